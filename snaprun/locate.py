@@ -1,0 +1,133 @@
+"""Find the repository that a path belongs to, and snaprun's state folder in it, with one child process.
+
+Standard library only: the hot reads and the hook start here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaprun.errors import Denied, Unavailable
+
+MIN_GIT = (2, 31)
+"""``rev-parse --path-format`` came with git 2.31."""
+
+LOCAL_ENV = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+    "GIT_QUARANTINE_PATH",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_DIFF_OPTS",
+    "GIT_TRACE",
+    "GIT_TRACE2",
+    "GIT_TRACE2_EVENT",
+    "GIT_EDITOR",
+    "GIT_SEQUENCE_EDITOR",
+    "GIT_REFLOG_ACTION",
+    "GIT_ASKPASS",
+    "GIT_DEFAULT_HASH",
+    "GIT_INDEX_VERSION",
+    "GIT_OPTIONAL_LOCKS",
+]
+"""What a calling hook or a user may have set and no git of ours, nor any run, may inherit.
+
+``git rev-parse --local-env-vars`` (2.31 to 2.52) plus the variables that change what a plumbing command reads or
+prints.
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository with a work tree, as absolute paths. ``index`` is the one that git would use here."""
+
+    top: Path
+    git_dir: Path
+    common_dir: Path
+    index: Path
+
+    @property
+    def state(self) -> Path:
+        """Where snaprun keeps its files: shared by all linked worktrees of a repository."""
+        return self.common_dir / "snaprun"
+
+    @property
+    def live(self) -> Path:
+        """The folder of runs in progress."""
+        return self.state / "live"
+
+
+def clean_env(env: Mapping[str, str]) -> dict[str, str]:
+    """``env`` without what would point git at another repository or change what it reads."""
+    return {
+        key: value
+        for key, value in env.items()
+        if key not in LOCAL_ENV and not key.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))
+    }
+
+
+def find(start: Path, env: Mapping[str, str]) -> Place:
+    """The repository around ``start``, asked with the caller's own environment so that git's safety checks apply.
+
+    Raises:
+        Unavailable: no git on the PATH, git older than 2.31, no repository here, or a bare one.
+        Denied: git refuses the folder (``safe.directory``); its own advice is passed on.
+    """
+    names = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir", "--git-path=index")
+    answer = _rev_parse(start, env, "--show-toplevel", "--absolute-git-dir", "--git-common-dir", "--git-path", "index")
+    lines = answer.split(b"\n")
+    if len(lines) != len(names):  # a folder with a newline in its name: ask for one at a time
+        lines = [_rev_parse(start, env, *name.split("=")) for name in names]
+    top, git_dir, common_dir, index = (Path(os.fsdecode(line)) for line in lines)
+    return Place(top=top, git_dir=git_dir, common_dir=common_dir, index=index)
+
+
+def _rev_parse(start: Path, env: Mapping[str, str], *args: str) -> bytes:
+    command = ["git", "rev-parse", "--path-format=absolute", *args]
+    try:
+        done = subprocess.run(
+            command, cwd=start, env={**env, "LC_ALL": "C"}, capture_output=True, stdin=subprocess.DEVNULL, check=False
+        )
+    except FileNotFoundError as error:
+        if not start.is_dir():
+            raise Unavailable(f"there is no folder {start}", hint="call snaprun in a folder that exists") from error
+        raise Unavailable("git is not on the PATH", hint="install git 2.31 or newer, then try again") from error
+    if done.returncode == 0:
+        return done.stdout.removesuffix(b"\n")
+    raise _refusal(start, done.stderr.decode("utf-8", "replace"))
+
+
+def _refusal(start: Path, said: str) -> Unavailable | Denied:
+    """Turn git's refusal into ours."""
+    if "dubious ownership" in said or "safe.directory" in said:
+        advice = next((line.strip() for line in said.splitlines() if "git config" in line), "git config --help")
+        return Denied(f"git refuses {start}: it belongs to another user", hint=advice)
+    if "must be run in a work tree" in said:
+        return Unavailable(f"{start} is in a bare repository or inside .git", hint="clone it, and call snaprun there")
+    if "not a git repository" in said:
+        return Unavailable(f"{start} is not in a git repository", hint="git init")
+    if "path-format" in said:
+        return Unavailable("this git is too old", hint="install git 2.31 or newer, then try again")
+    return Unavailable(f"git rev-parse failed: {said.strip()}", hint="git status")

@@ -1,0 +1,312 @@
+"""The nouns of snaprun: frozen data, with nothing but reading and writing itself as JSON.
+
+Times are ISO 8601 in UTC with microseconds and a final ``Z``; durations are seconds; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any
+
+SCHEMA = 1
+"""Version of every JSON document that snaprun writes."""
+
+RUN_REF = "refs/snaprun/runs/"
+"""One ref a run lives below here: ``refs/snaprun/runs/<id>``."""
+
+SNAP_DIR = ".snaprun"
+"""The folder inside a snapshot's tree that holds what snaprun adds."""
+
+
+class Status(str, Enum):
+    """Where a run stands."""
+
+    SAVED = "saved"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    TIMED_OUT = "timed-out"
+    LOST = "lost"
+
+    @property
+    def over(self) -> bool:
+        """Whether a run of this status will never change again by itself (a saved snapshot counts: nothing runs)."""
+        return self not in (Status.QUEUED, Status.RUNNING)
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A path that the snapshot could not take as it is, and why."""
+
+    path: str
+    why: str
+    size: int | None = None
+    mtime: float | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What the index keeps of one logged series."""
+
+    last: float
+    min: float
+    max: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How one code cell of a run went. ``number`` counts code cells from 1; 0 is the injected parameters cell."""
+
+    number: int
+    label: str
+    state: str  # "ok", "failed", "stopped", "skipped" (by tag or after sys.exit) or "not-run"
+    seconds: float | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class CellError:
+    """The error that ended a run: the cell with its source, and the traceback without terminal colours."""
+
+    number: int
+    ename: str
+    evalue: str
+    traceback: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that a run made. ``stored`` is ``git`` (in the result tree) or ``store`` (by sha256 beside the index)."""
+
+    path: str
+    size: int
+    sha256: str
+    stored: str = "git"
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything known about a run before it starts: the content of ``.snaprun/run.json``."""
+
+    notebook: str
+    created: str
+    engine: str = "kernel"
+    launcher: str = "local"
+    argv: tuple[str, ...] = ()
+    name: str | None = None
+    message: str | None = None
+    tags: tuple[str, ...] = ()
+    group: str | None = None
+    seed: int | None = None
+    host: str = ""
+    user: str = ""
+    parent: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+    in_place: bool = False
+    kernel: str | None = None
+    python: str | None = None
+    language: str = "python"
+    script: str = f"{SNAP_DIR}/notebook.py"
+    code_hash: str = ""
+    cells: int = 0
+    timeout: float | None = None
+    cell_timeout: float | None = None
+    given: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The document as written into the snapshot."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
+        """Read the document back; unknown keys of a later minor version are passed over."""
+        known = _known(cls, data)
+        known["left_out"] = tuple(LeftOut(**_known(LeftOut, item)) for item in data.get("left_out", ()))
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A frozen work tree: ``id`` is its commit, which is the id of the run."""
+
+    id: str
+    tree: str
+    spec: RunSpec
+    params: Mapping[str, Any]
+    changed: int = 0
+    untracked: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: the content of ``.snaprun/result.json``."""
+
+    status: Status
+    exit_code: int
+    reason: str | None = None
+    signal: int | None = None
+    started: str | None = None
+    ended: str | None = None
+    seconds: float | None = None
+    attempts: int = 1
+    cells: tuple[Cell, ...] = ()
+    error: CellError | None = None
+    peak_memory: int | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The document as written into the result commit."""
+        return {"schema": SCHEMA, **asdict(self), "status": self.status.value}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
+        """Read the document back; unknown keys of a later minor version are passed over."""
+        known = _known(cls, data)
+        known["status"] = Status(data["status"])
+        known["cells"] = tuple(Cell(**_known(Cell, item)) for item in data.get("cells", ()))
+        known["artifacts"] = tuple(Artifact(**_known(Artifact, item)) for item in data.get("artifacts", ()))
+        known["error"] = CellError(**_known(CellError, data["error"])) if data.get("error") else None
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as the index and ``history --json`` know it. ``commit`` is the tip of its ref."""
+
+    id: str
+    notebook: str
+    status: Status
+    created: str
+    commit: str
+    name: str | None = None
+    message: str | None = None
+    reason: str | None = None
+    exit_code: int | None = None
+    engine: str = "kernel"
+    launcher: str = "local"
+    group: str | None = None
+    seed: int | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    started: str | None = None
+    ended: str | None = None
+    seconds: float | None = None
+    parent: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+    host: str = ""
+    user: str = ""
+    attempts: int = 1
+    code_hash: str = ""
+    cells: tuple[Cell, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        run_id: str,
+        spec: RunSpec,
+        params: Mapping[str, Any],
+        *,
+        commit: str,
+        status: Status,
+        result: Result | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+    ) -> Run:
+        """Put a run together from what its commits say. ``result`` overrides ``status`` where there is one."""
+        run = cls(
+            id=run_id,
+            commit=commit,
+            status=status,
+            params=dict(params),
+            metrics=dict(metrics or {}),
+            **{name: getattr(spec, name) for name in _SPEC_FIELDS},
+        )
+        if result is None:
+            return run
+        return replace(
+            run,
+            **{name: getattr(result, name) for name in _RESULT_FIELDS},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``history --json`` lists: the keys are a contract, see docs/json.md."""
+        data = asdict(self)
+        data["status"] = self.status.value
+        return {key: data[key] for key in JSON_KEYS}
+
+
+_SPEC_FIELDS = [
+    "notebook",
+    "created",
+    "engine",
+    "launcher",
+    "name",
+    "message",
+    "tags",
+    "group",
+    "seed",
+    "host",
+    "user",
+    "parent",
+    "branch",
+    "dirty",
+    "code_hash",
+]
+_RESULT_FIELDS = ["status", "reason", "exit_code", "started", "ended", "seconds", "attempts", "cells"]
+JSON_KEYS = [
+    "id",
+    "name",
+    "notebook",
+    "status",
+    "reason",
+    "exit_code",
+    "engine",
+    "launcher",
+    "group",
+    "seed",
+    "params",
+    "metrics",
+    "tags",
+    "message",
+    "created",
+    "started",
+    "ended",
+    "seconds",
+    "commit",
+    "parent",
+    "branch",
+    "dirty",
+    "host",
+    "user",
+    "attempts",
+    "code_hash",
+]
+
+
+def utc(seconds: float) -> str:
+    """A moment as snaprun writes it, from seconds since the epoch."""
+    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of ``data`` that ``kind`` has fields for, lists turned into tuples."""
+    names = {item.name for item in fields(kind)}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in names}
