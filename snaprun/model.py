@@ -252,6 +252,38 @@ class Run:
         return {key: data[key] for key in JSON_KEYS}
 
 
+@dataclass(frozen=True)
+class Details:
+    """Everything of one run: what ``show`` prints."""
+
+    run: Run
+    spec: RunSpec
+    result: Result | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``show --json``: the run's own keys, and what only its commits know."""
+        result = self.result
+        return {
+            "schema": SCHEMA,
+            **self.run.to_json(),
+            "argv": list(self.spec.argv),
+            "kernel": self.spec.kernel,
+            "python": self.spec.python,
+            "language": self.spec.language,
+            "in_place": self.spec.in_place,
+            "versions": dict(self.spec.versions),
+            "cells": [asdict(cell) for cell in self.run.cells],
+            "error": asdict(result.error) if result and result.error else None,
+            "signal": result.signal if result else None,
+            "peak_memory": result.peak_memory if result else None,
+            "artifacts": [asdict(item) for item in result.artifacts] if result else [],
+            "environment": dict(self.environment),
+            "left_out": [asdict(item) for item in self.spec.left_out],
+            "warnings": [*self.spec.warnings, *(result.warnings if result else ())],
+        }
+
+
 _SPEC_FIELDS = [
     "notebook",
     "created",

@@ -1,0 +1,164 @@
+"""The command line: the table of commands, and the one place where an error becomes two lines and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from snaprun import __version__
+from snaprun.errors import CannotCreate, Denied, SnaprunError, UsageFault, WriteFault
+
+SECTIONS = {
+    "Run": {
+        "exec": "Freeze a notebook and run the frozen copy.",
+    },
+    "Look": {
+        "history": "List runs, newest first.",
+    },
+}
+"""Every command with its one line of help, in the order of ``--help``.
+
+A command's file is imported only when it is called, so that ``--help`` and ``--version`` stay instant; a test holds the
+lines equal to the commands' own help.
+"""
+
+MODULES = {"exec": "exec_", "open": "open_"}
+"""Where a command's file cannot have its name, because Python has taken it."""
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for section in SECTIONS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if not any(cmd_name in section for section in SECTIONS.values()):
+            return None
+        module = importlib.import_module(f"snaprun.commands.{MODULES.get(cmd_name, cmd_name)}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Data goes to stdout, talk to stderr. Exit codes: docs/exit-codes.md.",
+)
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+def group() -> None:
+    """Freeze a notebook with everything it imports into git, run it unattended, and keep every run.
+
+    \b
+      snaprun exec train.ipynb -p lr=0.01     freeze and run it, in the background
+      snaprun history                         what ran, and how it ended
+      snaprun show @                          everything of the latest run
+      snaprun diff @~1 @                      what changed between two runs
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    _sound_streams()
+    sys.exit(call(sys.argv[1:] if argv is None else argv))
+
+
+def call(argv: Sequence[str]) -> int:
+    """Run the command line and return its exit code: every error ends here, as two lines on stderr."""
+    try:
+        done = group.main(args=list(argv), prog_name="snaprun", standalone_mode=False)
+        sys.stdout.flush()
+        return done if isinstance(done, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        return _usage(error)
+    except click.ClickException as error:
+        return _say(UsageFault(error.format_message(), hint="snaprun --help"))
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has left (`snaprun history | head`): nobody is there to be told. Point stdout elsewhere,
+        # or Python complains while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except SnaprunError as error:
+        return _say(error)
+    except OSError as error:
+        return _say(_of_os(error))
+    except Exception as error:  # noqa: BLE001 - the edge: a bug becomes a report and exit 70
+        return _say(_bug(error, argv))
+
+
+def _usage(error: click.UsageError) -> int:
+    """Click's own words, in our two lines."""
+    path = error.ctx.command_path if error.ctx else "snaprun"
+    return _say(UsageFault(error.format_message().replace("\n", " "), hint=f"{path} --help"))
+
+
+def _say(error: SnaprunError) -> int:
+    """Print the two lines, and return the exit code."""
+    lines = [f"snaprun: error: {_one_line(error.message)}"]
+    if error.hint:
+        lines.append(f"hint: {_one_line(error.hint)}")
+    print("\n".join(lines), file=sys.stderr)  # noqa: T201
+    return error.code
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n")).strip()
+
+
+def _of_os(error: OSError) -> SnaprunError:
+    """An error of the operating system that nobody below could say better."""
+    where = f": {error.filename}" if error.filename else ""
+    text = f"{error.strerror or error}{where}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WriteFault(text, hint="free some disk space, then try again")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Denied(text, hint="check who owns it: ls -ld")
+    if error.errno == errno.EROFS:
+        return CannotCreate(text, hint="the file system is read-only: clone the repository to where you can write")
+    return WriteFault(text, hint="snaprun doctor")
+
+
+def _bug(error: Exception, argv: Sequence[str]) -> SnaprunError:
+    """A bug of ours: the traceback goes to a file, the user gets its name."""
+    with tempfile.NamedTemporaryFile("w", prefix="snaprun-report-", suffix=".txt", delete=False) as file:
+        file.write(f"snaprun {__version__}, Python {sys.version}, {sys.platform}\n{list(argv)!r}\n\n")
+        file.write("".join(traceback.format_exception(error)))
+    return SnaprunError(
+        f"a bug in snaprun: {type(error).__name__}: {error}", hint=f"please report it with the file {file.name}"
+    )
+
+
+def _sound_streams() -> None:
+    """Make the standard streams usable whatever the caller did to them.
+
+    A closed descriptor 0, 1 or 2 would be given to the next file that is opened, and a name that the terminal's
+    encoding cannot say must not end a listing.
+    """
+    for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, flags), number)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as we do
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
