@@ -1,0 +1,281 @@
+"""Know processes for certain, and end exactly those that are ours: standard library only.
+
+A process is (boot id, pid, start time): a pid alone is given to another process sooner or later. Linux answers from
+/proc; elsewhere ``ps`` does, which is slower and knows start times to the second.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+MARK = "SNAPRUN_RUN_ID"
+"""The variable in the environment of every process of a run that finds what escaped its tree."""
+
+SUPERVISOR = "SNAPRUN_SUPERVISOR"
+"""The variable that marks a supervisor: a run started by a run is not the outer run's to end."""
+
+LINUX = sys.platform.startswith("linux")
+_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process of one boot. ``start`` is the system's own text: clock ticks since boot, or ``ps``'s lstart."""
+
+    boot: str
+    pid: int
+    start: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the process table."""
+
+    pid: int
+    parent: int
+    state: str
+    start: str
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended and only waits to be reaped."""
+        return self.state in ("Z", "X")
+
+
+def boot_id() -> str:
+    """What tells one boot of this machine from the next."""
+    if LINUX:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return _output("sysctl", "-n", "kern.boottime")
+
+
+def entry(pid: int) -> Entry | None:
+    """The process table's line of ``pid``, or None where there is no such process."""
+    if not LINUX:
+        return next((line for line in _ps("-p", str(pid)) if line.pid == pid), None)
+    try:
+        data = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    return _stat(data)
+
+
+def table() -> dict[int, Entry]:
+    """Every process of this machine (on Linux: of this pid namespace)."""
+    if not LINUX:
+        return {line.pid: line for line in _ps("-A")}
+    found = (entry(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    return {line.pid: line for line in found if line is not None}
+
+
+def identify(pid: int | None = None) -> Identity | None:
+    """Who ``pid`` (this process, if None) is; None where it is gone."""
+    line = entry(os.getpid() if pid is None else pid)
+    return None if line is None else Identity(boot_id(), line.pid, line.start)
+
+
+def alive(who: Identity) -> bool:
+    """Whether exactly this process still exists. A suspended one does; a zombie does not."""
+    line = entry(who.pid)
+    return line is not None and not line.dead and line.start == who.start and boot_id() == who.boot
+
+
+def send(who: Identity, number: int) -> bool:
+    """Send a signal to exactly this process; False where it is gone.
+
+    Raises:
+        PermissionError: it belongs to another user.
+    """
+    if not hasattr(os, "pidfd_open") or not LINUX:
+        if not alive(who):
+            return False
+        return _kill(lambda: os.kill(who.pid, number))
+    try:
+        handle = os.pidfd_open(who.pid)
+    except OSError:
+        return alive(who) and _kill(lambda: os.kill(who.pid, number))
+    try:  # the handle names one process for good: checked after it was opened, it cannot turn into another
+        return alive(who) and _kill(lambda: signal.pidfd_send_signal(handle, number))
+    finally:
+        os.close(handle)
+
+
+def descendants(root: int, *, spare: Callable[[int], bool] = lambda _pid: False) -> list[Identity]:
+    """Everything below ``root``, parents first, without the subtrees of processes that ``spare`` names."""
+    lines = table()
+    children: dict[int, list[int]] = {}
+    for line in lines.values():
+        children.setdefault(line.parent, []).append(line.pid)
+    boot = boot_id()
+    found: list[Identity] = []
+    queue = sorted(children.get(root, []))
+    while queue:
+        pid = queue.pop(0)
+        if spare(pid):
+            continue
+        if not lines[pid].dead:
+            found.append(Identity(boot, pid, lines[pid].start))
+        queue.extend(sorted(children.get(pid, [])))
+    return found
+
+
+def marked(run_id: str) -> list[Identity]:
+    """Every process of this user whose environment says that it belongs to the run, except this one."""
+    mark = f"{MARK}={run_id}".encode()
+    boot = boot_id()
+    found = []
+    for line in table().values():
+        if line.pid == os.getpid() or line.dead:
+            continue
+        words = environ(line.pid)
+        if mark in words and not any(word.startswith(f"{SUPERVISOR}=".encode()) for word in words):
+            found.append(Identity(boot, line.pid, line.start))
+    return found
+
+
+def environ(pid: int) -> list[bytes]:
+    """The environment that a process was started with, as ``NAME=value``; empty where it may not be seen."""
+    if not LINUX:
+        return _output("ps", "-E", "-ww", "-o", "command=", "-p", str(pid)).encode().split(b" ")
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def supervises(pid: int) -> bool:
+    """Whether ``pid`` is the supervisor of a run."""
+    return any(word.startswith(f"{SUPERVISOR}=".encode()) for word in environ(pid))
+
+
+def become_subreaper() -> bool:
+    """Let what loses its parent below this process become its child, to be ended with the run. Linux only."""
+    if not LINUX:
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return int(libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
+
+
+def reap() -> dict[int, int]:
+    """Take the wait status of every child that has ended, by pid."""
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended[pid] = status
+
+
+def end_all(
+    find: Callable[[], Iterable[Identity]], *, grace: float = 1.0, patience: float = 10.0
+) -> tuple[dict[int, int], list[Identity]]:
+    """End everything that ``find`` finds, again and again until it finds nothing: TERM, ``grace`` seconds, KILL.
+
+    Returns the wait status of the children that it reaped on the way, and what could not be ended in ``patience``
+    seconds (a process in an uninterruptible system call; one of another user).
+    """
+    ended: dict[int, int] = {}
+    told: set[Identity] = set()
+    begin = time.monotonic()
+    while True:
+        ended.update(reap())
+        left = list(find())
+        elapsed = time.monotonic() - begin
+        if not left or elapsed > patience:
+            return ended, left
+        for who in left:
+            if elapsed >= grace:
+                _try(who, signal.SIGKILL)
+            elif who not in told:
+                told.add(who)
+                _try(who, signal.SIGTERM)
+                _try(who, signal.SIGCONT)  # a suspended process gets TERM only when it goes on
+        time.sleep(0.005 if elapsed < 0.05 else 0.02)
+
+
+def oom_kills() -> int | None:
+    """How many processes of this one's cgroup the kernel has killed for want of memory; None where nobody counts."""
+    try:
+        groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            names = [f"/sys/fs/cgroup{path}/memory.events", "/sys/fs/cgroup/memory.events"]
+        elif "memory" in controllers.split(","):
+            names = [f"/sys/fs/cgroup/memory{path}/memory.oom_control", "/sys/fs/cgroup/memory/memory.oom_control"]
+        else:
+            continue
+        for name in names:
+            count = _counter(Path(name), "oom_kill")
+            if count is not None:
+                return count
+    return None
+
+
+def peak_memory(pid: int) -> int | None:
+    """The largest resident size that a living process has had, in bytes; None where nobody knows."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _counter(path: Path, name: str) -> int | None:
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), None)
+
+
+def _stat(data: bytes) -> Entry:
+    """Fields of /proc/<pid>/stat: the second holds the name in brackets, which may hold anything, brackets too."""
+    pid = int(data[: data.index(b" ")])
+    fields = data[data.rindex(b")") + 2 :].split()
+    return Entry(pid=pid, parent=int(fields[1]), state=fields[0].decode(), start=fields[19].decode())
+
+
+def _ps(*which: str) -> list[Entry]:
+    lines = _output("ps", *which, "-o", "pid=,ppid=,stat=,lstart=").splitlines()
+    found = []
+    for line in lines:
+        pid, parent, state, start = line.split(None, 3)
+        found.append(Entry(int(pid), int(parent), state[:1], " ".join(start.split())))
+    return found
+
+
+def _output(*command: str) -> str:
+    env = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env).stdout.strip()
+
+
+def _kill(call: Callable[[], None]) -> bool:
+    try:
+        call()
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _try(who: Identity, number: int) -> bool:
+    try:
+        return send(who, number)
+    except PermissionError:
+        return False
