@@ -1,6 +1,7 @@
 """snaprun: freeze a notebook with everything it imports, run it unattended, keep every run findable.
 
-Inside a run, ``snaprun.log(loss=0.3, step=10)``, ``snaprun.params`` and ``snaprun.artifact(path)`` are all a notebook needs.
+Inside a run, ``snaprun.log(loss=0.3, step=10)``, ``snaprun.params`` and ``snaprun.artifact(path)`` are all that a
+notebook needs.
 """
 
 from __future__ import annotations

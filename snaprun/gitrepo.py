@@ -144,7 +144,7 @@ class GitRepo:
         return found.out if found.code == 0 else None
 
     def blobs(self, names: Iterable[str]) -> Iterator[bytes | None]:
-        """The contents of many objects (``<oid>`` or ``<commit>:<path>`` without newlines) through one child process."""
+        """The contents of many objects (``<oid>`` or ``<commit>:<path>``, no newlines) through one child process."""
         asked = list(names)
         out = self.run(
             "cat-file", "--batch", stdin="".join(f"{name}\n" for name in asked).encode("utf-8", "surrogateescape")

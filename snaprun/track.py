@@ -48,7 +48,7 @@ params: Mapping[str, Any] = _Params()
 
 
 def log(values: Mapping[str, Any] | None = None, /, *, step: float | None = None, **named: Any) -> None:
-    """Log numbers: ``log(loss=0.3, step=10)`` or ``log({"val/loss": 0.3}, step=10)``. What is no number is passed over."""
+    """Log numbers: ``log(loss=0.3, step=10)`` or ``log({"val/loss": 0.3}, step=10)``; what is none is passed over."""
     path = os.environ.get(METRICS)
     if not path:
         return
