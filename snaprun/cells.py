@@ -1,0 +1,335 @@
+"""What a notebook's cells say: numbers, labels, tags, the parameters cell, and the fingerprint of the code.
+
+Works on plain nbformat 4 documents (dicts out of ``json``), so that the hook and the diff need no Jupyter package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snaprun.errors import InputMissing
+
+PARAMETERS = "parameters"
+"""The tag of the cell with the default parameters: papermill's convention."""
+
+INJECTED = "injected-parameters"
+"""The tag of the cell that sets the parameters of one run."""
+
+LABEL_WIDTH = 50
+
+Node = dict[str, Any]
+"""A notebook document of nbformat 4 with joined sources."""
+
+KERNEL_LANGUAGES = {"ir": "r", "python2": "python", "python3": "python", "bash": "bash", "deno": "typescript"}
+LANGUAGE_NAMES = {"ipython": "python", "python3": "python", "python2": "python", "sh": "bash", "shell": "bash"}
+
+
+@dataclass(frozen=True)
+class CodeCell:
+    """A code cell: ``number`` counts from 1 and is 0 for an injected cell, ``index`` is its place among all cells."""
+
+    number: int
+    index: int
+    label: str
+    source: str
+    tags: tuple[str, ...] = ()
+    id: str | None = None
+
+
+def decode(raw: bytes, name: str) -> Node:
+    """Read the JSON of an ``.ipynb`` file, of any nbformat, without looking into its cells.
+
+    Raises:
+        InputMissing: it is empty, cut off, not JSON, not text, full of merge markers, or no notebook at all.
+    """
+    if not raw.strip():
+        raise InputMissing(f"{name} is empty", hint="open it in Jupyter and save it, or give another notebook")
+    try:
+        document = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputMissing(
+            f"{name} is not UTF-8 text (byte {error.start})", hint="save it again in Jupyter, which writes UTF-8"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise _not_json(raw, name, error) from error
+    except (RecursionError, ValueError) as error:
+        raise InputMissing(f"{name} is no readable JSON: {error}", hint=f"jupytext --test {name}") from error
+    if not isinstance(document, dict):
+        raise InputMissing(
+            f"{name} is JSON, but no notebook (a {_kind(document)})", hint="give an .ipynb file that Jupyter wrote"
+        )
+    return document
+
+
+def version(document: Mapping[str, Any]) -> int:
+    """The major nbformat version of a document; 0 where it says none."""
+    found = document.get("nbformat")
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+
+def normal(document: Mapping[str, Any], name: str) -> Node:
+    """A document of nbformat 4 in the one shape that snaprun works with: a new one, ``document`` is left alone.
+
+    Sources are joined, every cell has metadata, code cells have a list of outputs; outputs stay as they are.
+
+    Raises:
+        InputMissing: it has no cells where they belong, or a later nbformat.
+    """
+    if version(document) != 4:
+        said = document.get("nbformat", "none")
+        raise InputMissing(
+            f"{name} has notebook format {said}, snaprun reads 2, 3 and 4", hint="open and save it in Jupyter"
+        )
+    cells = document.get("cells")
+    if not isinstance(cells, list):
+        raise InputMissing(f"{name} has no list of cells", hint="give an .ipynb file that Jupyter wrote")
+    metadata = document.get("metadata")
+    return {
+        **document,
+        "metadata": metadata if isinstance(metadata, dict) else {},
+        "nbformat_minor": document.get("nbformat_minor", 4),
+        "cells": [_normal_cell(cell, number, name) for number, cell in enumerate(cells, 1)],
+    }
+
+
+def language(node: Node) -> str:
+    """The language of a notebook in lower case; ``python`` where nothing says otherwise."""
+    metadata = node["metadata"]
+    kernelspec = _mapping(metadata.get("kernelspec"))
+    known = (
+        kernelspec.get("language"),
+        _mapping(metadata.get("language_info")).get("name"),
+        _mapping(metadata.get("jupytext")).get("main_language"),
+    )
+    for found in known:
+        if isinstance(found, str) and found.strip():
+            lower = found.strip().lower()
+            return LANGUAGE_NAMES.get(lower, lower)
+    kernel = str(kernelspec.get("name", "")).lower()
+    if kernel.startswith("julia"):
+        return "julia"
+    return KERNEL_LANGUAGES.get(kernel, "python")
+
+
+def kernel(node: Node) -> str | None:
+    """The name of the kernelspec that the notebook asks for."""
+    name = _mapping(node["metadata"].get("kernelspec")).get("name")
+    return name if isinstance(name, str) and name else None
+
+
+def tags(cell: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tags of a cell."""
+    found = _mapping(cell.get("metadata")).get("tags")
+    return tuple(tag for tag in found if isinstance(tag, str)) if isinstance(found, list) else ()
+
+
+def code_cells(node: Node) -> list[CodeCell]:
+    """The code cells in order. The numbers are the ones that runs, diffs and messages use."""
+    found = []
+    number = 0
+    above: Mapping[str, Any] = {}
+    for index, cell in enumerate(node["cells"]):
+        if cell["cell_type"] == "code":
+            marks = tags(cell)
+            injected = INJECTED in marks
+            number += not injected
+            label = PARAMETERS if injected else _label(cell["source"], above, marks)
+            found.append(CodeCell(0 if injected else number, index, label, cell["source"], marks, cell.get("id")))
+        above = cell
+    return found
+
+
+def labels(node: Node) -> list[str]:
+    """What to call each code cell, injected ones left out: the heading above it, its first comment, its first line."""
+    return [cell.label for cell in code_cells(node) if cell.number]
+
+
+def parameters_index(node: Node) -> int | None:
+    """Where the first code cell tagged ``parameters`` stands among all cells."""
+    return _tagged(node, PARAMETERS)
+
+
+def injected_index(node: Node) -> int | None:
+    """Where the first cell tagged ``injected-parameters`` stands among all cells."""
+    return _tagged(node, INJECTED)
+
+
+def inject(node: Node, source: str) -> Node:
+    """A new document with ``source`` as its injected cell: behind the ``parameters`` cell, else at the top.
+
+    An injected cell of an earlier run is replaced. At the top, a front-matter cell and a cell with ``from __future__``
+    stay first: a script would not work otherwise.
+    """
+    cells = [cell for cell in node["cells"] if INJECTED not in tags(cell)]
+    place = _tagged({"cells": cells}, PARAMETERS)
+    where = _top(cells) if place is None else place + 1
+    made: Node = {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {"tags": [INJECTED]},
+        "outputs": [],
+        "source": source,
+    }
+    if node["nbformat_minor"] >= 5:
+        made["id"] = INJECTED
+    return {**node, "cells": [*cells[:where], made, *cells[where:]]}
+
+
+def plain(source: str) -> str:
+    """A cell's source without what editors and jupytext's round trip change: line ends, blank space at its ends."""
+    text = source.replace("\r\n", "\n").replace("\r", "\n")
+    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
+
+
+def code_hash(node: Node) -> str:
+    """The fingerprint of what would run: sha256 over the code cells and which of them holds the parameters.
+
+    Prose, outputs, ids, empty cells, injected cells and white space at line ends do not count, so that a notebook and
+    its paired script agree.
+    """
+    digest = hashlib.sha256()
+    for cell in node["cells"]:
+        source = plain(cell["source"])
+        marks = tags(cell)
+        if cell["cell_type"] != "code" or INJECTED in marks or not source:
+            continue
+        kind = PARAMETERS if PARAMETERS in marks else "code"
+        digest.update(f"{kind}\0{len(source)}\0{source}\0".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def with_ids(node: Node) -> Node:
+    """A new document whose cells have unique ids, made of their content where they have none."""
+    seen: set[str] = set()
+    cells = []
+    for cell in node["cells"]:
+        own = cell.get("id")
+        name = own if isinstance(own, str) and own and own not in seen else _content_id(cell, seen)
+        seen.add(name)
+        cells.append({**cell, "id": name})
+    return {**node, "cells": cells, "nbformat_minor": max(5, node["nbformat_minor"])}
+
+
+def without_outputs(node: Node) -> Node:
+    """A new document as before its first run."""
+    return {
+        **node,
+        "cells": [
+            {**cell, "outputs": [], "execution_count": None} if cell["cell_type"] == "code" else cell
+            for cell in node["cells"]
+        ],
+    }
+
+
+def joined(text: Any) -> str:
+    """A multi-line text of a notebook, which may be a string or a list of lines."""
+    if isinstance(text, list):
+        return "".join(part for part in text if isinstance(part, str))
+    return text if isinstance(text, str) else ""
+
+
+def dump(node: Node) -> bytes:
+    """The file that Jupyter would write of a document."""
+    return (json.dumps(node, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode("utf-8", "surrogatepass")
+
+
+def _not_json(raw: bytes, name: str, error: json.JSONDecodeError) -> InputMissing:
+    if raw.startswith(b"<<<<<<< ") or b"\n<<<<<<< " in raw:
+        return InputMissing(f"{name} has unresolved merge markers", hint=f"git mergetool -- {name}")
+    if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated string"):
+        return InputMissing(
+            f"{name} is cut off (line {error.lineno}): the JSON does not end",
+            hint="take it from an earlier commit (git log -- FILE) or from .ipynb_checkpoints",
+        )
+    return InputMissing(
+        f"{name} is not a notebook: {error.msg} (line {error.lineno}, column {error.colno})",
+        hint="give an .ipynb file that Jupyter wrote, or a text notebook with its own extension",
+    )
+
+
+def _normal_cell(cell: Any, number: int, name: str) -> Node:
+    if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str):
+        raise InputMissing(f"{name}: cell {number} is damaged", hint="open it in Jupyter, mend it, and save it")
+    metadata = cell.get("metadata")
+    made = {**cell, "source": joined(cell.get("source")), "metadata": metadata if isinstance(metadata, dict) else {}}
+    if cell["cell_type"] == "code":
+        outputs = cell.get("outputs")
+        kept = [out for out in outputs if isinstance(out, dict)] if isinstance(outputs, list) else []
+        made = {**made, "outputs": kept, "execution_count": cell.get("execution_count")}
+    return made
+
+
+def _tagged(node: Mapping[str, Any], tag: str) -> int | None:
+    for index, cell in enumerate(node["cells"]):
+        if cell["cell_type"] == "code" and tag in tags(cell):
+            return index
+    return None
+
+
+def _top(cells: list[Node]) -> int:
+    """The first place where a cell of parameters can stand."""
+    place = 0
+    while place < len(cells) and cells[place]["cell_type"] == "raw":
+        place += 1
+    future = [
+        index
+        for index, cell in enumerate(cells)
+        if cell["cell_type"] == "code" and re.search(r"^from\s+__future__\s+import\b", cell["source"], re.MULTILINE)
+    ]
+    return max([place, *(index + 1 for index in future)])
+
+
+def _label(source: str, above: Mapping[str, Any], marks: tuple[str, ...]) -> str:
+    if PARAMETERS in marks:
+        return PARAMETERS
+    if above.get("cell_type") == "markdown":
+        for line in above["source"].splitlines():
+            heading = re.match(r"\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$", line)
+            if heading and heading[1]:
+                return _short(re.sub(r"[*_`]{1,3}|\[([^\]]*)\]\([^)]*\)", lambda found: found[1] or "", heading[1]))
+    return _short(next(_candidates(source), ""))
+
+
+def _candidates(source: str) -> Iterator[str]:
+    """The first comment if the cell opens with one that says something, then the first line of code."""
+    for line in source.splitlines():
+        text = line.strip()
+        comment = re.match(r"(?:#|//|--|;;|%(?![\w%]))+\s*(.*)", text)
+        if comment is None and text:
+            yield text
+            return
+        if comment and re.search(r"\w", comment[1]) and not re.match(r"!|%%|noqa|type:|pylint|fmt:", comment[1]):
+            yield comment[1].strip(" -=#*")
+            return
+
+
+def _short(text: str) -> str:
+    clean = "".join(char if char.isprintable() else " " for char in text).strip()
+    return clean if len(clean) <= LABEL_WIDTH else clean[: LABEL_WIDTH - 1].rstrip() + "…"
+
+
+def _content_id(cell: Node, seen: set[str]) -> str:
+    name = hashlib.sha256(f"{cell['cell_type']}\0{plain(cell['source'])}".encode("utf-8", "surrogatepass")).hexdigest()[
+        :8
+    ]
+    number = 2
+    unique = name
+    while unique in seen:
+        unique = f"{name}-{number}"
+        number += 1
+    return unique
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _kind(value: Any) -> str:
+    return {list: "list", str: "text", int: "number", float: "number", bool: "truth value", type(None): "null"}.get(
+        type(value), type(value).__name__
+    )
