@@ -1,0 +1,31 @@
+"""The lock of a live folder: held by supervisor and worker together, so it is free exactly when both are gone.
+
+An flock belongs to the open file, not to a process: handing the descriptor on hands the lock on, with no gap, and the
+system frees it whatever way its holders end. Standard library only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+NAME = "lock"
+
+
+def take(live: Path) -> int | None:
+    """Take the lock of a live folder: its descriptor, or None where somebody holds it or the folder is gone."""
+    path = live / NAME
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        same = os.path.samestat(os.fstat(handle), os.stat(path))
+    except OSError:  # held; or removed between the opening and the locking
+        same = False
+    if same:
+        return handle
+    os.close(handle)
+    return None
