@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,11 @@ FINALISE = "finalise"
 
 @dataclass(frozen=True)
 class Order:
-    """One attempt at a run. Durations in seconds, sizes in bytes; None is "without a limit" or "as the default"."""
+    """One attempt at a run. Durations in seconds, sizes in bytes; None is "without a limit" or "as the default".
+
+    ``kernel`` is ``kernels.Kernel.to_json()`` where a kernel runs the code; ``python`` the interpreter of the other
+    engines; ``options`` what an engine or launcher needs beyond.
+    """
 
     run: str
     place: Place
@@ -43,13 +47,15 @@ class Order:
     outputs: tuple[str, ...] = ()
     index_url: str | None = None
     notify_command: str | None = None
-    options: Mapping[str, Any] | None = None
+    kernel: Mapping[str, Any] | None = None
+    python: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
-    def write(self, live: Path) -> None:
-        """Put the order into a live folder."""
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``order.json``."""
         data = asdict(self)
-        data["place"] = {key: str(value) for key, value in data["place"].items()}
-        write_json(live / ORDER, data)
+        data["place"] = {key: os.fspath(value) for key, value in data["place"].items()}
+        return data
 
 
 def read_order(live: Path) -> Order:

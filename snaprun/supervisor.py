@@ -1,8 +1,8 @@
 """Outlive everything: keep one run's worker company, pass signals on, reap what is left, see to the record.
 
 Standard library only, and small: it lives as long as the run. It starts before the run is known (``python -m
-snaprun.supervisor`` with a socket as standard input), so that the worker's imports cost the user no time; without an order
-both vanish. With a live folder as argument it takes that one and stays in the foreground (tmux, Slurm).
+snaprun.supervisor`` with a socket as standard input), so that the worker's imports cost the user no time; without an
+order both vanish. With a live folder as argument it takes that one and stays in the foreground (tmux, Slurm).
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from snaprun import lock
 from snaprun.errors import Busy, RunFault, Unavailable
 from snaprun.locate import clean_env
-from snaprun.order import RUN, Order, send_task
+from snaprun.order import RUN, send_task
 from snaprun.process import MARK, SUPERVISOR
 
 PATIENCE = 60.0
@@ -30,7 +30,7 @@ class Handle:
     said: IO[bytes]
     child: subprocess.Popen[bytes]
 
-    def launch(self, live: Path, order: Order, *, held: int | None = None) -> None:
+    def launch(self, live: Path, *, held: int | None = None) -> None:
         """Hand a live folder over; on return the run is the supervisor's, whatever happens to this process.
 
         ``held`` is the folder's lock where the caller holds it; it is closed here in any case.
@@ -39,11 +39,10 @@ class Handle:
             Busy: somebody else supervises this run.
             RunFault: the supervisor did not start; the live folder is still the caller's.
         """
-        order.write(live)
         mine = lock.take(live) if held is None else held
         if mine is None:
             self.abandon()
-            raise Busy(f"run {order.run[:8]} has a supervisor already", hint=f"snaprun attach {order.run[:8]}")
+            raise Busy(f"run {live.name[:8]} has a supervisor already", hint=f"snaprun attach {live.name[:8]}")
         try:
             send_task(self.door, live, RUN, mine)
             self.door.settimeout(PATIENCE)
@@ -77,11 +76,11 @@ def start(env: Mapping[str, str]) -> Handle:
         Unavailable: no process can be started.
     """
     ours, theirs = socket.socketpair()
-    said = tempfile.TemporaryFile()
+    said = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115  # the handle closes it
     try:
         child = subprocess.Popen(
             [sys.executable, "-m", "snaprun.supervisor"],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=said,
             cwd="/",
