@@ -176,6 +176,38 @@ class GitRepo:
         """Store ``data`` exactly as it is, and return its object id."""
         return self.run("hash-object", "-w", "--no-filters", "--stdin", stdin=data).out.decode().strip()
 
+    def write_blobs(self, contents: Mapping[str, bytes], folder: Path) -> dict[str, str]:
+        """Store many contents exactly as they are, through one child process; ``folder`` is an empty one of ours."""
+        for number, data in enumerate(contents.values()):
+            (folder / str(number)).write_bytes(data)
+        names = "".join(f"{folder}/{number}\n" for number in range(len(contents))).encode("utf-8", "surrogateescape")
+        out = self.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names).out
+        return dict(zip(contents, out.decode().split(), strict=True))
+
+    def make_tree(self, entries: bytes) -> str:
+        """Make a tree of ``entries``, in the form that ``ls-tree -z`` gives and in any order."""
+        return self.run("mktree", "-z", "--missing", stdin=entries).out.decode().strip()
+
+    def empty_tree(self) -> str:
+        """The id of the empty tree, which depends on the repository's hash."""
+        return self.run("hash-object", "-t", "tree", "--stdin", stdin=b"").out.decode().strip()
+
+    def entry(self, tree: str, path: str) -> str | None:
+        """The object id at ``path`` of a tree or commit, or None."""
+        found = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{tree}:{path}", ok=())
+        return found.out.decode().strip() if found.code == 0 else None
+
+    def branch(self) -> str | None:
+        """The short name of the branch that HEAD is on, or None where it is detached."""
+        found = self.run("symbolic-ref", "--quiet", "--short", "HEAD", ok=())
+        return os.fsdecode(found.out).rstrip("\n") if found.code == 0 else None
+
+    def missing(self, oids: Iterable[str]) -> list[str]:
+        """Those of these objects that the repository does not have."""
+        asked = "".join(f"{oid}\n" for oid in oids).encode()
+        out = self.run("cat-file", "--batch-check", stdin=asked).out
+        return [line.split(" ")[0] for line in out.decode().splitlines() if line.endswith(" missing")]
+
     def commit(self, tree: str, message: str, *, parents: Sequence[str], author: Mapping[str, str], date: str) -> str:
         """Make a commit object (no ref moves, no hook, no signature) and return its id.
 
@@ -196,6 +228,10 @@ class GitRepo:
         """
         line = f"create {ref}\0{new}\0" if old is None else f"update {ref}\0{new}\0{old}\0"
         self.run("update-ref", "--stdin", "-z", stdin=line.encode(), options=("-c", "core.fsync=committed,reference"))
+
+    def delete_ref(self, ref: str, old: str) -> None:
+        """Delete ``ref``, which must stand at ``old``."""
+        self.run("update-ref", "--stdin", "-z", stdin=f"delete {ref}\0{old}\0".encode())
 
     def refs(self, prefix: str) -> dict[str, str]:
         """Every ref below ``prefix`` with the object id it stands at."""
