@@ -19,9 +19,26 @@ from snaprun.errors import CannotCreate, Denied, SnaprunError, UsageFault, Write
 SECTIONS = {
     "Run": {
         "exec": "Freeze a notebook and run the frozen copy.",
+        "snapshot": "Freeze the work tree without running anything.",
+        "rerun": "Run the snapshot of an earlier run again.",
+        "stop": "End runs, keeping what they have made so far.",
+        "wait": "Wait until runs have ended.",
+        "attach": "Watch a run in progress as exec would show it.",
     },
     "Look": {
         "history": "List runs, newest first.",
+        "ps": "List the runs in progress.",
+        "show": "Show everything of one run, or print one file of it.",
+        "logs": "Print what a run has printed, and follow it.",
+        "diff": "Show what changed between two runs.",
+    },
+    "Use": {
+        "restore": "Write files of a run back to disk.",
+        "open": "Write a run's executed notebook to a file.",
+    },
+    "Keep": {
+        "pair": "Pair a notebook with a script, by jupytext.",
+        "reindex": "Rebuild the index from the refs in git.",
     },
 }
 """Every command with its one line of help, in the order of ``--help``.

@@ -1,0 +1,21 @@
+"""``snaprun attach``: the view of a foreground ``exec``, on a run that is in progress."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("attach", short_help="Watch a run in progress as exec would show it.")
+@click.argument("run", metavar="RUN", default="@running")
+def command(run: str) -> int:
+    """Watch RUN as a foreground `snaprun exec` would: its output, and the cell it is at.
+
+    \b
+      snaprun attach                          the latest that is running
+      snaprun attach base
+
+    Ctrl-C leaves the view; the run goes on. The exit code is the run's own.
+    """
+    from snaprun.commands.running import attach
+
+    return attach(run)

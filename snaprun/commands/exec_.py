@@ -1,0 +1,48 @@
+"""``snaprun exec``: freeze a notebook and run the frozen copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from snaprun.commands.options import duration, params_options, snapshot_options
+
+
+@click.command("exec", short_help="Freeze a notebook and run the frozen copy.")
+@click.argument("notebook", type=click.Path(path_type=Path))
+@params_options
+@snapshot_options
+@click.option("--kernel", metavar="NAME", help="Jupyter kernel to run with, instead of the notebook's own.")
+@click.option("--python", metavar="PATH", help="Python interpreter to run with, instead of the active environment's.")
+@click.option(
+    "--engine", metavar="NAME", default="kernel", show_default=True, help="How code runs: see docs/engines.md."
+)
+@click.option("--launcher", metavar="NAME", default="local", show_default=True, help="Where it runs: local or tmux.")
+@click.option("--timeout", type=duration, metavar="TIME", help="Stop the run after this long (90, 30m, 2h): exit 124.")
+@click.option(
+    "--cell-timeout", type=duration, metavar="TIME", help="Stop the run when one cell takes longer: exit 124."
+)
+@click.option("--hold-on-error", type=duration, is_flag=False, flag_value="30m", metavar="[TIME]",
+              help="Keep the kernel after an error, 30m by default, for console and resume.")  # fmt: skip
+@click.option("--in-place", is_flag=True, help="Run in your own work tree, not in a checkout of the snapshot.")
+@click.option("-d", "--detach", is_flag=True, help="Return at once, and print the run's id alone.")
+@click.option("--notify", is_flag=True, help="Ring the terminal and the desktop when the run ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print the ended run (or with --detach the started one) as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but the run's own output.")
+def command(**wanted: Any) -> int:
+    """Freeze NOTEBOOK with its parameters and all the code around it, then run the frozen copy in the background.
+
+    \b
+      snaprun exec train.ipynb
+      snaprun exec train.ipynb -p lr=0.01 -p epochs=5 --name base
+      snaprun exec train.ipynb -f sweep/base.yaml -r tag=007 --timeout 2h
+      id=$(snaprun exec train.ipynb --detach)
+
+    What you edit from now on does not reach the run. Closing the terminal does not end it; Ctrl-C does (twice: at
+    once). The exit code is the run's own.
+    """
+    from snaprun.commands.running import execute
+
+    return execute(**wanted)

@@ -1,0 +1,26 @@
+"""``snaprun pair``: keep a notebook and a script of it side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("pair", short_help="Pair a notebook with a script, by jupytext.")
+@click.argument("notebook", type=click.Path(path_type=Path))
+@click.option("--formats", default=None, metavar="FORMATS", help="Jupytext formats; ipynb,py:percent for Python.")
+def command(notebook: Path, formats: str | None) -> int:
+    """Pair NOTEBOOK with a script in jupytext's percent format, and write the script.
+
+    \b
+      snaprun pair train.ipynb                writes train.py
+      snaprun pair train.ipynb --formats ipynb,md
+
+    A file that is not the notebook's pair is never overwritten.
+    """
+    from snaprun import api
+
+    done = api.pair(notebook, formats)
+    click.echo(done, err=True)
+    return 0

@@ -1,0 +1,33 @@
+"""``snaprun ps``: the runs in progress."""
+
+from __future__ import annotations
+
+import click
+
+from snaprun.commands.options import json_option
+
+
+@click.command("ps", short_help="List the runs in progress.")
+@json_option
+@click.option("-q", "--quiet", is_flag=True, help="Print full ids only, one a line.")
+def command(as_json: bool, quiet: bool) -> int:
+    """List the runs in progress: the cell each is at, how long it has taken and may still take, CPU and memory.
+
+    \b
+      snaprun ps
+      snaprun stop $(snaprun ps -q)
+    """
+    from snaprun import reads, show
+
+    door = reads.opened()
+    reads.settled(door)
+    found = reads.in_progress(door)
+    if as_json:
+        click.echo(show.as_json(show.progress_document(found)))
+    elif quiet:
+        click.echo("\n".join(item.run.id for item in found), nl=bool(found))
+    elif found:
+        click.echo(show.in_progress(found, show.stdout()))
+    else:
+        click.echo("nothing is running", err=True)
+    return 0

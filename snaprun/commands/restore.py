@@ -1,0 +1,30 @@
+"""``snaprun restore``: files of a run, back as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("restore", short_help="Write files of a run back to disk.")
+@click.argument("run", metavar="RUN")
+@click.argument("paths", metavar="[PATH...]", nargs=-1)
+@click.option(
+    "--to", "target", type=click.Path(path_type=Path), metavar="DIR", help="Into this folder, made if missing."
+)
+@click.option("--outputs", is_flag=True, help="Put the run's outputs back into the notebook in the work tree.")
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+def command(run: str, paths: tuple[str, ...], target: Path | None, outputs: bool, force: bool) -> int:
+    """Write files of RUN to disk: all of its tree, or the given paths. What is there is never overwritten unasked.
+
+    \b
+      snaprun restore base --to ../base       the whole tree
+      snaprun restore base src/model.py --force
+      snaprun restore @ --outputs             the outputs, into the notebook as it is now
+    """
+    from snaprun import api
+
+    for path in api.restore(api.opened(), run, paths, target=target, outputs=outputs, force=force):
+        click.echo(path)
+    return 0

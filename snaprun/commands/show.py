@@ -1,0 +1,35 @@
+"""``snaprun show``: everything of one run, or one file of it."""
+
+from __future__ import annotations
+
+import click
+
+from snaprun.commands.options import json_option
+
+
+@click.command("show", short_help="Show everything of one run, or print one file of it.")
+@click.argument("run", metavar="RUN[:PATH]", default="@")
+@json_option
+def command(run: str, as_json: bool) -> int:
+    """Show everything of one run: status, parameters, metrics, cells, the failing cell with its traceback.
+
+    \b
+      snaprun show                            the latest run
+      snaprun show 4f2a9c1e
+      snaprun show @failed                    the latest that failed
+      snaprun show @:.snaprun/log.txt         print a file of the run
+      snaprun show base:src/model.py          as it was when the run named base started
+
+    RUN is an id or its first digits, @ for the latest, @~2 for the second before it, @running, @failed, @succeeded, or
+    a run's name.
+    """
+    from snaprun import api, show
+
+    door = api.opened()
+    selector, colon, path = run.partition(":")
+    if colon:
+        click.get_binary_stream("stdout").write(api.file_of(door, selector, path))
+        return 0
+    details = api.details(door, selector)
+    click.echo(show.as_json(details.to_json()) if as_json else show.run(details, show.stdout()))
+    return 0

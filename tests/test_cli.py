@@ -1,0 +1,121 @@
+"""The door: errors become two lines and a code, and what is not needed is not imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from snaprun import cli
+from snaprun.errors import ParameterFault
+from tests.sandbox import Sandbox
+
+HEAVY = ["sqlalchemy", "alembic", "git", "jupytext", "nbformat", "nbclient", "IPython", "rich", "psutil", "yaml"]
+
+
+def imported(*args: str, cwd: Path) -> set[str]:
+    """The top-level modules that a call of snaprun imports."""
+    code = (
+        "import sys, json, atexit; from snaprun import cli\n"
+        "try: cli.main(sys.argv[1:])\n"
+        "finally: print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *args], cwd=cwd, capture_output=True, text=True, check=False)
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["exec", "--help"], ["history", "--help"]])
+def test_help_imports_nothing_heavy(repo: Sandbox, args: list[str]) -> None:
+    assert not imported(*args, cwd=repo.path) & {*HEAVY, "sqlite3", "tabulate"}
+
+
+def test_every_command_has_help_that_opens_with_examples() -> None:
+    context = click.Context(cli.group)
+    for names in cli.SECTIONS.values():
+        for name, line in names.items():
+            command = cli.group.get_command(context, name)
+            assert command is not None
+            assert command.name == name
+            assert command.get_short_help_str(200) == line, name
+            assert f"snaprun {name}" in (command.help or ""), f"{name}: no example"
+            for param in command.params:
+                assert not isinstance(param, click.Option) or param.help, f"{name} {param.name}: no help"
+
+
+def test_an_error_is_two_lines_and_a_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(**_: object) -> int:
+        raise ParameterFault("there is no parameter 'x'\nin nb.ipynb", hint="-p y=1")
+
+    monkeypatch.setattr(cli.group, "main", fail)
+    assert cli.call([]) == 64
+    assert capsys.readouterr().err == "snaprun: error: there is no parameter 'x' in nb.ipynb\nhint: -p y=1\n"
+
+
+def test_a_bug_leaves_a_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail(**_: object) -> int:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(cli.group, "main", fail)
+    monkeypatch.setattr(cli.tempfile, "tempdir", str(tmp_path))
+    assert cli.call(["exec"]) == 70
+    error, hint = capsys.readouterr().err.splitlines()
+    assert "ZeroDivisionError: oops" in error
+    report = Path(hint.rsplit(" ", 1)[1])
+    assert "Traceback" in report.read_text()
+
+
+def test_a_wrong_call_is_two_lines_too(repo: Sandbox) -> None:
+    done = repo.snaprun("history", "--nonsense")
+    assert done.returncode == 2
+    error, hint = done.stderr.splitlines()
+    assert error.startswith("snaprun: error: No such option")
+    assert "--nonsense" in error
+    assert hint == "hint: snaprun history --help"
+
+
+def test_an_unknown_command(repo: Sandbox) -> None:
+    done = repo.snaprun("hist")
+    assert done.returncode == 2
+    assert done.stderr.startswith("snaprun: error: No such command 'hist'")
+
+
+def test_not_a_repository(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "snaprun", "history"],
+        cwd=tmp_path,
+        env={**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 69
+    assert done.stderr == f"snaprun: error: {tmp_path} is not in a git repository\nhint: git init\n"
+
+
+def test_closed_standard_streams(repo: Sandbox) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m snaprun --version <&- 2>&-"],
+        cwd=repo.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "snaprun 0.1.0\n")
+
+
+def test_a_reader_that_leaves(repo: Sandbox) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m snaprun --help | true"],
+        cwd=repo.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
