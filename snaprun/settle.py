@@ -1,0 +1,129 @@
+"""Keep states true: finalise every run whose supervisor and worker are both gone. Standard library only.
+
+Every command that reads states calls :func:`settle` first. Where nothing is in progress that is one look into an empty
+folder; a run in progress costs one lock attempt.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from snaprun import lock, process
+from snaprun.launchers.local import supervisor_env
+from snaprun.live import Live, scan
+from snaprun.locate import Place
+from snaprun.order import ENDING, FINALISE, SUPERVISOR, read_json, send_task, write_json
+
+STARTING = 60.0
+"""Seconds that a command may take between making a live folder and handing it to a supervisor."""
+
+
+def settle(place: Place, env: Mapping[str, str]) -> list[str]:
+    """Finalise the dead runs of this machine from their journals; the ids of those that are finalised now.
+
+    A run of another machine is never judged. What cannot be finalised (no space, say) stays for the next time.
+    """
+    due = [(folder, held) for folder in scan(place) if (held := _dead(folder)) is not None]
+    if not due:
+        return []
+    clerk = _Clerk(env)
+    try:
+        for folder, held in due:
+            clerk.give(folder.path, held)
+    finally:
+        clerk.wait()
+    return [folder.id for folder, _ in due if not folder.path.exists()]
+
+
+def supervised_by(folder: Live) -> tuple[process.Identity, process.Identity] | None:
+    """Supervisor and worker of a run in progress, as they introduced themselves; None before they did."""
+    try:
+        about = read_json(folder.path / SUPERVISOR)
+        worker = about["worker"]
+        boot = str(about["boot"])
+        return (
+            process.Identity(boot, int(about["pid"]), str(about["start"])),
+            process.Identity(boot, int(worker["pid"]), str(worker["start"])),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def host_of(folder: Live) -> str | None:
+    """The machine that a run in progress belongs to, where it is not this one."""
+    try:
+        about = read_json(folder.path / SUPERVISOR)
+    except (OSError, ValueError):
+        return None
+    if about.get("boot") == process.boot_id() or about.get("host") == socket.gethostname():
+        return None
+    return str(about.get("host"))
+
+
+def _dead(folder: Live) -> int | None:
+    """The lock of a run that nobody looks after any more, with word of why; None where it is not ours to judge."""
+    if host_of(folder) is not None:
+        return None
+    held = lock.take(folder.path)
+    if held is None:
+        return None
+    why = _why(folder)
+    if why is None:
+        os.close(held)
+        return None
+    try:
+        if not (folder.path / ENDING).exists():
+            write_json(folder.path / ENDING, {"status": "lost", "exit_code": 125, "reason": why})
+    except OSError:  # no space: the finaliser has the journal, and says "lost" by itself
+        return held
+    return held
+
+
+def _why(folder: Live) -> str | None:
+    """What became of a run whose lock is free; None while its command may still be about to start it."""
+    about = supervised_by(folder)
+    if about is None:
+        age = time.time() - folder.path.stat().st_mtime
+        return None if age < STARTING else "the command ended before it had started the run"
+    if about[0].boot != process.boot_id():
+        return "the machine was restarted while it ran"
+    process.end_all(lambda: process.marked(folder.id))
+    return "its supervisor and its worker were killed"
+
+
+class _Clerk:
+    """A process that finalises: it, not this one, imports what that takes, and Ctrl-C does not reach it."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._door, theirs = socket.socketpair()
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "snaprun.runner"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={key: value for key, value in supervisor_env(env).items() if key != process.SUPERVISOR},
+                start_new_session=True,
+            )
+
+    def give(self, path: Path, held: int) -> None:
+        """Hand one run and its lock over."""
+        try:
+            send_task(self._door, path, FINALISE, held)
+        except OSError:  # it is gone: the run stays for the next time
+            return
+        finally:
+            os.close(held)
+
+    def wait(self) -> None:
+        """Wait until it has finalised all that it was given."""
+        self._door.shutdown(socket.SHUT_WR)
+        self._child.wait()
+        self._door.close()
