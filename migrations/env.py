@@ -1,0 +1,9 @@
+"""What alembic calls: upgrade the connection that ``snaprun.store`` hands over, inside its transaction."""
+
+from __future__ import annotations
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,134 @@
+"""How a run becomes rows of the index: pure, and the same for every database."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from snaprun.model import Run
+
+INT64 = 2**63
+
+
+def of_run(repo: str, run: Run) -> dict[str, Any]:
+    """The row of ``runs``."""
+    return {
+        "repo": repo,
+        "id": run.id,
+        "commit": run.commit,
+        "notebook": plain(run.notebook),
+        "status": run.status.value,
+        "reason": _maybe(run.reason),
+        "exit_code": run.exit_code,
+        "name": _maybe(run.name),
+        "message": _maybe(run.message),
+        "engine": plain(run.engine),
+        "launcher": plain(run.launcher),
+        "group": _maybe(run.group),
+        "seed": run.seed if run.seed is None or -INT64 <= run.seed < INT64 else None,
+        "created": run.created,
+        "started": run.started,
+        "ended": run.ended,
+        "seconds": _finite(run.seconds),
+        "parent": run.parent,
+        "branch": _maybe(run.branch),
+        "dirty": bool(run.dirty),
+        "host": plain(run.host),
+        "user": plain(run.user),
+        "attempts": run.attempts,
+        "code_hash": run.code_hash,
+    }
+
+
+def of_children(table: str, key: int, run: Run) -> Iterator[dict[str, Any]]:
+    """The rows of ``params``, ``metrics``, ``tags`` or ``cells`` that belong to the run with this key."""
+    return _CHILDREN[table](key, run)
+
+
+def _params(key: int, run: Run) -> Iterator[dict[str, Any]]:
+    for position, (name, value) in enumerate(_named(run.params).items()):
+        written = as_json(value)
+        yield {
+            "run": key,
+            "name": name,
+            "position": position,
+            "value": written,
+            "number": _number(value),
+            "text": plain(value) if isinstance(value, str) else written,
+        }
+
+
+def _metrics(key: int, run: Run) -> Iterator[dict[str, Any]]:
+    for position, (name, metric) in enumerate(_named(run.metrics).items()):
+        ends = {"last": _number(metric.last), "min": _number(metric.min), "max": _number(metric.max)}
+        yield {"run": key, "name": name, "position": position, **ends, "steps": metric.steps}
+
+
+def _tags(key: int, run: Run) -> Iterator[dict[str, Any]]:
+    for position, tag in enumerate(dict.fromkeys(plain(tag) for tag in run.tags)):
+        yield {"run": key, "tag": tag, "position": position}
+
+
+def _cells(key: int, run: Run) -> Iterator[dict[str, Any]]:
+    for cell in {cell.number: cell for cell in run.cells}.values():
+        yield {
+            "run": key,
+            "number": cell.number,
+            "label": plain(cell.label),
+            "state": cell.state,
+            "seconds": _finite(cell.seconds),
+            "cell_id": _maybe(cell.id),
+        }
+
+
+_CHILDREN = {"params": _params, "metrics": _metrics, "tags": _tags, "cells": _cells}
+
+
+def as_json(value: Any) -> str:
+    """``value`` as JSON that every database reads: ASCII; what JSON cannot say stands as ``{"$yaml": …}``."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return json.dumps(_sayable(value), allow_nan=False)
+
+
+def _sayable(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$yaml": ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _sayable(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [_sayable(item) for item in value]
+    return {"$yaml": str(value)}
+
+
+def plain(text: str) -> str:
+    """``text`` as every database can hold it: no NUL, and undecodable bytes of a file name written out."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _named(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {plain(str(name)): value for name, value in items.items()}
+
+
+def _maybe(text: str | None) -> str | None:
+    return None if text is None else plain(text)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is None or math.isfinite(value) else None
+
+
+def _number(value: Any) -> float | None:
+    """A number as the database compares it; None for NaN and for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    return None if math.isnan(number) else number
