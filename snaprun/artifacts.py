@@ -1,0 +1,57 @@
+"""The artifact store: files too large for git, or ignored by it, kept once by the sha256 of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+CHUNK = 1 << 20
+
+
+def digest(path: Path) -> tuple[str, int]:
+    """The sha256 of a file's content, and its size as read."""
+    sha, size = hashlib.sha256(), 0
+    with path.open("rb") as source:
+        while block := source.read(CHUNK):
+            sha.update(block)
+            size += len(block)
+    return sha.hexdigest(), size
+
+
+def keep(folder: Path, path: Path) -> tuple[str, int]:
+    """Copy a file into the store at ``folder``, durably; its sha256 and size. What is there already stays as it is.
+
+    The copy takes its final name only when it is complete and on the disk, so that a name never stands for half a file.
+
+    Raises:
+        OSError: the file cannot be read, or the store cannot be written.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sha, size = hashlib.sha256(), 0
+    handle, name = tempfile.mkstemp(prefix=".new-", dir=folder)
+    try:
+        with path.open("rb") as source, os.fdopen(handle, "wb") as copy:
+            while block := source.read(CHUNK):
+                sha.update(block)
+                size += copy.write(block)
+            copy.flush()
+            os.fsync(copy.fileno())
+        kept = folder / sha.hexdigest()
+        if not kept.exists():
+            os.replace(name, kept)
+            _sync(folder)
+    finally:
+        if os.path.exists(name):
+            os.unlink(name)
+    return sha.hexdigest(), size
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,131 @@
+"""What a run changed in its checkout, and which of it goes into git, which into the artifact store."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from snaprun import artifacts
+from snaprun.checkout import INDEX, WHOLE
+from snaprun.gitrepo import GitRepo, failure
+from snaprun.model import SNAP_DIR, Artifact
+
+TOTAL = 10
+"""A result takes at most this many times the size limit of one file into git; the largest go to the store beyond."""
+
+
+def changed(inner: GitRepo, *, links: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The paths that differ from what was laid out (changed or new, not ignored), and those that are gone.
+
+    A folder that is a repository of its own ends in a slash. The links to the user's data, and ``.snaprun/``, are no
+    change of the run's.
+    """
+    listed = inner.run(
+        "ls-files",
+        "-z",
+        "-t",
+        "-m",
+        "-d",
+        "-o",
+        "--exclude-standard",
+        index=inner.place.git_dir / INDEX,
+        options=WHOLE,
+    ).out
+    linked = set(links)
+    present: dict[str, None] = {}
+    gone: dict[str, None] = {}
+    for line in listed.split(b"\0")[:-1]:
+        tag, path = line[:1], os.fsdecode(line[2:])
+        if path.startswith(f"{SNAP_DIR}/"):
+            continue
+        if path in linked and os.path.islink(inner.place.top / path):
+            continue
+        (gone if tag == b"R" else present)[path] = None
+    return [path for path in present if path not in gone], list(gone)
+
+
+def sort_out(
+    top: Path, present: Iterable[str], extra: Iterable[Path], *, store: Path, max_file_size: int
+) -> tuple[list[str], list[Artifact], list[str]]:
+    """Divide what a run made: the paths for git, every file as an artifact, and notes on what cannot be kept.
+
+    ``extra`` are files kept by request, wherever they lie: those outside of git's list go to the store.
+    """
+    for_git: list[str] = []
+    made: list[Artifact] = []
+    notes: list[str] = []
+    room = TOTAL * max_file_size
+    sized = []
+    for path in present:
+        about = os.lstat(top / path)
+        why = _unfit(path, about)
+        if why:
+            notes.append(f"{path} was not kept: {why}")
+        elif stat.S_ISLNK(about.st_mode):
+            for_git.append(path)
+        else:
+            sized.append((about.st_size, path))
+    for size, path in sorted(sized):
+        room -= size
+        in_git = size <= max_file_size and room >= 0
+        try:
+            sha, size = artifacts.digest(top / path) if in_git else artifacts.keep(store, top / path)
+        except PermissionError:
+            notes.append(f"{path} was not kept: it cannot be read")
+            continue
+        made.append(Artifact(path, size, sha, "git" if in_git else "store"))
+        if in_git:
+            for_git.append(path)
+    known = {item.path for item in made}
+    for path, source in _extra(top, extra):
+        if path in known:
+            continue
+        known.add(path)
+        try:
+            sha, size = artifacts.keep(store, source)
+        except OSError as error:
+            notes.append(f"artifact {path} was not kept: {error.strerror}")
+            continue
+        made.append(Artifact(path, size, sha, "store"))
+    return for_git, sorted(made, key=lambda item: item.path), notes
+
+
+def add(inner: GitRepo, index: Path, paths: list[str]) -> list[str]:
+    """Bring ``paths`` into ``index`` as they are in the checkout now, gone ones out of it; notes on what failed.
+
+    A path that git cannot read or convert is left as the snapshot has it, and the rest goes on.
+    """
+    notes: list[str] = []
+    left = list(paths)
+    while left:
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in left)
+        args = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
+        answer = inner.run(*args, stdin=stdin, index=index, options=WHOLE, ok=())
+        if answer.code == 0:
+            return notes
+        culprit = next((path for path in left if f"process path {path}\n" in answer.err + "\n"), None)
+        if culprit is None:
+            raise failure(args, answer)
+        left.remove(culprit)
+        notes.append(f"{culprit} was not kept: {answer.err.strip().splitlines()[0]}")
+    return notes
+
+
+def _unfit(path: str, about: os.stat_result) -> str:
+    """Why a path cannot be stored; empty where it can."""
+    if path.endswith("/") or stat.S_ISDIR(about.st_mode):
+        return "it is a git repository of its own"
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISLNK(about.st_mode)):
+        return "it is no regular file"
+    return ""
+
+
+def _extra(top: Path, extra: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """The files below ``extra``, each with the name it gets: relative to the checkout where it lies in there."""
+    for given in extra:
+        files = sorted(item for item in given.rglob("*") if item.is_file()) if given.is_dir() else [given]
+        for item in files:
+            inside = item.is_relative_to(top)
+            yield str(item.relative_to(top)) if inside else str(item), item
