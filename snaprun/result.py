@@ -133,7 +133,7 @@ def _own_commits(inner: GitRepo | None, run_id: str) -> list[str]:
     head = inner.head()
     if head is None or head == run_id:
         return []
-    new = inner.run("rev-list", "--max-count=1", head, "--not", run_id, "--all", ok=()).out
+    new = inner.run("rev-list", "--max-count=1", head, "--not", run_id, "--glob=refs/", ok=()).out
     return [head] if new.strip() else []
 
 
