@@ -85,6 +85,11 @@ class Live:
         return self.path / "resume.json"
 
     @property
+    def notebook(self) -> Path:
+        """The document that runs, with the parameters injected and without outputs."""
+        return self.path / "notebook.json"
+
+    @property
     def import_path(self) -> Path:
         """The folder that makes ``import snaprun`` work: last on the run's import path."""
         return self.path / "path"
@@ -111,8 +116,12 @@ class Live:
         return data
 
 
-def create(place: Place, snapshot: Snapshot, order: Mapping[str, Any]) -> Live:
+def create(
+    place: Place, snapshot: Snapshot, order: Mapping[str, Any], *, notebook: Mapping[str, Any] | None = None
+) -> Live:
     """Make the live folder of a new run; it appears whole or not at all.
+
+    ``notebook`` is the document that will run, parameters injected; without it the worker makes it from the snapshot.
 
     Raises:
         Denied: the state folder is not writable. CannotCreate: there is one already, or it cannot be made.
@@ -121,6 +130,8 @@ def create(place: Place, snapshot: Snapshot, order: Mapping[str, Any]) -> Live:
     final = place.live / snapshot.id
     half = place.live / f".{snapshot.id}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
     files = {"spec.json": snapshot.spec.to_json(), "params.json": dict(snapshot.params), "order.json": dict(order)}
+    if notebook is not None:
+        files["notebook.json"] = dict(notebook)
     try:
         for folder in (place.state, place.live):
             folder.mkdir(mode=0o700, exist_ok=True)
