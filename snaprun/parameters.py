@@ -6,9 +6,8 @@ How a value is typed: :mod:`snaprun.typed`; how it is written into a notebook: :
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from snaprun import cells, defaults, exact, paramcode, tomlread, typed
 from snaprun.cells import Node
 from snaprun.errors import ParameterFault
+from snaprun.nearest import nearest
 
 RAW_HINT = "give it as text: -r {}=…"
 
@@ -131,21 +131,6 @@ def same(one: Any, other: Any) -> bool:
     return json.dumps(exact.to_json(one), sort_keys=True) == json.dumps(exact.to_json(other), sort_keys=True)
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that ``name`` was most likely meant to be."""
-    names = list(known)
-    lower = {one.lower(): one for one in reversed(names)}
-    if name.lower() in lower:
-        return lower[name.lower()]
-    close = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
-    if close:
-        return lower[close[0]]
-    parts = [
-        one for one in names if len(name) > 1 and (one.lower().startswith(name.lower()) or name.lower() in one.lower())
-    ]
-    return parts[0] if parts else None
-
-
 def _split(item: str, option: str) -> tuple[str, str]:
     name, sign, said = item.partition("=")
     if not sign or not name.strip():
@@ -197,7 +182,7 @@ def _keepable(item: Any) -> bool:
     return True
 
 
-def _notes(node: Node, language: str, own: defaults.Defaults, given: Mapping[str, Any]) -> Iterable[str]:
+def _notes(node: Node, language: str, own: defaults.Defaults, given: Mapping[str, Any]) -> Iterator[str]:
     """What a user should hear: parameters at the top, a type that changed, a cell that sets the name again."""
     if not given:
         return

@@ -1,0 +1,295 @@
+"""The settings: built-in values, then the user's file, the repository's, the environment and the command's options.
+
+Files: ``config.toml`` in the user's configuration folder (platformdirs), and at the top of the repository
+``snaprun.toml``, else ``[tool.snaprun]`` in ``pyproject.toml``. Names have dashes in files, ``SNAPRUN_`` and upper case
+in the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from snaprun import tomlread
+from snaprun.errors import SettingsFault
+from snaprun.locate import Place
+from snaprun.nearest import nearest
+
+BUILT_IN = "built-in"
+
+Table = tuple[tuple[str, str], ...]
+"""A small table in the order of its file, so that it can be frozen and compared."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting with its value; :meth:`origin` says where it comes from. Sizes are bytes, durations seconds."""
+
+    engine: str = "kernel"
+    launcher: str = "local"
+    kernel: str | None = None
+    python: str | None = None
+    timeout: float | None = None
+    cell_timeout: float | None = None
+    grace: float = 10.0
+    jobs: int | None = None
+    max_file_size: int = 50_000_000
+    max_output_size: int = 10_000_000
+    include: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    index_url: str | None = None
+    notify_command: str | None = None
+    policy: Table = ()
+    strip: tuple[str, ...] = ()
+    trailer: bool = False
+    better: Table = ()
+    hosts: Table = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def origin(self, name: str) -> str:
+        """Where a setting's value comes from: ``built-in``, a file, a variable, or ``option``."""
+        return self.origins.get(name.replace("-", "_"), BUILT_IN)
+
+    def listed(self) -> list[tuple[str, Any, str]]:
+        """Every setting in its own order: name as in a file, value, origin."""
+        return [(name.replace("_", "-"), getattr(self, name), self.origin(name)) for name in KEYS]
+
+
+def load(place: Place, env: Mapping[str, str], options: Mapping[str, Any] | None = None) -> Settings:
+    """The settings that hold in a repository. ``options`` (None: not given) are on top of everything.
+
+    Raises:
+        SettingsFault: a file is malformed, a name unknown, or a value of the wrong kind.
+    """
+    found = Settings()
+    for origin, values in _layers(place.top, env):
+        found = _laid(found, values, origin)
+    return _laid(found, {name: item for name, item in (options or {}).items() if item is not None}, "option")
+
+
+def user_file() -> Path:
+    """The user's own settings file, whether it is there or not."""
+    return platformdirs.user_config_path("snaprun") / "config.toml"
+
+
+def seconds(value: Any) -> float | None:
+    """A duration: a number of seconds, or text like ``90s``, ``30m``, ``1h30m``, ``2d``; ``none`` is without a limit.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if _number(value):
+        return _positive(float(value))
+    text = str(value).strip().lower()
+    if text in ("none", "off", "never"):
+        return None
+    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+        return _positive(float(text))
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text)
+    if isinstance(value, str) and parts and not re.sub(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)|\s", "", text):
+        return _positive(sum(float(amount) * _UNITS[unit] for amount, unit in parts))
+    raise ValueError("want a duration: 90, 90s, 30m, 1h30m or none")
+
+
+def size(value: Any) -> int:
+    """A size: a number of bytes, or text like ``50MB``, ``1.5 GiB``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if _number(value) and value >= 0 and value == int(value):
+        return int(value)
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?", str(value).strip().lower())
+    if not isinstance(value, str) or parts is None:
+        raise ValueError("want a size: 50000000, 50MB or 1.5GiB")
+    base = 1024 if parts[3] else 1000
+    return int(float(parts[1]) * base ** (" kmgt".index(parts[2]) if parts[2] else 0))
+
+
+def _layers(top: Path, env: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Where values come from, lowest first."""
+    user = user_file()
+    yield str(user), _file(user) or {}
+    own = _file(top / "snaprun.toml")
+    project = _file(top / "pyproject.toml", table=("tool", "snaprun"))
+    if own is not None and project:
+        raise SettingsFault("both snaprun.toml and pyproject.toml have settings", hint="keep them in one of the two")
+    yield ("snaprun.toml", own) if own is not None else ("pyproject.toml", project or {})
+    variables = {f"SNAPRUN_{name.upper()}": name for name in KEYS if name not in NOT_IN_ENV}
+    for variable, name in variables.items():
+        if env.get(variable):
+            yield f"${variable}", {name: env[variable]}
+
+
+def _file(path: Path, table: tuple[str, ...] = ()) -> Mapping[str, Any] | None:
+    """The settings in a file, or None where there is no file."""
+    try:
+        raw = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except (OSError, ValueError) as error:
+        raise SettingsFault(f"{path} cannot be read: {error}", hint=f"ls -l {path}") from error
+    if table and b"snaprun" not in raw:
+        return {}
+    try:
+        found: Any = tomlread.loads(raw.decode("utf-8-sig"))
+    except ValueError as error:
+        raise SettingsFault(f"{path} is malformed: {error}", hint=f"mend {path}") from error
+    for name in table:
+        found = found.get(name, {}) if isinstance(found, dict) else found
+    if not isinstance(found, dict):
+        raise SettingsFault(f"[{'.'.join(table)}] in {path} is no table", hint=f"mend {path}")
+    return found
+
+
+def _laid(below: Settings, values: Mapping[str, Any], origin: str) -> Settings:
+    """``below`` with the values of one more layer on top."""
+    made: dict[str, Any] = {}
+    for given, value in values.items():
+        name = given.replace("-", "_")
+        if name not in KEYS:
+            near = nearest(given, [key.replace("_", "-") for key in KEYS])
+            hint = f"did you mean {near}?" if near else "snaprun config lists the settings"
+            raise SettingsFault(f"{origin}: there is no setting {given}", hint=hint)
+        try:
+            made[name] = KEYS[name](value)
+        except ValueError as error:
+            shown = name.replace("_", "-")
+            raise SettingsFault(f"{origin}: {shown} = {value!r}: {error}", hint=f"mend {shown} there") from error
+    return replace(below, **made, origins={**below.origins, **dict.fromkeys(made, origin)}) if made else below
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("want a text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError("want a whole number") from error
+    if isinstance(value, (bool, float)) or number < 1:
+        raise ValueError("want a whole number of at least 1")
+    return number
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise ValueError("want true or false")
+
+
+def _list(value: Any) -> tuple[str, ...]:
+    items = [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) and item for item in items):
+        raise ValueError("want a list of texts")
+    return tuple(items)
+
+
+def _choice(*words: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"want {', '.join(words[:-1])} or {words[-1]}")
+        return str(value)
+
+    return read
+
+
+def _table(read: Callable[[Any], str]) -> Callable[[Any], Table]:
+    """A table whose values ``read`` takes; in a variable ``name=value,name=value``."""
+
+    def read_table(value: Any) -> Table:
+        if isinstance(value, str):
+            value = dict(item.strip().partition("=")[::2] for item in value.split(",") if item.strip())
+        if isinstance(value, tuple):
+            value = dict(value)
+        if not isinstance(value, dict):
+            raise ValueError("want a table")
+        return tuple((str(name), read(item)) for name, item in value.items())
+
+    return read_table
+
+
+def _limit(value: Any) -> float:
+    found = seconds(value)
+    if found is None:
+        raise ValueError("want a duration: 90, 90s, 30m or 1h30m")
+    return found
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _positive(value: float) -> float:
+    if not 0 <= value < 1e10:
+        raise ValueError("want a duration of at least 0")
+    return value
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+KEYS: dict[str, Callable[[Any], Any]] = {
+    "engine": _text,
+    "launcher": _text,
+    "kernel": _text,
+    "python": _text,
+    "timeout": seconds,
+    "cell_timeout": seconds,
+    "grace": _limit,
+    "jobs": _whole,
+    "max_file_size": size,
+    "max_output_size": size,
+    "include": _list,
+    "link": _list,
+    "outputs": _list,
+    "environment": _list,
+    "index_url": _text,
+    "notify_command": _text,
+    "policy": _table(_choice("off", "warn", "require")),
+    "strip": _list,
+    "trailer": _truth,
+    "better": _table(_choice("lower", "higher")),
+    "hosts": _table(_text),
+}
+"""How each setting's value is read."""
+
+MEANINGS = {
+    "engine": "how code runs: kernel, inline or script",
+    "launcher": "where a run runs: local, tmux, ssh, slurm",
+    "kernel": "the Jupyter kernel to use in place of the notebook's own",
+    "python": "the interpreter to use in place of the active environment's",
+    "timeout": "longest time of a run",
+    "cell_timeout": "longest time of a cell",
+    "grace": "how long a run may take to end after it was asked to",
+    "jobs": "how many queued runs work at a time (not set: one a processor)",
+    "max_file_size": "a larger untracked file stays out of the snapshot and is linked instead",
+    "max_output_size": "the hook complains about a notebook with more output than this",
+    "include": "globs of ignored files that the snapshot takes all the same",
+    "link": "globs of files and folders to link into the checkout, in place of all that git ignores",
+    "outputs": "folders that are private to each run and kept as its artifacts",
+    "environment": "globs of further environment variables to record",
+    "index_url": "SQLAlchemy URL of the index, in place of the SQLite file in the repository",
+    "notify_command": "a command to call when a run ends",
+    "policy": "table of glob = off, warn or require: must a notebook that is committed have run?",
+    "strip": "globs of notebooks that are committed without their outputs",
+    "trailer": "whether the hook adds Snaprun-Run to the commit message",
+    "better": "table of metric = lower or higher: which is better",
+    "hosts": "table of name = ssh://host/path",
+}
+"""What each setting is for, in one line: ``snaprun config`` and the docs."""
+
+NOT_IN_ENV = ("python",)
+"""``SNAPRUN_PYTHON`` is the interpreter that the git hook calls snaprun with."""
