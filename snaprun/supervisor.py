@@ -1,8 +1,8 @@
 """Outlive everything: keep one run's worker company, pass signals on, reap what is left, see to the record.
 
-Standard library only, and small: it lives as long as the run. It starts before the run is known (``python -m
-snaprun.supervisor`` with a socket as standard input), so that the worker's imports cost the user no time; without an
-order both vanish. With a live folder as argument it takes that one and stays in the foreground (tmux, Slurm).
+Standard library only, and small: it lives as long as the run. With ``--engine NAME`` it starts before the run is known,
+which comes through a socket on standard input, so that the worker's imports cost the user no time; without an order
+both vanish. With a live folder as argument it takes that one and stays in the foreground (tmux, Slurm).
 """
 
 from __future__ import annotations
@@ -69,11 +69,12 @@ class Signals:
 def main(argv: list[str]) -> int:
     """Take an order, start a worker on it, and stay until nothing of the run is left."""
     signals = Signals()
-    door = None if argv else socket.socket(fileno=os.dup(0))
+    early = argv[:1] == ["--engine"]
+    door = socket.socket(fileno=os.dup(0)) if early else None
     if door is not None and os.fork():  # the command reaps this one; the other is nobody's child, no session's leader
         os._exit(0)
     process.become_subreaper()
-    worker = spawn()
+    worker = spawn(*argv[1:])
     task = _claim(Path(argv[0])) if door is None else _wait_for_order(door, signals)
     if task is None:
         worker.door.close()
@@ -91,13 +92,13 @@ def main(argv: list[str]) -> int:
     return supervise(order, live, held, worker, signals)
 
 
-def spawn() -> Worker:
-    """Start a worker that waits for its task."""
+def spawn(*preload: str) -> Worker:
+    """Start a worker that waits for its task; ``preload`` names an engine to import meanwhile."""
     ours, theirs = socket.socketpair()
     env = {name: value for name, value in os.environ.items() if name != process.SUPERVISOR}
     pid = os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", "snaprun.runner"],
+        [sys.executable, "-m", "snaprun.runner", *preload],
         env,
         file_actions=[
             (os.POSIX_SPAWN_DUP2, theirs.fileno(), 0),

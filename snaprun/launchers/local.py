@@ -69,8 +69,10 @@ class Handle:
         self.child.wait()
 
 
-def start(env: Mapping[str, str]) -> Handle:
+def start(env: Mapping[str, str], *, engine: str = "kernel") -> Handle:
     """Start a detached supervisor with this environment, which is the run's too, and return at once.
+
+    Its worker imports ``engine`` meanwhile.
 
     Raises:
         Unavailable: no process can be started.
@@ -79,7 +81,7 @@ def start(env: Mapping[str, str]) -> Handle:
     said = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115  # the handle closes it
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "snaprun.supervisor"],
+            [sys.executable, "-m", "snaprun.supervisor", "--engine", engine],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=said,
