@@ -17,6 +17,9 @@ from typing import Any, Protocol
 from snaprun import where
 from snaprun.errors import Busy, DataFault, Denied, SettingsFault, SnaprunError, WriteFault
 from snaprun.model import Cell, Metric, Run, Status
+from snaprun.operands import like
+from snaprun.rows import plain
+from snaprun.where import Condition
 
 INDEX_NAME = "index.sqlite3"
 INDEX_VERSION = 1
@@ -86,7 +89,7 @@ class Filter:
 
     ``id`` is a full id, ``named`` the very name; ``notebook`` and ``name`` may hold ``*`` and ``?``. ``commit`` is an
     object id, or at least 4 digits of it: the run's own, its result's, or the user's HEAD. ``since`` is a UTC time as
-    ``where.moment`` gives it. ``limit`` and ``offset`` count runs in the order asked for.
+    ``moments.moment`` gives it. ``limit`` and ``offset`` count runs in the order asked for.
     """
 
     limit: int | None = None
@@ -101,7 +104,7 @@ class Filter:
     commit: str | None = None
     group: str | None = None
     code_hash: str | None = None
-    where: str | None = None
+    where: Condition | None = None
     sort: str | None = None
     ascending: bool = False
 
@@ -117,7 +120,7 @@ class SqliteReader:
     def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Every row that ``sql`` gives, its ``:name`` marks bound to ``values``."""
         with _faults(self.path):
-            return self._connection.execute(sql, dict(values)).fetchall()
+            return self._connection.execute(sql, bound(values)).fetchall()
 
     @contextmanager
     def steady(self) -> Iterator[None]:
@@ -138,6 +141,11 @@ class SqliteReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def bound(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` as every database takes them; the index spells odd text the same way, so that it is found."""
+    return {name: plain(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 def sqlite_path(state: Path, url: str | None) -> Path | None:
@@ -209,7 +217,7 @@ def query(reader: Reader, wanted: Filter, *, cells: bool = False) -> list[Run]:
     """The runs that pass ``wanted``, newest first unless it says otherwise; ``cells`` also reads their cells.
 
     Raises:
-        UsageFault: ``where`` is no valid condition.
+        UsageFault: ``sort`` is no name.
     """
     values: dict[str, Any] = {"repo": reader.repo}
     conditions = _conditions(wanted, values)
@@ -261,9 +269,8 @@ def _conditions(wanted: Filter, values: dict[str, Any]) -> list[str]:
             found.append(f'r."{column}" = :is_{column}')
             values[f"is_{column}"] = value
     if wanted.where is not None:
-        condition, given = where.compile(wanted.where)
-        found.append(f"({condition})")
-        values.update(given)
+        found.append(f"({wanted.where.sql})")
+        values.update(wanted.where.values)
     return found
 
 
@@ -294,7 +301,7 @@ def _like(values: dict[str, Any], column: str, pattern: str, mark: str = "") -> 
     if "*" not in pattern and "?" not in pattern:
         values[key] = pattern
         return f'r."{column}" = :{key}'
-    values[key] = where.like(pattern).replace("*", "%").replace("?", "_")
+    values[key] = like(pattern).replace("*", "%").replace("?", "_")
     return f"r.\"{column}\" LIKE :{key} ESCAPE '!'"
 
 

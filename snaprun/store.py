@@ -130,7 +130,7 @@ class EngineReader:
         if self._connection is None:
             with self.steady():
                 return self.rows(sql, values)
-        return [tuple(row) for row in self._connection.execute(text(sql), dict(values))]
+        return [tuple(row) for row in self._connection.execute(text(sql), runlist.bound(values))]
 
     @contextmanager
     def steady(self) -> Iterator[None]:
