@@ -1,0 +1,157 @@
+"""How code runs: the protocol of an engine, what goes into it and comes out, and the table of engines."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from snaprun.journal import Journal
+from snaprun.kernels import Kernel
+from snaprun.live import Live
+from snaprun.model import Status
+
+ENGINES: Mapping[str, str] = {
+    "kernel": "snaprun.engines.kernel",
+    "inline": "snaprun.engines.inline",
+    "script": "snaprun.engines.script",
+}
+"""Name and module of every engine. Modules, because importing nbclient takes a third of a second."""
+
+SIGNAL_CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
+"""Exit codes of a stopped run, as a shell gives them; any other signal counts as TERM."""
+
+TIMED_OUT = 124
+"""Exit code of a run that took too long, as coreutils' ``timeout`` has it."""
+
+KILLED = 137
+"""Exit code of a run whose kernel died."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that an engine needs. Times are seconds; ``None`` means no limit.
+
+    ``notebook`` is a version 4 document with the parameters injected. ``kernel`` is for the kernel engine, ``python``
+    (an interpreter) for the others, ``script`` (the paired script) for the script engine. ``environment`` is complete:
+    nothing is inherited beside it. ``hold`` keeps the kernel of a failed cell for so many seconds.
+    """
+
+    live: Live
+    notebook: Mapping[str, Any]
+    folder: Path
+    environment: Mapping[str, str]
+    kernel: Kernel | None = None
+    python: str | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
+    attempt: int = 1
+    timeout: float | None = None
+    cell_timeout: float | None = None
+    start_timeout: float = 120.0
+    grace: float = 10.0
+    hold: float | None = None
+    script: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the execution ended; the cells and the error are in the journal."""
+
+    status: Status
+    exit_code: int
+    reason: str | None = None
+    signal: int | None = None
+
+
+class Stop:
+    """The wish that a run ends, set from a signal handler or a thread and waited for by an engine.
+
+    The first request interrupts; after the grace period, or at a second request, the engine terminates and kills.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self.count = 0
+        self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else _pipe()
+
+    def request(self, signum: int = signal.SIGTERM) -> None:
+        """Ask. The first signal is the one that the exit code tells. Safe in a signal handler."""
+        self.signal = self.signal or signum
+        self.count += 1
+        try:
+            os.write(self._in, b"!")
+        except BlockingIOError:
+            return
+
+    def fileno(self) -> int:
+        """Readable once a request was made: for a selector or an event loop."""
+        return self._out
+
+    def heard(self) -> None:
+        """Empty the pipe, so that the next request makes it readable again."""
+        try:
+            os.read(self._out, 4096)
+        except BlockingIOError:
+            return
+
+    def outcome(self) -> Outcome:
+        """What a run that obeyed reports."""
+        code = SIGNAL_CODES.get(signal.Signals(self.signal), 143)
+        name = signal.Signals(self.signal).name.removeprefix("SIG")
+        return Outcome(Status.STOPPED, code, f"stopped by {name}", self.signal)
+
+
+class Engine(Protocol):
+    """An engine is a module with this function."""
+
+    def run(self, job: Job, journal: Journal, stop: Stop) -> Outcome:
+        """Execute the notebook, journal all that happens, and say how it ended. Leaves no process of its own."""
+        ...
+
+
+def engine(name: str) -> Engine:
+    """The engine of this name. Raises KeyError when there is none."""
+    return cast(Engine, importlib.import_module(ENGINES[name]))
+
+
+def ended_by_exit(evalue: str) -> Outcome:
+    """What ``sys.exit(n)`` in a cell means for the run, from the text of its ``SystemExit``; as in Python itself."""
+    text = evalue.strip()
+    if text in ("", "None", "0", "False"):
+        return Outcome(Status.SUCCEEDED, 0, "sys.exit() ended the run")
+    if text.lstrip("-").isdigit():
+        return Outcome(Status.FAILED, int(text) & 255 or 1, f"sys.exit({text})")
+    return Outcome(Status.FAILED, 1, f"sys.exit({text!r})" if len(text) < 200 else "sys.exit() with a message")
+
+
+def died(process: str, returncode: int | None, *, oom: bool) -> Outcome:
+    """The outcome of a run whose kernel or interpreter is gone; a negative return code is a signal."""
+    signum = -returncode if returncode is not None and returncode < 0 else None
+    if oom:
+        reason = f"the {process} was killed because memory ran out"
+    elif signum is not None:
+        reason = f"the {process} was killed by {_signal_name(signum)}"
+    elif returncode is not None:
+        reason = f"the {process} exited by itself with status {returncode}"
+    else:
+        reason = f"the {process} died"
+    return Outcome(Status.FAILED, KILLED, reason, signum)
+
+
+def _signal_name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
+def _pipe() -> tuple[int, int]:
+    """macOS has no pipe2; Python's pipes are close-on-exec anyway."""
+    out, in_ = os.pipe()
+    os.set_blocking(out, False)
+    os.set_blocking(in_, False)
+    return out, in_

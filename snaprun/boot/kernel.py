@@ -1,0 +1,168 @@
+"""Start ipykernel so that no output is lost. Runs in the user's interpreter: standard library and ipykernel only.
+
+What differs from ``python -m ipykernel_launcher``:
+
+* ZeroMQ may not drop messages (``XPUB_NODROP``): without it 20,000 flushed prints arrive as 13,000. The kernel waits
+  for the worker instead.
+* What is written to the file descriptors 1 and 2 (``os.system``, child processes, C libraries) belongs to the cell
+  that was running: it is all read before the cell counts as done, in the order of arrival, without cutting characters
+  in two. The worker holds the same pipes and reads what a dying kernel leaves in them.
+* Forked children print through these pipes, not through ZeroMQ.
+* ``sys.exit()`` prints no advice to use Ctrl-D.
+
+Written for Python 3.8 and later, ipykernel 6 and 7.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]  # else user's modules are shadowed
+
+import array
+import codecs
+import faulthandler
+import fcntl
+import runpy
+import select
+import signal
+import termios
+import threading
+import time
+import warnings
+from typing import Any
+
+REDIRECT = os.path.join(HERE, "redirect.py")
+if os.environ.get("SNAPRUN_REDIRECT") and os.path.exists(REDIRECT):
+    runpy.run_path(REDIRECT, run_name="snaprun_redirect")  # editable installs then mean the frozen copy
+EXTRA = os.environ.get("SNAPRUN_PATH", "")
+if EXTRA and EXTRA not in sys.path:
+    sys.path.append(EXTRA)  # makes ``import snaprun`` work where it is not installed
+
+WITHOUT = [name for name in ("debugpy",) if name not in sys.modules]
+sys.modules.update(dict.fromkeys(WITHOUT))  # type: ignore[arg-type]  # nobody will debug here: saves time and warnings
+import zmq
+from ipykernel import iostream
+from ipykernel.kernelapp import IPKernelApp
+
+for name in WITHOUT:
+    sys.modules.pop(name, None)
+
+PATIENCE = 0.5
+"""Seconds to wait at a cell's end for what is still in a pipe; only a child that never stops writing takes them."""
+
+PIPES = [int(number) for number in os.environ.pop("SNAPRUN_PIPES", "").split(",") if number]
+"""Read and write end of the pipe for stdout, then for stderr; inherited from the worker."""
+
+
+class Context:
+    """A ZeroMQ context whose publishing sockets wait instead of dropping."""
+
+    def __init__(self, context: Any) -> None:
+        self.context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.context, name)
+
+    def socket(self, kind: Any, *args: Any, **options: Any) -> Any:
+        made = self.context.socket(kind, *args, **options)
+        if kind in (zmq.PUB, zmq.XPUB):
+            made.setsockopt(zmq.XPUB_NODROP, 1)
+        return made
+
+
+class OutStream(iostream.OutStream):  # type: ignore[misc]
+    """A stream that reads its file descriptor in large pieces and knows when it has read all."""
+
+    def _setup_stream_redirects(self, name: str) -> None:
+        self._busy = threading.Lock()
+        self._mine = os.getpid()
+        self._childs = ""
+        fd = self._original_stdstream_fd = 1 if name == "stdout" else 2
+        self._original_stdstream_copy = os.dup(fd)
+        read, write = PIPES[2 * fd - 2 : 2 * fd] if PIPES else os.pipe()
+        os.set_inheritable(read, False)
+        os.dup2(write, fd)
+        os.close(write)
+        self._fid = read
+        self._exc: Any = None
+        self.watch_fd_thread = threading.Thread(target=self._watch_pipe_fd, daemon=True)
+        self.watch_fd_thread.start()
+
+    def _watch_pipe_fd(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        poll = select.poll()
+        poll.register(self._fid, select.POLLIN)
+        try:
+            while self._should_watch:
+                poll.poll()
+                with self._busy:
+                    data = os.read(self._fid, 65536)
+                    if not data or not self._should_watch:
+                        return
+                    self.write(decoder.decode(data))
+        except (OSError, ValueError):
+            self._exc = sys.exc_info()
+
+    def drain(self) -> None:
+        """Wait until all that the cell wrote to the file descriptor is in the stream."""
+        end = time.monotonic() + PATIENCE
+        waiting = array.array("i", [0])
+        while self._should_watch and self._mine == os.getpid():
+            fcntl.ioctl(self._fid, termios.FIONREAD, waiting)
+            if not waiting[0] or time.monotonic() > end:
+                break
+            time.sleep(0.001)
+        with self._busy:
+            return
+
+    def write(self, string: str) -> Any:
+        if self._should_watch and self._mine != os.getpid() and isinstance(string, str):
+            self._childs += string
+            if "\n" in string:
+                self._flush_child()
+            return len(string)
+        return super().write(string)
+
+    def flush(self) -> None:
+        if self._should_watch and self._mine != os.getpid():
+            self._flush_child()
+            return
+        super().flush()
+
+    def _flush_child(self) -> None:
+        data, self._childs = self._childs.encode("utf-8", "backslashreplace"), ""
+        while data:
+            data = data[os.write(self._original_stdstream_fd, data) :]
+
+
+class App(IPKernelApp):  # type: ignore[misc]
+    """ipykernel's application with our publishing socket, our streams and our manners."""
+
+    def init_iopub(self, context: Any) -> None:
+        super().init_iopub(Context(context))
+
+    def init_io(self) -> None:
+        super().init_io()
+        faulthandler.enable(2)
+
+    def init_shell(self) -> None:
+        super().init_shell()
+        if self.shell is not None:
+            self.shell.events.register("post_execute", drain)
+
+
+def drain() -> None:
+    """Called at the end of every cell."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, OutStream):
+            stream.drain()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be inherited as ignored
+    warnings.filterwarnings("ignore", message="To exit: use 'exit', 'quit', or Ctrl-D.")
+    App.outstream_class = "__main__.OutStream"
+    App.launch_instance()

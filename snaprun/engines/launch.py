@@ -1,0 +1,212 @@
+"""Start a Jupyter kernel as a run needs it: over private sockets, with its own output caught, ending only as told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import zmq
+from jupyter_client.client import KernelClient
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+
+from snaprun.engines import Job
+from snaprun.kernels import Kernel
+from snaprun.live import SOCKETS
+
+BOOT = Path(__file__).resolve().parent.parent / "boot" / "kernel.py"
+MODULES = ("ipykernel_launcher", "ipykernel")
+SOCKET_ROOM = 107 - len(f"/{SOCKETS}12345678/k-99999")
+"""Bytes that the folder for the socket folder may have: ``sun_path`` holds 108 with the final NUL."""
+
+TAIL = 4000
+"""Bytes of the kernel process's own output that are kept to explain a failure."""
+
+TERM_PATIENCE = 3.0
+"""Seconds between TERM and KILL."""
+
+
+class _Manager(AsyncKernelManager):  # type: ignore[misc]
+    """jupyter_client's manager for a kernel that was chosen already."""
+
+    chosen: Any = None
+
+    @property
+    def kernel_spec(self) -> Any:
+        return self.chosen
+
+
+class KernelProcess:
+    """A kernel's process with its pipes. ``talk`` gets what the process itself writes, outside Jupyter's protocol."""
+
+    def __init__(self, job: Job, kernel: Kernel, talk: Callable[[bytes], None]) -> None:
+        self.tail = b""
+        self._talk = talk
+        self._boots = is_ipykernel(kernel)
+        self._folder = Path(tempfile.mkdtemp(prefix=SOCKETS, dir=_short_folder(job.environment)))
+        self._context = zmq.Context()
+        if not self._boots:
+            self._context.setsockopt(zmq.RCVHWM, 0)  # such a kernel drops what we do not take: take all
+        self._context.setsockopt(zmq.RECONNECT_IVL, 10)
+        self.manager = _Manager(connection_file=str(job.live.kernel), transport="ipc", ip=str(self._folder / "k"))
+        self.manager.chosen = _spec(kernel, boots=self._boots)
+        self._readers: list[int] = []
+        self._caught: tuple[int, ...] = ()
+        self.pid = 0
+        self.returncode: int | None = None
+
+    async def start(self, job: Job) -> None:
+        """Start it. Raises OSError or RuntimeError when the command cannot be executed."""
+        noise, noise_end = os.pipe()
+        out, out_end, err, err_end = (*os.pipe(), *os.pipe())
+        inherited = (out, out_end, err, err_end) if self._boots else ()
+        environment = dict(job.environment)
+        if self._boots:
+            environment["SNAPRUN_PIPES"] = ",".join(map(str, inherited))
+            environment["SNAPRUN_PATH"] = str(job.live.import_path)
+        try:
+            await self.manager.start_kernel(
+                env=environment, cwd=str(job.folder), stdout=noise_end, stderr=noise_end, pass_fds=inherited
+            )
+        except BaseException:
+            for number in (noise, out, err):
+                os.close(number)
+            raise
+        finally:
+            for number in (noise_end, out_end, err_end):
+                os.close(number)
+        self.pid = self.manager.provisioner.pid
+        self._caught = (out, err)
+        os.set_blocking(noise, False)
+        self._readers.append(noise)
+        asyncio.get_running_loop().add_reader(noise, self._hear, noise)
+
+    def client(self) -> Any:
+        """jupyter_client's plain client: it knows the addresses and makes connected sockets."""
+        return KernelClient(context=self._context, **self.manager.get_connection_info(session=True))
+
+    def alive(self) -> bool:
+        """Whether the process runs; it is not reaped by asking, so that its group stays ours."""
+        if self.returncode is not None or not self.pid:
+            return False
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
+
+    async def gone(self, seconds: float) -> bool:
+        """Wait until the process has ended, for so long at most; whether it has."""
+        end = time.monotonic() + seconds
+        pause = 0.005
+        while self.alive():
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+        return True
+
+    async def interrupt(self) -> None:
+        """What the stop button does: INT to the kernel's group, or a message where the kernel wants that."""
+        if self.alive():
+            await self.manager.interrupt_kernel()
+
+    async def kill(self) -> None:
+        """TERM, then KILL, to the whole group; returns when the process has ended."""
+        self.signal(signal.SIGTERM)
+        if not await self.gone(TERM_PATIENCE):
+            self.signal(signal.SIGKILL)
+            await self.gone(TERM_PATIENCE)
+
+    def signal(self, signum: int) -> None:
+        """Signal the kernel's process group: it leads one, and is not reaped before :meth:`close`."""
+        if self.pid and self.returncode is None:
+            try:
+                os.killpg(self.pid, signum)
+            except (ProcessLookupError, PermissionError):  # macOS refuses for a group of zombies
+                return
+
+    def leftovers(self) -> tuple[bytes, bytes]:
+        """What a dead kernel left unread of its standard output and error."""
+        return tuple(_read_all(number) for number in self._caught) if self._caught else (b"", b"")  # type: ignore[return-value]
+
+    async def close(self) -> None:
+        """Kill what is left of the group, reap the process, and remove sockets, pipes and the connection file."""
+        self.signal(signal.SIGKILL)
+        await self.gone(TERM_PATIENCE)
+        if self.pid:
+            self.returncode = await self.manager.provisioner.poll()
+        loop = asyncio.get_running_loop()
+        for number in self._readers:
+            self._hear(number)
+            loop.remove_reader(number)
+            os.close(number)
+        for number in self._caught:
+            os.close(number)
+        self._readers, self._caught = [], ()
+        await self.manager.cleanup_resources()
+        self._context.destroy(linger=0)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _hear(self, number: int) -> None:
+        data = _read_all(number)
+        if data:
+            self.tail = (self.tail + data)[-TAIL:]
+            self._talk(data)
+        elif number in self._readers:
+            asyncio.get_running_loop().remove_reader(number)
+
+
+def is_ipykernel(kernel: Kernel) -> bool:
+    """Whether the command is IPython's kernel, which we start by our own launcher."""
+    pairs = zip(kernel.argv, kernel.argv[1:], strict=False)
+    return any(first == "-m" and second in MODULES for first, second in pairs)
+
+
+def _spec(kernel: Kernel, *, boots: bool) -> Any:
+    argv = list(kernel.argv)
+    if boots:
+        at = next(at for at, word in enumerate(argv) if word == "-m" and argv[at + 1] in MODULES)
+        argv[at : at + 2] = [str(BOOT)]
+        argv[0] = kernel.python or argv[0]
+        argv += ["--HistoryManager.hist_file=:memory:"]
+    elif argv[0] in ("python", "python3"):
+        argv[0] = sys.executable
+    return KernelSpec(
+        argv=argv,
+        env=dict(kernel.env),
+        language=kernel.language,
+        display_name=kernel.name,
+        interrupt_mode=kernel.interrupt_mode,
+        resource_dir=kernel.folder or "",
+    )
+
+
+def _short_folder(environment: Mapping[str, str]) -> str | None:
+    """A folder of the user's own for sockets whose path is short enough; None for the default temporary one."""
+    for folder in (environment.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):
+        if folder and len(os.fsencode(folder)) <= SOCKET_ROOM and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return None
+
+
+def _read_all(number: int) -> bytes:
+    """All that waits in a pipe, without waiting for more."""
+    os.set_blocking(number, False)
+    parts = []
+    while True:
+        try:
+            data = os.read(number, 65536)
+        except BlockingIOError:
+            break
+        if not data:
+            break
+        parts.append(data)
+    return b"".join(parts)
