@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from snaprun import engines, finish, links, process, slots
+from snaprun import __version__, cells, engines, environment, finish, links, process, slots
 from snaprun.engines import Job, Outcome, Stop
 from snaprun.errors import SnaprunError
 from snaprun.gitrepo import GitRepo
@@ -150,13 +150,15 @@ def _ground(repo: GitRepo, live: Live, order: Order, journal: Journal) -> Ground
 def _execute(repo: GitRepo, live: Live, order: Order, ground: Ground, journal: Journal, stop: Stop) -> Outcome:
     """Run the engine, the start being recorded meanwhile."""
     spec = live.spec()
+    document = finish.prepared(repo, live, spec)
     job = Job(
         live=live,
-        notebook=finish.prepared(repo, live, spec),
+        notebook=document,
         folder=ground.folder,
         environment=run_environment(live, order, spec, ground),
         kernel=None if order.kernel is None else Kernel.from_json(order.kernel),
         python=order.python,
+        labels={cell.number: cell.label for cell in cells.code_cells(document)},
         attempt=order.attempt,
         timeout=spec.timeout,
         cell_timeout=spec.cell_timeout,
@@ -164,7 +166,7 @@ def _execute(repo: GitRepo, live: Live, order: Order, ground: Ground, journal: J
         hold=order.hold,
         script=ground.top / spec.script,
     )
-    record = threading.Thread(target=_record_start, args=(live, order, spec), name="snaprun-index", daemon=True)
+    record = threading.Thread(target=_describe, args=(live, order, spec, job), name="snaprun-record", daemon=True)
     record.start()
     before = process.oom_kills()
     outcome = engines.engine(spec.engine).run(job, journal, stop)
@@ -198,8 +200,21 @@ def _clean(env: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in env.items() if not name.startswith("GIT_") and name not in private}
 
 
+def _describe(live: Live, order: Order, spec: RunSpec, job: Job) -> None:
+    """Put the run into the index and find out about its environment, while its kernel starts.
+
+    What fails here is tried again when the run ends, or is left out.
+    """
+    _record_start(live, order, spec)
+    python = order.python if job.kernel is None else job.kernel.python
+    about = environment.describe(python, job.environment, kept=order.place.state / "environments")
+    try:
+        write_json(live.path / finish.ENVIRONMENT, {**about, "snaprun": __version__})
+    except OSError as error:
+        sys.stderr.write(f"the environment is not recorded: {error}\n")
+
+
 def _record_start(live: Live, order: Order, spec: RunSpec) -> None:
-    """Put the run into the index, while its kernel starts. Where that fails, the end of the run tries again."""
     run = Run.of(order.run, spec, live.params(), commit=order.run, status=Status.RUNNING)
     started = replace(run, started=utc(time.time()), attempts=order.attempt)
     try:
