@@ -39,16 +39,13 @@ class Settings:
     grace: float = 10.0
     jobs: int | None = None
     max_file_size: int = 50_000_000
-    max_output_size: int = 10_000_000
     include: tuple[str, ...] = ()
     link: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     index_url: str | None = None
     notify_command: str | None = None
-    policy: Table = ()
-    strip: tuple[str, ...] = ()
-    trailer: bool = False
+    hook: Mapping[str, Any] = field(default_factory=dict)
     better: Table = ()
     hosts: Table = ()
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -160,6 +157,8 @@ def _laid(below: Settings, values: Mapping[str, Any], origin: str) -> Settings:
             raise SettingsFault(f"{origin}: there is no setting {given}", hint=hint)
         try:
             made[name] = KEYS[name](value)
+            if name == "hook":  # key by key: a project adds to what the user demands everywhere
+                made[name] = {**below.hook, **made[name]}
         except ValueError as error:
             shown = name.replace("_", "-")
             raise SettingsFault(f"{origin}: {shown} = {value!r}: {error}", hint=f"mend {shown} there") from error
@@ -180,15 +179,6 @@ def _whole(value: Any) -> int:
     if isinstance(value, (bool, float)) or number < 1:
         raise ValueError("want a whole number of at least 1")
     return number
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-    if isinstance(value, str) and value.lower() in words:
-        return words[value.lower()]
-    raise ValueError("want true or false")
 
 
 def _list(value: Any) -> tuple[str, ...]:
@@ -222,6 +212,13 @@ def _table(read: Callable[[Any], str]) -> Callable[[Any], Table]:
     return read_table
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """A table as it stands in the file; ``hookpolicy.read`` says what may be in it."""
+    if not isinstance(value, dict):
+        raise ValueError("want a table")
+    return value
+
+
 def _limit(value: Any) -> float:
     found = seconds(value)
     if found is None:
@@ -251,16 +248,13 @@ KEYS: dict[str, Callable[[Any], Any]] = {
     "grace": _limit,
     "jobs": _whole,
     "max_file_size": size,
-    "max_output_size": size,
     "include": _list,
     "link": _list,
     "outputs": _list,
     "environment": _list,
     "index_url": _text,
     "notify_command": _text,
-    "policy": _table(_choice("off", "warn", "require")),
-    "strip": _list,
-    "trailer": _truth,
+    "hook": _mapping,
     "better": _table(_choice("lower", "higher")),
     "hosts": _table(_text),
 }
@@ -276,20 +270,17 @@ MEANINGS = {
     "grace": "how long a run may take to end after it was asked to",
     "jobs": "how many queued runs work at a time (not set: one a processor)",
     "max_file_size": "a larger untracked file stays out of the snapshot and is linked instead",
-    "max_output_size": "the hook complains about a notebook with more output than this",
     "include": "globs of ignored files that the snapshot takes all the same",
     "link": "globs of files and folders to link into the checkout, in place of all that git ignores",
     "outputs": "folders that are private to each run and kept as its artifacts",
     "environment": "globs of further environment variables to record",
     "index_url": "SQLAlchemy URL of the index, in place of the SQLite file in the repository",
     "notify_command": "a command to call when a run ends",
-    "policy": "table of glob = off, warn or require: must a notebook that is committed have run?",
-    "strip": "globs of notebooks that are committed without their outputs",
-    "trailer": "whether the hook adds Snaprun-Run to the commit message",
+    "hook": "table of what the git hook demands of notebooks, see docs/hook.md",
     "better": "table of metric = lower or higher: which is better",
     "hosts": "table of name = ssh://host/path",
 }
 """What each setting is for, in one line: ``snaprun config`` and the docs."""
 
-NOT_IN_ENV = ("python",)
-"""``SNAPRUN_PYTHON`` is the interpreter that the git hook calls snaprun with."""
+NOT_IN_ENV = ("python", "hook")
+"""``SNAPRUN_PYTHON`` is the interpreter that the git hook calls snaprun with; a table with tables fits no variable."""
