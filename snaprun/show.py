@@ -14,6 +14,7 @@ from typing import Any
 import click
 from tabulate import tabulate
 
+from snaprun.listing import Going
 from snaprun.model import SCHEMA, Details, Metric, Run, Snapshot, Status
 
 ID_LENGTH = 8
@@ -340,17 +341,82 @@ def _indent(text: str) -> str:
     return "\n".join(f"  {line}" if line else "" for line in text.splitlines())
 
 
+# --- in progress ------------------------------------------------------------------------------------------------------
+
+
+def in_progress(found: Sequence[Going], how: Look) -> str:
+    """The runs in progress as a table for a person."""
+    header = ["run", "name", "notebook", "cell", "elapsed", "left", "cpu", "memory", "last metric"]
+    rows = []
+    for item in found:
+        standing = item.standing
+        at = standing.cell if standing.cell is not None else standing.done
+        where = f"{at}/{standing.total} {standing.label or standing.state}" if standing.total else standing.state
+        rows.append(
+            [
+                how.style(short(item.run.id), bold=True),
+                item.run.name or "",
+                item.run.notebook,
+                where if item.host is None else f"{where} (on {item.host})",
+                clock(item.elapsed) if item.elapsed is not None else "",
+                clock(item.left) if item.left is not None else "",
+                f"{item.cpu:.0f} %" if item.cpu is not None else "",
+                size(item.memory),
+                item.metric or "",
+            ]
+        )
+    return fit(rows, header, how, give=3)
+
+
+def in_progress_json(found: Sequence[Going]) -> str:
+    """The runs in progress as JSON: the keys of ``history``, and ``progress``."""
+    runs = []
+    for item in found:
+        standing = item.standing
+        progress = {
+            "state": standing.state,
+            "cell": standing.cell,
+            "cells": standing.total,
+            "done": standing.done,
+            "label": standing.label,
+            "elapsed": item.elapsed,
+            "left": item.left,
+            "cpu": item.cpu,
+            "memory": item.memory,
+            "metric": item.metric,
+            "host": item.host,
+        }
+        runs.append({**item.run.to_json(), "progress": progress})
+    return as_json({"schema": SCHEMA, "runs": runs})
+
+
 # --- a start and an end -----------------------------------------------------------------------------------------------
 
 
 def snapshot(made: Snapshot, how: Look) -> str:
     """The line that tells of a snapshot, and one line each for what it could not take."""
-    changed = f" + {made.changed} changed file{'s' if made.changed != 1 else ''}" if made.changed else ""
-    untracked = f" ({made.untracked} untracked)" if made.untracked else ""
-    run_id = how.style(short(made.id), bold=True)
-    head = f"snapshot {run_id}  {made.spec.notebook}{changed}{untracked}   {made.seconds:.2f} s"
-    notes = [f"left out {item.path}: {item.why}" for item in made.spec.left_out]
-    return "\n".join([head, *notes, *(f"note: {text}" for text in made.spec.warnings)])
+    head = f"snapshot {how.style(short(made.id), bold=True)}  {_summary(made)}   {made.seconds:.2f} s"
+    told = notes(made)
+    return f"{head}\n{told}" if told else head
+
+
+def _summary(made: Snapshot) -> str:
+    words = made.spec.notebook or "work tree"
+    if made.changed:
+        words += f" + {made.changed} changed file{'s' if made.changed > 1 else ''}"
+    return words + (f" ({made.untracked} untracked)" if made.untracked else "")
+
+
+def notes(made: Snapshot) -> str:
+    """What the snapshot could not take as it is, and what was decided unasked: a line each."""
+    left_out = [f"left out {item.path}: {item.why}" for item in made.spec.left_out]
+    return "\n".join([*left_out, *(f"note: {text}" for text in made.spec.warnings)])
+
+
+def started_json(made: Snapshot) -> str:
+    """The document of ``exec --detach --json``."""
+    run_ = Run.of(made.id, made.spec, made.params, commit=made.id, status=Status.RUNNING)
+    return as_json({"schema": SCHEMA, **run_.to_json()})
 
 
 def started(made: Snapshot, how: Look) -> str:

@@ -46,11 +46,10 @@ def command(**wanted: Any) -> int:
 
     Exit code 3 when no run matches.
     """
-    from snaprun import reads, show
+    from snaprun import listing, show
+    from snaprun.commands.context import here, stdout
 
-    door = reads.opened()
-    reads.settled(door)
-    runs = reads.history(door, wanted)
+    runs = listing.history(here(), wanted, now=time.time())
     columns = show.Columns(params=wanted["params"], metrics=wanted["metrics"])
     if wanted["as_json"]:
         click.echo(show.history_json(runs))
@@ -59,7 +58,7 @@ def command(**wanted: Any) -> int:
     elif wanted["quiet"]:
         click.echo("\n".join(run.id for run in runs), nl=bool(runs))
     elif runs:
-        click.echo(show.history(runs, columns, show.stdout(), now=time.time()))
+        click.echo(show.history(runs, columns, stdout(), now=time.time()))
     else:
-        click.echo(reads.nothing(door, wanted), err=True)
-    return 0 if runs else 3
+        click.echo("no run matches" if listing.narrow(wanted) else "no runs yet: snaprun exec NOTEBOOK", err=True)
+    return 3 if not runs and listing.narrow(wanted) else 0

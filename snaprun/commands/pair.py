@@ -20,7 +20,8 @@ def command(notebook: Path, formats: str | None) -> int:
     A file that is not the notebook's pair is never overwritten.
     """
     from snaprun import api
+    from snaprun.commands.context import here
 
-    done = api.pair(notebook, formats)
-    click.echo(done, err=True)
+    done = api.pair(here(), notebook, formats)
+    click.echo(done.text, err=True)
     return 0

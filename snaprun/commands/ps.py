@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from snaprun.commands.options import json_option
@@ -17,17 +19,16 @@ def command(as_json: bool, quiet: bool) -> int:
       snaprun ps
       snaprun stop $(snaprun ps -q)
     """
-    from snaprun import reads, show
+    from snaprun import listing, show
+    from snaprun.commands.context import here, stdout
 
-    door = reads.opened()
-    reads.settled(door)
-    found = reads.in_progress(door)
+    found = listing.in_progress(here(), now=time.time())
     if as_json:
-        click.echo(show.as_json(show.progress_document(found)))
+        click.echo(show.in_progress_json(found))
     elif quiet:
         click.echo("\n".join(item.run.id for item in found), nl=bool(found))
     elif found:
-        click.echo(show.in_progress(found, show.stdout()))
+        click.echo(show.in_progress(found, stdout()))
     else:
         click.echo("nothing is running", err=True)
     return 0

@@ -14,10 +14,13 @@ def command(quiet: bool) -> int:
       snaprun reindex
     """
     from snaprun import api
+    from snaprun.commands.context import here
 
-    count, damaged = api.reindex(api.opened())
-    for run_id, why in damaged:
-        click.echo(f"warning: run {run_id} cannot be read: {why}", err=True)
+    done = api.rebuild_index(here())
+    if done.set_aside:
+        click.echo(f"warning: the damaged index is now {done.set_aside}", err=True)
+    for run in done.damaged:
+        click.echo(f"warning: run {run.id[:8]} cannot be read: {run.why}", err=True)
     if not quiet:
-        click.echo(f"{count} run{'s' if count != 1 else ''} indexed", err=True)
-    return 65 if damaged else 0
+        click.echo(f"{done.count} run{'s' if done.count != 1 else ''} indexed", err=True)
+    return 65 if done.damaged else 0

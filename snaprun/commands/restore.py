@@ -24,7 +24,8 @@ def command(run: str, paths: tuple[str, ...], target: Path | None, outputs: bool
       snaprun restore @ --outputs             the outputs, into the notebook as it is now
     """
     from snaprun import api
+    from snaprun.commands.context import here
 
-    for path in api.restore(api.opened(), run, paths, target=target, outputs=outputs, force=force):
+    for path in api.restore(here(), run, paths, target=target, force=force):
         click.echo(path)
     return 0

@@ -24,12 +24,13 @@ def command(run: str, as_json: bool) -> int:
     a run's name.
     """
     from snaprun import api, show
+    from snaprun.commands.context import here, stdout
 
-    door = api.opened()
+    door = here()
     selector, colon, path = run.partition(":")
     if colon:
         click.get_binary_stream("stdout").write(api.file_of(door, selector, path))
         return 0
     details = api.details(door, selector)
-    click.echo(show.as_json(details.to_json()) if as_json else show.run(details, show.stdout()))
+    click.echo(show.as_json(details.to_json()) if as_json else show.run(details, stdout()))
     return 0

@@ -27,12 +27,13 @@ def command(**wanted: Any) -> int:
     Nothing of yours is touched: not the index, not HEAD, not the stash.
     """
     from snaprun import api, show
+    from snaprun.commands.context import here, stderr
 
     quiet, as_json = wanted.pop("quiet"), wanted.pop("as_json")
-    door = api.opened()
+    door = here()
     made = api.snapshot(door, api.Wanted(**wanted))
     if not quiet:
-        click.echo(show.snapshot(made, show.stderr()), err=True)
+        click.echo(show.snapshot(made, stderr()), err=True)
     if as_json:
         click.echo(show.as_json(api.details(door, made.id).to_json()))
     else:

@@ -1,0 +1,230 @@
+"""One function a verb, for every door: the command line, IPython, the page."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snaprun import intake, live, notebook, pairing, reads, record, reindex, replay, selectors
+from snaprun import snapshot as freezing
+from snaprun.door import Door
+from snaprun.errors import CannotCreate, DataFault, SnaprunError, Unavailable
+from snaprun.gitrepo import GitRepo
+from snaprun.launchers import local
+from snaprun.launchers.local import Handle
+from snaprun.model import RUN_REF, SNAP_DIR, Details, Run, Snapshot, Status
+from snaprun.order import Order
+from snaprun.intake import Intake, Wanted
+
+__all__ = ["Door", "Wanted"]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A run whose snapshot is durable, and which nobody has been told to run yet."""
+
+    snapshot: Snapshot
+    intake: Intake
+    order: Order
+    handle: Handle
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+
+def freeze(door: Door, wanted: Wanted) -> Pending:
+    """Freeze a notebook for a run; :func:`launch` starts it, :func:`abandon` forgets it.
+
+    The supervisor is started first of all, so that its imports cost no time while the snapshot is taken.
+
+    Raises:
+        SnaprunError: anything that stands against it; nothing is left behind.
+    """
+    handle = local.start(door.env)
+    try:
+        ready = intake.run(door, wanted)
+        made = freezing.take(GitRepo(door.place), ready.request)
+    except BaseException:
+        handle.abandon()
+        raise
+    return Pending(made, ready, _order(door, wanted, ready, made), handle)
+
+
+def launch(door: Door, pending: Pending) -> None:
+    """Hand a frozen run to its supervisor; on return it goes on whatever happens to this process.
+
+    Raises:
+        SnaprunError: it could not be started; its snapshot is gone again.
+    """
+    made = pending.snapshot
+    folder = None
+    try:
+        folder = live.create(door.place, made, pending.order.to_json(), notebook=pending.intake.document)
+        pending.handle.launch(folder.path)
+    except BaseException:
+        if folder is not None:
+            live.remove(folder)
+        _discard(door, made.id)
+        pending.handle.abandon()
+        raise
+
+
+def snapshot(door: Door, wanted: Wanted) -> Snapshot:
+    """Freeze without running: a run of status ``saved``."""
+    made = freezing.take(GitRepo(door.place), intake.save(door, wanted))
+    try:
+        run = Run.of(made.id, made.spec, made.params, commit=made.id, status=Status.SAVED)
+        reindex.open_index(door).record(run)
+    except SnaprunError:
+        _discard(door, made.id)
+        raise
+    return made
+
+
+def _order(door: Door, wanted: Wanted, ready: Intake, made: Snapshot) -> Order:
+    settings = door.settings
+    return Order(
+        run=made.id,
+        place=door.place,
+        grace=settings.grace,
+        timeout=made.spec.timeout,
+        hold=wanted.hold_on_error,
+        max_file_size=settings.max_file_size,
+        link=tuple(settings.link),
+        outputs=tuple(settings.outputs),
+        index_url=settings.index_url,
+        notify_command=settings.notify_command,
+        kernel=ready.kernel.to_json() if ready.kernel else None,
+        python=ready.python,
+        options={"notify": wanted.notify},
+    )
+
+
+def _discard(door: Door, run_id: str) -> None:
+    """Take back a snapshot whose run never started."""
+    GitRepo(door.place).delete_ref(RUN_REF + run_id, run_id)
+
+
+# --- look -------------------------------------------------------------------------------------------------------------
+
+
+def find(door: Door, selector: str) -> Run:
+    """The run that a selector names: an id or its first digits, ``@``, ``@~2``, ``@failed``, a name.
+
+    Raises:
+        DataFault: there is none, or more than one.
+    """
+    with reads.index(door) as reader:
+        return selectors.find(reader, selector)
+
+
+def details(door: Door, selector: str) -> Details:
+    """Everything of one run. Raises DataFault as :func:`find` does, and where what is stored is damaged."""
+    run = find(door, selector)
+    repo = GitRepo(door.place)
+    return Details(
+        run=run,
+        spec=record.read_spec(repo, run.id),
+        result=record.read_result(repo, run.id),
+        environment=record.read_environment(repo, run.id),
+    )
+
+
+def file_of(door: Door, selector: str, path: str) -> bytes:
+    """A file of a run's tree: of its result where it has one. Raises DataFault where there is none of that name."""
+    run = find(door, selector)
+    folder = live.find(door.place, run.id)
+    if folder is not None and path == f"{SNAP_DIR}/log.txt":
+        return folder.log.read_bytes()
+    found = GitRepo(door.place).blob(run.commit, path)
+    if found is None:
+        raise DataFault(f"run {run.id[:8]} has no file {path}", hint=f"git ls-tree -r --name-only {run.commit[:12]}")
+    return found
+
+
+def executed(door: Door, run: Run) -> bytes:
+    """The executed notebook of a run: of one in progress with every output so far."""
+    folder = live.find(door.place, run.id)
+    if folder is not None:
+        return replay.notebook(folder)
+    found = GitRepo(door.place).blob(run.commit, f"{SNAP_DIR}/executed.ipynb")
+    if found is None:
+        raise DataFault(f"run {run.id[:8]} has no executed notebook: it is {run.status}", hint="snaprun history")
+    return found
+
+
+def write_notebook(door: Door, selector: str, output: Path | None, *, force: bool = False) -> Path:
+    """Write the executed notebook of a run to a file, by default in a temporary folder; its path.
+
+    Raises:
+        CannotCreate: there is such a file already, and ``force`` is not set.
+    """
+    run = find(door, selector)
+    content = executed(door, run)
+    if output is None:
+        output = Path(tempfile.mkdtemp(prefix="snaprun-"), f"{Path(run.notebook).stem}-{run.id[:8]}.ipynb")
+    output = Path(os.path.abspath(door.cwd / output))
+    _write(output, content, force=force)
+    return output
+
+
+# --- use and keep -----------------------------------------------------------------------------------------------------
+
+
+def restore(door: Door, selector: str, paths: Sequence[str], *, target: Path | None, force: bool = False) -> list[Path]:
+    """Write files of a run to disk, into ``target`` or over the work tree; the paths written.
+
+    Raises:
+        CannotCreate: a file is there already, and ``force`` is not set (then nothing is written at all).
+        DataFault: the run has no such file.
+    """
+    run = find(door, selector)
+    repo = GitRepo(door.place)
+    if target is None and not paths:
+        raise Unavailable("the whole tree would go over your work tree", hint=f"snaprun restore {selector} --to FOLDER")
+    root = Path(os.path.abspath(door.cwd / target)) if target else door.place.top
+    wanted = [path.rstrip("/") for path in paths]
+    entries = [
+        entry
+        for entry in repo.tree(run.commit)
+        if not wanted or any(entry.path == path or entry.path.startswith(f"{path}/") for path in wanted)
+    ]
+    for path in wanted:
+        if not any(entry.path == path or entry.path.startswith(f"{path}/") for entry in entries):
+            raise DataFault(
+                f"run {run.id[:8]} has no file {path}", hint=f"git ls-tree -r --name-only {run.commit[:12]}"
+            )
+    there = [entry.path for entry in entries if os.path.lexists(root / entry.path)]
+    if there and not force:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise CannotCreate(f"{there[0]}{more} would be overwritten", hint="--to FOLDER, or --force")
+    return repo.export([entry for entry in entries if entry.kind == "blob"], root)
+
+
+def pair(door: Door, path: Path, formats: str | None) -> pairing.Paired:
+    """Pair a notebook with a script, see :func:`snaprun.pairing.pair`."""
+    return pairing.pair(Path(os.path.abspath(door.cwd / path)), formats)
+
+
+def rebuild_index(door: Door) -> reindex.Rebuilt:
+    """Rebuild the index from git."""
+    return reindex.rebuild(door)
+
+
+def _write(path: Path, content: bytes, *, force: bool) -> None:
+    if path.exists() and not force:
+        raise CannotCreate(f"{path} is there already", hint="--force overwrites it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise CannotCreate(f"cannot write {path}: {error.strerror}", hint=f"ls -ld {path.parent}") from error
+
+
+def notebook_of(raw: bytes, path: str) -> dict[str, Any]:
+    """The document that a notebook's bytes mean."""
+    return notebook.parse(raw, Path(path)).node

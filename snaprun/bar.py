@@ -1,0 +1,92 @@
+"""The live line under the output of a run that somebody watches: which cell it is at, for how long, until when."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, BinaryIO, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from snaprun.show import clock
+from snaprun.standing import Progress as Standing
+
+WAITING = {"starting": "starting the kernel", "held": "held after an error", "finishing": "writing the result"}
+
+
+class Clock(ProgressColumn):
+    """Elapsed time of the run, and what is left where an earlier run tells."""
+
+    def render(self, task: Task) -> Text:
+        """The text of the column."""
+        text = Text(clock(task.fields["elapsed"]), style="progress.elapsed")
+        eta = task.fields["eta"]
+        return text.append(f"  about {clock(eta)} left", style="dim") if eta is not None else text
+
+
+class Bar:
+    """A progress line on ``talk`` that gives way to the run's own output on ``data``.
+
+    It is drawn only while the output stands at the beginning of a line: a notebook's own progress bar is not torn.
+    """
+
+    def __init__(self, data: BinaryIO, talk: TextIO, earlier: Mapping[int, float]) -> None:
+        self._data = data
+        self._earlier = earlier
+        self._fresh_line = True
+        self._bar = Progress(
+            TextColumn("[{task.fields[done]}/{task.fields[cells]}]", style="bold"),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            Clock(),
+            console=Console(file=talk),
+            transient=True,
+            auto_refresh=False,
+        )
+        self._task: TaskID | None = None
+        self._shown = False
+
+    def write(self, log: bytes) -> None:
+        """Pass the run's output on, byte for byte."""
+        if not log:
+            return
+        self._hide()
+        self._data.write(log)
+        self._data.flush()
+        self._fresh_line = log.endswith(b"\n")
+
+    def update(self, standing: Standing) -> None:
+        """Draw where the run stands."""
+        now = time.time()
+        fields: dict[str, Any] = {
+            "done": standing.cell if standing.cell is not None else standing.done,
+            "cells": standing.total or "?",
+            "elapsed": now - standing.started if standing.started else 0.0,
+            "eta": standing.eta(self._earlier, now),
+        }
+        what = WAITING.get(standing.state) or standing.label
+        if self._task is None:
+            self._task = self._bar.add_task(what, total=standing.total or None, **fields)
+        self._bar.update(
+            self._task, description=what[:40], total=standing.total or None, completed=standing.done, **fields
+        )
+        if self._fresh_line:
+            if not self._shown:
+                self._bar.start()
+                self._shown = True
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Take the line away; the output ends with a line break."""
+        self._hide()
+        if not self._fresh_line:
+            self._data.write(os.linesep.encode())
+            self._data.flush()
+
+    def _hide(self) -> None:
+        if self._shown:
+            self._bar.stop()
+            self._shown = False

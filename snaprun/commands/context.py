@@ -1,0 +1,30 @@
+"""What a command takes from the process it runs in: the current folder, the environment, the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from snaprun.door import Door, opened
+from snaprun.errors import Unavailable
+from snaprun.show import Look, look
+
+
+def here() -> Door:
+    """The repository around the current folder."""
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError as error:
+        raise Unavailable("the current folder is gone", hint="cd into a folder that exists") from error
+    return opened(folder, os.environ)
+
+
+def stdout() -> Look:
+    """How to show on standard output."""
+    return look(terminal=sys.stdout.isatty(), env=os.environ)
+
+
+def stderr() -> Look:
+    """How to show on standard error."""
+    return look(terminal=sys.stderr.isatty(), env=os.environ)

@@ -1,0 +1,187 @@
+"""What the commands share that start, watch and end runs: the viewer, and waiting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import click
+
+from snaprun import api, listing, settle, show, stopping, watch
+from snaprun import live as folders
+from snaprun.bar import Bar
+from snaprun.commands.context import here, stderr
+from snaprun.door import Door
+from snaprun.errors import NothingFound, RunFault
+from snaprun.gitrepo import GitRepo
+from snaprun.model import Run, Status
+
+
+def execute(**options: Any) -> int:
+    """``snaprun exec``: freeze, start, and watch until the end."""
+    detach, as_json, quiet, notify = (options.pop(key) for key in ("detach", "as_json", "quiet", "notify"))
+    door = here()
+    wanted = api.Wanted(**options, notify=notify, argv=tuple(sys.argv[1:]))
+    return start(door, api.freeze(door, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)
+
+
+def start(door: Door, pending: api.Pending, *, detach: bool, as_json: bool, quiet: bool) -> int:
+    """Launch a frozen run, tell of it, and watch it unless it is detached."""
+    made, how = pending.snapshot, stderr()
+    notes = show.notes(made)
+    if not quiet:
+        click.echo(show.snapshot(made, how), err=True)
+    elif notes:
+        click.echo(notes, err=True)
+    api.launch(door, pending)
+    if detach:
+        click.echo(show.started_json(made) if as_json else made.id)
+        return 0
+    if not quiet:
+        click.echo(show.started(made, how), err=True)
+    code = view(door, made.id, made.spec.notebook, stops=True, to_stderr=as_json)
+    ended = api.find(door, made.id)
+    if as_json:
+        click.echo(show.as_json(api.details(door, made.id).to_json()))
+    if not quiet:
+        click.echo(show.ended(ended, how), err=True)
+    return code
+
+
+def view(door: Door, run_id: str, notebook: str, *, stops: bool, to_stderr: bool = False) -> int:
+    """Show a run's output as it comes, with a progress line on a terminal, and return the run's exit code.
+
+    ``stops``: Ctrl-C stops the run, the second one at once; else it only leaves the view.
+    """
+    repo = GitRepo(door.place)
+    data = click.get_binary_stream("stderr" if to_stderr else "stdout")
+    bar = None
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        bar = Bar(data, sys.stderr, listing.earlier_seconds(door, notebook))
+    asked = Interrupts(door, run_id) if stops else None
+    try:
+        for update in watch.follow(repo, run_id):
+            if bar is not None:
+                bar.write(update.log)
+                bar.update(update.progress)
+            elif update.log:
+                data.write(update.log)
+                data.flush()
+            if update.end is not None:
+                return update.end.exit_code
+            if not update.log:
+                settle.settle(door.place, door.env)
+    finally:
+        if asked is not None:
+            asked.release()
+        if bar is not None:
+            bar.close()
+    raise RunFault(f"run {run_id[:8]} went out of sight", hint=f"snaprun show {run_id[:8]}")
+
+
+class Interrupts:
+    """Ctrl-C while watching a run of one's own: the first stops it, the second kills it; the view stays until its end."""
+
+    def __init__(self, door: Door, run_id: str) -> None:
+        self._here, self._id = door, run_id
+        self._count = 0
+        self._before = signal.signal(signal.SIGINT, self._stop)
+
+    def release(self) -> None:
+        """Give Ctrl-C its usual meaning back."""
+        signal.signal(signal.SIGINT, self._before)
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._count += 1
+        folder = folders.find(self._here.place, self._id)
+        if folder is None:
+            return
+        click.echo("stopping; once more kills it" if self._count == 1 else "killing", err=True)
+        stopping.request(folder, signal.SIGINT, kill=self._count > 1)
+
+
+def attach(selector: str) -> int:
+    """``snaprun attach``: the view of a foreground exec."""
+    door = here()
+    run = api.find(door, selector)
+    code = view(door, run.id, run.notebook, stops=False)
+    click.echo(show.ended(api.find(door, run.id), stderr()), err=True)
+    return code
+
+
+def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_json: bool, quiet: bool) -> int:
+    """``snaprun wait``: block until the runs have ended; the first code that is not 0."""
+    door = here()
+    runs = [api.find(door, selector) for selector in selectors]
+    deadline = None if timeout is None else time.monotonic() + timeout
+    open_ids = {run.id for run in runs}
+    while True:
+        settle.settle(door.place, door.env)
+        over = {run_id for run_id in open_ids if folders.find(door.place, run_id) is None}
+        if over == open_ids or (first and over):
+            break
+        if deadline is not None and time.monotonic() >= deadline:
+            left = len(open_ids - over)
+            click.echo(f"{left} run{'s have' if left > 1 else ' has'} not ended", err=True)
+            return 75
+        time.sleep(watch.INTERVAL)
+    ended = [api.find(door, run.id) for run in runs if run.id in over]
+    if as_json:
+        click.echo(show.history_json(ended))
+    elif not quiet:
+        for run in ended:
+            click.echo(show.ended(run, stderr()), err=True)
+    return next((code for run in ended if (code := run.exit_code or 0)), 0)
+
+
+def stop(selectors: tuple[str, ...], *, grace: float | None, kill: bool, quiet: bool) -> int:
+    """``snaprun stop``: end the runs, and wait until they have ended."""
+    door = here()
+    runs = [api.find(door, selector) for selector in selectors]
+    going = [run for run in runs if not run.status.over]
+    if not going:
+        run = runs[0]
+        raise NothingFound(f"run {run.id[:8]} is not running: it {_past(run)}", hint="snaprun ps")
+    for run in going:
+        folder = folders.find(door.place, run.id)
+        if folder is None or not stopping.request(folder, signal.SIGTERM, grace=grace, kill=kill):
+            settle.settle(door.place, door.env)
+    wait(tuple(run.id for run in going), first=False, timeout=None, as_json=False, quiet=quiet)
+    return 0
+
+
+def _past(run: Run) -> str:
+    return {Status.SAVED: "is a snapshot only"}.get(run.status, run.status.value)
+
+
+def print_log(selector: str, *, follow: bool, tail: int | None, cell: int | None, timestamps: bool) -> int:
+    """``snaprun logs``: the bytes that a run printed."""
+    door = here()
+    run = api.find(door, selector)
+    out = click.get_binary_stream("stdout")
+    repo = GitRepo(door.place)
+    if cell is not None or timestamps:
+        out.write(api.log_of(door, run, cell=cell, timestamps=timestamps))
+        return 0
+    whole = api.log_of(door, run)
+    lines = whole.splitlines(keepends=True) if tail is not None else [whole]
+    out.write(b"".join(lines[max(0, len(lines) - tail) :] if tail is not None else lines))
+    out.flush()
+    if follow and not run.status.over:
+        for update in watch.follow(repo, run.id, offset=len(whole)):
+            out.write(update.log)
+            out.flush()
+            if not update.log and update.end is None:
+                settle.settle(door.place, door.env)
+    return 0
+
+
+def rerun(run: str, **options: Any) -> int:
+    """``snaprun rerun``: an earlier snapshot as a new run."""
+    detach, as_json, quiet = (options.pop(key) for key in ("detach", "as_json", "quiet"))
+    door = here()
+    wanted = api.Wanted(**options, argv=tuple(sys.argv[1:]))
+    return start(door, api.freeze_again(door, run, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)

@@ -1,0 +1,239 @@
+"""From what a caller asks for to what a run is: the notebook, its parameters, its kernel, and the request to freeze."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snaprun import __version__, cells, interpreter, kernels, notebook, parameters
+from snaprun.cells import Node
+from snaprun.door import Door
+from snaprun.engines import ENGINES
+from snaprun.errors import InputMissing, ParameterFault, UsageFault
+from snaprun.interpreter import Chosen
+from snaprun.kernels import Kernel
+from snaprun.model import SNAP_DIR, RunSpec, utc
+from snaprun.nearest import nearest
+from snaprun.notebook import Notebook
+from snaprun.parameters import Resolved
+from snaprun.snapshot import Request
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller asks for; None means: as the settings say. Times are seconds.
+
+    ``params``, ``raw`` and ``files`` are as typed on the command line.
+    """
+
+    notebook: Path | None = None
+    params: Sequence[str] = ()
+    raw: Sequence[str] = ()
+    files: Sequence[Path] = ()
+    name: str | None = None
+    message: str | None = None
+    tags: Sequence[str] = ()
+    include: Sequence[str] = ()
+    allow_conflicts: bool = False
+    kernel: str | None = None
+    python: str | None = None
+    engine: str | None = None
+    launcher: str | None = None
+    timeout: float | None = None
+    cell_timeout: float | None = None
+    hold_on_error: float | None = None
+    in_place: bool = False
+    notify: bool = False
+    group: str | None = None
+    argv: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A run that is ready to be frozen and started. ``document`` is the notebook that runs, parameters set."""
+
+    request: Request
+    document: Node
+    kernel: Kernel | None = None
+    python: str | None = None
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What was decided about how the code runs, with the notes to tell."""
+
+    engine: str
+    launcher: str
+    kernel: Kernel | None = None
+    python: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def run(door: Door, wanted: Wanted) -> Intake:
+    """Make a notebook ready to be frozen and run.
+
+    Raises:
+        InputMissing: no such notebook, or it is outside the repository. ParameterFault: a parameter is wrong.
+        Unavailable: no kernel or interpreter for it. UsageFault: no such engine, or it cannot run this notebook.
+    """
+    engine = wanted.engine or door.settings.engine
+    if engine not in ENGINES:
+        near = nearest(engine, ENGINES)
+        raise UsageFault(f"there is no engine {engine!r}", hint=f"--engine {near or ' or '.join(ENGINES)}")
+    found, path = _notebook(door, wanted.notebook)
+    resolved = _resolved(found, wanted)
+    ground = _ground(door, found, wanted, engine)
+    return Intake(
+        request=_request(door, wanted, path, found, resolved, ground),
+        document=cells.without_outputs(parameters.inject(found.node, resolved.given, found.language)),
+        kernel=ground.kernel,
+        python=ground.python,
+    )
+
+
+def save(door: Door, wanted: Wanted) -> Request:
+    """Make ready to freeze without running, with a notebook or without one. Raises as :func:`run` does."""
+    ground = _Ground(wanted.engine or door.settings.engine, launcher="none")
+    if wanted.notebook is not None:
+        found, path = _notebook(door, wanted.notebook)
+        return _request(door, wanted, path, found, _resolved(found, wanted), ground)
+    if wanted.params or wanted.raw or wanted.files:
+        raise ParameterFault("parameters belong to a notebook", hint="snaprun snapshot NOTEBOOK -p NAME=VALUE")
+    return Request(spec=_spec(door, wanted, "", ground), **_limits(door, wanted))
+
+
+def _notebook(door: Door, given: Path | None) -> tuple[Notebook, str]:
+    """The notebook and its path from the top of the repository."""
+    if given is None:
+        raise UsageFault("no notebook is named", hint="snaprun exec NOTEBOOK")
+    path = Path(os.path.abspath(door.cwd / given))
+    found = notebook.read(path)
+    for candidate in (path, Path(os.path.realpath(path.parent), path.name)):
+        for top in (door.place.top, Path(os.path.realpath(door.place.top))):
+            if candidate.is_relative_to(top):
+                return found, candidate.relative_to(top).as_posix()
+    raise InputMissing(f"{given} is outside the repository {door.place.top}", hint=f"cd {path.parent}")
+
+
+def _resolved(found: Notebook, wanted: Wanted) -> Resolved:
+    given = parameters.parse(wanted.params, wanted.raw, wanted.files)
+    return parameters.resolve(found.node, found.language, given)
+
+
+def _ground(door: Door, found: Notebook, wanted: Wanted, engine: str) -> _Ground:
+    """How the code will run; a kernel is chosen for the kernel engine only."""
+    launcher = wanted.launcher or door.settings.launcher
+    asked = wanted.kernel or door.settings.kernel
+    chosen, available = _python(door, found, wanted)
+    if engine != "kernel":
+        _refuse(found, engine)
+        return _Ground(engine, launcher, python=chosen.path if chosen else None)
+    kernel, notes = kernels.choose(
+        available,
+        asked=asked,
+        named=found.kernel,
+        language=found.language,
+        python=chosen.path if chosen else None,
+    )
+    if kernel.python is not None:
+        same = chosen is not None and chosen.path == kernel.python
+        interpreter.require_ipykernel(chosen if same and chosen else Chosen(kernel.python, kernel.name), door.env)
+    return _Ground(engine, launcher, kernel, kernel.python or (chosen.path if chosen else None), notes)
+
+
+def _python(door: Door, found: Notebook, wanted: Wanted) -> tuple[Chosen | None, Mapping[str, Kernel]]:
+    """The interpreter of a Python notebook, and the kernels there are; another language has none unless asked for."""
+    asked = wanted.python or door.settings.python
+    available = kernels.specs(door.env)
+    if found.language != "python" and asked is None:
+        return None, available
+    named = available.get((found.kernel or "").lower())
+    chosen = interpreter.choose(asked, env=door.env, top=door.place.top, spec=named.python if named else None)
+    return chosen, kernels.specs(door.env, [os.fspath(Path(chosen.path).parent.parent)])
+
+
+def _refuse(found: Notebook, engine: str) -> None:
+    """Refuse a notebook that this engine would run wrongly."""
+    if engine == "inline" and found.language != "python":
+        raise UsageFault(f"the inline engine runs Python only, not {found.language}", hint="--engine kernel")
+    if engine == "script":
+        numbers = ", ".join(str(cell.number) for cell in notebook.commented(found.node, found.language))
+        if numbers:
+            text = f"as a script, the magics and shell lines of cell {numbers} would silently not run"
+            raise UsageFault(text, hint="--engine kernel")
+
+
+def _request(door: Door, wanted: Wanted, path: str, found: Notebook, resolved: Resolved, ground: _Ground) -> Request:
+    runs = parameters.inject(found.node, resolved.given, found.language)
+    extension, text = notebook.script(runs, found.language)
+    spec = _spec(
+        door,
+        wanted,
+        path,
+        ground,
+        kernel=ground.kernel.name if ground.kernel else found.kernel,
+        python=ground.python,
+        language=found.language,
+        script=f"{SNAP_DIR}/notebook{extension}",
+        code_hash=found.code_hash,
+        cells=len(found.cells),
+        given=tuple(resolved.given),
+        seed=_seed(resolved.merged),
+        warnings=(*found.notes, *resolved.notes, *ground.notes),
+    )
+    return Request(
+        spec=spec,
+        params=parameters.to_json(resolved.merged),
+        files={f"notebook{extension}": text.encode("utf-8", "surrogateescape")},
+        source=found.raw,
+        **_limits(door, wanted),
+    )
+
+
+def _seed(params: Mapping[str, Any]) -> int | None:
+    seed = params.get("seed")
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) and abs(seed) < 2**63 else None
+
+
+def _limits(door: Door, wanted: Wanted) -> dict[str, Any]:
+    return {
+        "max_file_size": door.settings.max_file_size,
+        "include": (*door.settings.include, *wanted.include),
+        "allow_conflicts": wanted.allow_conflicts,
+    }
+
+
+def _spec(door: Door, wanted: Wanted, path: str, ground: _Ground, **facts: Any) -> RunSpec:
+    settings = door.settings
+    return RunSpec(
+        notebook=path,
+        created=utc(time.time()),
+        engine=ground.engine,
+        launcher=ground.launcher,
+        argv=tuple(wanted.argv),
+        name=wanted.name,
+        message=wanted.message,
+        tags=tuple(dict.fromkeys(wanted.tags)),
+        group=wanted.group,
+        host=socket.gethostname(),
+        user=_user(door.env),
+        in_place=wanted.in_place,
+        timeout=wanted.timeout if wanted.timeout is not None else settings.timeout,
+        cell_timeout=wanted.cell_timeout if wanted.cell_timeout is not None else settings.cell_timeout,
+        versions={"snaprun": __version__},
+        **facts,
+    )
+
+
+def _user(env: Mapping[str, str]) -> str:
+    """Who runs it; a numeric user id where the system has no name for it, as in a bare container."""
+    try:
+        return env.get("LOGNAME") or env.get("USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -1,0 +1,86 @@
+"""Ask the index, after making sure that it tells the truth: what every looking command does first. Nothing heavy.
+
+Runs whose supervisor is gone are settled; a missing index is rebuilt; a run that has just started is there already.
+What that takes is imported only where it is needed, which is nearly never.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, cast
+
+from snaprun import live, runlist, settle
+from snaprun.door import Door
+from snaprun.locate import clean_env
+from snaprun.model import RUN_REF
+from snaprun.runlist import IndexGap, Reader
+
+
+@contextmanager
+def index(door: Door) -> Iterator[Reader]:
+    """The index of a repository, true at this moment.
+
+    Raises:
+        SettingsFault: a newer snaprun wrote it. Denied, WriteFault, Unavailable: it cannot be reached or rebuilt.
+    """
+    settle.settle(door.place, door.env)
+    reader = _reader(door)
+    try:
+        missing = _missing(door, reader)
+        if missing:
+            import_module("snaprun.reindex").record_missing(door, missing)
+            _close(reader)
+            reader = _reader(door)
+        yield reader
+    finally:
+        _close(reader)
+
+
+def _reader(door: Door) -> Reader:
+    url = door.settings.index_url
+    if runlist.sqlite_path(door.place.state, url) is None:
+        return cast(Reader, import_module("snaprun.reindex").reader(door))
+    try:
+        return runlist.connect(door.place.state, url)
+    except IndexGap:
+        if not _any_run(door):
+            return NoRuns()
+    import_module("snaprun.reindex").rebuild(door)
+    return runlist.connect(door.place.state, url)
+
+
+def _missing(door: Door, reader: Reader) -> list[str]:
+    """Runs in progress that the index does not know yet."""
+    ids = [folder.id for folder in live.scan(door.place)]
+    return [run_id for run_id in ids if not runlist.query(reader, runlist.Filter(id=run_id, limit=1))]
+
+
+def _any_run(door: Door) -> bool:
+    """Whether git has any run at all."""
+    command = ["git", "for-each-ref", "--count=1", "--format=x", RUN_REF]
+    done = subprocess.run(command, cwd=door.place.top, env=clean_env(door.env), capture_output=True, check=False)
+    return bool(done.stdout)
+
+
+def _close(reader: Reader) -> None:
+    if isinstance(reader, runlist.SqliteReader):
+        reader.close()
+
+
+@dataclass(frozen=True)
+class NoRuns:
+    """The answer where nothing was ever run: no index is made just because somebody looked."""
+
+    repo: str = ""
+
+    def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:  # noqa: ARG002
+        """No row, but for a count."""
+        return [(0,)] if sql.startswith("SELECT count") else []
+
+    def steady(self) -> AbstractContextManager[None]:
+        """Nothing changes here."""
+        return nullcontext()
