@@ -1,0 +1,141 @@
+"""Give a run its frozen modules: whatever finds a module in the user's live tree gets the checkout's copy instead.
+
+Runs at the start of every Python process of a run (see ``site/sitecustomize.py``), in the user's own interpreter:
+standard library only, Python 3.8 and later, and it must neither print nor fail.
+
+An editable install reaches the live tree in many ways: a path file, setuptools' ``__editable__`` finder with its
+mappings and namespaces, the redirecting finders of ``editables``, scikit-build-core and meson-python, a symlink (flit),
+``sys.path.insert(0, "/home/me/project/src")`` in a cell. Instead of knowing them all, the finder here stands first,
+asks the others, and rewrites what they found. Entries of ``sys.path`` are rewritten as well, in their places, for
+hooks that ask ``PathFinder`` directly.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterable
+from importlib.machinery import ModuleSpec
+from typing import Any
+
+VARIABLE = "SNAPRUN_REDIRECT"
+"""``{"live": [tops of the live tree], "frozen": top of the checkout, "skip": [paths below live to leave alone]}``."""
+
+PLAIN = (
+    importlib.machinery.SourceFileLoader,
+    importlib.machinery.SourcelessFileLoader,
+    importlib.machinery.ExtensionFileLoader,
+)
+
+
+class Redirect:
+    """A finder that asks all others, and moves what they find from the live tree to the frozen one."""
+
+    def __init__(self, live: Iterable[str], frozen: str, skip: Iterable[str]) -> None:
+        self.live = [entry.rstrip(os.sep) + os.sep for entry in live]
+        self.frozen = frozen.rstrip(os.sep) + os.sep
+        prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+        prefixes = {prefix for prefix in prefixes if not any(top.startswith(prefix + os.sep) for top in self.live)}
+        self.skip = (self.frozen, *(entry.rstrip(os.sep) + os.sep for entry in [*skip, *prefixes]))
+
+    def moved(self, path: str) -> str:
+        """The frozen place of a path in the live tree; the path itself where it lies elsewhere."""
+        for top in self.live:
+            if (path + os.sep).startswith(top):
+                if (path + os.sep).startswith(self.skip):
+                    return path
+                return os.path.join(self.frozen, path[len(top) :]).rstrip(os.sep)
+        return path
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """The spec that the other finders give, moved; a module that only the live tree has is not found by it."""
+        for finder in list(sys.meta_path):
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                spec = self.frozen_spec(name, spec)
+            if spec is not None:
+                return spec
+        return None
+
+    def frozen_spec(self, name: str, spec: ModuleSpec) -> ModuleSpec | None:
+        """A spec with every path in the live tree moved; None where the frozen tree has no such module."""
+        inside = spec.submodule_search_locations
+        origin = spec.origin if spec.has_location else None
+        if origin is None:
+            return spec if inside is None else self._namespace(spec, inside)
+        place = self.moved(origin)
+        if place == origin and "." not in name:
+            place = self._behind_link(origin)
+        if place == origin:
+            return spec
+        if not os.path.exists(place):
+            return spec if not os.path.exists(origin) else None
+        folders = None if inside is None else [os.path.dirname(place), *self._others(inside, origin)]
+        if type(spec.loader) in PLAIN:
+            return importlib.util.spec_from_file_location(name, place, submodule_search_locations=folders)
+        if getattr(spec.loader, "path", None) == origin:  # a subclass of a file loader: an import hook of some package
+            setattr(spec.loader, "path", place)  # noqa: B010
+            spec.origin = place
+            spec.cached = None
+            spec.submodule_search_locations = folders
+        return spec
+
+    def _namespace(self, spec: ModuleSpec, inside: Iterable[str]) -> ModuleSpec | None:
+        """A namespace package has folders only; those that the frozen tree has not are left out."""
+        before = list(inside)
+        places = {entry: self.moved(entry) for entry in before}
+        if all(entry == place for entry, place in places.items()):
+            return spec
+        kept = [place for entry, place in places.items() if place == entry or os.path.isdir(place)]
+        if not any(os.path.isdir(entry) for entry in kept):
+            return None
+        made = importlib.machinery.ModuleSpec(spec.name, None, is_package=True)
+        made.submodule_search_locations = list(dict.fromkeys(kept))
+        return made
+
+    def _others(self, inside: Iterable[str], origin: str) -> list[str]:
+        """The further folders of a package beside that of its ``__init__`` file."""
+        own = os.path.dirname(origin)
+        return [self.moved(entry) for entry in inside if entry != own]
+
+    def _behind_link(self, origin: str) -> str:
+        """The frozen place of a module that is linked into site-packages from the live tree."""
+        folder = os.path.dirname(origin)
+        if not (os.path.islink(origin) or os.path.islink(folder)):
+            return origin
+        real = os.path.realpath(origin)
+        place = self.moved(real)
+        return origin if place == real else place
+
+    def move_path(self) -> None:
+        """Rewrite the entries of ``sys.path`` that lie in the live tree, where the frozen one has the folder."""
+        for number, entry in enumerate(sys.path):
+            if isinstance(entry, str) and os.path.isabs(entry):
+                place = self.moved(entry)
+                if place != entry and os.path.isdir(place):
+                    sys.path[number] = place
+
+
+def install() -> None:
+    """Put the finder first, once a process."""
+    if any(type(finder).__name__ == "Redirect" and hasattr(finder, "frozen") for finder in sys.meta_path):
+        return
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return
+    try:
+        asked = json.loads(text)
+        redirect = Redirect(asked["live"], asked["frozen"], asked.get("skip", []))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return
+    if os.path.isdir(redirect.frozen):
+        sys.meta_path.insert(0, redirect)
+        redirect.move_path()
+
+
+install()

@@ -1,0 +1,185 @@
+"""Every way an editable install reaches the live tree leads to the frozen copy instead, in children as well."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snaprun import frozen, slots
+from tests.sandbox import Sandbox
+from tests.test_result import freeze, gate, run_in
+
+LAYOUT = {
+    "src/flat/__init__.py": "WHO = 'frozen'",
+    "src/flat/inner.py": "WHO = 'frozen'",
+    "src/single.py": "WHO = 'frozen'",
+    "lib/other_name/__init__.py": "WHO = 'frozen'",
+    "lib/other_name/inner.py": "WHO = 'frozen'",
+    "ns1/space/part/__init__.py": "WHO = 'frozen'",
+    "linked/flitted/__init__.py": "WHO = 'frozen'",
+    "linked/flitted/inner.py": "WHO = 'frozen'",
+    "hard/coded.py": "WHO = 'frozen'",
+    "json5000.py": "WHO = 'frozen'",
+}
+
+FINDER = """
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
+from pathlib import Path
+MAPPING = {{'renamed': '{top}/lib/other_name'}}
+class _EditableFinder:
+    @classmethod
+    def find_spec(cls, fullname, path=None, target=None):
+        for pkg, place in MAPPING.items():
+            if fullname == pkg or fullname.startswith(pkg + '.'):
+                rest = fullname.replace(pkg, '', 1).strip('.').split('.')
+                return cls._find_spec(fullname, Path(place, *rest))
+        return None
+    @classmethod
+    def _find_spec(cls, fullname, candidate_path):
+        for candidate in (candidate_path / '__init__.py', candidate_path.with_suffix('.py')):
+            if candidate.exists():
+                return spec_from_file_location(fullname, candidate)
+def install():
+    sys.meta_path.append(_EditableFinder)
+"""
+
+
+@pytest.fixture(scope="module")
+def env_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment without pip: its interpreter has nothing but what a test puts there."""
+    folder = tmp_path_factory.mktemp("env") / "venv"
+    venv.create(folder, with_pip=False, symlinks=True)
+    return folder
+
+
+@pytest.fixture
+def site(env_folder: Path) -> Iterator[Path]:
+    """The site-packages folder of that environment, emptied afterwards."""
+    (folder,) = env_folder.glob("lib/python*/site-packages")
+    before = set(folder.iterdir())
+    yield folder
+    for path in set(folder.iterdir()) - before:
+        if path.is_dir() and not path.is_symlink():
+            subprocess.run(["rm", "-r", path], check=True)
+        else:
+            path.unlink()
+
+
+def ask(python: Path, code: str, slot: Path, box: Sandbox, **env: str) -> str:
+    """What a child of a Python process of the run prints; and the process itself must say the same."""
+    inherited = {**os.environ, **env}
+    full = {**inherited, **frozen.environment(inherited, place=gate(box).place, slot=slot)}
+    own = subprocess.run([python, "-c", code], cwd=slot, env=full, capture_output=True, text=True, check=False)
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
+    of_child = subprocess.run([python, "-c", child], cwd=slot, env=full, capture_output=True, text=True, check=False)
+    assert own.stdout == of_child.stdout, (own.stderr, of_child.stderr)
+    return own.stdout + own.stderr
+
+
+@pytest.fixture
+def project(repo: Sandbox) -> Iterator[slots.Slot]:
+    """A project with packages in all layouts, frozen; then every live module says ``live``."""
+    for name, content in LAYOUT.items():
+        repo.write(name, content + "\n")
+    repo.commit()
+    slot = run_in(gate(repo), freeze(repo))
+    for name in LAYOUT:
+        repo.write(name, "WHO = 'live'\n")
+    repo.write("src/flat/later.py", "WHO = 'live'\n")
+    repo.write("src/later.py", "WHO = 'live'\n")
+    yield slot
+    slots.release(slot)
+
+
+WAYS = {
+    "path file": "flat, flat.inner, single",
+    "mapping finder": "renamed, renamed.inner",
+    "namespace": "space.part",
+    "symlink": "flitted, flitted.inner",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_editable_installs_mean_the_frozen_copy(
+    way: str, repo: Sandbox, project: slots.Slot, env_folder: Path, site: Path
+) -> None:
+    top = repo.path
+    if way == "path file":
+        (site / "__editable__.flat-1.0.pth").write_text(f"{top}/src\n")
+    elif way == "mapping finder":
+        (site / "__editable___renamed_finder.py").write_text(FINDER.format(top=top))
+        (site / "__editable__.renamed.pth").write_text(
+            "import __editable___renamed_finder; __editable___renamed_finder.install()\n"
+        )
+    elif way == "namespace":
+        (site / "space/elsewhere").mkdir(parents=True)
+        (site / "space/elsewhere/__init__.py").write_text("WHO = 'installed'")
+        (site / "ns.pth").write_text(f"{top}/ns1\n")
+    else:
+        (site / "flitted").symlink_to(top / "linked/flitted")
+    names = WAYS[way]
+    said = ask(
+        env_folder / "bin/python", f"import {names}\nprint({names.replace(',', '.WHO,')}.WHO)", project.path, repo
+    )
+    assert set(said.split()) == {"frozen"}
+    if way == "namespace":
+        both = "import space.part, space.elsewhere as e; print(e.WHO)"
+        assert ask(env_folder / "bin/python", both, project.path, repo) == "installed\n"
+
+
+def test_a_module_made_after_the_snapshot_is_not_there(
+    repo: Sandbox, project: slots.Slot, env_folder: Path, site: Path
+) -> None:
+    (site / "flat.pth").write_text(f"{repo.path}/src\n")
+    python = env_folder / "bin/python"
+    assert "No module named 'flat.later'" in ask(python, "import flat.later", project.path, repo)
+    assert "No module named 'later'" in ask(python, "import later", project.path, repo)
+
+
+def test_a_path_written_into_a_cell_is_redirected(repo: Sandbox, project: slots.Slot) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(repo.path / 'hard')!r}); import coded; print(coded.WHO, coded.__file__)"
+    )
+    assert ask(Path(sys.executable), code, project.path, repo) == f"frozen {project.path}/hard/coded.py\n"
+
+
+def test_the_callers_pythonpath_is_redirected(repo: Sandbox, project: slots.Slot, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    code = "import flat, sys; print(flat.WHO); print([p for p in sys.path if 'elsewhere' in p or 'src' in p])"
+    said = ask(Path(sys.executable), code, project.path, repo, PYTHONPATH=f"{other}:{repo.path}/src")
+    assert said == f"frozen\n{[str(other), f'{project.path}/src']}\n"
+
+
+def test_an_environment_inside_the_project_stays_itself(repo: Sandbox, project: slots.Slot) -> None:
+    venv.create(repo.path / ".venv", with_pip=False, symlinks=True)
+    (folder,) = (repo.path / ".venv").glob("lib/python*/site-packages")
+    (folder / "installed.py").write_text("WHO = 'installed'")
+    said = ask(repo.path / ".venv/bin/python", "import installed; print(installed.WHO)", project.path, repo)
+    assert said == "installed\n"
+
+
+def test_the_users_own_sitecustomize_still_runs(
+    repo: Sandbox, project: slots.Slot, env_folder: Path, site: Path
+) -> None:
+    (site / "sitecustomize.py").write_text("import builtins; builtins.CUSTOM = 1\n")
+    assert ask(env_folder / "bin/python", "print(CUSTOM)", project.path, repo) == "1\n"
+    (site / "sitecustomize.py").unlink()
+    assert ask(env_folder / "bin/python", "import sys; print('ok')", project.path, repo) == "ok\n"
+
+
+def test_names_of_the_project_do_not_shadow_others(
+    repo: Sandbox, project: slots.Slot, env_folder: Path, site: Path
+) -> None:
+    repo.write("json/__init__.py", "broken")
+    (site / "top.pth").write_text(f"{repo.path}\n")
+    code = "import os; os.chdir('/'); import json, json5000; print(json.dumps(1), json5000.WHO)"
+    assert ask(env_folder / "bin/python", code, project.path, repo) == "1 frozen\n"
