@@ -157,7 +157,7 @@ def _has_magic(source: str, language: str) -> bool:
 
 def _upgraded(document: Node, name: str) -> Node:
     try:
-        return dict(nbformat.convert(nbformat.reader.reads(_json(document)), 4))
+        return _without_random_ids(dict(nbformat.convert(nbformat.reader.reads(_json(document)), 4)))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputMissing(
             f"{name} is a damaged notebook of format {document.get('nbformat')}: {error}",
@@ -191,9 +191,13 @@ def _from_text(text: str, extension: str, name: str) -> Node:
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputMissing(f"jupytext cannot read {name}: {error}", hint=f"jupytext --to ipynb {name}") from error
-    node: Node = dict(made)
+    return _without_random_ids(dict(made))
+
+
+def _without_random_ids(node: Node) -> Node:
+    """Ids of the content in place of nbformat's random ones: the same bytes must mean the same notebook."""
     for cell in node["cells"]:
-        cell.pop("id", None)  # jupytext makes random ones: the same text must mean the same notebook
+        cell.pop("id", None)
     return cells.with_ids(node)
 
 
