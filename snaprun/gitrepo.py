@@ -7,9 +7,10 @@ behind ``--end-of-options`` or ``--``.
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -19,7 +20,8 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else `import git` raises
 from git.cmd import Git
 
 from snaprun.errors import CannotCreate, DataFault, Denied, SnaprunError, Unavailable, WriteFault
-from snaprun.locate import LOCAL_ENV, Place
+from snaprun.locate import LOCAL_ENV, Place, clean_env, find
+from snaprun.objects import GitObject, algorithm, pack
 
 SAFE = [
     "-c",
@@ -49,6 +51,10 @@ SAFE = [
 ]
 """Options of every call: no hook fires, no daemon answers, no helper of the user's configuration changes the bytes."""
 
+UNFLUSHED = ("-c", "core.fsync=committed,-loose-object")
+"""For commands that write many loose objects, which :meth:`GitRepo.flush` then takes to the disk together."""
+
+COMMITTER = "snaprun <snaprun@localhost>"
 IDENTITY = {"GIT_COMMITTER_NAME": "snaprun", "GIT_COMMITTER_EMAIL": "snaprun@localhost"}
 
 
@@ -71,6 +77,53 @@ class TreeEntry:
     path: str
 
 
+@dataclass(frozen=True)
+class Found:
+    """An object as ``cat-file`` gives it."""
+
+    oid: str
+    kind: str
+    data: bytes
+
+
+class Child:
+    """A git command under way. Holds a process until :meth:`finish` or :meth:`end`."""
+
+    def __init__(self, args: Sequence[str], process: Any) -> None:
+        self._args = args
+        self._process = process
+
+    def finish(self, *, ok: Sequence[int] = (0,)) -> Answer:
+        """Wait for the end and return what the command gave, or raise as :meth:`GitRepo.run` does."""
+        out, err = self._process.communicate()
+        answer = Answer(int(self._process.returncode), out, err.decode("utf-8", "surrogateescape"))
+        if ok and answer.code not in ok:
+            raise failure(self._args, answer)
+        return answer
+
+    def ask(self, name: str) -> Found | None:
+        """The object of this name (no newline in it) from a ``cat-file --batch``, or None."""
+        pipe = self._process
+        pipe.stdin.write(os.fsencode(name) + b"\n")
+        pipe.stdin.flush()
+        head = pipe.stdout.readline().decode("utf-8", "replace").rstrip("\n")
+        oid, _, rest = head.partition(" ")
+        kind, _, size = rest.partition(" ")
+        if not size.isdigit():
+            return None
+        data = pipe.stdout.read(int(size))
+        pipe.stdout.read(1)
+        return Found(oid, kind, data)
+
+    def end(self) -> None:
+        """Close the command's standard input and let it go."""
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.stderr.close()
+        self._process.proc.wait()
+
+
 class GitRepo:
     """Git in one repository. Cheap to make; holds no child process; not shared by threads."""
 
@@ -78,6 +131,37 @@ class GitRepo:
         self.place = place
         self._extra = dict(env or {})
         self._driver = Git(str(place.top))
+
+    def start(
+        self,
+        *args: str,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        index: Path | None = None,
+        work_tree: Path | None = None,
+        options: Sequence[str] = (),
+        talk: bool = False,
+    ) -> Child:
+        """Start ``git <args>`` and go on meanwhile; ``talk`` keeps its standard input open. The rest is as in run."""
+        tree = work_tree or self.place.top
+        settings = {
+            "GIT_DIR": str(self.place.git_dir),
+            "GIT_WORK_TREE": str(tree),
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            **self._extra,
+            **(env or {}),
+        }
+        if index is not None:
+            settings["GIT_INDEX_FILE"] = str(index)
+        command = [*_scrub(settings), "git", *SAFE, *options, *args]
+        driver = self._driver if tree == self.place.top else Git(str(tree))
+        with _as_stdin(stdin) as source:
+            process = cast(Any, driver.execute)(
+                command, istream=subprocess.PIPE if talk else source, env=settings, as_process=True
+            )
+        return Child(args, process)
 
     def run(
         self,
@@ -97,33 +181,17 @@ class GitRepo:
         Raises:
             SnaprunError: the kind that fits what git said.
         """
-        tree = work_tree or self.place.top
-        settings = {
-            "GIT_DIR": str(self.place.git_dir),
-            "GIT_WORK_TREE": str(tree),
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_OPTIONAL_LOCKS": "0",
-            **self._extra,
-            **(env or {}),
-        }
-        if index is not None:
-            settings["GIT_INDEX_FILE"] = str(index)
-        command = [*_scrub(settings), "git", *SAFE, *options, *args]
-        driver = self._driver if tree == self.place.top else Git(str(tree))
-        with _as_stdin(stdin) as source:
-            code, out, err = cast(Any, driver.execute)(
-                command,
-                istream=source,
-                env=settings,
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-            )
-        answer = Answer(int(code), _bytes(out), os.fsdecode(err))
-        if ok and code not in ok:
-            raise failure(args, answer)
-        return answer
+        child = self.start(*args, stdin=stdin, env=env, index=index, work_tree=work_tree, options=options)
+        return child.finish(ok=ok)
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[str], Found | None]]:
+        """One child process that answers for any object, as long as the block lasts."""
+        child = self.start("cat-file", "--batch", talk=True)
+        try:
+            yield child.ask
+        finally:
+            child.end()
 
     def text(self, *args: str, index: Path | None = None, stdin: bytes | None = None) -> str:
         """The output of a command as text, without its last newline."""
@@ -176,26 +244,42 @@ class GitRepo:
         """Store ``data`` exactly as it is, and return its object id."""
         return self.run("hash-object", "-w", "--no-filters", "--stdin", stdin=data).out.decode().strip()
 
-    def write_blobs(self, contents: Mapping[str, bytes], folder: Path) -> dict[str, str]:
-        """Store many contents exactly as they are, through one child process; ``folder`` is an empty one of ours."""
-        for number, data in enumerate(contents.values()):
-            (folder / str(number)).write_bytes(data)
-        names = "".join(f"{folder}/{number}\n" for number in range(len(contents))).encode("utf-8", "surrogateescape")
-        out = self.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names).out
-        return dict(zip(contents, out.decode().split(), strict=True))
+    def hash_name(self) -> str:
+        """The hash of the repository: sha1 or sha256."""
+        return self.text("rev-parse", "--show-object-format")
 
-    def make_tree(self, entries: bytes) -> str:
-        """Make a tree of ``entries``, in the form that ``ls-tree -z`` gives and in any order."""
-        return self.run("mktree", "-z", "--missing", stdin=entries).out.decode().strip()
+    def inner(self, path: str) -> GitRepo | None:
+        """The repository of the submodule at ``path``, or None where there is none to open."""
+        try:
+            place = find(self.place.top / path, clean_env(os.environ))
+        except SnaprunError:
+            return None
+        return GitRepo(place) if place.git_dir != self.place.git_dir else None
 
-    def empty_tree(self) -> str:
-        """The id of the empty tree, which depends on the repository's hash."""
-        return self.run("hash-object", "-t", "tree", "--stdin", stdin=b"").out.decode().strip()
+    def ingest(self, objects: Sequence[GitObject]) -> None:
+        """Store objects made in memory; git checks each. They are on disk for certain only after :meth:`flush`."""
+        algorithm_name = algorithm(objects[0].oid)
+        self.run("unpack-objects", "-q", stdin=pack(objects, algorithm_name), options=UNFLUSHED)
 
-    def entry(self, tree: str, path: str) -> str | None:
-        """The object id at ``path`` of a tree or commit, or None."""
-        found = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{tree}:{path}", ok=())
-        return found.out.decode().strip() if found.code == 0 else None
+    def flush(self, oids: Iterable[str]) -> None:
+        """Make new loose objects outlive a power cut: all are handed to the disk first, then awaited one by one.
+
+        Git's own ``core.fsync`` waits for each object in turn (10 ms on an ordinary disk); its batch mode came with
+        2.37 and leaves out ``hash-object``.
+        """
+        files = []
+        for oid in oids:
+            with suppress(FileNotFoundError):  # it came in a pack or from an alternate: there before us
+                files.append(os.open(self.place.common_dir / "objects" / oid[:2] / oid[2:], os.O_RDONLY))
+        try:
+            for file in files:
+                if hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+            for file in files:
+                os.fsync(file)
+        finally:
+            for file in files:
+                os.close(file)
 
     def branch(self) -> str | None:
         """The short name of the branch that HEAD is on, or None where it is detached."""
@@ -228,6 +312,13 @@ class GitRepo:
         """
         line = f"create {ref}\0{new}\0" if old is None else f"update {ref}\0{new}\0{old}\0"
         self.run("update-ref", "--stdin", "-z", stdin=line.encode(), options=("-c", "core.fsync=committed,reference"))
+        folder = (self.place.common_dir / ref).parent
+        if folder.is_dir():  # git syncs the file and renames it; only this makes the rename itself outlive a power cut
+            file = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
 
     def delete_ref(self, ref: str, old: str) -> None:
         """Delete ``ref``, which must stand at ``old``."""
@@ -240,12 +331,16 @@ class GitRepo:
 
     def author(self) -> dict[str, str]:
         """The user's identity as environment for a commit; a stand-in where git has none."""
-        found = self.run("var", "GIT_AUTHOR_IDENT", ok=())
-        ident = found.out.decode("utf-8", "replace").strip()
-        if found.code != 0 or "<" not in ident:
-            return {"GIT_AUTHOR_NAME": "snaprun user", "GIT_AUTHOR_EMAIL": "user@localhost"}
-        name, rest = ident.split("<", 1)
-        return {"GIT_AUTHOR_NAME": name.strip() or "snaprun user", "GIT_AUTHOR_EMAIL": rest.split(">", 1)[0]}
+        name, rest = author_of(self.run("var", "GIT_AUTHOR_IDENT", ok=())).split(" <", 1)
+        return {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": rest.removesuffix(">")}
+
+
+def author_of(answer: Answer) -> str:
+    """``Name <address>`` from what ``git var GIT_AUTHOR_IDENT`` gave; a stand-in where git knows none."""
+    name, _, rest = os.fsdecode(answer.out).strip().partition("<")
+    if answer.code != 0 or not rest:
+        return "snaprun user <user@localhost>"
+    return f"{name.strip() or 'snaprun user'} <{rest.split('>', 1)[0]}>"
 
 
 def failure(args: Sequence[str], answer: Answer) -> SnaprunError:
@@ -253,7 +348,7 @@ def failure(args: Sequence[str], answer: Answer) -> SnaprunError:
     said = answer.err.strip()
     last = said.splitlines()[-1] if said else f"exit code {answer.code}"
     text = f"git {args[0]} failed: {last}"
-    if "No space left" in said or "Disk quota exceeded" in said:
+    if out_of_space(said):
         return WriteFault(text, hint="free some disk space, then try again")
     if "Read-only file system" in said:
         return CannotCreate(text, hint="the repository is read-only: clone it to where you can write")
@@ -264,6 +359,11 @@ def failure(args: Sequence[str], answer: Answer) -> SnaprunError:
     if "bad object" in said or "corrupt" in said or "not a valid object" in said:
         return DataFault(text, hint="git fsck")
     return Unavailable(text, hint="git status, git fsck")
+
+
+def out_of_space(said: str) -> bool:
+    """Whether git's complaint means a full disk."""
+    return "No space left" in said or "Disk quota exceeded" in said
 
 
 def _scrub(settings: Mapping[str, str]) -> list[str]:
@@ -286,7 +386,3 @@ def _as_stdin(data: bytes | None) -> Iterator[BinaryIO | None]:
         file.write(data)
         file.seek(0)
         yield cast(BinaryIO, file)
-
-
-def _bytes(out: str | bytes) -> bytes:
-    return out if isinstance(out, bytes) else out.encode()

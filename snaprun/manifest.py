@@ -1,32 +1,63 @@
-"""Decide what of a work tree goes into a snapshot: read git's own listing, and name what has to stay out and why."""
+"""Decide what of a work tree goes into a snapshot: read git's own account of it, and name what stays out and why."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from snaprun.credentials import looks_secret, wanted
 from snaprun.gitrepo import GitRepo
 from snaprun.model import LeftOut
+from snaprun.objects import Entry
 
-_ODD = re.compile(rb"(?:^|(?<=\0))(?!H 1[02])[^\0]+")
-"""Every entry of the listing that is not an ordinary tracked file or link: one scan in C instead of a loop."""
+STATUS = (
+    "status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--untracked-files=all", "--no-renames",
+    "--ignored=no", "--ignore-submodules=none",
+)  # fmt: skip
+"""HEAD, branch, staged and unstaged changes, untracked files, conflicts and submodules, from one process."""
+
+GITLINK = "160000"
+GONE = "000000"
+
+_ODD = re.compile(rb"(?:^|(?<=\0))(?!H )[^\0]+")
+"""Entries of ``ls-files -v`` that git does not look at: one scan in C instead of a loop over every file."""
+
+_CLOSED = re.compile(r"could not open directory '([^\n]+)': Permission denied")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A submodule that differs from its commit in HEAD: the recorded commit, and whether its files are changed."""
+
+    oid: str | None
+    unclean: bool
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What stands out in a work tree: paths relative to its top, decoded as the file system does."""
+    """How a work tree differs from HEAD. Paths are relative to its top, decoded as the file system does.
 
-    untracked: tuple[str, ...]
-    nested: tuple[str, ...]
-    unmerged: tuple[str, ...]
-    hidden: tuple[str, ...]
-    sparse: tuple[str, ...]
-    submodules: tuple[str, ...]
+    ``settled`` are changes whose content git holds already (None: the path is gone); ``touched`` are tracked paths to
+    read from disk, with the mode that git sees; ``hidden`` and ``sparse`` are those that git was told not to look at;
+    ``closed`` are folders that cannot be opened.
+    """
+
+    head: str | None = None
+    branch: str | None = None
+    settled: dict[str, Entry | None] = field(default_factory=dict)
+    touched: dict[str, str] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
+    untracked: list[str] = field(default_factory=list)
+    nested: list[str] = field(default_factory=list)
+    unmerged: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    sparse: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    outside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -38,47 +69,45 @@ class Rules:
     always: frozenset[str] = frozenset()
 
 
-def read(repo: GitRepo, index: Path) -> tuple[Listing, str]:
-    """List the work tree against a private index, in one pass over the folders and without a stat of any file.
+def read(repo: GitRepo, index: Path, always: Iterable[str], options: Sequence[str] = ()) -> Listing:
+    """Ask git how the work tree differs from HEAD, by a private index, with one stat a tracked file.
 
-    The text is what git complained about on the way.
+    Of ``always``, those paths that git neither tracks nor lists are returned in ``outside``.
     """
-    answer = repo.run("ls-files", "-v", "-s", "-z", "-c", "-o", "--exclude-standard", index=index)
-    untracked: list[str] = []
-    nested: list[str] = []
-    unmerged: dict[str, None] = {}
-    hidden: list[str] = []
-    sparse: list[str] = []
-    submodules: list[str] = []
-    for match in _ODD.finditer(answer.out):
-        entry = match.group()
-        tag = entry[:1]
-        if tag == b"?":
-            path = os.fsdecode(entry[2:])
-            (nested if path.endswith("/") else untracked).append(path)
-            continue
-        head, name = entry.split(b"\t", 1)
-        path = os.fsdecode(name)
-        if head[2:8] == b"160000":
-            submodules.append(path)
-        if tag == b"M":
-            unmerged[path] = None
-        if tag in (b"S", b"s"):
-            sparse.append(path)
-        elif tag.islower():
-            hidden.append(path)
-    found = (untracked, nested, unmerged, hidden, sparse, dict.fromkeys(submodules))
-    return Listing(*(tuple(paths) for paths in found)), answer.err
+    asked = repo.start(*STATUS, index=index, options=options)
+    tracked = repo.run("ls-files", "-v", "-z", index=index).out
+    answer = asked.finish()
+    listing = Listing(closed=[path.rstrip("/") for path in _CLOSED.findall(answer.err)])
+    head = branch = None
+    for line in answer.out.split(b"\0"):
+        if line.startswith(b"# branch.oid ") and line != b"# branch.oid (initial)":
+            head = line[13:].decode()
+        elif line.startswith(b"# branch.head ") and line != b"# branch.head (detached)":
+            branch = os.fsdecode(line[14:])
+        else:
+            _note(listing, line)
+    for match in _ODD.finditer(tracked):
+        path = os.fsdecode(match.group()[2:])
+        if match.group()[:1] in b"Ss":
+            listing.sparse.append(path)
+        elif match.group()[:1].islower():
+            listing.hidden.append(path)
+    known = {*listing.settled, *listing.touched, *listing.untracked, *listing.hidden, *listing.sparse}
+    outside = frozenset(
+        path for path in always if path not in known and b"\0H %s\0" % os.fsencode(path) not in b"\0" + tracked
+    )
+    return Listing(**{**vars(listing), "head": head, "branch": branch, "outside": outside})
 
 
 def leave_out(top: Path, listing: Listing, rules: Rules) -> list[LeftOut]:
-    """The untracked paths that stay out, looked at before anything is hashed."""
+    """The paths that stay out, looked at before anything is read."""
     left = [LeftOut(path.rstrip("/"), "a git repository of its own") for path in listing.nested]
+    left += [LeftOut(path, "a folder that cannot be opened") for path in listing.closed]
     root = os.fspath(top)
     for path in listing.untracked:
         if path in rules.always:
             continue
-        about = _look(f"{root}/{path}")
+        about = look(f"{root}/{path}")
         if about is not None:
             why = _objection(path, about, rules)
             if why:
@@ -86,43 +115,49 @@ def leave_out(top: Path, listing: Listing, rules: Rules) -> list[LeftOut]:
     return left
 
 
-def uncommon(top: Path, paths: Sequence[str]) -> list[LeftOut]:
-    """Why git could not take these paths, by looking at each; those that vanished are passed over."""
-    left = []
-    for path in paths:
-        about = _look(os.path.join(top, path))
-        if about is None:
-            continue
-        if stat.S_ISREG(about.st_mode) or stat.S_ISLNK(about.st_mode):
-            why = "it changed while it was read" if os.access(os.path.join(top, path), os.R_OK) else "it cannot be read"
-        elif stat.S_ISDIR(about.st_mode):
-            why = "a folder that cannot be read, or a git repository of its own"
+def look(path: str) -> os.stat_result | None:
+    """The file's own state, links not followed; None where there is none to be seen."""
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+
+
+def _note(listing: Listing, line: bytes) -> None:
+    """Take one entry of the status in: the format is in ``git-status(1)``, porcelain version 2."""
+    if line.startswith(b"? "):
+        path = os.fsdecode(line[2:])
+        (listing.nested if path.endswith("/") else listing.untracked).append(path)
+    elif line.startswith(b"u "):
+        fields = line.split(b" ", 10)
+        path = os.fsdecode(fields[10])
+        listing.unmerged.append(path)
+        mode = fields[6].decode()
+        if mode == GONE:
+            listing.settled[path] = None
         else:
-            why = "a special file (a pipe, a socket or a device)"
-        left.append(LeftOut(path.rstrip("/"), why, size=about.st_size, mtime=about.st_mtime))
-    return left
-
-
-def present(top: Path, paths: Sequence[str]) -> list[str]:
-    """Those of ``paths`` that exist on disk."""
-    return [path for path in paths if _look(os.path.join(top, path)) is not None]
+            listing.touched[path] = mode
+    elif line.startswith(b"1 "):
+        fields = line.split(b" ", 8)
+        states, submodule, _, staged, disk, _, oid = (part.decode() for part in fields[1:8])
+        path = os.fsdecode(fields[8])
+        if disk == GONE:
+            listing.settled[path] = None
+        elif disk == GITLINK:
+            recorded = oid if staged == GITLINK and submodule[1] == "." else None
+            listing.links[path] = Link(recorded, unclean=submodule[2:] != "..")
+        elif states[1] == ".":
+            listing.settled[path] = Entry(staged, oid)
+        else:
+            listing.touched[path] = disk
 
 
 def _objection(path: str, about: os.stat_result, rules: Rules) -> str | None:
     """Why an untracked file stays out, or None."""
-    if not wanted(path, rules.include):
-        if looks_secret(path):
-            return "it looks like a credential"
-        if stat.S_ISREG(about.st_mode) and about.st_size > rules.max_file_size:
-            return "larger than max-file-size"
+    if wanted(path, rules.include):
+        return None
+    if looks_secret(path):
+        return "it looks like a credential"
+    if stat.S_ISREG(about.st_mode) and about.st_size > rules.max_file_size:
+        return "larger than max-file-size"
     return None
-
-
-def _look(path: str) -> os.stat_result | None:
-    """The file's own state, links not followed; None where there is none."""
-    try:
-        return os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except PermissionError:
-        return None

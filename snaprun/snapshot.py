@@ -11,21 +11,28 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from snaprun import worktree
 from snaprun.errors import DataFault, InputMissing
-from snaprun.gitrepo import GitRepo
+from snaprun.gitrepo import COMMITTER, GitRepo, author_of
 from snaprun.manifest import Rules
-from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, LeftOut, RunSpec, Snapshot
+from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, RunSpec, Snapshot
+from snaprun.objects import TREE_MODE, Entry, GitObject, make, make_tree
 from snaprun.scratch import scratch
+from snaprun.worktree import Stored
 
 SOURCE = "source.ipynb"
 """Below ``.snaprun/``: the notebook's bytes where git stores others at its own path."""
 
 SUBJECT = 200
 """Longest subject line of a snapshot's commit, in characters."""
+
+TRIES = 10
+"""How often a snapshot is taken anew when a prune takes its objects away before they have a ref."""
 
 MEGABYTE = 1_000_000
 
@@ -49,34 +56,30 @@ class Request:
 
 @dataclass(frozen=True)
 class Frozen:
-    """A work tree in git's object store, not named by any ref yet: one serves all runs of a sweep.
+    """A work tree in git's object store, not named by any ref yet: one serves all runs of a sweep."""
 
-    ``root`` lists the entries of the tree's top level without ``.snaprun``, as ``mktree -z`` takes them; ``notebook``
-    is the object id stored at the notebook's path.
-    """
-
-    tree: str
-    root: bytes
-    parent: str | None
-    branch: str | None
-    dirty: bool
+    stored: Stored
+    notebook: str | None
     changed: int
     untracked: int
-    notebook: str | None
-    added: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
-    warnings: tuple[str, ...]
     seconds: float
+
+
+class Pruned(DataFault):
+    """An object went away between its writing and its ref: ``git prune --expire=now`` at the same time."""
 
 
 def take(repo: GitRepo, request: Request) -> Snapshot:
     """Freeze the work tree and make it a run's snapshot: a commit behind ``refs/snaprun/runs/<id>``, durable.
 
     Raises:
-        DataFault: the index has conflicts and they are not allowed, or an object went away meanwhile.
+        DataFault: the index has conflicts and they are not allowed, or objects keep being pruned meanwhile.
         InputMissing: the notebook is not there.
         SnaprunError: git could not write, see :func:`snaprun.gitrepo.failure`.
     """
+    for _ in range(TRIES):
+        with suppress(Pruned):
+            return commit_run(repo, freeze(repo, request), request)
     return commit_run(repo, freeze(repo, request), request)
 
 
@@ -88,27 +91,18 @@ def freeze(repo: GitRepo, request: Request) -> Frozen:
     """
     start = time.monotonic()
     notebook = request.spec.notebook
-    if notebook and not os.path.lexists(repo.place.top / notebook):
-        raise InputMissing(f"no notebook {notebook}", hint="git status; ls")
-    rules = Rules(request.max_file_size, request.include, frozenset([notebook] if notebook else ()))
+    if notebook and not (repo.place.top / notebook).exists():
+        raise InputMissing(f"there is no notebook {notebook}", hint="ls; git status")
+    always = frozenset(path for path in (notebook, *request.include) if _own(repo.place.top, path))
+    rules = Rules(request.max_file_size, request.include, always)
     with scratch(repo.place) as folder:
         stored = worktree.store(repo, folder, rules, allow_conflicts=request.allow_conflicts)
-    head = repo.head()
-    listing = repo.run("ls-tree", "-z", stored.tree).out
-    entries = [entry for entry in listing.split(b"\0") if entry and not entry.endswith(f"\t{SNAP_DIR}".encode())]
-    changes = worktree.changes(repo, head, stored.tree)
+    others = stored.changed - {notebook}
     return Frozen(
-        tree=stored.tree,
-        root=b"".join(entry + b"\0" for entry in entries),
-        parent=head,
-        branch=repo.branch(),
-        dirty=head is None or bool(changes),
-        changed=sum(path != notebook for path in changes),
-        untracked=sum(path in changes and path != notebook for path in stored.untracked),
-        notebook=repo.entry(stored.tree, notebook) if notebook else None,
-        added=tuple({change.oid: None for change in changes.values() if change.oid}),
-        left_out=stored.left_out,
-        warnings=stored.warnings,
+        stored=stored,
+        notebook=stored.entries[notebook].oid if notebook in stored.entries else None,
+        changed=len(others),
+        untracked=len(others & stored.untracked),
         seconds=time.monotonic() - start,
     )
 
@@ -117,40 +111,65 @@ def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
     """Put one run's ``.snaprun/`` on top of a frozen tree, commit it, and point a new ref at it.
 
     Raises:
+        Pruned: an object of the frozen tree is gone: freeze again.
         SnaprunError: as :func:`take`; nothing is left behind but unreachable objects, which git collects.
     """
     start = time.monotonic()
+    stored = frozen.stored
+    author = repo.start("var", "GIT_AUTHOR_IDENT")
     spec = replace(
         request.spec,
-        parent=frozen.parent,
-        branch=frozen.branch,
-        dirty=frozen.dirty,
-        left_out=(*request.spec.left_out, *frozen.left_out),
-        warnings=(*request.spec.warnings, *frozen.warnings),
+        parent=stored.head,
+        branch=stored.branch,
+        dirty=bool(stored.changed) or stored.head is None,
+        left_out=(*request.spec.left_out, *stored.left_out),
+        warnings=(*request.spec.warnings, *stored.warnings),
     )
-    files = {"run.json": document(spec.to_json()), "params.json": document(request.params), **request.files}
-    if request.source is not None:
-        files[SOURCE] = request.source
-    with scratch(repo.place) as folder:
-        blobs = repo.write_blobs(files, folder)
-    if blobs.get(SOURCE) is not None and blobs[SOURCE] == frozen.notebook:
-        del blobs[SOURCE]
-    extra = repo.make_tree(b"".join(f"100644 blob {oid}\t{name}\0".encode() for name, oid in blobs.items()))
-    tree = repo.make_tree(frozen.root + f"040000 tree {extra}\t{SNAP_DIR}\0".encode())
-    commit = repo.commit(
-        tree,
-        message(spec, request.params),
-        parents=[frozen.parent] if frozen.parent else [],
-        author=repo.author(),
-        date=f"{int(time.time())} +0000",
-    )
-    repo.move_ref(RUN_REF + commit, commit, None)
-    gone = repo.missing([commit, tree, extra, frozen.tree, *blobs.values(), *frozen.added])
+    folder, objects = _snap_dir(spec, frozen, request)
+    root = make_tree({**stored.root, SNAP_DIR.encode(): Entry(TREE_MODE, folder)}, stored.algorithm)
+    who = author_of(author.finish(ok=()))
+    commit = make("commit", _commit(spec, request.params, root.oid, who), stored.algorithm)
+    objects = [*stored.objects, *objects, root, commit]
+    repo.ingest(objects)
+    oids = [*stored.blobs, *(item.oid for item in objects)]
+    repo.flush(oids)
+    repo.move_ref(RUN_REF + commit.oid, commit.oid, None)
+    gone = repo.missing(oids)
     if gone:
-        repo.delete_ref(RUN_REF + commit, commit)
-        raise DataFault(f"{len(gone)} objects were pruned during the snapshot", hint="try again when git gc is over")
+        repo.delete_ref(RUN_REF + commit.oid, commit.oid)
+        raise Pruned(f"{len(gone)} objects were pruned during the snapshot", hint="try again when git gc is over")
     seconds = frozen.seconds + time.monotonic() - start
-    return Snapshot(commit, tree, spec, dict(request.params), frozen.changed, frozen.untracked, seconds)
+    return Snapshot(commit.oid, root.oid, spec, dict(request.params), frozen.changed, frozen.untracked, seconds)
+
+
+def _own(top: Path, path: str) -> bool:
+    """Whether this path can stand in a tree as it is: below the top, not through a link, not in git's own folder."""
+    parts = path.split("/")
+    if not path or path.startswith("/") or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
+        return False
+    return (top / path).parent.resolve() == top.resolve().joinpath(*parts[:-1])
+
+
+def _snap_dir(spec: RunSpec, frozen: Frozen, request: Request) -> tuple[str, list[GitObject]]:
+    """The tree of ``.snaprun/`` and all objects of it."""
+    hash_name = frozen.stored.algorithm
+    files = {"run.json": document(spec.to_json()), "params.json": document(request.params), **request.files}
+    blobs = {name: make("blob", data, hash_name) for name, data in files.items()}
+    if request.source is not None:
+        source = make("blob", request.source, hash_name)
+        if source.oid != frozen.notebook:
+            blobs[SOURCE] = source
+    tree = make_tree({os.fsencode(name): Entry("100644", blob.oid) for name, blob in blobs.items()}, hash_name)
+    return tree.oid, [*blobs.values(), tree]
+
+
+def _commit(spec: RunSpec, params: Mapping[str, Any], tree: str, author: str) -> bytes:
+    """The content of a snapshot's commit."""
+    now = int(time.time())
+    parent = f"parent {spec.parent}\n" if spec.parent else ""
+    who = f"author {author} {now} +0000\ncommitter {COMMITTER} {now} +0000\n"
+    text = f"tree {tree}\n{parent}{who}\n{message(spec, params)}"
+    return text.encode("utf-8", "surrogateescape")
 
 
 def message(spec: RunSpec, params: Mapping[str, Any]) -> str:

@@ -1,153 +1,304 @@
-"""Write a work tree to git's object store through a private copy of the index, whatever state the repository is in."""
+"""Bring a work tree into git's object store as it is on disk, whatever state the repository is in.
+
+Nothing here writes to the user's index or files: a private copy of the index tells what differs from HEAD, the changed
+files are stored one by one, and new trees are put together from HEAD's. The cost is one stat a file plus what changed.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from snaprun import manifest
-from snaprun.errors import Busy, DataFault
-from snaprun.gitrepo import Answer, GitRepo, failure
-from snaprun.manifest import Listing, Rules
+from snaprun.errors import DataFault, SnaprunError
+from snaprun.gitrepo import UNFLUSHED, Answer, Found, GitRepo, failure, out_of_space
+from snaprun.manifest import GITLINK, Link, Listing, Rules, look
 from snaprun.model import LeftOut
+from snaprun.objects import Entry, GitObject, algorithm, graft, lookup, make, parse_tree
+from snaprun.scratch import scratch
 
-_BAD_FILTER = re.compile(r"clean filter '([^']+)' failed")
-_BAD_INDEX = re.compile(
-    r"index file|bad signature|bad index|broken index|index uses|unknown index|ignoring .* extension"
-)
-_UNREADABLE = re.compile(r"could not open directory '([^']+)'")
+_BAD_FILTER = re.compile(r"clean filter '([^'\n]+)' failed")
+_RAW_FILTER = re.compile(r"external filter '([^\n]+)' failed")
 
-TRIES = 4
-"""How often a work tree that changes under our hands is read before its moving files are left out."""
+SUBMODULE_REF = "refs/snaprun/submodules/"
+"""In a submodule's own repository: keeps the commit that a snapshot of the whole refers to."""
+
+LINK = "120000"
+
+TRIES = 3
+"""How often a file that changes under our hands is read again before it is left out."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A work tree as a git tree; ``untracked`` are the paths in it that the user's index does not know."""
+    """A work tree in git. ``objects`` are still to be ingested, ``blobs`` are stored; ``changed`` differ from HEAD."""
 
+    head: str | None
+    branch: str | None
+    root: Mapping[bytes, Entry]
     tree: str
-    untracked: tuple[str, ...]
+    algorithm: str
+    objects: tuple[GitObject, ...]
+    blobs: tuple[str, ...]
+    entries: Mapping[str, Entry]
+    changed: frozenset[str]
+    untracked: frozenset[str]
     left_out: tuple[LeftOut, ...]
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Change:
-    """How a path differs between two trees; ``oid`` None where it is gone."""
+@dataclass
+class _Reading:
+    """What a reading of the work tree has found so far."""
 
-    mode: str
-    oid: str | None
+    entries: dict[str, Entry | None] = field(default_factory=dict)
+    blobs: list[str] = field(default_factory=list)
+    made: list[GitObject] = field(default_factory=list)
+    left: list[LeftOut] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    options: tuple[str, ...] = ()
+    hash_name: str = ""
 
 
 def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = False) -> Stored:
-    """Write every file that git does not ignore, as it is on disk, and say what stayed out.
+    """Store every file that git does not ignore as it is on disk, and say what stayed out.
+
+    ``folder`` is a private empty one. Files that vanish meanwhile count as gone.
 
     Raises:
         DataFault: there are conflicts and they are not allowed.
-        Busy: the work tree changes faster than it can be read.
         SnaprunError: see :func:`snaprun.gitrepo.failure`.
     """
-    index = folder / "index"
-    warnings = _copy_index(repo, index)
-    listing, said = manifest.read(repo, index)
-    if listing.unmerged:
-        if not allow_conflicts:
-            raise DataFault(
-                f"{len(listing.unmerged)} files have merge conflicts, {listing.unmerged[0]} for one",
-                hint="git mergetool, or --allow-conflicts to freeze them with their markers",
-            )
-        warnings.append(f"conflict markers: {', '.join(listing.unmerged)}")
-    _unhide(repo, index, listing)
-    left = manifest.leave_out(repo.place.top, listing, rules)
-    left += [LeftOut(path.rstrip("/"), "a folder that cannot be read") for path in _UNREADABLE.findall(said)]
-    out = {item.path for item in left}
-    options = _add(repo, index, sorted(out), warnings)
-    always = sorted(path for path in rules.always if os.path.lexists(repo.place.top / path))
-    if always:
-        _update(repo, index, always, options)
-    tree = repo.run("write-tree", index=index, options=options).out.decode().strip()
-    untracked = tuple(path for path in listing.untracked if path not in out)
-    return Stored(tree, untracked, tuple(left), tuple(warnings))
+    with repo.reading() as ask:
+        found = _Reading()
+        listing = _list(repo, folder / "index", rules, found)
+        found.hash_name = algorithm(listing.head) if listing.head else repo.hash_name()
+        if listing.unmerged:
+            _conflicts(listing, found, allowed=allow_conflicts)
+        found.left += manifest.leave_out(repo.place.top, listing, rules)
+        out = {item.path for item in found.left}
+        untracked = [path for path in listing.untracked if path not in out]
+        found.entries.update(listing.settled)
+        _read_files(repo, listing, untracked, found)
+        for path, link in listing.links.items():
+            found.entries[path] = _submodule(repo, path, link, rules, found)
+        return _put_together(listing, rules, untracked, found, ask)
 
 
-def changes(repo: GitRepo, old: str | None, new: str) -> Mapping[str, Change]:
-    """The paths that differ between a commit (None: nothing at all) and a tree, without those below ``.snaprun/``."""
-    out = repo.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old or repo.empty_tree(), new).out
-    fields = out.split(b"\0")
-    found = {}
-    for head, name in zip(fields[0::2], fields[1::2], strict=False):
-        _, mode, _, oid, kind = head[1:].decode().split(" ")
-        path = os.fsdecode(name)
-        if not path.startswith(".snaprun/"):
-            found[path] = Change(mode, None if kind == "D" else oid)
-    return found
+def _put_together(
+    listing: Listing, rules: Rules, untracked: Sequence[str], found: _Reading, ask: Callable[[str], Found | None]
+) -> Stored:
+    """New trees on top of HEAD's."""
+    top = ask(f"{listing.head}^{{tree}}") if listing.head else None
+    if listing.head and top is None:
+        raise DataFault(f"the tree of HEAD {listing.head} is missing", hint="git fsck")
+
+    def content(oid: str) -> bytes:
+        got = ask(oid)
+        if got is None:
+            raise DataFault(f"the tree {oid} is missing", hint="git fsck")
+        return got.data
+
+    kept = {}
+    for path in rules.always - found.entries.keys():
+        entry = lookup(top.oid, os.fsencode(path), content, found.hash_name) if top else None
+        if entry:
+            kept[path] = entry
+    changes = {os.fsencode(path): entry for path, entry in found.entries.items()}
+    tree, trees, differ = graft(top.oid if top else None, changes, content, found.hash_name)
+    return Stored(
+        head=listing.head,
+        branch=listing.branch,
+        root=parse_tree(tree.data, found.hash_name),
+        tree=tree.oid,
+        algorithm=found.hash_name,
+        objects=(*found.made, *trees),
+        blobs=tuple(found.blobs),
+        entries={path: entry for path, entry in found.entries.items() if entry} | kept,
+        changed=frozenset(map(os.fsdecode, differ)),
+        untracked=frozenset(untracked),
+        left_out=tuple(found.left),
+        warnings=tuple(dict.fromkeys(found.warnings)),
+    )
 
 
-def _copy_index(repo: GitRepo, target: Path) -> list[str]:
-    """Copy the user's index with its time stamp: git compares files against it to find those changed in one tick."""
+def _list(repo: GitRepo, index: Path, rules: Rules, found: _Reading) -> Listing:
+    """Git's account of the work tree; a broken index is replaced by HEAD, a broken filter switched off."""
+    if not _copy_index(repo.place.index, index):
+        _rebuild(repo, index, found, "missing")
+    for _ in range(8):
+        try:
+            return manifest.read(repo, index, rules.always, found.options)
+        except SnaprunError as error:
+            if not _without_filter(error.message, found):
+                break
+    _rebuild(repo, index, found, "broken")
+    return manifest.read(repo, index, rules.always, found.options)
+
+
+def _copy_index(source: Path, target: Path) -> bool:
+    """Copy the user's index with its time stamp: by that, git finds files that changed in the same tick."""
     try:
-        with open(repo.place.index, "rb") as source, open(target, "wb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-            about = os.fstat(source.fileno())
+        with open(source, "rb") as original, open(target, "wb") as copy:
+            shutil.copyfileobj(original, copy, 1 << 20)
+            about = os.fstat(original.fileno())
     except FileNotFoundError:
-        return _rebuild(repo, target, "missing")
+        return False
     os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))
-    return []
+    return True
 
 
-def _rebuild(repo: GitRepo, target: Path, what: str) -> list[str]:
+def _rebuild(repo: GitRepo, index: Path, found: _Reading, what: str) -> None:
     """Start from HEAD where there is no usable index. Every file is read, once."""
-    if repo.head() is None:
-        return []
-    repo.run("read-tree", "HEAD", index=target)
-    return [f"the index is {what}: the snapshot was built from HEAD and the work tree"]
+    index.unlink(missing_ok=True)
+    if repo.head() is not None:
+        repo.run("read-tree", "HEAD", index=index)
+        found.warnings.append(f"the index is {what}: the snapshot was built from HEAD and the files on disk")
 
 
-def _unhide(repo: GitRepo, index: Path, listing: Listing) -> None:
-    """Make git look at files that it was told to take as unchanged; what a sparse checkout leaves out stays in."""
-    present = manifest.present(repo.place.top, listing.sparse)
-    if listing.hidden or present:
-        paths = b"".join(os.fsencode(path) + b"\0" for path in (*listing.hidden, *present))
-        repo.run("update-index", "-z", "--no-assume-unchanged", "--stdin", stdin=paths, index=index)
-    if present:
-        paths = b"".join(os.fsencode(path) + b"\0" for path in present)
-        repo.run("update-index", "-z", "--no-skip-worktree", "--stdin", stdin=paths, index=index)
+def _conflicts(listing: Listing, found: _Reading, *, allowed: bool) -> None:
+    if not allowed:
+        one = listing.unmerged[0]
+        count = len(listing.unmerged)
+        raise DataFault(
+            f"{one} has merge conflicts" + (f", and {count - 1} more" if count > 1 else ""),
+            hint="git mergetool, or --allow-conflicts to freeze the files with their markers",
+        )
+    found.warnings.append(f"frozen with merge conflicts: {', '.join(listing.unmerged)}")
 
 
-def _add(repo: GitRepo, index: Path, out: Sequence[str], warnings: list[str]) -> tuple[str, ...]:
-    """Bring the private index to what is on disk, and return the options that this took."""
-    specs = b":/\0" + b"".join(b":(exclude,top,literal)" + os.fsencode(path) + b"\0" for path in out)
-    options: tuple[str, ...] = ()
-    answer = Answer(0, b"", "")
+def _read_files(repo: GitRepo, listing: Listing, untracked: Sequence[str], found: _Reading) -> None:
+    """Store what has to be read from disk."""
+    root = os.fspath(repo.place.top)
+    modes: dict[str, str] = {}
+    for path in (*listing.touched, *listing.hidden, *listing.sparse, *untracked, *listing.outside):
+        about = look(f"{root}/{path}")
+        if about is None:
+            if path not in listing.sparse and path not in listing.outside:
+                found.entries[path] = None
+        elif stat.S_ISLNK(about.st_mode):
+            _make(found, path, LINK, os.fsencode(os.readlink(f"{root}/{path}")))
+        elif stat.S_ISREG(about.st_mode):
+            seen = listing.touched.get(path, "")
+            modes[path] = seen if seen.startswith("1") else "100755" if about.st_mode & stat.S_IXUSR else "100644"
+        elif not stat.S_ISDIR(about.st_mode):
+            found.entries[path] = None
+            found.left.append(LeftOut(path, "a special file (a pipe, a socket or a device)"))
+    plain = [path for path, mode in modes.items() if mode == LINK]  # core.symlinks=false: a link is a file on disk
+    for path in plain:
+        _make(found, path, LINK, Path(root, path).read_bytes())
+    stored = _hash(repo, [path for path in modes if path not in plain], found)
+    found.blobs += stored.values()
+    found.entries.update({path: Entry(modes[path], oid) for path, oid in stored.items()})
+
+
+def _make(found: _Reading, path: str, mode: str, data: bytes) -> None:
+    """A blob that git need not read for itself."""
+    made = make("blob", data, found.hash_name)
+    found.made.append(made)
+    found.entries[path] = Entry(mode, made.oid)
+
+
+def _hash(repo: GitRepo, paths: Sequence[str], found: _Reading, *, raw: bool = False) -> dict[str, str]:
+    """Store files as ``git add`` would (or raw) and return their ids; halves the list to find those that git cannot."""
+    if not paths:
+        return {}
+    names = b"".join(_quoted(path) + b"\n" for path in paths)
+    how = ("--no-filters",) if raw else ()
+    options = (*found.options, *UNFLUSHED)
+    answer = repo.run("hash-object", "-w", *how, "--stdin-paths", stdin=names, options=options, ok=())
+    if answer.code == 0:
+        found.warnings += [f"stored raw, because its filter failed: {what}" for what in _RAW_FILTER.findall(answer.err)]
+        return dict(zip(paths, answer.out.decode().split(), strict=True))
+    if out_of_space(answer.err):
+        raise failure(("hash-object",), answer)
+    if _without_filter(answer.err, found):
+        return _hash(repo, paths, found, raw=raw)
+    if len(paths) > 1:
+        half = len(paths) // 2
+        return {**_hash(repo, paths[:half], found, raw=raw), **_hash(repo, paths[half:], found, raw=raw)}
+    return _hash_hard(repo, paths[0], answer, found, raw=raw)
+
+
+def _hash_hard(repo: GitRepo, path: str, answer: Answer, found: _Reading, *, raw: bool) -> dict[str, str]:
+    """A file that git could not store: it vanished, cannot be read, changes under our hands, or defies its encoding."""
+    full = repo.place.top / path
+    found.entries[path] = None
+    about = look(str(full))
+    if about is None:
+        return {}
+    if not os.access(full, os.R_OK):
+        found.left.append(LeftOut(path, "it cannot be read", size=about.st_size, mtime=about.st_mtime))
+        return {}
     for _ in range(TRIES):
-        command = ("add", "-A", "--sparse", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
-        answer = repo.run(*command, stdin=specs, index=index, options=options, ok=())
-        if answer.code in (0, 1):
-            return options
-        broken = _BAD_FILTER.search(answer.err)
-        if broken:
-            options += _without_filter(broken.group(1))
-            warnings.append(f"the filter {broken.group(1)} does not work here: its files were stored raw")
-        Path(f"{index}.lock").unlink(missing_ok=True)
-    if answer.code < 0:
-        raise Busy("files change while they are read", hint="try again when nothing writes to the work tree")
-    raise failure(("add",), answer)
+        again = repo.run("hash-object", "-w", "--no-filters", "--", path, options=UNFLUSHED, ok=())
+        if again.code == 0:
+            said = answer.err.strip().splitlines()
+            if not raw and said and answer.code == 128:
+                found.left.append(LeftOut(path, f"stored raw: {said[-1].removeprefix('fatal: ')}"))
+            return {path: again.out.decode().strip()}
+    found.left.append(LeftOut(path, "it changed while it was read", size=about.st_size, mtime=about.st_mtime))
+    return {}
 
 
-def _update(repo: GitRepo, index: Path, paths: Sequence[str], options: Sequence[str]) -> None:
-    """Take these paths in even where git ignores them."""
-    stdin = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    repo.run("update-index", "--add", "--replace", "-z", "--stdin", stdin=stdin, index=index, options=options)
+def _quoted(path: str) -> bytes:
+    """A path for ``--stdin-paths``, which takes C quotes where a line could be misread."""
+    name = os.fsencode(path)
+    if not name.startswith(b'"') and not re.search(rb"[\n\r]", name):
+        return name
+    return b'"' + re.sub(rb'[\n\r"\\]', lambda found: b"\\%03o" % found.group()[0], name) + b'"'
 
 
-def _without_filter(name: str) -> tuple[str, ...]:
-    """Options that switch one filter driver off."""
-    return (
-        "-c", f"filter.{name}.clean=",
-        "-c", f"filter.{name}.process=",
-        "-c", f"filter.{name}.required=false",
-    )  # fmt: skip
+def _without_filter(said: str, found: _Reading) -> bool:
+    """Switch a required filter off that does not work here; whether there was one."""
+    broken = _BAD_FILTER.search(said)
+    if broken is None or f"filter.{broken.group(1)}.clean=" in found.options:
+        return False
+    name = broken.group(1)
+    found.options += ("-c", f"filter.{name}.clean=", "-c", f"filter.{name}.process=")
+    found.options += ("-c", f"filter.{name}.required=false")
+    found.warnings.append(f"the filter {name} does not work here: changed files were stored raw")
+    return True
+
+
+def _submodule(repo: GitRepo, path: str, link: Link, rules: Rules, found: _Reading) -> Entry | None:
+    """The commit to record for a submodule: its HEAD, or a snapshot of it where its files are changed."""
+    inner = repo.inner(path)
+    if inner is None:
+        found.warnings.append(f"the submodule {path} cannot be opened: its recorded commit was taken")
+        return Entry(GITLINK, link.oid) if link.oid else None
+    if not link.unclean:
+        oid = link.oid or inner.head()
+        return Entry(GITLINK, oid) if oid else None
+    prefix = f"{path}/"
+    include = tuple(entry.removeprefix(prefix) for entry in rules.include)
+    with scratch(inner.place) as folder:
+        stored = store(inner, folder, Rules(rules.max_file_size, include), allow_conflicts=True)
+    found.left += [replace(item, path=prefix + item.path) for item in stored.left_out]
+    found.warnings += [f"submodule {path}: {warning}" for warning in stored.warnings]
+    if stored.head is None:
+        found.left.append(LeftOut(path, "a git repository without a commit"))
+        return None
+    if not stored.changed:
+        return Entry(GITLINK, stored.head)
+    return Entry(GITLINK, _commit_submodule(inner, stored))
+
+
+def _commit_submodule(inner: GitRepo, stored: Stored) -> str:
+    """A commit of a submodule's files. Nothing in it is random: the same files give the same commit, once."""
+    head = str(stored.head)
+    when = re.search(rb"\ncommitter [^\n]*> (\d+ [+-]\d{4})\n", inner.run("cat-file", "commit", head).out)
+    who = f"snaprun <snaprun@localhost> {when.group(1).decode() if when else '0 +0000'}"
+    text = f"tree {stored.tree}\nparent {head}\nauthor {who}\ncommitter {who}\n\nsnaprun: files of a submodule\n"
+    commit = make("commit", text.encode(), stored.algorithm)
+    ref = SUBMODULE_REF + commit.oid
+    if inner.resolve(ref) is None:
+        inner.ingest([*stored.objects, commit])
+        inner.flush([*stored.blobs, *(item.oid for item in stored.objects), commit.oid])
+        inner.move_ref(ref, commit.oid, None)
+    return commit.oid
