@@ -85,7 +85,7 @@ def seconds(value: Any) -> float | None:
     if _number(value):
         return _positive(float(value))
     text = str(value).strip().lower()
-    if text in ("none", "off", "never"):
+    if isinstance(value, str) and text in ("none", "off", "never"):
         return None
     if re.fullmatch(r"\d+(?:\.\d+)?", text):
         return _positive(float(text))
