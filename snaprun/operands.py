@@ -59,13 +59,19 @@ class Marks:
         self.stem = stem
         self.now = now
         self.bound: dict[str, Any] = {}
-        self._marks: dict[tuple[type, Any], str] = {}
+        self._names: dict[str, str] = {}
 
-    def mark(self, value: Any) -> str:
+    def value(self, value: Any) -> str:
         """Bind ``value``, and return the mark that stands for it."""
-        name = self._marks.setdefault((type(value), value), f"{self.stem}{len(self.bound)}")
-        self.bound[name] = plain(value) if isinstance(value, str) else value
-        return f":{name}"
+        mark = f"{self.stem}{len(self.bound)}"
+        self.bound[mark] = plain(value) if isinstance(value, str) else value
+        return f":{mark}"
+
+    def name(self, name: str) -> str:
+        """The mark of a parameter's or metric's name: one for all its uses."""
+        if name not in self._names:
+            self._names[name] = self.value(name)
+        return self._names[name]
 
 
 @dataclass(frozen=True)
@@ -164,14 +170,14 @@ class Field:
 
 
 def _text(it: Field, op: str, value: Literal) -> str:
-    return _sure(f"{it.sql} {_sign(op)} {it.marks.mark(value.text)}")
+    return _sure(f"{it.sql} {_sign(op)} {it.marks.value(value.text)}")
 
 
 def _oid(it: Field, op: str, value: Literal) -> str:
     prefix = value.text.lower()
     if op != "==" or not _HEX.fullmatch(prefix):
         return _text(it, op, value)
-    return _sure(f"({it.sql} >= {it.marks.mark(prefix)} AND {it.sql} < {it.marks.mark(prefix + 'g')})")
+    return _sure(f"({it.sql} >= {it.marks.value(prefix)} AND {it.sql} < {it.marks.value(prefix + 'g')})")
 
 
 def _status(it: Field, op: str, value: Literal) -> str:
@@ -185,14 +191,14 @@ def _status(it: Field, op: str, value: Literal) -> str:
 def _numeric(it: Field, op: str, value: Literal) -> str:
     if value.number is None:
         raise Unfit(f"{it.name} is a number, and {value.text!r} is none")
-    return _sure(f"{it.sql} {_sign(op)} {it.marks.mark(value.number)}")
+    return _sure(f"{it.sql} {_sign(op)} {it.marks.value(value.number)}")
 
 
 def _duration(it: Field, op: str, value: Literal) -> str:
     seconds = value.number if value.number is not None else moments.duration(value.text)
     if seconds is None or math.isinf(seconds):
         raise Unfit(f"{it.name} is a duration such as 90s or 1h30m, and {value.text!r} is none")
-    return _sure(f"{it.sql} {_sign(op)} {it.marks.mark(seconds)}")
+    return _sure(f"{it.sql} {_sign(op)} {it.marks.value(seconds)}")
 
 
 def _time(it: Field, op: str, value: Literal) -> str:
@@ -203,10 +209,10 @@ def _time(it: Field, op: str, value: Literal) -> str:
         raise Unfit(f"{it.name} is a time such as 2026-11-22 or 2h (ago), and {value.text!r} is none")
     start, end = span
     if op == "==" and start != end:
-        return _sure(f"({it.sql} >= {it.marks.mark(start)} AND {it.sql} < {it.marks.mark(end)})")
+        return _sure(f"({it.sql} >= {it.marks.value(start)} AND {it.sql} < {it.marks.value(end)})")
     if op in (">", "<=") and start != end:  # after a day is after its end
-        return _sure(f"{it.sql} {'>=' if op == '>' else '<'} {it.marks.mark(end)}")
-    return _sure(f"{it.sql} {_sign(op)} {it.marks.mark(start)}")
+        return _sure(f"{it.sql} {'>=' if op == '>' else '<'} {it.marks.value(end)}")
+    return _sure(f"{it.sql} {_sign(op)} {it.marks.value(start)}")
 
 
 def _bool(it: Field, op: str, value: Literal) -> str:
@@ -247,7 +253,7 @@ class Tag:
         if value.absent:
             return _absent(op, f"(NOT {any_tag}))")
         if op == "==":
-            return f"{any_tag} AND t.tag = {self.marks.mark(value.text)})"
+            return f"{any_tag} AND t.tag = {self.marks.value(value.text)})"
         if op == "~":
             return f"{any_tag} AND {_contains('t.tag', value, self.marks)})"
         raise Unfit("tags compare with ==, !=, ~ and in")
@@ -284,17 +290,17 @@ class Value:
     def compare(self, op: str, value: Literal) -> str:
         """The comparison as SQL; see :class:`Operand`."""
         if value.absent:
-            null = f" OR {_sure(self._param('value') + ' = ' + self.marks.mark('null'))}" if self.param else ""
+            null = f" OR {_sure(self._param('value') + ' = ' + self.marks.value('null'))}" if self.param else ""
             return _absent(op, f"(NOT {self.has()}{null})")
         if op == "~":
             return _contains(self._text(), value, self.marks)
         if value.number is not None:
-            return _sure(f"{self._number()} {_sign(op)} {self.marks.mark(value.number)}")
+            return _sure(f"{self._number()} {_sign(op)} {self.marks.value(value.number)}")
         if value.flag is not None:
             if op != "==":
                 raise Unfit("true and false compare with == and !=")
-            return _sure(f"{self._text()} = {self.marks.mark(value.text.lower())}")
-        return _sure(f"{self._text()} {_sign(op)} {self.marks.mark(value.text)}")
+            return _sure(f"{self._text()} = {self.marks.value(value.text.lower())}")
+        return _sure(f"{self._text()} {_sign(op)} {self.marks.value(value.text)}")
 
     def _series(self) -> list[tuple[str, str]]:
         """The metrics and their figures that the name may mean, in order."""
@@ -312,10 +318,10 @@ class Value:
 
     def _param(self, column: str) -> str:
         column = column if column == "1" else f"p.{column}"
-        return f"(SELECT {column} FROM params p WHERE p.run = r.key AND p.name = {self.marks.mark(self.name)})"
+        return f"(SELECT {column} FROM params p WHERE p.run = r.key AND p.name = {self.marks.name(self.name)})"
 
     def _metric(self, name: str, stat: str) -> str:
-        return f'(SELECT m."{stat}" FROM metrics m WHERE m.run = r.key AND m.name = {self.marks.mark(name)})'
+        return f'(SELECT m."{stat}" FROM metrics m WHERE m.run = r.key AND m.name = {self.marks.name(name)})'
 
 
 def like(text: str) -> str:
@@ -324,7 +330,7 @@ def like(text: str) -> str:
 
 
 def _contains(sql: str, value: Literal, marks: Marks) -> str:
-    return _sure(f"lower({sql}) LIKE lower({marks.mark('%' + like(value.text) + '%')}) ESCAPE '!'")
+    return _sure(f"lower({sql}) LIKE lower({marks.value('%' + like(value.text) + '%')}) ESCAPE '!'")
 
 
 def _absent(op: str, sql: str) -> str:

@@ -119,13 +119,13 @@ class SqliteReader:
 
     def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Every row that ``sql`` gives, its ``:name`` marks bound to ``values``."""
-        with _faults(self.path):
+        with faults(self.path):
             return self._connection.execute(sql, bound(values)).fetchall()
 
     @contextmanager
     def steady(self) -> Iterator[None]:
         """A stretch in which all queries see the same state of the index."""
-        with _faults(self.path):
+        with faults(self.path):
             self._connection.execute("BEGIN")
         try:
             yield
@@ -164,8 +164,10 @@ def repo_key(state: Path) -> str | None:
     """The key under which this repository stands in the index, or None where none was made yet."""
     try:
         return (state / "repo").read_text("ascii").strip() or None
-    except (FileNotFoundError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return None
+    except PermissionError as error:
+        raise Denied(f"cannot read {state / 'repo'}: {error.strerror}", hint=f"ls -ld {state}") from error
 
 
 def connect(state: Path, url: str | None = None) -> SqliteReader:
@@ -181,7 +183,7 @@ def connect(state: Path, url: str | None = None) -> SqliteReader:
     repo = repo_key(state)
     if repo is None or not path.exists():
         raise IndexGap("missing", str(path))
-    with _faults(path):
+    with faults(path):
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
         )
@@ -366,7 +368,7 @@ def _nan(value: float | None) -> float:
 
 
 @contextmanager
-def _faults(path: Path) -> Iterator[None]:
+def faults(path: Path) -> Iterator[None]:
     """Turn what SQLite says into our kinds of error."""
     try:
         yield

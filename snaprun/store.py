@@ -37,10 +37,10 @@ BATCH = 1000
 class Store:
     """The index, opened for one repository. Holds no connection between calls; not to be carried over a fork."""
 
-    def __init__(self, engine: Engine, repo: str, *, path: Path | None, set_aside: Path | None = None) -> None:
+    def __init__(self, engine: Engine, repo: str, *, path: Path | None = None) -> None:
         self.repo = repo
         self.path = path
-        self.set_aside = set_aside
+        self.set_aside: Path | None = None
         """Where a damaged index file was moved when this one was opened; tell the user, and rebuild."""
         self._engine = engine
 
@@ -54,6 +54,15 @@ class Store:
         """Whether the index holds every run of this repository; if not, call :meth:`rebuild`."""
         with self._transaction() as connection:
             return connection.scalar(select(repos.c.built).where(repos.c.repo == self.repo)) is not None
+
+    def register(self, state: Path) -> None:
+        """Make sure that the index knows this repository."""
+        try:
+            with self._transaction() as connection:
+                if connection.scalar(select(repos.c.repo).where(repos.c.repo == self.repo)) is None:
+                    connection.execute(insert(repos).values(repo=self.repo, path=rows.plain(str(state))))
+        except IntegrityError:  # PostgreSQL: another process was faster
+            pass
 
     def record(self, run: Run) -> None:
         """Write a run with everything that belongs to it, in one transaction.
@@ -153,6 +162,8 @@ _SNAPSHOT: Mapping[str, Mapping[str, Any]] = {
 def open_store(state: Path, url: str | None = None) -> Store:
     """Open the index of the repository whose state folder is ``state``, made and brought to this version where needed.
 
+    A file that turns out to be damaged is moved aside; then :attr:`Store.set_aside` says where, and it is to be built.
+
     Raises:
         SettingsFault: ``url`` makes no sense, or a newer snaprun wrote the index.
         Unavailable: the database does not answer, or its driver is not installed.
@@ -160,17 +171,40 @@ def open_store(state: Path, url: str | None = None) -> Store:
     """
     repo = ensure_repo(state)
     path = runlist.sqlite_path(state, url)
-    set_aside = None
-    if path is not None:
-        engine = _sqlite(path)
-        set_aside = _ready_sqlite(engine, path)
-    else:
+    if path is None:
         engine = _server(url or "")
         _ready_server(engine)
-    store = Store(engine, repo, path=path, set_aside=set_aside)
-    with store._transaction() as connection:
-        if connection.scalar(select(repos.c.repo).where(repos.c.repo == repo)) is None:
-            connection.execute(insert(repos).values(repo=repo, path=rows.plain(str(state))))
+        store = Store(engine, repo)
+        store.register(state)
+        return store
+    try:
+        return _open_file(state, repo, path)
+    except IndexGap:
+        return mend(state, url)
+
+
+def mend(state: Path, url: str | None = None) -> Store:
+    """Open the index after a thorough check: a damaged file is moved aside for an empty one.
+
+    The check reads the whole file; what is not SQLite is only opened.
+    """
+    path = runlist.sqlite_path(state, url)
+    if path is None:
+        return open_store(state, url)
+    set_aside = None
+    with _locked(path):
+        if not _sound(path):
+            set_aside = move_aside(path)
+    store = _open_file(state, ensure_repo(state), path)
+    store.set_aside = set_aside
+    return store
+
+
+def _open_file(state: Path, repo: str, path: Path) -> Store:
+    engine = _sqlite(path)
+    _ready_sqlite(engine, path)
+    store = Store(engine, repo, path=path)
+    store.register(state)
     return store
 
 
@@ -225,40 +259,45 @@ def _sqlite(path: Path) -> Engine:
     return engine
 
 
-def _ready_sqlite(engine: Engine, path: Path) -> Path | None:
-    """Make and upgrade the file under a lock; where a damaged one was moved, if it was."""
-    set_aside = None
+def _ready_sqlite(engine: Engine, path: Path) -> None:
+    """Make and upgrade the file under a lock, after looking again."""
     if _version(path) == SCHEMA_VERSION:
-        return None
+        return
     with _locked(path):
-        if _version(path) is None:
-            set_aside = move_aside(path)
         _create(path)
-        version = _version(path) or 0
+        version = _version(path)
         if version > SCHEMA_VERSION:
             raise runlist.newer(str(path))
         if version < SCHEMA_VERSION:
             with _faults(str(path)), engine.begin() as connection:
                 _upgrade(connection, str(path))
                 connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    return set_aside
 
 
-def _version(path: Path) -> int | None:
-    """The version of an index file, 0 where there is none yet, None where it is no database."""
-    if not path.exists():
-        return 0
+def _version(path: Path) -> int:
+    """The version of an index file, 0 where there is none yet."""
+    return int(_ask(path, "PRAGMA user_version")) if path.exists() else 0
+
+
+def _sound(path: Path) -> bool:
+    """Whether the file is a whole database with our tables in it, or not made yet."""
     try:
+        if not path.exists() or _ask(path, "PRAGMA user_version") == 0:
+            return True
+        _ask(path, "SELECT count(*) FROM run_list")  # raises where a table is missing
+        return str(_ask(path, "PRAGMA quick_check(1)")) == "ok"
+    except IndexGap:
+        return False
+
+
+def _ask(path: Path, sql: str) -> Any:
+    """The one value that a query gives."""
+    with runlist.faults(path):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=runlist.BUSY_SECONDS)
         try:
-            return int(connection.execute("PRAGMA user_version").fetchone()[0])
+            return connection.execute(sql).fetchone()[0]
         finally:
             connection.close()
-    except sqlite3.Error as error:
-        fault = runlist.fault(str(error), str(path))
-        if isinstance(fault, IndexGap):
-            return None
-        raise fault from error
 
 
 def move_aside(path: Path) -> Path:
