@@ -1,130 +1,153 @@
-"""Find out what a run ran with: Python and its packages, platform, GPUs, and the variables that a list allows."""
+"""What a run ran in, for the record: Python, platform, packages, graphics cards, and harmless environment variables."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
+import re
+import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from snaprun.order import write_json
-
-PROBE = Path(__file__).parent / "boot" / "packages.py"
-
-KNOWN = 50
-"""Answers kept beside the index: one an interpreter and state of its packages."""
+from snaprun.errors import Unavailable
+from snaprun.interpreter import Layout, layout_of
 
 ALLOWED = (
     "CONDA_DEFAULT_ENV",
-    "CONDA_PREFIX",
-    "CUDA_HOME",
+    "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_VISIBLE_DEVICES",
-    "HF_HOME",
-    "HIP_VISIBLE_DEVICES",
-    "HOME",
-    "HOSTNAME",
+    "HF_HUB_OFFLINE",
+    "JAX_ENABLE_X64",
     "JAX_PLATFORMS",
-    "JULIA_NUM_THREADS",
     "LANG",
     "LC_ALL",
-    "LD_LIBRARY_PATH",
+    "LC_NUMERIC",
     "MKL_NUM_THREADS",
-    "MPLBACKEND",
+    "NUMBA_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
-    "PATH",
     "PYTHONHASHSEED",
-    "PYTHONPATH",
+    "PYTHONOPTIMIZE",
     "PYTORCH_CUDA_ALLOC_CONF",
-    "SHELL",
-    "SLURM_ARRAY_TASK_ID",
-    "SLURM_CPUS_PER_TASK",
     "SLURM_JOB_ID",
     "SLURM_JOB_NODELIST",
-    "SNAPRUN_CHECKPOINT_DIR",
-    "SNAPRUN_SEED",
-    "TF_FORCE_GPU_ALLOW_GROWTH",
-    "TMPDIR",
+    "TF_CPP_MIN_LOG_LEVEL",
+    "TF_DETERMINISTIC_OPS",
+    "TOKENIZERS_PARALLELISM",
     "TZ",
     "VIRTUAL_ENV",
     "XLA_FLAGS",
 )
-"""Variables that say how code behaves. An allow-list: a variable that nobody thought of may hold a password."""
+"""Variables that change what a run computes and never hold a secret. ``environment`` in the settings adds to them."""
+
+SECRET = re.compile(r"(?i)token|secret|passw|credential|api_?key|private|auth")
+"""Names that are not recorded even where the settings ask for them."""
+
+PATIENCE = 5
+"""Seconds that nvidia-smi may take."""
 
 
-def describe(python: str | None, env: Mapping[str, str], *, kept: Path) -> dict[str, Any]:
-    """What a run with this interpreter (None: another language's kernel) and these variables ran with.
+def describe(python: str, *, how: str, env: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, Any]:
+    """The content of ``.snaprun/environment.json`` for a run by ``python``; what cannot be found out is left out.
 
-    The list of packages is asked of the interpreter once for each state of its folders and kept in ``kept``.
+    ``how`` tells why this interpreter was taken; ``more`` names further variables to record.
     """
-    about = {} if python is None else _packages(python, env, kept)
+    found: dict[str, Any] = {"python": {"executable": python, "chosen": how}, "platform": machine()}
+    try:
+        layout = layout_of(python)
+    except Unavailable as error:
+        found["python"]["error"] = error.message
+    else:
+        found["python"] |= {"version": layout.version, "implementation": layout.implementation}
+        found["packages"] = packages(layout)
+        editable = editables(layout)
+        if editable:
+            found["editable"] = editable
+    cards = graphics(env)
+    if cards:
+        found["gpus"] = cards
+    found["variables"] = variables(env, more)
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """The machine and its system."""
     return {
-        **about,
-        "platform": platform.platform(),
+        "system": platform.system(),
+        "release": platform.release(),
         "machine": platform.machine(),
+        "libc": " ".join(platform.libc_ver()).strip(),
         "cpus": os.cpu_count(),
-        "memory": _memory(),
-        "gpus": _gpus(),
-        "variables": {name: env[name] for name in ALLOWED if name in env},
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     }
 
 
-def _packages(python: str, env: Mapping[str, str], kept: Path) -> dict[str, Any]:
-    path = kept / f"{_state(python)}.json"
+def packages(layout: Layout) -> dict[str, str]:
+    """Every installed distribution with its version, from the names of the metadata folders (PEP 376, PEP 503)."""
+    found: dict[str, str] = {}
+    for folder in layout.folders:
+        for name in _entries(folder):
+            stem, dot, kind = name.rpartition(".")
+            if not dot or kind not in ("dist-info", "egg-info") or "-" not in stem:
+                continue
+            project, version = stem.split("-")[:2]
+            found.setdefault(re.sub(r"[-_.]+", "-", project).lower(), version)
+    return dict(sorted(found.items()))
+
+
+def editables(layout: Layout) -> dict[str, str]:
+    """The folders of the distributions that are installed from a source tree (PEP 610's ``direct_url.json``)."""
+    found: dict[str, str] = {}
+    for folder in layout.folders:
+        for name in _entries(folder):
+            if not name.endswith(".dist-info"):
+                continue
+            try:
+                data = json.loads((folder / name / "direct_url.json").read_bytes())
+                editable, url = data["dir_info"]["editable"], urlsplit(data["url"])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if editable and url.scheme == "file":
+                found[re.sub(r"[-_.]+", "-", name.split("-")[0]).lower()] = unquote(url.path)
+    return dict(sorted(found.items()))
+
+
+def graphics(env: Mapping[str, str]) -> list[str]:
+    """The names of the NVIDIA cards, by the driver's files or else by nvidia-smi; empty where there is neither."""
+    named = []
+    for about in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        lines = about.read_text(encoding="utf-8", errors="replace").splitlines()
+        named += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    tool = shutil.which("nvidia-smi", path=env.get("PATH"))
+    if named or tool is None:
+        return named
     try:
-        return dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError):
-        pass
-    asked = subprocess.run(
-        [python, os.fspath(PROBE)], env=dict(env), capture_output=True, stdin=subprocess.DEVNULL, check=False, cwd="/"
-    )
+        done = subprocess.run(
+            [tool, "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()]
+
+
+def variables(env: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, str]:
+    """The variables of the allow-list that are set; never one whose name speaks of a secret."""
+    asked = [*ALLOWED, *(name for name in more if not SECRET.search(name))]
+    return {name: env[name] for name in sorted(set(asked)) if name in env}
+
+
+def _entries(folder: Path) -> list[str]:
     try:
-        about = dict(json.loads(asked.stdout))
-    except ValueError:
-        return {"executable": python}
-    _keep(path, about)
-    return about
-
-
-def _state(python: str) -> str:
-    """A name for an interpreter and its packages as they are now: installing one changes its folder's time."""
-    sha = hashlib.sha256(os.fsencode(python))
-    prefix = Path(python).parent.parent
-    for folder in sorted([*prefix.glob("lib*/python*/site-packages"), *prefix.glob("lib*/python3/dist-packages")]):
-        sha.update(f"\0{folder}\0{folder.stat().st_mtime_ns}".encode("utf-8", "surrogateescape"))
-    return sha.hexdigest()
-
-
-def _keep(path: Path, about: Mapping[str, Any]) -> None:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_json(path, about)
-        known = sorted(path.parent.glob("*.json"), key=lambda item: item.stat().st_mtime)
-        for old in known[:-KNOWN]:
-            old.unlink(missing_ok=True)
-    except OSError:  # it is asked again the next time
-        return
-
-
-def _memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None
-
-
-def _gpus() -> list[str]:
-    """The names of NVIDIA's GPUs, as their driver lists them without a slow call of nvidia-smi."""
-    names = []
-    for info in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        try:
-            text = info.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        names += [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("Model:")]
-    return names
+        return os.listdir(folder)
+    except OSError:
+        return []
