@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snaprun import intake, live, notebook, pairing, reads, record, reindex, replay, selectors
+from snaprun import export, finish, intake, live, logs, pairing, reads, record, reindex, replay, selectors
 from snaprun import snapshot as freezing
 from snaprun.door import Door
 from snaprun.errors import CannotCreate, DataFault, SnaprunError, Unavailable
 from snaprun.gitrepo import GitRepo
+from snaprun.intake import Intake, Wanted
 from snaprun.launchers import local
 from snaprun.launchers.local import Handle
 from snaprun.model import RUN_REF, SNAP_DIR, Details, Run, Snapshot, Status
 from snaprun.order import Order
-from snaprun.intake import Intake, Wanted
 
 __all__ = ["Door", "Wanted"]
 
@@ -130,28 +131,34 @@ def details(door: Door, selector: str) -> Details:
         run=run,
         spec=record.read_spec(repo, run.id),
         result=record.read_result(repo, run.id),
-        environment=record.read_environment(repo, run.id),
+        environment=_environment(repo, run),
     )
 
 
-def file_of(door: Door, selector: str, path: str) -> bytes:
-    """A file of a run's tree: of its result where it has one. Raises DataFault where there is none of that name."""
+def file_of(door: Door, selector: str, path: str) -> Iterator[bytes]:
+    """A file of a run's tree, of its result where it has one, in pieces.
+
+    Raises:
+        DataFault: it has no such file.
+    """
     run = find(door, selector)
-    folder = live.find(door.place, run.id)
-    if folder is not None and path == f"{SNAP_DIR}/log.txt":
-        return folder.log.read_bytes()
-    found = GitRepo(door.place).blob(run.commit, path)
+    repo = GitRepo(door.place)
+    if path == f"{SNAP_DIR}/log.txt":
+        yield from logs.whole(repo, run)
+        return
+    found = repo.blob(run.commit, path)
     if found is None:
-        raise DataFault(f"run {run.id[:8]} has no file {path}", hint=f"git ls-tree -r --name-only {run.commit[:12]}")
-    return found
+        raise _no_file(run, path)
+    yield found
 
 
 def executed(door: Door, run: Run) -> bytes:
     """The executed notebook of a run: of one in progress with every output so far."""
+    repo = GitRepo(door.place)
     folder = live.find(door.place, run.id)
     if folder is not None:
-        return replay.notebook(folder)
-    found = GitRepo(door.place).blob(run.commit, f"{SNAP_DIR}/executed.ipynb")
+        return replay.render(replay.replay_live(folder, finish.prepared(repo, folder, folder.spec())).notebook)
+    found = repo.blob(run.commit, f"{SNAP_DIR}/executed.ipynb")
     if found is None:
         raise DataFault(f"run {run.id[:8]} has no executed notebook: it is {run.status}", hint="snaprun history")
     return found
@@ -187,22 +194,18 @@ def restore(door: Door, selector: str, paths: Sequence[str], *, target: Path | N
     if target is None and not paths:
         raise Unavailable("the whole tree would go over your work tree", hint=f"snaprun restore {selector} --to FOLDER")
     root = Path(os.path.abspath(door.cwd / target)) if target else door.place.top
-    wanted = [path.rstrip("/") for path in paths]
+    wanted = [os.path.normpath(path) for path in paths]
     entries = [
-        entry
-        for entry in repo.tree(run.commit)
-        if not wanted or any(entry.path == path or entry.path.startswith(f"{path}/") for path in wanted)
+        entry for entry in repo.tree(run.commit) if not wanted or any(_below(entry.path, path) for path in wanted)
     ]
     for path in wanted:
-        if not any(entry.path == path or entry.path.startswith(f"{path}/") for entry in entries):
-            raise DataFault(
-                f"run {run.id[:8]} has no file {path}", hint=f"git ls-tree -r --name-only {run.commit[:12]}"
-            )
+        if not any(_below(entry.path, path) for entry in entries):
+            raise _no_file(run, path)
     there = [entry.path for entry in entries if os.path.lexists(root / entry.path)]
     if there and not force:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise CannotCreate(f"{there[0]}{more} would be overwritten", hint="--to FOLDER, or --force")
-    return repo.export([entry for entry in entries if entry.kind == "blob"], root)
+    return export.write(repo, run.commit, entries, root)
 
 
 def pair(door: Door, path: Path, formats: str | None) -> pairing.Paired:
@@ -225,6 +228,15 @@ def _write(path: Path, content: bytes, *, force: bool) -> None:
         raise CannotCreate(f"cannot write {path}: {error.strerror}", hint=f"ls -ld {path.parent}") from error
 
 
-def notebook_of(raw: bytes, path: str) -> dict[str, Any]:
-    """The document that a notebook's bytes mean."""
-    return notebook.parse(raw, Path(path)).node
+def _below(path: str, place: str) -> bool:
+    return path == place or path.startswith(f"{place}/")
+
+
+def _no_file(run: Run, path: str) -> DataFault:
+    listing = f"git ls-tree -r --name-only {run.commit[:12]}"
+    return DataFault(f"run {run.id[:8]} has no file {path}", hint=listing)
+
+
+def _environment(repo: GitRepo, run: Run) -> dict[str, Any]:
+    raw = repo.blob(run.commit, f"{SNAP_DIR}/environment.json")
+    return dict(json.loads(raw)) if raw else {}

@@ -36,7 +36,7 @@ def narrow(wanted: Mapping[str, Any]) -> bool:
 
 
 def _filter(door: Door, wanted: Mapping[str, Any], now: float) -> Filter:
-    sort = wanted.get("sort")
+    sort = str(wanted.get("sort") or "")
     return Filter(
         limit=None if wanted.get("everything") else wanted.get("count"),
         status=frozenset(_status(name) for name in wanted.get("status") or ()),
@@ -47,7 +47,7 @@ def _filter(door: Door, wanted: Mapping[str, Any], now: float) -> Filter:
         group=wanted.get("group"),
         commit=_commit(door, wanted["commit"]) if wanted.get("commit") else None,
         where=wanted.get("where"),
-        sort=sort.removeprefix("-") if sort else None,
+        sort=sort.removeprefix("-") or None,
         ascending=bool(sort) and not sort.startswith("-"),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from snaprun.door import Door, opened
 from snaprun.errors import Unavailable
@@ -28,3 +29,8 @@ def stdout() -> Look:
 def stderr() -> Look:
     """How to show on standard error."""
     return look(terminal=sys.stderr.isatty(), env=os.environ)
+
+
+def raw_stdout() -> BinaryIO:
+    """Standard output for bytes."""
+    return sys.stdout.buffer

@@ -16,9 +16,7 @@ from snaprun.commands.options import duration, params_options, snapshot_options
 @snapshot_options
 @click.option("--kernel", metavar="NAME", help="Jupyter kernel to run with, instead of the notebook's own.")
 @click.option("--python", metavar="PATH", help="Python interpreter to run with, instead of the active environment's.")
-@click.option(
-    "--engine", metavar="NAME", help="How code runs: kernel (the default), inline or script."
-)
+@click.option("--engine", metavar="NAME", help="How code runs: kernel (the default), inline or script.")
 @click.option("--launcher", metavar="NAME", help="Where it runs: local (the default) or tmux.")
 @click.option("--timeout", type=duration, metavar="TIME", help="Stop the run after this long (90, 30m, 2h): exit 124.")
 @click.option(

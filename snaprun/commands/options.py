@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,27 +10,18 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
+def duration(text: str) -> float:
+    """The type of a length of time: seconds, or a number with a unit (``90``, ``1.5h``, ``1h30m``)."""
+    from snaprun.settings import seconds
 
-class Duration(click.ParamType):
-    """A length of time: seconds, or a number with a unit (``90``, ``1.5h``, ``1h30m``)."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, (int, float)):
-            return float(value)
-        parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", str(value))
-        if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smhdw]?)|\s", "", str(value)):
-            self.fail(f"{value!r} is no length of time: write 90, 30m, 1h30m or 2d", param, ctx)
-        seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
-        if seconds <= 0:
-            self.fail(f"{value!r} is no time at all", param, ctx)
-        return seconds
-
-
-duration = Duration()
+    try:
+        found = seconds(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no length of time: write 90, 30m, 1h30m or 2d") from error
+    if found is None:
+        raise click.BadParameter("leave the option away for no limit")
+    return found
 
 
 def stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

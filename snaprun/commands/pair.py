@@ -23,5 +23,6 @@ def command(notebook: Path, formats: str | None) -> int:
     from snaprun.commands.context import here
 
     done = api.pair(here(), notebook, formats)
-    click.echo(done.text, err=True)
+    for script, written in done.scripts:
+        click.echo(f"{'wrote' if written else 'in sync:'} {script.relative_to(done.notebook.parent)}", err=True)
     return 0

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from snaprun import api, listing, settle, show, stopping, watch
+from snaprun import api, listing, logs, settle, show, stopping, watch
 from snaprun import live as folders
 from snaprun.bar import Bar
-from snaprun.commands.context import here, stderr
+from snaprun.commands.context import here, raw_stdout, stderr
 from snaprun.door import Door
 from snaprun.errors import NothingFound, RunFault
 from snaprun.gitrepo import GitRepo
@@ -57,7 +57,7 @@ def view(door: Door, run_id: str, notebook: str, *, stops: bool, to_stderr: bool
     ``stops``: Ctrl-C stops the run, the second one at once; else it only leaves the view.
     """
     repo = GitRepo(door.place)
-    data = click.get_binary_stream("stderr" if to_stderr else "stdout")
+    data = sys.stderr.buffer if to_stderr else raw_stdout()
     bar = None
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         bar = Bar(data, sys.stderr, listing.earlier_seconds(door, notebook))
@@ -83,7 +83,7 @@ def view(door: Door, run_id: str, notebook: str, *, stops: bool, to_stderr: bool
 
 
 class Interrupts:
-    """Ctrl-C while watching a run of one's own: the first stops it, the second kills it; the view stays until its end."""
+    """Ctrl-C while watching a run of one's own: the first stops it, the second kills it; the view stays."""
 
     def __init__(self, door: Door, run_id: str) -> None:
         self._here, self._id = door, run_id
@@ -161,17 +161,20 @@ def print_log(selector: str, *, follow: bool, tail: int | None, cell: int | None
     """``snaprun logs``: the bytes that a run printed."""
     door = here()
     run = api.find(door, selector)
-    out = click.get_binary_stream("stdout")
+    out = raw_stdout()
     repo = GitRepo(door.place)
-    if cell is not None or timestamps:
-        out.write(api.log_of(door, run, cell=cell, timestamps=timestamps))
+    if cell is not None:
+        out.write(logs.of_cell(repo, run, cell))
         return 0
-    whole = api.log_of(door, run)
-    lines = whole.splitlines(keepends=True) if tail is not None else [whole]
-    out.write(b"".join(lines[max(0, len(lines) - tail) :] if tail is not None else lines))
+    pieces = logs.stamped(repo, run) if timestamps else logs.whole(repo, run)
+    written = 0
+    for piece in [logs.last_lines(pieces, tail)] if tail is not None else pieces:
+        out.write(piece)
+        written += len(piece)
     out.flush()
-    if follow and not run.status.over:
-        for update in watch.follow(repo, run.id, offset=len(whole)):
+    if follow and not run.status.over and not timestamps:
+        offset = written if tail is None else sum(map(len, logs.whole(repo, run)))
+        for update in watch.follow(repo, run.id, offset=offset):
             out.write(update.log)
             out.flush()
             if not update.log and update.end is None:

@@ -24,12 +24,14 @@ def command(run: str, as_json: bool) -> int:
     a run's name.
     """
     from snaprun import api, show
-    from snaprun.commands.context import here, stdout
+    from snaprun.commands.context import here, raw_stdout, stdout
 
     door = here()
     selector, colon, path = run.partition(":")
     if colon:
-        click.get_binary_stream("stdout").write(api.file_of(door, selector, path))
+        out = raw_stdout()
+        for piece in api.file_of(door, selector, path):
+            out.write(piece)
         return 0
     details = api.details(door, selector)
     click.echo(show.as_json(details.to_json()) if as_json else show.run(details, stdout()))
