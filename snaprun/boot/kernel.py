@@ -1,6 +1,7 @@
 """Start ipykernel so that no output is lost. Runs in the user's interpreter: standard library and ipykernel only.
 
-What differs from ``python -m ipykernel_launcher``:
+``python kernel.py MODULE ARGUMENT…`` is ``python -m MODULE ARGUMENT…`` for ``ipykernel_launcher`` and for the kernels
+of other languages that are built on ipykernel (``bash_kernel``, metakernel's), except that:
 
 * ZeroMQ may not drop messages (``XPUB_NODROP``): without it 20,000 flushed prints arrive as 13,000. The kernel waits
   for the worker instead.
@@ -8,6 +9,7 @@ What differs from ``python -m ipykernel_launcher``:
   that was running: it is all read before the cell counts as done, in the order of arrival, without cutting characters
   in two. The worker holds the same pipes and reads what a dying kernel leaves in them.
 * Forked children print through these pipes, not through ZeroMQ.
+* Flushing waits as long as the worker does, and never for a thread that has ended (ipykernel 7 waits 10 s at its exit).
 * ``sys.exit()`` prints no advice to use Ctrl-D.
 
 Written for Python 3.8 and later, ipykernel 6 and 7.
@@ -25,6 +27,7 @@ import array
 import codecs
 import faulthandler
 import fcntl
+import importlib.util
 import runpy
 import select
 import signal
@@ -41,14 +44,17 @@ EXTRA = os.environ.get("SNAPRUN_PATH", "")
 if EXTRA and EXTRA not in sys.path:
     sys.path.append(EXTRA)  # makes ``import snaprun`` work where it is not installed
 
-WITHOUT = [name for name in ("debugpy",) if name not in sys.modules]
-sys.modules.update(dict.fromkeys(WITHOUT))  # type: ignore[arg-type]  # nobody will debug here: saves time and warnings
+MODULE = sys.argv.pop(1)
+if not MODULE.startswith("ipykernel") and importlib.util.find_spec("ipykernel") is None:
+    runpy.run_module(MODULE, run_name="__main__", alter_sys=True)  # a kernel of its own kind: nothing to change
+    sys.exit()
+
+sys.modules["debugpy"] = None  # type: ignore[assignment]  # nobody will debug here: it costs time and prints warnings
 import zmq
-from ipykernel import iostream
+from ipykernel import debugger, iostream
 from ipykernel.kernelapp import IPKernelApp
 
-for name in WITHOUT:
-    sys.modules.pop(name, None)
+del sys.modules["debugpy"], debugger
 
 PATIENCE = 0.5
 """Seconds to wait at a cell's end for what is still in a pipe; only a child that never stops writing takes them."""
@@ -75,6 +81,8 @@ class Context:
 
 class OutStream(iostream.OutStream):  # type: ignore[misc]
     """A stream that reads its file descriptor in large pieces and knows when it has read all."""
+
+    flush_interval = 0.05  # seconds; what a killed kernel had not yet sent is lost
 
     def _setup_stream_redirects(self, name: str) -> None:
         self._busy = threading.Lock()
@@ -130,7 +138,15 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
         if self._should_watch and self._mine != os.getpid():
             self._flush_child()
             return
-        super().flush()
+        thread = self.pub_thread.thread if self.pub_thread else None
+        if thread is None or not thread.is_alive() or thread is threading.current_thread():
+            self._flush()
+            return
+        done = threading.Event()
+        self.pub_thread.schedule(self._flush)
+        self.pub_thread.schedule(done.set)
+        while not done.wait(0.1) and thread.is_alive():
+            continue
 
     def _flush_child(self) -> None:
         data, self._childs = self._childs.encode("utf-8", "backslashreplace"), ""
@@ -138,20 +154,24 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
             data = data[os.write(self._original_stdstream_fd, data) :]
 
 
-class App(IPKernelApp):  # type: ignore[misc]
-    """ipykernel's application with our publishing socket, our streams and our manners."""
+def change(application: Any) -> None:
+    """Give ipykernel's application our publishing socket, our streams and our manners."""
+    init_iopub, init_io, init_shell = application.init_iopub, application.init_io, application.init_shell
 
-    def init_iopub(self, context: Any) -> None:
-        super().init_iopub(Context(context))
+    def iopub(self: Any, context: Any) -> None:
+        init_iopub(self, Context(context))
 
-    def init_io(self) -> None:
-        super().init_io()
+    def io(self: Any) -> None:
+        self.outstream_class = "snaprun_boot.OutStream"
+        init_io(self)
         faulthandler.enable(2)
 
-    def init_shell(self) -> None:
-        super().init_shell()
+    def shell(self: Any) -> None:
+        init_shell(self)
         if self.shell is not None:
             self.shell.events.register("post_execute", drain)
+
+    application.init_iopub, application.init_io, application.init_shell = iopub, io, shell
 
 
 def drain() -> None:
@@ -164,5 +184,9 @@ def drain() -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be inherited as ignored
     warnings.filterwarnings("ignore", message="To exit: use 'exit', 'quit', or Ctrl-D.")
-    App.outstream_class = "__main__.OutStream"
-    App.launch_instance()
+    sys.modules["snaprun_boot"] = sys.modules["__main__"]
+    change(IPKernelApp)
+    if MODULE.startswith("ipykernel"):
+        IPKernelApp.launch_instance()
+    else:
+        runpy.run_module(MODULE, run_name="__main__", alter_sys=True)

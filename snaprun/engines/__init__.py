@@ -102,7 +102,7 @@ class Stop:
         """What a run that obeyed reports."""
         code = SIGNAL_CODES.get(signal.Signals(self.signal), 143)
         name = signal.Signals(self.signal).name.removeprefix("SIG")
-        return Outcome(Status.STOPPED, code, f"stopped by {name}", self.signal)
+        return Outcome(Status.STOPPED, code, f"stopped by {name}", int(self.signal))
 
 
 class Engine(Protocol):

@@ -25,8 +25,14 @@ QUIET = 60.0
 PROBE = 5.0
 """Seconds of such silence after which the kernel is asked something, to see whether it dropped its idle message."""
 
+IOPUB_PATIENCE = 0.05
+"""Seconds between a kernel's answer and the next question, while it does not yet publish to us."""
+
 WIDGETS_EVERY = 2.0
 """Seconds between two journal entries about widgets that keep changing."""
+
+FAREWELL = 5.0
+"""Seconds that a kernel has to end in its own way, as Jupyter gives it."""
 
 LAST_WORDS = 0.1
 """Seconds without a message after which a dead kernel has said all it had sent."""
@@ -102,13 +108,13 @@ class _Session:
         self.channels = Channels(self.process.client(), self._receive)
         self.widgets = Widgets(self.channels, self.journal.note)
         end = time.monotonic() + self.job.start_timeout
-        while True:  # a request sent before the kernel listens to us on IOPub is answered, but we do not see it
+        while True:  # a request sent before the kernel hears that we listen on IOPub is answered there to nobody
             request = self._request("kernel_info_request", {}, 0)
-            both = asyncio.gather(request.reply, request.idle)
-            what = await self._until(both, min(end, time.monotonic() + 1.0 + (time.monotonic() - self.started)))
+            what = await self._until(request.reply, end)
+            if what == "done":
+                what = await self._until(request.idle, min(end, time.monotonic() + IOPUB_PATIENCE))
             if what == "done":
                 break
-            both.cancel()
             if what == "stop":
                 await self.process.kill()
                 raise _Ended(self.stop.outcome())
@@ -117,6 +123,7 @@ class _Session:
                 raise _Ended(self._no_kernel("the kernel died while starting"))
             if time.monotonic() > end:
                 raise _Ended(self._no_kernel(f"the kernel did not answer within {self.job.start_timeout:g} s"))
+        self.process.ready()
         info = request.reply.result()
         self.journal.event("kernel", language_info=info.get("language_info"), pid=self.process.pid)
 
@@ -211,7 +218,9 @@ class _Session:
         if name == "StdinNotImplementedError":
             value = "input() was called, and nobody is there to answer"
         said = value.strip().splitlines()[0][:200] if value.strip() else ""
-        reason = f"cell {request.number}: {name or 'error'}" + (f": {said}" if said else "")
+        if not name:  # a shell's kernel has no name for it, only the status
+            name, said = (f"status {said}", "") if said.isdigit() else ("error", said)
+        reason = f"cell {request.number}: {name}" + (f": {said}" if said else "")
         return "failed", Outcome(Status.FAILED, 1, reason)
 
     async def _finish(self, request: _Request, began: float) -> Mapping[str, Any]:
@@ -302,7 +311,7 @@ class _Session:
     async def _post_mortem(self, number: int) -> Outcome:
         """The kernel is gone: take what it still said, and find out why."""
         await self._last_words(number)
-        await self.process.close()
+        await self.process.reap()
         kills = oom_kills()
         oom = kills is not None and self.ooms is not None and kills > self.ooms
         return died("kernel", self.process.returncode, oom=oom)
@@ -340,7 +349,7 @@ class _Session:
         if not self.process.alive():
             return
         self.channels.send("control", "shutdown_request", {"restart": False})
-        end = time.monotonic() + self.job.grace
+        end = time.monotonic() + FAREWELL
         while self.process.alive() and time.monotonic() < end and not self.stop.count:
             await self.process.gone(0.1)
         if self.process.alive():

@@ -23,7 +23,7 @@ from snaprun.kernels import Kernel
 from snaprun.live import SOCKETS
 
 BOOT = Path(__file__).resolve().parent.parent / "boot" / "kernel.py"
-MODULES = ("ipykernel_launcher", "ipykernel")
+IPYKERNEL = ("ipykernel_launcher", "ipykernel")
 SOCKET_ROOM = 107 - len(f"/{SOCKETS}12345678/k-99999")
 """Bytes that the folder for the socket folder may have: ``sun_path`` holds 108 with the final NUL."""
 
@@ -45,19 +45,20 @@ class _Manager(AsyncKernelManager):  # type: ignore[misc]
 
 
 class KernelProcess:
-    """A kernel's process with its pipes. ``talk`` gets what the process itself writes, outside Jupyter's protocol."""
+    """A kernel's process with its pipes. ``talk`` gets what it writes outside Jupyter's protocol, once it is ready."""
 
     def __init__(self, job: Job, kernel: Kernel, talk: Callable[[bytes], None]) -> None:
         self.tail = b""
         self._talk = talk
-        self._boots = is_ipykernel(kernel)
+        self._ready = False
+        self._boots = module_of(kernel) is not None
         self._folder = Path(tempfile.mkdtemp(prefix=SOCKETS, dir=_short_folder(job.environment)))
         self._context = zmq.Context()
         if not self._boots:
             self._context.setsockopt(zmq.RCVHWM, 0)  # such a kernel drops what we do not take: take all
         self._context.setsockopt(zmq.RECONNECT_IVL, 10)
         self.manager = _Manager(connection_file=str(job.live.kernel), transport="ipc", ip=str(self._folder / "k"))
-        self.manager.chosen = _spec(kernel, boots=self._boots)
+        self.manager.chosen = _spec(kernel)
         self._readers: list[int] = []
         self._caught: tuple[int, ...] = ()
         self.pid = 0
@@ -88,6 +89,10 @@ class KernelProcess:
         os.set_blocking(noise, False)
         self._readers.append(noise)
         asyncio.get_running_loop().add_reader(noise, self._hear, noise)
+
+    def ready(self) -> None:
+        """From now on what the process itself writes is passed on; before, it only explains a start that failed."""
+        self._ready = True
 
     def client(self) -> Any:
         """jupyter_client's plain client: it knows the addresses and makes connected sockets."""
@@ -137,12 +142,16 @@ class KernelProcess:
         """What a dead kernel left unread of its standard output and error."""
         return tuple(_read_all(number) for number in self._caught) if self._caught else (b"", b"")  # type: ignore[return-value]
 
-    async def close(self) -> None:
-        """Kill what is left of the group, reap the process, and remove sockets, pipes and the connection file."""
+    async def reap(self) -> None:
+        """Kill what is left of the group, and learn how the process ended."""
         self.signal(signal.SIGKILL)
         await self.gone(TERM_PATIENCE)
-        if self.pid:
+        if self.pid and self.returncode is None:
             self.returncode = await self.manager.provisioner.poll()
+
+    async def close(self) -> None:
+        """Kill what is left of the group, reap the process, and remove sockets, pipes and the connection file."""
+        await self.reap()
         loop = asyncio.get_running_loop()
         for number in self._readers:
             self._hear(number)
@@ -159,26 +168,30 @@ class KernelProcess:
         data = _read_all(number)
         if data:
             self.tail = (self.tail + data)[-TAIL:]
-            self._talk(data)
+            if self._ready:
+                self._talk(data)
         elif number in self._readers:
             asyncio.get_running_loop().remove_reader(number)
 
 
-def is_ipykernel(kernel: Kernel) -> bool:
-    """Whether the command is IPython's kernel, which we start by our own launcher."""
+def module_of(kernel: Kernel) -> str | None:
+    """The Python module that is the kernel; None when its command is not ``python … -m MODULE …``."""
+    if not os.path.basename(kernel.argv[0]).startswith("python"):
+        return None
     pairs = zip(kernel.argv, kernel.argv[1:], strict=False)
-    return any(first == "-m" and second in MODULES for first, second in pairs)
+    return next((second for first, second in pairs if first == "-m"), None)
 
 
-def _spec(kernel: Kernel, *, boots: bool) -> Any:
+def _spec(kernel: Kernel) -> Any:
     argv = list(kernel.argv)
-    if boots:
-        at = next(at for at, word in enumerate(argv) if word == "-m" and argv[at + 1] in MODULES)
-        argv[at : at + 2] = [str(BOOT)]
+    module = module_of(kernel)
+    if module:
+        argv[argv.index("-m")] = str(BOOT)
         argv[0] = kernel.python or argv[0]
-        argv += ["--HistoryManager.hist_file=:memory:"]
-    elif argv[0] in ("python", "python3"):
+    if argv[0] in ("python", "python3"):
         argv[0] = sys.executable
+    if module in IPYKERNEL:
+        argv.append("--HistoryManager.hist_file=:memory:")
     return KernelSpec(
         argv=argv,
         env=dict(kernel.env),
