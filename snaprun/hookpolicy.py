@@ -1,0 +1,137 @@
+"""What the hook demands of a notebook: the settings' table ``hook``, by kind of check and by path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from typing import Any
+
+from snaprun.errors import SettingsFault
+from snaprun.settings import size
+
+LEVELS = ("off", "warn", "require")
+"""Not checked at all; told, but the commit goes on; the commit is refused."""
+
+CHECKS = ("pair", "run", "outputs", "secrets", "size")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is demanded of one notebook. ``outputs`` may also be ``strip``; sizes are bytes."""
+
+    pair: str = "require"
+    run: str = "warn"
+    outputs: str = "warn"
+    secrets: str = "require"
+    size: str = "warn"
+    max_output: int = 10 * 10**6
+    max_image: int = 2 * 10**6
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing at all is demanded."""
+        return all(getattr(self, check) == "off" for check in CHECKS)
+
+
+@dataclass(frozen=True)
+class Policies:
+    """What is demanded of all notebooks: ``base``, with what the globs that match a path say on top, in their order."""
+
+    base: Policy = field(default_factory=Policy)
+    globs: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    trailer: bool = False
+
+    def of(self, path: str) -> Policy:
+        """What is demanded of the notebook at ``path``."""
+        policy = self.base
+        for glob, said in self.globs:
+            if _pattern(glob).fullmatch(path):
+                policy = replace(policy, **said)
+        return policy
+
+
+def read(table: Mapping[str, Any], *, skip: str = "") -> Policies:
+    """The policies that a settings table says; ``skip`` (``SNAPRUN_SKIP``) names checks to leave out this time.
+
+    Raises:
+        SettingsFault: an unknown key, or a value that it cannot have.
+    """
+    known = {item.name.replace("_", "-") for item in fields(Policy)} | {"trailer", "globs"}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise SettingsFault(f"hook.{unknown[0]} is no setting", hint=f"known are {' '.join(sorted(known))}")
+    globs = table.get("globs", {})
+    if not isinstance(globs, Mapping):
+        raise SettingsFault("hook.globs is no table", hint='[tool.snaprun.hook.globs] "drafts/**" = "off"')
+    skipped = _skipped(skip)
+    base = replace(Policy(), **_values("hook", {key: table[key] for key in table if key not in ("trailer", "globs")}))
+    rules = tuple((glob, {**_rule(glob, said), **skipped}) for glob, said in globs.items())
+    trailer = table.get("trailer", False)
+    if not isinstance(trailer, bool):
+        raise SettingsFault(f"hook.trailer is {trailer!r}", hint="true or false")
+    return Policies(base=replace(base, **skipped), globs=rules, trailer=trailer)
+
+
+def _skipped(said: str) -> dict[str, Any]:
+    names = [name.strip() for name in said.split(",") if name.strip()]
+    if "all" in names:
+        names = list(CHECKS)
+    unknown = [name for name in names if name not in CHECKS]
+    if unknown:
+        raise SettingsFault(f"SNAPRUN_SKIP names {unknown[0]!r}", hint=f"it takes {', '.join(CHECKS)} or all")
+    return dict.fromkeys(names, "off")
+
+
+def _rule(glob: str, said: Any) -> dict[str, Any]:
+    if isinstance(said, str):
+        return _values(f"hook.globs.{glob!r}", dict.fromkeys(CHECKS, said))
+    if isinstance(said, Mapping):
+        return _values(f"hook.globs.{glob!r}", said)
+    raise SettingsFault(f"hook.globs.{glob!r} is {said!r}", hint='"off", or a table as {run = "off"}')
+
+
+def _values(where: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in said.items():
+        name = key.replace("-", "_")
+        if name in CHECKS:
+            allowed = (*LEVELS, "strip") if name == "outputs" else LEVELS
+            if value not in allowed:
+                raise SettingsFault(f"{where}.{key} is {value!r}", hint=f"it takes {', '.join(allowed)}")
+            found[name] = value
+        elif name in ("max_output", "max_image"):
+            found[name] = _bytes(f"{where}.{key}", value)
+        else:
+            raise SettingsFault(f"{where}.{key} is no setting", hint=f"known are {' '.join(CHECKS)}")
+    return found
+
+
+def _bytes(where: str, said: Any) -> int:
+    try:
+        return size(said)
+    except ValueError as error:
+        raise SettingsFault(f"{where} is {said!r}: {error}", hint=f"mend {where}") from error
+
+
+@lru_cache(maxsize=256)
+def _pattern(glob: str) -> re.Pattern[str]:
+    """``*`` and ``?`` stay inside a folder, ``**`` crosses folders; a glob without a slash matches in any folder."""
+    text = glob.lstrip("/") if "/" in glob else f"**/{glob}"
+    if text.endswith("/"):
+        text += "**"
+    made = ""
+    place = 0
+    while place < len(text):
+        if text.startswith("**/", place):
+            made, place = made + "(?:.*/)?", place + 3
+        elif text.startswith("**", place):
+            made, place = made + ".*", place + 2
+        elif text[place] == "*":
+            made, place = made + "[^/]*", place + 1
+        elif text[place] == "?":
+            made, place = made + "[^/]", place + 1
+        else:
+            made, place = made + re.escape(text[place]), place + 1
+    return re.compile(made, re.DOTALL)

@@ -1,0 +1,157 @@
+"""Find secrets in text: by their documented beginnings, by the name they are given to, or because they are known.
+
+Randomness alone is no sign: a notebook is full of hashes. (Raw ``.ipynb`` files must be decoded first: scanners that
+read them as text miss what JSON escapes, and take every image for a key.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from snaprun.secretrules import IN_HEADER, IN_URL, KEY_BLOCK, NAMES, PREFIXED
+
+ALLOWED = ("pragma: allowlist secret", "gitleaks:allow", "snaprun: not-a-secret")
+"""What a line may say to be passed over: detect-secrets' mark, gitleaks' and our own."""
+
+MEND = "take it out (os.environ, getpass), and revoke it where it was shared"
+
+SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+"""Names of environment variables whose values are secrets."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Something found. ``shown`` is enough of it to recognise it, and too little to use it."""
+
+    kind: str
+    shown: str
+    start: int
+    mend: str = MEND
+
+
+_BEFORE = r"(?<![A-Za-z0-9+/_-])"
+_PREFIXED = tuple(
+    (kind, words, re.compile(form if r"\.com/" in form else _BEFORE + form)) for kind, words, form in PREFIXED
+)
+_KEY_BLOCK = re.compile(KEY_BLOCK)
+_IN_URL = re.compile(IN_URL, re.IGNORECASE)
+_IN_HEADER = re.compile(IN_HEADER, re.IGNORECASE)
+_VALUE = r"[^\s'\"`\\,;(){}\[\]<>]{8,200}"
+_GIVEN = re.compile(
+    rf"(?P<name>[A-Za-z0-9_.-]{{0,40}}{NAMES}[A-Za-z0-9_-]{{0,20}})[\"']?\]?\s*(?::\s*str\s*)?(?::=|=>|==?|:|,)\s*"
+    rf"[rbuf]{{0,2}}(?P<quote>[\"'])(?P<value>[^\"'\n]{{8,200}})(?P=quote)",
+    re.IGNORECASE,
+)
+_SHELL = re.compile(
+    rf"(?<![A-Za-z0-9_])(?P<name>[A-Z0-9_]{{0,40}}{NAMES.upper()}[A-Z0-9_]{{0,20}})"
+    rf"(?:=|\s*:\s*|(?<=\w)\s+(?=\S{{16}}))(?P<value>{_VALUE})",
+    re.MULTILINE,
+)
+_OPTION = re.compile(rf"--(?P<name>{NAMES})(?:=|\s+)[\"']?(?P<value>{_VALUE})", re.IGNORECASE)
+_BY_PLACE = re.compile(
+    r"(?P<name>wandb|comet_ml|neptune|kaggle|dagshub|cohere|mistral|together|datadog|cloudflare|algolia|twitter|linkedin|"
+    r"okta|fastly|circleci|travis|codecov|snyk|sonar|heroku|vercel|deepl|mapbox|etherscan|openweather)"
+    r"[\w.\s\"'\[\]-]{0,40}(?:key|token|secret|login|auth)[\w\"'\]]{0,20}\s*(?:=|:|\(|,)\s*(?:\w+\s*=\s*)?[\"']"
+    r"(?P<value>[A-Za-z0-9_-]{16,80})[\"']",
+    re.IGNORECASE,
+)
+_DATA_URI = re.compile(r"data:[\w.+-]{1,60}/[\w.+;=-]{1,80};base64,[A-Za-z0-9+/=\s\\]+")
+_PLACEHOLDER = re.compile(
+    r"[<$%{*]|(?:your|my|the|an?|some|example|changeme|change[_-]me|placeholder|dummy|fake|sample|redacted|hidden|"
+    r"insert|replace|enter|put|todo|none|null|true|false|test|xxx|\.\.\.|abc|123456789|os\.|env|config|settings|"
+    r"getpass|input|secret|password|token|api|key|str|string|bytes|int|float|list|dict|optional|http)"
+    r"(?:$|[^a-z0-9]|(?<=x)x)",
+    re.IGNORECASE,
+)
+_NO_SECRET_NAME = re.compile(
+    r"(?:hash|hashed|digest|id|ids|name|names|file|files|path|dir|url|uri|endpoint|type|field|column|env|var|prefix|"
+    r"suffix|length|len|size|index|count|regex|pattern|label|header|policy|hint|prompt|param|arn|version|expir\w*|at)$",
+    re.IGNORECASE,
+)
+
+
+def known(env: Mapping[str, str]) -> dict[str, str]:
+    """The values of the environment variables that hold secrets, by name; short ones would be found everywhere."""
+    return {name: value for name, value in env.items() if SECRET_NAME.search(name) and _is_telling(value)}
+
+
+def find(text: str, values: Mapping[str, str] | None = None) -> Iterator[Secret]:
+    """Every secret in ``text``, in order; ``values`` are secrets known by name, as :func:`known` gives them."""
+    if not text:
+        return
+    clean = _DATA_URI.sub("data:", text) if "base64," in text else text
+    taken: list[tuple[int, int]] = []
+    found = []
+    for secret, end in _candidates(clean, values or {}):
+        if any(start < end and secret.start < stop for start, stop in taken) or _is_allowed(clean, secret.start):
+            continue
+        taken.append((secret.start, end))
+        found.append(secret)
+    yield from sorted(found, key=lambda secret: secret.start)
+
+
+def _candidates(text: str, values: Mapping[str, str]) -> Iterator[tuple[Secret, int]]:
+    """What looks like a secret, with its end; the surest signs first."""
+    lower = text.lower()
+    for name, value in values.items():
+        start = text.find(value)
+        if start >= 0:
+            yield Secret(f"the value of ${name}", _mask(value), start), start + len(value)
+    for kind, words, form in _PREFIXED:
+        if any(word in lower for word in words):
+            for match in form.finditer(text):
+                yield Secret(kind, _mask(match[0]), match.start()), match.end()
+    if "private key" in lower:
+        for match in _KEY_BLOCK.finditer(text):
+            yield Secret("a private key", match[0].strip("-").lower(), match.start()), match.end()
+    for word, form, kind in (
+        ("://", _IN_URL, "a password in an address"),
+        ("authorization", _IN_HEADER, "a credential"),
+    ):
+        if word in lower:
+            for match in form.finditer(text):
+                if not _PLACEHOLDER.match(match["value"]) and not _is_dull(match["value"]):
+                    yield Secret(kind, _mask(match["value"]), match.start("value")), match.end("value")
+    yield from _named(text, lower)
+
+
+def _named(text: str, lower: str) -> Iterator[tuple[Secret, int]]:
+    """Values that are given to something named like a secret."""
+    if not any(word in lower for word in ("pass", "pwd", "secret", "key", "token", "credential", "login", "auth")):
+        return
+    for form in (_GIVEN, _SHELL, _OPTION, _BY_PLACE):
+        for match in form.finditer(text):
+            name, value = match["name"], match["value"]
+            if not _NO_SECRET_NAME.search(name) and _is_telling(value) and not _PLACEHOLDER.match(value):
+                yield (
+                    Secret(f"a value given to {name.strip('.-')}", _mask(value), match.start("value")),
+                    match.end("value"),
+                )
+
+
+def _is_telling(value: str) -> bool:
+    """Whether a value may be a secret at all: long enough, of more than one sort of character, no sentence, no path."""
+    if len(value) < 8 or _is_dull(value) or value.startswith(("/", "./", "~/", "http:", "https:", "[", "#")):
+        return False
+    if value.count(" ") > 1 or (" " in value and not re.search(r"\d", value)):
+        return False
+    sorts = (re.search(form, value) for form in (r"[a-z]", r"[A-Z]", r"\d", r"[^A-Za-z0-9\s._-]"))
+    return sum(found is not None for found in sorts) > 1
+
+
+def _is_dull(value: str) -> bool:
+    """Whether a value is one character over and over, as in ``********``."""
+    return len(set(value)) < 4
+
+
+def _is_allowed(text: str, start: int) -> bool:
+    """Whether the line of a secret says that it is none."""
+    end = text.find("\n", start)
+    line = text[text.rfind("\n", 0, start) + 1 : end if end >= 0 else len(text)]
+    return any(mark in line for mark in ALLOWED)
+
+
+def _mask(value: str) -> str:
+    return f"{value[:4]}…" if len(value) >= 8 else "…"
