@@ -133,18 +133,18 @@ def _ground(door: Door, found: Notebook, wanted: Wanted, engine: str) -> _Ground
     chosen, available = _python(door, found, wanted)
     if engine != "kernel":
         _refuse(found, engine)
-        return _Ground(engine, launcher, python=chosen.path if chosen else None)
+        return _Ground(engine, launcher, python=chosen.python if chosen else None)
     kernel, notes = kernels.choose(
         available,
         asked=asked,
         named=found.kernel,
         language=found.language,
-        python=chosen.path if chosen else None,
+        python=chosen.python if chosen else None,
     )
     if kernel.python is not None:
-        same = chosen is not None and chosen.path == kernel.python
-        interpreter.require_ipykernel(chosen if same and chosen else Chosen(kernel.python, kernel.name), door.env)
-    return _Ground(engine, launcher, kernel, kernel.python or (chosen.path if chosen else None), notes)
+        same = chosen is not None and chosen.python == kernel.python
+        interpreter.require(chosen if same and chosen else Chosen(kernel.python, kernel.name), env=door.env)
+    return _Ground(engine, launcher, kernel, kernel.python or (chosen.python if chosen else None), notes)
 
 
 def _python(door: Door, found: Notebook, wanted: Wanted) -> tuple[Chosen | None, Mapping[str, Kernel]]:
@@ -154,8 +154,10 @@ def _python(door: Door, found: Notebook, wanted: Wanted) -> tuple[Chosen | None,
     if found.language != "python" and asked is None:
         return None, available
     named = available.get((found.kernel or "").lower())
-    chosen = interpreter.choose(asked, env=door.env, top=door.place.top, spec=named.python if named else None)
-    return chosen, kernels.specs(door.env, [os.fspath(Path(chosen.path).parent.parent)])
+    chosen = interpreter.choose_python(
+        asked, env=door.env, top=door.place.top, folder=found.path.parent, kernel=named.python if named else None
+    )
+    return chosen, kernels.specs(door.env, [os.fspath(Path(chosen.python).parent.parent)])
 
 
 def _refuse(found: Notebook, engine: str) -> None:
