@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +36,28 @@ def repo(tmp_path: Path) -> Sandbox:
     box.write("README", "a project\n")
     box.commit("start")
     return box
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a throw-away PostgreSQL server; the test is skipped where none is installed."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'snaprun[postgresql]'")
+    script = Path(__file__).parent / "services" / "postgresql"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        started = subprocess.run([script, "start", f"{folder}/pg"], capture_output=True, text=True, check=False)
+        if started.returncode == 69:
+            pytest.skip(started.stderr.strip())
+        assert started.returncode == 0, Path(f"{folder}/pg.log").read_text()
+        yield started.stdout.strip()
+        subprocess.run([script, "stop", f"{folder}/pg"], check=True)
+
+
+@pytest.fixture
+def postgresql(postgresql_server: str) -> str:
+    """The URL of an empty database."""
+    psycopg = pytest.importorskip("psycopg")
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return postgresql_server.removesuffix("/postgres") + f"/{name}"
