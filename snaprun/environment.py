@@ -18,15 +18,22 @@ from snaprun.interpreter import Layout, layout_of
 
 ALLOWED = (
     "CONDA_DEFAULT_ENV",
+    "CONDA_PREFIX",
     "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_HOME",
     "CUDA_VISIBLE_DEVICES",
+    "HF_HOME",
     "HF_HUB_OFFLINE",
+    "HIP_VISIBLE_DEVICES",
     "JAX_ENABLE_X64",
     "JAX_PLATFORMS",
+    "JULIA_NUM_THREADS",
     "LANG",
     "LC_ALL",
     "LC_NUMERIC",
+    "LD_LIBRARY_PATH",
     "MKL_NUM_THREADS",
+    "MPLBACKEND",
     "NUMBA_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
     "OMP_NUM_THREADS",
@@ -34,16 +41,24 @@ ALLOWED = (
     "PYTHONHASHSEED",
     "PYTHONOPTIMIZE",
     "PYTORCH_CUDA_ALLOC_CONF",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_CPUS_PER_TASK",
     "SLURM_JOB_ID",
     "SLURM_JOB_NODELIST",
+    "SNAPRUN_SEED",
     "TF_CPP_MIN_LOG_LEVEL",
     "TF_DETERMINISTIC_OPS",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+    "TMPDIR",
     "TOKENIZERS_PARALLELISM",
     "TZ",
     "VIRTUAL_ENV",
     "XLA_FLAGS",
 )
-"""Variables that change what a run computes and never hold a secret. ``environment`` in the settings adds to them."""
+"""Variables that say how code behaves; ``environment`` in the settings adds to them.
+
+An allow-list: a variable that nobody thought of may hold a password. Nothing that differs from run to run by itself.
+"""
 
 SECRET = re.compile(r"(?i)token|secret|passw|credential|api_?key|private|auth")
 """Names that are not recorded even where the settings ask for them."""
@@ -52,38 +67,42 @@ PATIENCE = 5
 """Seconds that nvidia-smi may take."""
 
 
-def describe(python: str, *, how: str, env: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, Any]:
-    """The content of ``.snaprun/environment.json`` for a run by ``python``; what cannot be found out is left out.
+def describe(python: str | None, *, env: Mapping[str, str], how: str = "", more: Iterable[str] = ()) -> dict[str, Any]:
+    """The content of ``.snaprun/environment.json``; what cannot be found out is left out.
 
-    ``how`` tells why this interpreter was taken; ``more`` names further variables to record.
+    ``python`` is the interpreter that runs the code (None: another language's kernel), ``how`` tells why it was taken,
+    ``env`` are the run's variables, and ``more`` names further variables to record.
     """
-    found: dict[str, Any] = {"python": {"executable": python, "chosen": how}, "platform": machine()}
-    try:
-        layout = layout_of(python)
-    except Unavailable as error:
-        found["python"]["error"] = error.message
-    else:
-        found["python"] |= {"version": layout.version, "implementation": layout.implementation}
-        found["packages"] = packages(layout)
-        editable = editables(layout)
-        if editable:
-            found["editable"] = editable
-    cards = graphics(env)
-    if cards:
-        found["gpus"] = cards
-    found["variables"] = variables(env, more)
-    return found
+    return {
+        **({} if python is None else _python(python, how, env)),
+        **machine(),
+        "gpus": graphics(env),
+        "variables": variables(env, more),
+    }
 
 
 def machine() -> dict[str, Any]:
-    """The machine and its system."""
+    """The machine and its system; memory in bytes."""
     return {
-        "system": platform.system(),
-        "release": platform.release(),
+        "platform": platform.platform(),
         "machine": platform.machine(),
-        "libc": " ".join(platform.libc_ver()).strip(),
         "cpus": os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+
+
+def _python(python: str, how: str, env: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"executable": python, **({"chosen": how} if how else {})}
+    try:
+        layout = layout_of(python, env)
+    except Unavailable:
+        return found
+    return {
+        "python": layout.version,
+        "implementation": layout.implementation,
+        **found,
+        "packages": packages(layout),
+        "editable": editables(layout),
     }
 
 

@@ -17,6 +17,9 @@ from snaprun.errors import Unavailable
 PATIENCE = 30
 """Seconds that an interpreter may take to say where its packages are."""
 
+PROJECT = (".venv", "venv", "env")
+"""Folders that are taken for a project's environment, as uv, poetry and editors do."""
+
 ASK = (
     "import json,platform,sys;"
     "print(json.dumps([[p for p in sys.path if p],platform.python_version(),platform.python_implementation()]))"
@@ -46,8 +49,8 @@ def choose_python(
     """The interpreter of a run: the one asked for, else of the active environment, else of the project, and so on.
 
     ``asked`` may be an interpreter, a command on the PATH, or the folder of an environment. ``folder`` is the
-    notebook's, where the search for a project's ``.venv`` begins, up to ``top``. ``kernel`` is the interpreter that the
-    notebook's kernelspec names.
+    notebook's, where the search for a project's environment begins, up to ``top``. ``kernel`` is the interpreter that
+    the notebook's kernelspec names.
 
     Raises:
         Unavailable: there is no such interpreter.
@@ -62,18 +65,18 @@ def choose_python(
         if found is not None:
             return Chosen(found, variable)
     for place in _upwards(folder, top):
-        for name in (".venv", "venv"):
-            found = _of_environment(place / name)
+        for name in PROJECT:
+            found = _of_environment(place / name) if (place / name / "pyvenv.cfg").exists() else None
             if found is not None:
                 return Chosen(found, os.path.relpath(place / name, top))
     found = _interpreter(kernel, env) if kernel else None
     if found is not None:
-        return Chosen(found, "kernelspec")
-    return Chosen(sys.executable, "snaprun's own")
+        return Chosen(found, "the notebook's kernel")
+    return Chosen(sys.executable, "snaprun's own Python")
 
 
-def require(chosen: Chosen, module: str = "ipykernel") -> None:
-    """Make sure that an interpreter has the package an engine needs.
+def require(chosen: Chosen, module: str = "ipykernel", *, env: Mapping[str, str] | None = None) -> None:
+    """Make sure that an interpreter has the package an engine needs. ``env`` is the environment to ask it in (ours).
 
     Raises:
         Unavailable: it has not; the hint is the command that installs it.
@@ -81,21 +84,21 @@ def require(chosen: Chosen, module: str = "ipykernel") -> None:
     layout = _by_files(Path(chosen.python))
     if layout is not None and has(layout, module):
         return
-    layout = asked_layout(chosen.python)  # a user site, a .pth file or a prefix that the files do not show
-    if has(layout, module):
+    layout = asked_layout(chosen.python, env)
+    if has(layout, module) or _imports(chosen.python, module, env):
         return
     raise Unavailable(
         f"{module} is not installed in {chosen.python} ({chosen.how})", hint=_install(chosen, layout, module)
     )
 
 
-def layout_of(python: str) -> Layout:
+def layout_of(python: str, env: Mapping[str, str]) -> Layout:
     """Where the packages of an interpreter are: from the files of its environment, else by asking it.
 
     Raises:
         Unavailable: it does not start.
     """
-    return _by_files(Path(python)) or asked_layout(python)
+    return _by_files(Path(python)) or asked_layout(python, env)
 
 
 def has(layout: Layout, module: str) -> bool:
@@ -103,7 +106,7 @@ def has(layout: Layout, module: str) -> bool:
     return any((folder / module / "__init__.py").exists() for folder in layout.folders)
 
 
-def asked_layout(python: str) -> Layout:
+def asked_layout(python: str, env: Mapping[str, str] | None) -> Layout:
     """What the interpreter itself says about its search path and version (one short call, 20 ms).
 
     Raises:
@@ -111,7 +114,13 @@ def asked_layout(python: str) -> Layout:
     """
     try:
         done = subprocess.run(
-            [python, "-c", ASK], capture_output=True, timeout=PATIENCE, check=True, stdin=subprocess.DEVNULL, cwd="/"
+            [python, "-c", ASK],
+            env=env,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=True,
         )
         path, version, implementation = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
@@ -119,6 +128,21 @@ def asked_layout(python: str) -> Layout:
             f"the Python interpreter {python} does not start: {error}", hint=f"{python} --version"
         ) from error
     return Layout(tuple(Path(entry) for entry in path), version, implementation)
+
+
+def _imports(python: str, module: str, env: Mapping[str, str] | None) -> bool:
+    """Whether an interpreter finds a package where no folder shows it: an editable install, an import hook."""
+    code = f"import importlib.util,sys;sys.exit(importlib.util.find_spec({module!r}) is None)"
+    done = subprocess.run(
+        [python, "-c", code],
+        env=env,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.returncode == 0
 
 
 def _by_files(python: Path) -> Layout | None:

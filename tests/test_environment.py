@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from snaprun.interpreter import Layout, layout_of
 
 
 def test_packages_are_those_that_python_knows() -> None:
-    found = environment.packages(layout_of(sys.executable))
+    found = environment.packages(layout_of(sys.executable, os.environ))
     assert found["ipykernel"] == importlib.metadata.version("ipykernel")
     assert found["sqlalchemy"] == importlib.metadata.version("sqlalchemy")
     assert list(found) == sorted(found)
@@ -50,9 +51,11 @@ def test_graphics_cards_are_named_by_nvidia_smi(tmp_path: Path) -> None:
         assert environment.graphics({"PATH": str(tmp_path)}) == []
 
 
-def test_a_broken_interpreter_is_said_and_the_rest_is_there(tmp_path: Path) -> None:
-    found = environment.describe(str(tmp_path / "python"), how="--python", env={"TZ": "UTC"})
-    assert "does not start" in found["python"]["error"]
-    assert found["variables"] == {"TZ": "UTC"} and found["platform"]["cpus"]
-    whole = environment.describe(sys.executable, how="own", env={})
-    assert whole["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
+def test_what_cannot_be_found_out_is_left_out(tmp_path: Path) -> None:
+    broken = str(tmp_path / "python")
+    found = environment.describe(broken, env={"TZ": "UTC"}, how="--python")
+    assert (found["executable"], found["chosen"]) == (broken, "--python") and "packages" not in found
+    assert found["variables"] == {"TZ": "UTC"} and found["cpus"]
+    assert "executable" not in environment.describe(None, env={})
+    whole = environment.describe(sys.executable, env=os.environ)
+    assert whole["python"] == ".".join(map(str, sys.version_info[:3]))

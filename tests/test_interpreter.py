@@ -26,6 +26,7 @@ def fake(prefix: Path) -> str:
     python = prefix / "bin/python"
     python.parent.mkdir(parents=True)
     python.touch(0o755)
+    (prefix / "pyvenv.cfg").touch()
     return str(python)
 
 
@@ -34,9 +35,9 @@ def test_the_order_of_choice(tmp_path: Path) -> None:
     folder = top / "notebooks"
     folder.mkdir(parents=True)
     where = {"top": top, "folder": folder}
-    assert choose_python(None, env={}, **where) == Chosen(sys.executable, "snaprun's own")
+    assert choose_python(None, env={}, **where) == Chosen(sys.executable, "snaprun's own Python")
     kernel = fake(tmp_path / "kernel")
-    assert choose_python(None, env={}, kernel=kernel, **where) == Chosen(kernel, "kernelspec")
+    assert choose_python(None, env={}, kernel=kernel, **where) == Chosen(kernel, "the notebook's kernel")
     project = fake(top / ".venv")
     assert choose_python(None, env={}, kernel=kernel, **where) == Chosen(project, ".venv")
     nearer = fake(folder / "venv")
@@ -76,12 +77,12 @@ def test_a_missing_package_comes_with_its_command(bare: Path) -> None:
 
 
 def test_our_own_python_has_ipykernel() -> None:
-    require(Chosen(sys.executable, "snaprun's own"))
+    require(Chosen(sys.executable, "snaprun's own Python"))
 
 
 def test_files_and_interpreter_tell_the_same(bare: Path) -> None:
     python = str(bare / "bin/python")
-    by_files, by_asking = layout_of(python), asked_layout(python)
+    by_files, by_asking = layout_of(python, os.environ), asked_layout(python, os.environ)
     assert by_files.version == by_asking.version
     assert set(by_files.folders) <= set(by_asking.folders)
     assert not has(by_files, "json") and has(by_asking, "json")
@@ -90,5 +91,5 @@ def test_files_and_interpreter_tell_the_same(bare: Path) -> None:
 def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
     python = fake(tmp_path / "broken")
     with pytest.raises(Unavailable, match="does not start"):
-        layout_of(python)
+        layout_of(python, os.environ)
     assert os.access(python, os.X_OK)
