@@ -38,6 +38,8 @@ def build(top: Path, files: int) -> None:
     git(top, "add", "-A")
     git(top, "commit", "-q", "-m", "start")
     git(top, "repack", "-adq")
+    for number in range(256):  # as in a repository that has been used for a while
+        (top / ".git" / "objects" / f"{number:02x}").mkdir(exist_ok=True)
     os.sync()
 
 

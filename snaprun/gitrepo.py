@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else `import git` raises where git is not on the PATH
 
@@ -51,7 +50,7 @@ SAFE = [
 ]
 """Options of every call: no hook fires, no daemon answers, no helper of the user's configuration changes the bytes."""
 
-UNFLUSHED = ("-c", "core.fsync=committed,-loose-object")
+UNFLUSHED = ("-c", "core.fsync=pack,pack-metadata,reference")
 """For commands that write many loose objects, which :meth:`GitRepo.flush` then takes to the disk together."""
 
 COMMITTER = "snaprun <snaprun@localhost>"
@@ -89,13 +88,14 @@ class Found:
 class Child:
     """A git command under way. Holds a process until :meth:`finish` or :meth:`end`."""
 
-    def __init__(self, args: Sequence[str], process: Any) -> None:
+    def __init__(self, args: Sequence[str], process: Any, stdin: bytes | None = None) -> None:
         self._args = args
         self._process = process
+        self._stdin = stdin
 
     def finish(self, *, ok: Sequence[int] = (0,)) -> Answer:
         """Wait for the end and return what the command gave, or raise as :meth:`GitRepo.run` does."""
-        out, err = self._process.communicate()
+        out, err = self._process.communicate(self._stdin)
         answer = Answer(int(self._process.returncode), out, err.decode("utf-8", "surrogateescape"))
         if ok and answer.code not in ok:
             raise failure(self._args, answer)
@@ -157,11 +157,9 @@ class GitRepo:
             settings["GIT_INDEX_FILE"] = str(index)
         command = [*_scrub(settings), "git", *SAFE, *options, *args]
         driver = self._driver if tree == self.place.top else Git(str(tree))
-        with _as_stdin(stdin) as source:
-            process = cast(Any, driver.execute)(
-                command, istream=subprocess.PIPE if talk else source, env=settings, as_process=True
-            )
-        return Child(args, process)
+        source = subprocess.PIPE if talk or stdin is not None else None
+        process = cast(Any, driver.execute)(command, istream=source, env=settings, as_process=True)
+        return Child(args, process, stdin)
 
     def run(
         self,
@@ -287,9 +285,12 @@ class GitRepo:
         return os.fsdecode(found.out).rstrip("\n") if found.code == 0 else None
 
     def missing(self, oids: Iterable[str]) -> list[str]:
-        """Those of these objects that the repository does not have."""
-        asked = "".join(f"{oid}\n" for oid in oids).encode()
-        out = self.run("cat-file", "--batch-check", stdin=asked).out
+        """Those of these objects that the repository does not have; git is asked only for what is not a loose file."""
+        objects = os.path.join(self.place.common_dir, "objects")
+        asked = [oid for oid in oids if not os.path.exists(f"{objects}/{oid[:2]}/{oid[2:]}")]
+        if not asked:
+            return []
+        out = self.run("cat-file", "--batch-check", stdin="".join(f"{oid}\n" for oid in asked).encode()).out
         return [line.split(" ")[0] for line in out.decode().splitlines() if line.endswith(" missing")]
 
     def commit(self, tree: str, message: str, *, parents: Sequence[str], author: Mapping[str, str], date: str) -> str:
@@ -374,15 +375,3 @@ def _scrub(settings: Mapping[str, str]) -> list[str]:
         if (name in LOCAL_ENV or name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))) and name not in settings
     ]
     return ["env", *(part for name in inherited for part in ("-u", name))] if inherited else []
-
-
-@contextmanager
-def _as_stdin(data: bytes | None) -> Iterator[BinaryIO | None]:
-    """A file that holds ``data`` for a child's standard input; nothing where there is no data."""
-    if data is None:
-        yield None
-        return
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.seek(0)
-        yield cast(BinaryIO, file)

@@ -88,7 +88,7 @@ def graft(
     """Put changed paths on top of a tree.
 
     ``base`` is a tree's id (None: empty), ``changes`` the new entry of each path (None: gone), ``read`` gives the
-    content of a tree by its id. Returns the new top tree, all new trees with it, and the paths that really differ.
+    content of a tree by its id. Returns the new top tree, all other new trees, and the paths that really differ.
     """
     wanted: dict[bytes, dict[bytes, Entry | None]] = {b"": {}}
     for path, entry in changes.items():
@@ -113,7 +113,7 @@ def graft(
             else:
                 entries[name] = entry
         tree = make_tree(entries, hash_name)
-        if tree.oid != base or folder:
+        if folder:
             made.append(tree)
         above, _, name = folder.rpartition(b"/")
         if folder and wanted[above].get(name) is None:  # where a file took a folder's place, the file stays

@@ -21,7 +21,7 @@ from snaprun.errors import DataFault, InputMissing
 from snaprun.gitrepo import COMMITTER, GitRepo, author_of
 from snaprun.manifest import Rules
 from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, RunSpec, Snapshot
-from snaprun.objects import TREE_MODE, Entry, GitObject, make, make_tree
+from snaprun.objects import TREE_MODE, Entry, GitObject, make, make_tree, parse_tree
 from snaprun.scratch import scratch
 from snaprun.worktree import Stored
 
@@ -59,6 +59,7 @@ class Frozen:
     """A work tree in git's object store, not named by any ref yet: one serves all runs of a sweep."""
 
     stored: Stored
+    author: str
     notebook: str | None
     changed: int
     untracked: int
@@ -95,11 +96,13 @@ def freeze(repo: GitRepo, request: Request) -> Frozen:
         raise InputMissing(f"there is no notebook {notebook}", hint="ls; git status")
     always = frozenset(path for path in (notebook, *request.include) if _own(repo.place.top, path))
     rules = Rules(request.max_file_size, request.include, always)
+    author = repo.start("var", "GIT_AUTHOR_IDENT")
     with scratch(repo.place) as folder:
         stored = worktree.store(repo, folder, rules, allow_conflicts=request.allow_conflicts)
     others = stored.changed - {notebook}
     return Frozen(
         stored=stored,
+        author=author_of(author.finish(ok=())),
         notebook=stored.entries[notebook].oid if notebook in stored.entries else None,
         changed=len(others),
         untracked=len(others & stored.untracked),
@@ -116,7 +119,6 @@ def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
     """
     start = time.monotonic()
     stored = frozen.stored
-    author = repo.start("var", "GIT_AUTHOR_IDENT")
     spec = replace(
         request.spec,
         parent=stored.head,
@@ -126,9 +128,10 @@ def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
         warnings=(*request.spec.warnings, *stored.warnings),
     )
     folder, objects = _snap_dir(spec, frozen, request)
-    root = make_tree({**stored.root, SNAP_DIR.encode(): Entry(TREE_MODE, folder)}, stored.algorithm)
-    who = author_of(author.finish(ok=()))
-    commit = make("commit", _commit(spec, request.params, root.oid, who), stored.algorithm)
+    root = make_tree(
+        {**parse_tree(stored.top.data, stored.algorithm), SNAP_DIR.encode(): Entry(TREE_MODE, folder)}, stored.algorithm
+    )
+    commit = make("commit", _commit(spec, request.params, root.oid, frozen.author), stored.algorithm)
     objects = [*stored.objects, *objects, root, commit]
     repo.ingest(objects)
     oids = [*stored.blobs, *(item.oid for item in objects)]

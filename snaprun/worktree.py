@@ -19,7 +19,7 @@ from snaprun.errors import DataFault, SnaprunError
 from snaprun.gitrepo import UNFLUSHED, Answer, Found, GitRepo, failure, out_of_space
 from snaprun.manifest import GITLINK, Link, Listing, Rules, look
 from snaprun.model import LeftOut
-from snaprun.objects import Entry, GitObject, algorithm, graft, lookup, make, parse_tree
+from snaprun.objects import Entry, GitObject, algorithm, graft, lookup, make
 from snaprun.scratch import scratch
 
 _BAD_FILTER = re.compile(r"clean filter '([^'\n]+)' failed")
@@ -36,12 +36,14 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Stored:
-    """A work tree in git. ``objects`` are still to be ingested, ``blobs`` are stored; ``changed`` differ from HEAD."""
+    """A work tree in git. ``blobs`` are stored, ``top`` (its tree) and ``objects`` (all below) not yet.
+
+    ``entries`` are the paths that were read; ``changed`` those that differ from HEAD; ``untracked`` those new to git.
+    """
 
     head: str | None
     branch: str | None
-    root: Mapping[bytes, Entry]
-    tree: str
+    top: GitObject
     algorithm: str
     objects: tuple[GitObject, ...]
     blobs: tuple[str, ...]
@@ -114,8 +116,7 @@ def _put_together(
     return Stored(
         head=listing.head,
         branch=listing.branch,
-        root=parse_tree(tree.data, found.hash_name),
-        tree=tree.oid,
+        top=tree,
         algorithm=found.hash_name,
         objects=(*found.made, *trees),
         blobs=tuple(found.blobs),
@@ -294,11 +295,11 @@ def _commit_submodule(inner: GitRepo, stored: Stored) -> str:
     head = str(stored.head)
     when = re.search(rb"\ncommitter [^\n]*> (\d+ [+-]\d{4})\n", inner.run("cat-file", "commit", head).out)
     who = f"snaprun <snaprun@localhost> {when.group(1).decode() if when else '0 +0000'}"
-    text = f"tree {stored.tree}\nparent {head}\nauthor {who}\ncommitter {who}\n\nsnaprun: files of a submodule\n"
+    text = f"tree {stored.top.oid}\nparent {head}\nauthor {who}\ncommitter {who}\n\nsnaprun: files of a submodule\n"
     commit = make("commit", text.encode(), stored.algorithm)
     ref = SUBMODULE_REF + commit.oid
     if inner.resolve(ref) is None:
-        inner.ingest([*stored.objects, commit])
-        inner.flush([*stored.blobs, *(item.oid for item in stored.objects), commit.oid])
+        inner.ingest([*stored.objects, stored.top, commit])
+        inner.flush([*stored.blobs, *(item.oid for item in stored.objects), stored.top.oid, commit.oid])
         inner.move_ref(ref, commit.oid, None)
     return commit.oid
