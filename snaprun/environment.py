@@ -67,7 +67,7 @@ PATIENCE = 5
 """Seconds that nvidia-smi may take."""
 
 
-def describe(python: str | None, *, env: Mapping[str, str], how: str = "", more: Iterable[str] = ()) -> dict[str, Any]:
+def describe(python: str | None, env: Mapping[str, str], *, how: str = "", more: Iterable[str] = ()) -> dict[str, Any]:
     """The content of ``.snaprun/environment.json``; what cannot be found out is left out.
 
     ``python`` is the interpreter that runs the code (None: another language's kernel), ``how`` tells why it was taken,

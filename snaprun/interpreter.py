@@ -132,7 +132,7 @@ def asked_layout(python: str, env: Mapping[str, str] | None) -> Layout:
 
 def _imports(python: str, module: str, env: Mapping[str, str] | None) -> bool:
     """Whether an interpreter finds a package where no folder shows it: an editable install, an import hook."""
-    code = f"import importlib.util,sys;sys.exit(importlib.util.find_spec({module!r}) is None)"
+    code = f"import importlib.util,sys;sys.exit(not getattr(importlib.util.find_spec({module!r}), 'origin', None))"
     done = subprocess.run(
         [python, "-c", code],
         env=env,
