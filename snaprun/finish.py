@@ -20,7 +20,6 @@ from snaprun.engines import SIGNAL_CODES
 from snaprun.gitrepo import GitRepo
 from snaprun.journal import Journal
 from snaprun.live import Live
-from snaprun.locate import Place
 from snaprun.model import Result, Run, RunSpec, Status, utc
 from snaprun.order import ENDING, TALK, Order, asked_stop, read_json
 from snaprun.replay import Replay, render, replay_live
@@ -79,7 +78,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
         with Journal(folder.path) as journal:
             journal.result(tip)
     run = record.read_run(repo, order.run, commit=tip)
-    open_index(repo.place, order.index_url).record(run)
+    index(repo, order.index_url, run)
     if slot is not None:
         slots.release(slot)
     live.remove(folder)
@@ -98,9 +97,18 @@ def prepared(repo: GitRepo, folder: Live, spec: RunSpec) -> Node:
     return cast("Node", importlib.import_module("snaprun.prepare").prepare(repo, folder.id, spec))
 
 
-def open_index(place: Place, url: str | None) -> Store:
-    """The index, its module imported only now: SQLAlchemy takes half a second that no first cell should wait for."""
-    return cast("Store", importlib.import_module("snaprun.store").open_store(place.state, url))
+def index(repo: GitRepo, url: str | None, run: Run) -> None:
+    """Put a run into the index, which is made or completed first where it must be.
+
+    Its module is imported only now: SQLAlchemy takes half a second that no first cell should wait for.
+
+    Raises:
+        SnaprunError: the index cannot be written.
+    """
+    store = cast("Store", importlib.import_module("snaprun.store").open_store(repo.place.state, url))
+    if not store.built:
+        store.rebuild(found for found in record.read_runs(repo) if isinstance(found, Run))
+    store.record(run)
 
 
 def judge(replayed: Replay, folder: Live) -> Verdict:

@@ -204,27 +204,6 @@ def end_all(
         time.sleep(0.005 if elapsed < 0.05 else 0.02)
 
 
-def oom_kills() -> int | None:
-    """How many processes of this one's cgroup the kernel has killed for want of memory; None where nobody counts."""
-    try:
-        groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    for line in groups:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            names = [f"/sys/fs/cgroup{path}/memory.events", "/sys/fs/cgroup/memory.events"]
-        elif "memory" in controllers.split(","):
-            names = [f"/sys/fs/cgroup/memory{path}/memory.oom_control", "/sys/fs/cgroup/memory/memory.oom_control"]
-        else:
-            continue
-        for name in names:
-            count = _counter(Path(name), "oom_kill")
-            if count is not None:
-                return count
-    return None
-
-
 def peak_memory(pid: int) -> int | None:
     """The largest resident size that a living process has had, in bytes; None where nobody knows."""
     try:
@@ -235,14 +214,6 @@ def peak_memory(pid: int) -> int | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
-
-
-def _counter(path: Path, name: str) -> int | None:
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), None)
 
 
 def _stat(data: bytes) -> Entry:

@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from snaprun import __version__, cells, engines, environment, finish, links, process, slots
+from snaprun import __version__, cells, engines, environment, finish, frozen, links, process, slots
 from snaprun.engines import Job, Outcome, Stop
 from snaprun.errors import SnaprunError
 from snaprun.gitrepo import GitRepo
 from snaprun.journal import Journal
 from snaprun.kernels import Kernel
 from snaprun.live import Live
+from snaprun.memory import remember
 from snaprun.model import Run, RunSpec, Status, utc
 from snaprun.order import RUN, TALK, Order, Request, note_stop, read_order, receive_task, write_json
 from snaprun.slots import Slot
@@ -97,6 +98,7 @@ def run(live: Live, door: socket.socket, listener: Listener) -> int:
     order = read_order(live.path)
     repo = GitRepo(order.place)
     slot: Slot | None = None
+    memory = remember(live)
     with Journal(live.path) as journal:
         _watch_supervisor(door, journal)
         try:
@@ -113,6 +115,7 @@ def run(live: Live, door: socket.socket, listener: Listener) -> int:
             status=outcome.status.value, exit_code=outcome.exit_code, reason=outcome.reason, signal=outcome.signal
         )
     _tell(door)
+    memory.restore(live)
     peak = _peak_memory()
     done = finish.finish(repo, live, order, slot=slot, peak_memory=peak)
     if order.notify_command:
@@ -168,11 +171,8 @@ def _execute(repo: GitRepo, live: Live, order: Order, ground: Ground, journal: J
     )
     record = threading.Thread(target=_describe, args=(live, order, spec, job), name="snaprun-record", daemon=True)
     record.start()
-    before = process.oom_kills()
     outcome = engines.engine(spec.engine).run(job, journal, stop)
     record.join()
-    if outcome.exit_code == engines.KILLED and (process.oom_kills() or 0) > (before or 0):
-        return replace(outcome, reason="the machine ran out of memory, and the kernel killed the run's process")
     return outcome
 
 
@@ -191,6 +191,8 @@ def run_environment(live: Live, order: Order, spec: RunSpec, ground: Ground) -> 
     }
     if spec.seed is not None:
         made[SEED] = str(spec.seed)
+    if ground.slot is not None:
+        made.update(frozen.environment(made, place=order.place, slot=ground.slot.path))
     return made
 
 
@@ -207,7 +209,7 @@ def _describe(live: Live, order: Order, spec: RunSpec, job: Job) -> None:
     """
     _record_start(live, order, spec)
     python = order.python if job.kernel is None else job.kernel.python
-    about = environment.describe(python, job.environment, kept=order.place.state / "environments")
+    about = environment.describe(python, job.environment)
     try:
         write_json(live.path / finish.ENVIRONMENT, {**about, "snaprun": __version__})
     except OSError as error:
@@ -218,7 +220,7 @@ def _record_start(live: Live, order: Order, spec: RunSpec) -> None:
     run = Run.of(order.run, spec, live.params(), commit=order.run, status=Status.RUNNING)
     started = replace(run, started=utc(time.time()), attempts=order.attempt)
     try:
-        finish.open_index(order.place, order.index_url).record(started)
+        finish.index(GitRepo(order.place), order.index_url, started)
     except SnaprunError as error:
         sys.stderr.write(f"the start is not in the index: {error.message}\n")
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun import lock, process
+from snaprun.oom import oom_kills
 from snaprun.order import (
     ENDING,
     FINALISE,
@@ -113,14 +114,14 @@ def spawn(*preload: str) -> Worker:
 
 def supervise(order: Order, live: Path, held: int, worker: Worker, signals: Signals) -> int:
     """Stay with the worker until it ends, then leave no process and no unfinished record behind."""
-    before = process.oom_kills()
+    before = oom_kills()
     status = _accompany(order, live, worker, signals)
     worker.door.close()
     left = _sweep(order)
     if not live.is_dir():
         return 0
     if not (live / ENDING).exists():
-        write_json(live / ENDING, verdict(status, oom=(process.oom_kills() or 0) > (before or 0)))
+        write_json(live / ENDING, verdict(status, oom=(oom_kills() or 0) > (before or 0)))
     for who in left:
         sys.stderr.write(f"process {who.pid} could not be ended\n")
     _finalise(live, held, signals)

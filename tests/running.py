@@ -1,0 +1,124 @@
+"""Start real runs the way the command does, and look at what is left of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snaprun import cells, live, locate, parameters, process, record, settle, snapshot
+from snaprun.gitrepo import GitRepo
+from snaprun.kernels import of_python
+from snaprun.launchers import local
+from snaprun.live import Live
+from snaprun.locate import Place
+from snaprun.model import Result, RunSpec, utc
+from snaprun.order import Order
+from snaprun.snapshot import Request
+from tests.sandbox import Sandbox, wait_for
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run that was started."""
+
+    id: str
+    place: Place
+    repo: GitRepo
+    live: Live
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the run has a live folder."""
+        return self.live.path.exists()
+
+    def pids(self) -> tuple[process.Identity, process.Identity]:
+        """Supervisor and worker."""
+        return wait_for(lambda: settle.supervised_by(self.live), "supervisor.json")  # type: ignore[no-any-return]
+
+    def kernel(self) -> int:
+        """The pid of the kernel, once it answered."""
+        return int(wait_for(lambda: [e["pid"] for e in self.events() if e["e"] == "kernel"], "the kernel")[-1])
+
+    def events(self) -> list[dict[str, Any]]:
+        try:
+            lines = self.live.events.read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines]
+
+    def log(self) -> str:
+        """The log so far, or of the ended run."""
+        try:
+            return self.live.log.read_text()
+        except FileNotFoundError:
+            return self.file("log.txt").decode()
+
+    def until_logged(self, text: str) -> None:
+        wait_for(lambda: text in self.log(), f"{text!r} in the log")
+
+    def end(self) -> Result:
+        """Wait for the end; how it was."""
+        wait_for(lambda: not self.alive, f"the end of the run: {self.said()}")
+        found = record.read_result(self.repo, self.id)
+        assert found is not None
+        return found
+
+    def file(self, name: str) -> bytes:
+        """A file of ``.snaprun/`` at the tip of the run's ref."""
+        found = self.repo.blob(f"refs/snaprun/runs/{self.id}", f".snaprun/{name}")
+        assert found is not None, name
+        return found
+
+    def outputs(self) -> str:
+        """All text of the executed notebook."""
+        node = json.loads(self.file("executed.ipynb"))
+        found = []
+        for cell in node["cells"]:
+            for output in cell.get("outputs", ()):
+                found.append("".join(output.get("text") or output.get("traceback") or ()))
+        return "".join(found)
+
+    def git_tip(self) -> str | None:
+        """Where the run's ref stands."""
+        return self.repo.resolve(f"refs/snaprun/runs/{self.id}")
+
+    def said(self) -> str:
+        """What snaprun itself had to say."""
+        try:
+            return (self.live.path / "snaprun.log").read_text()
+        except FileNotFoundError:
+            return ""
+
+    def processes(self) -> list[int]:
+        """Every process that belongs to the run, its supervisor and worker included."""
+        mine = [who.pid for who in process.marked(self.id)]
+        about = settle.supervised_by(self.live)
+        return mine + [who.pid for who in about or () if process.alive(who)]
+
+
+def start(box: Sandbox, notebook: Path, *, env: Mapping[str, str] | None = None, **wanted: Any) -> Started:
+    """Freeze a notebook and start its run; ``wanted`` are fields of the spec or of the order."""
+    place = locate.find(box.path, os.environ)
+    repo = GitRepo(place)
+    handle = local.start({**os.environ, **(env or {})})
+    given = wanted.pop("params", {})
+    order = {name: wanted.pop(name) for name in list(wanted) if name in Order.__dataclass_fields__}
+    if "timeout" in order:
+        wanted["timeout"] = order["timeout"]
+    node = cells.normal(cells.decode(notebook.read_bytes(), notebook.name), notebook.name)
+    inner = notebook.relative_to(box.path).as_posix()
+    spec = RunSpec(notebook=inner, created=utc(time.time()), host=socket.gethostname(), given=tuple(given), **wanted)
+    frozen = snapshot.take(repo, Request(spec=spec, params=parameters.to_json(given), source=notebook.read_bytes()))
+    document = cells.without_outputs(parameters.inject(node, given, "python"))
+    made = Order(run=frozen.id, place=place, kernel=of_python(sys.executable).to_json(), python=sys.executable, **order)
+    folder = live.create(place, frozen, made.to_json(), notebook=document)
+    handle.launch(folder.path)
+    return Started(frozen.id, place, repo, folder, given)

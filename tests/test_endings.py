@@ -1,0 +1,274 @@
+"""Every way a run can end, and who was hit: a truthful record, all output, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from snaprun import lock, order, process, runlist, settle
+from snaprun.model import Result, Status
+from snaprun.order import Request, ask_stop
+from tests import running
+from tests.running import Started
+from tests.sandbox import Sandbox, wait_for
+
+CHILDREN = """
+import multiprocessing, os, signal, subprocess, sys, time
+subprocess.Popen(["sleep", "601"], start_new_session=True)
+subprocess.Popen("sleep 602 & sleep 603 & wait", shell=True)
+subprocess.Popen(["sh", "-c", "trap '' TERM INT HUP; while :; do sleep 0.1; done"])
+lost = "import os, time\\nif os.fork(): os._exit(0)\\nos.setsid()\\nif os.fork(): os._exit(0)\\ntime.sleep(604)"
+subprocess.Popen([sys.executable, "-c", lost]).wait()
+pool = multiprocessing.get_context("fork").Pool(8)
+print("ready", flush=True)
+"""
+WAIT = "import time\nfor _ in range(6000): time.sleep(0.02)\nprint('too', 'late')"
+
+
+@pytest.fixture
+def run(repo: Sandbox) -> Started:
+    """A run in its second cell, with a crowd of children."""
+    started = running.start(repo, repo.notebook("long.ipynb", CHILDREN, "print('second', flush=True)\n" + WAIT))
+    started.until_logged("second")
+    return started
+
+
+def check(run: Started, status: Status, code: int, reason: str) -> Result:
+    """The record of a run is true and whole, and the run left nothing."""
+    result = run.end()
+    assert (result.status, result.exit_code) == (status, code), result
+    assert reason in (result.reason or "")
+    wait_for(lambda: not run.processes(), f"processes of the run to go: {run.processes()}")
+    assert not list(run.place.live.iterdir())
+    assert not list((run.place.state / "slots").glob("*.owner"))
+    assert not list((run.place.state / "tmp").iterdir())
+    with runlist.connect(run.place.state) as reader:
+        listed = runlist.query(reader, runlist.Filter())
+    assert [(one.id, one.status, one.exit_code) for one in listed] == [(run.id, status, code)]
+    assert all(line in run.file("log.txt").decode() for line in ("ready", "second"))
+    assert all(line in run.outputs() for line in ("ready", "second"))
+    assert "too late" not in run.outputs()
+    assert result.started is not None
+    assert result.ended is not None
+    return result
+
+
+@pytest.mark.parametrize("victim", ["supervisor", "worker"])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["INT", "TERM", "HUP"]
+)
+def test_a_signal_stops_the_run(run: Started, victim: str, number: int, code: int) -> None:
+    supervisor, worker = run.pids()
+    os.kill((supervisor if victim == "supervisor" else worker).pid, number)
+    result = check(run, Status.STOPPED, code, "stopped by")
+    assert [cell.state for cell in result.cells] == ["ok", "stopped"]
+    assert result.signal == number
+
+
+def test_a_killed_kernel_is_named(run: Started) -> None:
+    os.kill(run.kernel(), signal.SIGKILL)
+    check(run, Status.FAILED, 137, "KILL")
+
+
+def test_a_killed_worker_is_finalised_by_the_supervisor(run: Started) -> None:
+    os.kill(run.pids()[1].pid, signal.SIGKILL)
+    result = check(run, Status.LOST, 125, "worker was killed by SIGKILL")
+    assert [cell.state for cell in result.cells] == ["ok", "stopped"]
+
+
+def test_a_killed_supervisor_is_survived(repo: Sandbox) -> None:
+    book = repo.notebook("long.ipynb", CHILDREN, "import pathlib, time\nprint('second', flush=True)\n"
+                         "while not pathlib.Path('GO').exists(): time.sleep(0.01)\nprint('third')")  # fmt: skip
+    run = running.start(repo, book)
+    run.until_logged("second")
+    os.kill(run.pids()[0].pid, signal.SIGKILL)
+    slot = next(event["path"] for event in run.events() if event["e"] == "slot")
+    Path(slot, "GO").touch()
+    result = check(run, Status.SUCCEEDED, 0, "")
+    assert "third" in run.outputs()
+    assert any("supervisor was killed" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("kernel_too", [False, True], ids=["both", "all"])
+def test_whoever_reads_next_settles_what_was_killed(run: Started, kernel_too: bool) -> None:
+    pids = [who.pid for who in run.pids()] + ([run.kernel()] if kernel_too else [])
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)  # all at once
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not any(process.alive(who) for who in run.pids()), "the end of both")
+    assert settle.settle(run.place, os.environ) == [run.id]
+    check(run, Status.LOST, 125, "supervisor and its worker were killed")
+    assert settle.settle(run.place, os.environ) == []
+
+
+def test_readers_settle_a_run_once(run: Started) -> None:
+    for who in run.pids():
+        os.kill(who.pid, signal.SIGKILL)
+    wait_for(lambda: not any(process.alive(who) for who in run.pids()), "the end of both")
+    script = "import os, sys\nfrom snaprun import locate, settle\nfrom pathlib import Path\n"
+    script += "print(len(settle.settle(locate.find(Path(sys.argv[1]), os.environ), os.environ)))"
+    readers = [
+        subprocess.Popen([sys.executable, "-c", script, str(run.place.top)], stdout=subprocess.PIPE) for _ in range(4)
+    ]
+    said = [int(reader.communicate()[0]) for reader in readers]
+    assert sum(said) == 1
+    check(run, Status.LOST, 125, "killed")
+
+
+def test_a_run_of_another_machine_is_not_judged(run: Started) -> None:
+    for who in run.pids():
+        os.kill(who.pid, signal.SIGKILL)
+    wait_for(lambda: not any(process.alive(who) for who in run.pids()), "the end of both")
+    path = run.live.path / order.SUPERVISOR
+    about = order.read_json(path)
+    order.write_json(path, {**about, "host": "elsewhere", "boot": "another"})
+    assert settle.host_of(run.live) == "elsewhere"
+    assert settle.settle(run.place, os.environ) == []
+    assert run.alive
+    order.write_json(path, {**about, "boot": "another"})  # this machine, before it was restarted
+    assert settle.settle(run.place, os.environ) == [run.id]
+    assert run.end().reason == "the machine was restarted while it ran"
+    for who in process.marked(run.id):
+        os.kill(who.pid, signal.SIGKILL)
+
+
+def test_suspended_is_not_lost(run: Started) -> None:
+    everyone = [who.pid for who in run.pids()] + [run.kernel()]
+    for pid in everyone:
+        os.kill(pid, signal.SIGSTOP)
+    assert settle.settle(run.place, os.environ) == []
+    for pid in everyone:
+        os.kill(pid, signal.SIGCONT)
+    os.kill(run.pids()[0].pid, signal.SIGTERM)
+    check(run, Status.STOPPED, 143, "TERM")
+
+
+def test_a_suspended_worker_obeys_a_stop(run: Started) -> None:
+    os.kill(run.pids()[1].pid, signal.SIGSTOP)
+    os.kill(run.pids()[0].pid, signal.SIGINT)
+    check(run, Status.STOPPED, 130, "INT")
+
+
+STUBBORN = """
+import signal, time
+print('ready', flush=True)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print('second', flush=True)
+"""
+
+
+@pytest.mark.parametrize("how", ["twice", "kill", "grace"])
+def test_a_stubborn_cell_is_killed(repo: Sandbox, how: str) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", STUBBORN + WAIT), grace=0.3 if how == "grace" else 600)
+    run.until_logged("second")
+    supervisor = run.pids()[0].pid
+    begin = time.monotonic()
+    if how == "kill":
+        ask_stop(run.live.path, Request(signal.SIGINT, kill=True))
+    os.kill(supervisor, signal.SIGINT)
+    if how == "twice":
+        wait_for(lambda: (run.live.path / order.STOP).exists(), "the first to be heard")
+        os.kill(supervisor, signal.SIGINT)
+    check(run, Status.STOPPED, 130, "INT")
+    assert time.monotonic() - begin < 60
+
+
+def test_a_grace_given_with_the_stop_counts(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", STUBBORN + WAIT), grace=600)
+    run.until_logged("second")
+    ask_stop(run.live.path, Request(signal.SIGTERM, grace=0.2))
+    os.kill(run.pids()[0].pid, signal.SIGTERM)
+    check(run, Status.STOPPED, 143, "TERM")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A notebook that ends by itself."""
+
+    cells: tuple[str, ...]
+    status: Status
+    code: int
+    states: tuple[str, ...]
+    reason: str = ""
+    wanted: tuple[tuple[str, float], ...] = ()
+
+
+SHOWN = "print('ready'); print('second', flush=True)"
+CASES = {
+    "success": Case((SHOWN, "1+1"), Status.SUCCEEDED, 0, ("ok", "ok")),
+    "error": Case((SHOWN, "1/0", "3"), Status.FAILED, 1, ("ok", "failed", "not-run"), "ZeroDivisionError"),
+    "exit": Case((SHOWN, "import sys\nsys.exit(0)", "3"), Status.SUCCEEDED, 0, ("ok", "ok", "skipped")),
+    "exit-3": Case((SHOWN, "import sys\nsys.exit(3)", "3"), Status.FAILED, 3, ("ok", "failed", "not-run")),
+    "timeout": Case((SHOWN, WAIT), Status.TIMED_OUT, 124, ("ok", "stopped"), "", (("timeout", 2.0),)),
+    "cell-timeout": Case((SHOWN, WAIT), Status.TIMED_OUT, 124, ("ok", "stopped"), "", (("cell_timeout", 1.0),)),
+    "segfault": Case((SHOWN, "import ctypes\nctypes.string_at(0)"), Status.FAILED, 137, ("ok", "failed"), "SEGV"),
+    "own-kernel": Case(
+        (SHOWN, "import os\nos.kill(os.getpid(), 9)"), Status.FAILED, 137, ("ok", "failed"), "KILL"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_run_ends_by_itself(repo: Sandbox, case: Case) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", *case.cells), **dict(case.wanted))
+    result = check(run, case.status, case.code, case.reason)
+    assert tuple(cell.state for cell in result.cells) == case.states
+
+
+def _without_slot(run: Started) -> None:
+    slot = Path(next(event["path"] for event in run.events() if event["e"] == "slot"))
+    subprocess.run(["rm", "-rf", str(slot)], check=True)
+
+
+def _without_live(run: Started) -> None:
+    subprocess.run(["rm", "-rf", str(run.live.path)], check=True)
+
+
+@pytest.mark.parametrize("delete", [_without_slot, _without_live], ids=["slot", "live"])
+def test_a_folder_deleted_under_the_run(run: Started, delete: Callable[[Started], None]) -> None:
+    supervisor = run.pids()[0].pid
+    delete(run)
+    os.kill(supervisor, signal.SIGTERM)
+    wait_for(lambda: run.git_tip() != run.id, "the result commit")
+    check(run, Status.STOPPED, 143, "TERM")
+
+
+def test_an_abandoned_supervisor_vanishes(repo: Sandbox) -> None:
+    from snaprun.launchers import local
+
+    handle = local.start(os.environ)
+    group = handle.child.pid
+    handle.abandon()
+
+    def of_session() -> list[int]:
+        return [line.pid for line in process.table().values() if _session(line.pid) == group]
+
+    wait_for(lambda: not of_session(), "the supervisor and its worker to go")
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def test_a_run_has_one_supervisor(run: Started) -> None:
+    from snaprun.errors import Busy
+    from snaprun.launchers import local
+
+    handle = local.start(os.environ)
+    assert lock.take(run.live.path) is None
+    with pytest.raises(Busy):
+        handle.launch(run.live.path)
+    os.kill(run.pids()[0].pid, signal.SIGTERM)
+    check(run, Status.STOPPED, 143, "TERM")
