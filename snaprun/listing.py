@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snaprun import live, moments, plumbing, reads, runlist, settle, usage
+from snaprun import live, moments, plumbing, reads, runlist, settle, usage, where
 from snaprun.door import Door
 from snaprun.errors import DataFault, UsageFault
 from snaprun.locate import clean_env
@@ -46,7 +46,7 @@ def _filter(door: Door, wanted: Mapping[str, Any], now: float) -> Filter:
         tags=(wanted["tag"],) if wanted.get("tag") else (),
         group=wanted.get("group"),
         commit=_commit(door, wanted["commit"]) if wanted.get("commit") else None,
-        where=wanted.get("where"),
+        where=where.compile(wanted["where"], now=now) if wanted.get("where") else None,
         sort=sort.removeprefix("-") or None,
         ascending=bool(sort) and not sort.startswith("-"),
     )
