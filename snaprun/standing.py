@@ -123,8 +123,8 @@ def advance(progress: Progress, event: Mapping[str, Any]) -> Progress:
         return replace(progress, cell=int(event["n"]), label=label, cell_started=when, state="running")
     if kind == "cell":
         return _cell_ended(progress, int(event["n"]), event)
-    if kind == "held":
-        return replace(progress, state="held")
+    if kind in ("hold", "resume"):
+        return replace(progress, state="held" if kind == "hold" else "running")
     if kind == "end":
         return replace(progress, state="finishing", cell=None)
     if kind == "result":
