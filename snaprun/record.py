@@ -60,7 +60,7 @@ def read_runs(repo: GitRepo, tips: Mapping[str, str] | None = None) -> Iterator[
             parts = dict(zip(PARTS, islice(contents, len(PARTS)), strict=True))
             try:
                 yield _run(run_id, tip, parts, alive=run_id in alive)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 yield Damaged(run_id, tip, str(error) or type(error).__name__)
 
 
