@@ -73,39 +73,33 @@ def sizes(node: Node, *, max_output: int, max_image: int) -> Iterator[Complaint]
         )
 
 
-def leaks(node: Node) -> Iterator[Complaint]:
+def leaks(node: Node, values: Mapping[str, str] | None = None) -> Iterator[Complaint]:
     """Secrets in sources, in what outputs show as text (decoded, as a reader sees it), and in attachments' names.
 
-    Images and other binary data are not searched: what looks like a key there is chance.
+    Images and other binary data are not searched: what looks like a key there is chance. ``values`` are secrets known
+    by name.
     """
     for where, cell in _named(node):
-        for found in _secrets_in(cells.joined(cell.get("source"))):
+        for found in _secrets_in(cells.joined(cell.get("source")), values):
             yield Complaint("secrets", where, f"holds {found.kind} ({found.shown})", found.mend)
         for text in _texts(cell):
-            for found in _secrets_in(text):
+            for found in _secrets_in(text, values):
                 yield Complaint("secrets", where, f"its output shows {found.kind} ({found.shown})", found.mend)
     for text in _strings(node.get("metadata"), depth=0):
-        for found in _secrets_in(text):
+        for found in _secrets_in(text, values):
             yield Complaint("secrets", "metadata", f"holds {found.kind} ({found.shown})", found.mend)
 
 
-def leaks_in_text(text: str) -> Iterator[Complaint]:
-    """Secrets in a text notebook."""
-    for number, line in enumerate(text.splitlines(), 1):
-        for found in _secrets_in(line):
-            yield Complaint("secrets", f"line {number}", f"holds {found.kind} ({found.shown})", found.mend)
-
-
-def _secrets_in(text: str) -> Iterator[Secret]:
+def _secrets_in(text: str, values: Mapping[str, str] | None) -> Iterator[Secret]:
     """Secrets in a text, and in what it holds as base64 of text."""
     seen = set()
-    for found in find(text):
+    for found in find(text, values):
         seen.add(found.shown)
         yield found
     for match in _LONG_BASE64.finditer(text):
         if len(match[0]) > _MOST_BASE64:
             continue
-        for found in find(_decoded(match[0])):
+        for found in find(_decoded(match[0]), values):
             if found.shown not in seen:
                 seen.add(found.shown)
                 yield found

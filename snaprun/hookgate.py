@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 NOTEBOOK = ".ipynb"
 
-TEXT = (
-    ".md .markdown .Rmd .py .coco .R .r .jl .cpp .ss .clj .scm .sh .ps1 .q .m .wolfram .pro .js .ts .scala .rs .robot "
-    ".resource .cs .fsx .fs .sos .java .groovy .sage .ml .hs .tcl .mac .gp .do .sas .jenner .xsh .lgt .logtalk .lua .go "
-    ".qmd .myst .mystnb .mnb"
-).split()
+_TEXT = """
+.md .markdown .Rmd .py .coco .R .r .jl .cpp .ss .clj .scm .sh .ps1 .q .m .wolfram .pro .js .ts .scala .rs .robot
+.resource .cs .fsx .fs .sos .java .groovy .sage .ml .hs .tcl .mac .gp .do .sas .jenner .xsh .lgt .logtalk .lua .go .qmd
+.myst .mystnb .mnb
+"""
+TEXT = tuple(_TEXT.split())
 """The endings of text notebooks (``notebook.TEXT_EXTENSIONS``; a test holds them equal)."""
 
 _MOST = 1 << 20

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun.locate import Place
-from snaprun.plumbing import ask, call
+from snaprun.locate import Place, find
+from snaprun.plumbing import ask, call, hook_env
 
 LFS = b"version https://git-lfs.github.com/spec/"
 """How the stand-in begins that git stores for a file kept by git-lfs."""
@@ -51,6 +51,26 @@ class Index:
         return self.file.name.startswith("next-index-")
 
 
+def opened(cwd: Path, env: Mapping[str, str]) -> Index:
+    """The index that git would use in ``cwd`` with this environment: in a hook, the one that it handed over.
+
+    Raises:
+        Unavailable, Denied: as :func:`snaprun.locate.find`.
+    """
+    own = hook_env(env, cwd)
+    return Index(find(cwd, own), own)
+
+
+def relative(index: Index, names: Iterable[str]) -> frozenset[str]:
+    """Paths as a caller in the current folder gives them, as git names them."""
+    top = os.path.realpath(index.place.top)
+    found = []
+    for name in names:
+        folder, base = os.path.split(os.path.abspath(name))
+        found.append(os.path.relpath(os.path.join(os.path.realpath(folder), base), top))
+    return frozenset(found)
+
+
 def changes(index: Index) -> list[Change]:
     """What the commit changes against HEAD (or against nothing, on an unborn branch), renames as delete and add."""
     out = ask(
@@ -80,6 +100,18 @@ def committed(index: Index, revision: str = "HEAD") -> list[Change]:
         env=index.env,
     )
     return parse_raw(out)
+
+
+def tree(index: Index, revision: str) -> list[Change]:
+    """Every regular file of a commit, as if the commit added it."""
+    out = ask(["ls-tree", "-r", "-z", "--full-tree", revision], cwd=index.place.top, env=index.env)
+    found = []
+    for line in out.split(b"\0")[:-1]:
+        about, path = line.split(b"\t", 1)
+        mode, _, oid = about.decode("ascii").split(" ")
+        if mode.startswith("100"):
+            found.append(Change(os.fsdecode(path), "A", mode, oid, ""))
+    return found
 
 
 def parse_raw(out: bytes) -> list[Change]:

@@ -1,0 +1,274 @@
+"""``snaprun hook``: the git hook that checks notebooks when they are committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snaprun.commands.options import json_option
+from snaprun.errors import UsageFault
+
+if TYPE_CHECKING:
+    from snaprun.hookpolicy import Policies
+    from snaprun.staged import Index
+    from snaprun.trailer import Library
+
+KINDS = ("pre-commit", "commit-msg", "post-commit", "post-rewrite", "pre-merge-commit")
+DEFAULT = ("pre-commit", "commit-msg")
+
+
+class Kinds(click.ParamType):  # type: ignore[type-arg]
+    """Kinds of hooks, separated by commas."""
+
+    name = "kinds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        found = tuple(dict.fromkeys(word.strip() for word in str(value).split(",") if word.strip()))
+        for word in found:
+            if word not in KINDS:
+                self.fail(f"{word!r} is none of {', '.join(KINDS)}", param, ctx)
+        return found or DEFAULT
+
+
+kinds_option = click.option(
+    "--type", "kinds", type=Kinds(), default=",".join(DEFAULT), show_default=True, help="Which hooks, comma-separated."
+)
+dry_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+
+
+@click.group("hook", short_help="Check notebooks when they are committed.")
+def command() -> None:
+    """Check notebooks when they are committed: in sync with their script, run as they are, free of secrets.
+
+    \b
+      snaprun hook install                    check every commit in this repository
+      snaprun hook status                     is it there, and does it work?
+      snaprun hook run pre-commit             check what is staged now
+      SNAPRUN_SKIP=run git commit             leave one check out, this once
+
+    Everything is read from the index that git is about to commit, never from the files on disk. The settings' table
+    hook says what is demanded: off, warn or require, by check and by path.
+    """
+
+
+@command.command("install", short_help="Install the hook into this repository.")
+@kinds_option
+@click.option(
+    "--mode",
+    type=click.Choice(["check", "fix"]),
+    default="check",
+    show_default=True,
+    help="fix: also stage the other half of a pair that is stale.",
+)
+@click.option(
+    "--via",
+    type=click.Choice(["file", "config"]),
+    default="file",
+    show_default=True,
+    help="config: name the hook in git's configuration, from git 2.54 on; no hook file is touched.",
+)
+@click.option(
+    "--force", is_flag=True, help="Install also where another program manages the hooks, and run its hook first."
+)
+@dry_option
+def install(kinds: tuple[str, ...], mode: str, via: str, force: bool, dry_run: bool) -> None:
+    """Install the hook into this repository, for it alone; a hook that is there already is kept, and runs first.
+
+    \b
+      snaprun hook install
+      snaprun hook install --mode fix
+      snaprun hook install --type pre-commit,commit-msg,post-commit
+      snaprun hook install --dry-run
+
+    Installing again is harmless and brings an older hook up to date.
+    """
+    import os
+
+    from snaprun import hookfile, hookscript, locate
+
+    place = locate.find(Path.cwd(), os.environ)
+    env = locate.clean_env(os.environ)
+    python = hookscript.here()
+    try:
+        if via == "config":
+            steps = hookfile.configure(place, env, kinds, python=python, fix=mode == "fix", dry_run=dry_run)
+        else:
+            steps = hookfile.install(place, env, kinds, python=python, fix=mode == "fix", force=force, dry_run=dry_run)
+    except hookfile.Managed as error:
+        click.echo(error.block, nl=False)
+        raise
+    for step in steps:
+        click.echo(f"{step.hook}: {step.done}  {step.path}")
+
+
+@command.command("uninstall", short_help="Take the hook out again.")
+@kinds_option
+@click.option("--force", is_flag=True, help="Remove it also if it was edited.")
+@dry_option
+def uninstall(kinds: tuple[str, ...], force: bool, dry_run: bool) -> None:
+    """Take the hook out again, and put back the one that was there before.
+
+    \b
+      snaprun hook uninstall
+      snaprun hook uninstall --dry-run
+
+    A file that is not ours, or that was edited, is left alone.
+    """
+    import os
+
+    from snaprun import hookfile, locate
+
+    place = locate.find(Path.cwd(), os.environ)
+    every = KINDS if kinds == DEFAULT else kinds
+    steps = hookfile.uninstall(place, locate.clean_env(os.environ), every, force=force, dry_run=dry_run)
+    for step in steps:
+        click.echo(f"{step.hook}: {step.done}  {step.path}")
+    if not steps:
+        click.echo("there is no hook of ours", err=True)
+
+
+@command.command("status", short_help="Say whether the hook is installed and works.")
+@json_option
+def status(as_json: bool) -> int:
+    """Say whether the hook is installed and works.
+
+    \b
+      snaprun hook status
+      snaprun hook status --json
+
+    Exit code 0: commits are checked; 1: the hook is not installed; 2: it is, and cannot work.
+    """
+    import json
+    import os
+
+    from snaprun import hookreport, hookstatus, locate
+
+    place = locate.find(Path.cwd(), os.environ)
+    found = hookstatus.status(place, locate.clean_env(os.environ), KINDS)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        click.echo("\n".join(hookreport.status_lines(found)))
+    return found.exit_code
+
+
+@command.command("run", short_help="Do what git calls the hook for.")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("args", nargs=-1, type=click.Path())
+@click.option("--fix", is_flag=True, help="Stage the other half of a pair that is stale.")
+@click.option("--framework", is_flag=True, help="Called by a framework (pre-commit, prek): stage nothing.")
+@click.option("--require", "demand", is_flag=True, help="Miss runs also in a clone that has none at all.")
+@json_option
+@click.option("-q", "--quiet", is_flag=True, help="Only what is wrong.")
+def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bool, as_json: bool, quiet: bool) -> int:
+    """Do what git calls the hook for: check what is staged (pre-commit), or write the trailer (commit-msg FILE).
+
+    \b
+      snaprun hook run pre-commit                    check what is staged now
+      snaprun hook run --fix pre-commit              and stage the stale half of pairs
+      snaprun hook run pre-commit train.ipynb        only this notebook
+      SNAPRUN_SKIP=pair,run git commit               leave checks out: pair, run, outputs, secrets, size, all
+
+    Exit code 1 refuses the commit.
+    """
+    import os
+
+    from snaprun import hook, locate, secrets, staged
+
+    index = staged.opened(Path.cwd(), os.environ)
+    policies = _policies(index)
+    library = _library(index)
+    if kind == "commit-msg":
+        return _trailers(index, policies, library, args)
+    if kind in ("post-commit", "post-rewrite"):
+        return _tell(index, library)
+    question = hook.Question(
+        index=index,
+        policies=policies,
+        load=library.load,
+        runs=library.runs,
+        secrets=secrets.known(locate.clean_env(os.environ)),
+        files=staged.relative(index, args) if args else None,
+        framework=framework or _in_framework(os.environ),
+        fix=fix,
+        demand=demand,
+    )
+    return _answer(hook.check(question), as_json=as_json, quiet=quiet)
+
+
+def _answer(report: Any, *, as_json: bool, quiet: bool) -> int:
+    import json
+
+    from snaprun import hookreport
+
+    if as_json:
+        click.echo(json.dumps(hookreport.to_json(report), indent=2))
+    else:
+        for line in hookreport.lines(report, quiet=quiet):
+            click.echo(line)
+    if not report.refused:
+        return 0
+    count = f"{report.refused} problem{'s' if report.refused > 1 else ''}"
+    click.echo(f"snaprun: error: {count} in the notebooks that are staged", err=True)
+    click.echo("hint: mend them, or leave checks out: SNAPRUN_SKIP=pair,run,outputs,secrets,size git commit", err=True)
+    return 1
+
+
+def _trailers(index: Index, policies: Policies, library: Library, args: tuple[str, ...]) -> int:
+    """The commit-msg hook."""
+    from snaprun import hook, trailer
+
+    if len(args) != 1:
+        raise UsageFault("commit-msg takes the file with the message", hint="snaprun hook run commit-msg FILE")
+    if policies.trailer:
+        trailer.write(index, Path(args[0]), hook.look(index), library)
+    return 0
+
+
+def _tell(index: Index, library: Library) -> int:
+    """The post-commit hook: which run the commit is from. It never fails: the commit is made."""
+    from snaprun import trailer
+    from snaprun.errors import SnaprunError
+    from snaprun.hook import named
+    from snaprun.hookreport import one_line
+
+    try:
+        for link in trailer.of_commit(index, "HEAD", library, changed_only=True):
+            click.echo(f"snaprun: {one_line(link.path)} is from run {named(link.run)}", err=True)
+    except SnaprunError as error:
+        click.echo(f"snaprun: warning: {error.message}", err=True)
+    return 0
+
+
+def _policies(index: Index) -> Policies:
+    import os
+
+    from snaprun import hookpolicy, settings
+
+    found = settings.load(index.place, os.environ)
+    return hookpolicy.read(found.hook, skip=os.environ.get("SNAPRUN_SKIP", ""))
+
+
+def _library(index: Index) -> Library:
+    """Runs and jupytext, each loaded when it is first asked for."""
+    import importlib
+    import os
+    from functools import lru_cache
+
+    from snaprun import provenance, settings
+    from snaprun.trailer import Library
+
+    @lru_cache(maxsize=1)
+    def runs() -> provenance.Runs:
+        return provenance.lookup(index, settings.load(index.place, os.environ).index_url)
+
+    return Library(runs=runs, load=lambda: importlib.import_module("snaprun.halves"))
+
+
+def _in_framework(env: Any) -> bool:
+    """Whether the pre-commit framework (or prek) is calling: it sets this in every hook's environment."""
+    return bool(env.get("PRE_COMMIT"))

@@ -1,0 +1,141 @@
+"""The trailer ``Snaprun-Run: <id> <path>`` of a commit message: which run executed a notebook that it takes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaprun import cells, hookpairs, provenance, staged
+from snaprun.cells import Node
+from snaprun.errors import InputMissing, UsageFault
+from snaprun.half import Jupytext
+from snaprun.hookgate import NOTEBOOK, TEXT
+from snaprun.hookpairs import Staged
+from snaprun.model import Run, Status
+from snaprun.plumbing import ask
+from snaprun.provenance import Runs
+from snaprun.staged import Index
+
+NAME = "Snaprun-Run"
+
+_LINE = re.compile(rb"^Snaprun-Run: ([0-9a-f]{7,64}) ([^\r\n]+)\r?\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A notebook of a commit and the run that executed its source."""
+
+    path: str
+    run: Run
+
+
+@dataclass(frozen=True)
+class Library:
+    """What links are found with: runs, and jupytext for text notebooks, each only when needed."""
+
+    runs: Callable[[], Runs]
+    load: Callable[[], Jupytext]
+
+
+def write(index: Index, message: Path, seen: Staged, library: Library) -> list[Link]:
+    """Bring the trailers of a commit message up to date with the staged notebooks; returns the links that it now has.
+
+    Trailers that are no longer true are dropped. An empty message is left alone: git takes it for "abort".
+
+    Raises:
+        UsageFault: there is no such message file.
+    """
+    try:
+        text = message.read_bytes()
+    except OSError as error:
+        raise UsageFault(
+            f"{message} cannot be read: {error.strerror}", hint="git calls this hook with the message's file"
+        ) from error
+    if not ask(["stripspace", "-s"], cwd=index.place.top, env=index.env, stdin=text).strip():
+        return []
+    kept = list(_still_true(index, text, library))
+    changed = {change.path for change in seen.changes}
+    links = [*(link for link in kept if link.path not in changed), *found(index, seen, library, prefer=kept)]
+    cleaned = _LINE.sub(b"", text)
+    if cleaned != text:
+        message.write_bytes(cleaned)
+    args = [f"--trailer={NAME}: {link.run.id} {link.path}" for link in links if "\n" not in link.path]
+    if args:
+        command = ["interpret-trailers", "--in-place", "--no-divider", "--if-exists=addIfDifferent", *args]
+        ask([*command, os.path.abspath(message)], cwd=index.place.top, env=index.env)
+    return links
+
+
+def found(index: Index, seen: Staged, library: Library, *, prefer: Sequence[Link] = ()) -> Iterator[Link]:
+    """The links of every changed notebook whose very source a run executed with success.
+
+    Of several runs, the one whose outputs the notebook stores is taken, else one in ``prefer``, else the newest.
+    """
+    for change in seen.changes:
+        content = seen.blobs.get(change.oid) if change.is_file else None
+        if content is not None:
+            run = _run_of(index, change.path, content, library, {link.run.id for link in prefer})
+            if run is not None:
+                yield Link(change.path, run)
+
+
+def of_commit(index: Index, revision: str, library: Library, *, changed_only: bool = False) -> list[Link]:
+    """Which runs the notebooks of a commit are from: by their source, so that nothing needs to be kept or can go stale.
+
+    Asked are the notebooks that the commit changed, and all that it holds where it changed none (unless
+    ``changed_only``). ``revision`` is a resolved commit id.
+    """
+    changes = [change for change in staged.committed(index, revision) if change.is_file and _may_be(change.path)]
+    blobs = staged.contents(index, [change.oid for change in changes])
+    seen = Staged(index, tuple(changes), {}, blobs)
+    if not changed_only and not any(_is_notebook(change.path, blobs.get(change.oid, b"")) for change in changes):
+        entries = [change for change in staged.tree(index, revision) if _may_be(change.path)]
+        seen = Staged(index, tuple(entries), {}, staged.contents(index, [change.oid for change in entries]))
+    return list(found(index, seen, library))
+
+
+def _may_be(path: str) -> bool:
+    return os.path.splitext(path)[1] in (NOTEBOOK, *TEXT)
+
+
+def _is_notebook(path: str, content: bytes) -> bool:
+    return path.endswith(NOTEBOOK) or hookpairs.is_text_notebook(path, content)
+
+
+def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: set[str]) -> Run | None:
+    node = _document(path, content, library)
+    if node is None or not any(cell.number for cell in cells.code_cells(node)):
+        return None
+    runs = [run for run in library.runs().by_code(cells.code_hash(node)) if run.status is Status.SUCCEEDED]
+    if len(runs) < 2 or not path.endswith(NOTEBOOK):
+        return runs[0] if runs else None
+    origin = provenance.origin(index, node, runs)
+    if origin is not None and origin.match.same and origin.match.kept:
+        return origin.run
+    return next((run for run in runs if run.id in prefer), runs[0])
+
+
+def _document(path: str, content: bytes, library: Library) -> Node | None:
+    if staged.is_lfs(content) or not _is_notebook(path, content):
+        return None
+    try:
+        return provenance.document(path, content) if path.endswith(NOTEBOOK) else library.load().document(path, content)
+    except InputMissing:
+        return None
+
+
+def _still_true(index: Index, message: bytes, library: Library) -> Iterator[Link]:
+    """The links that a message has already, as far as the staged notebook is still what that run executed."""
+    for match in _LINE.finditer(message):
+        path = os.fsdecode(match[2])
+        entry = staged.entries(index, [path]).get(path)
+        content = staged.contents(index, [entry[1]]).get(entry[1]) if entry else None
+        node = _document(path, content, library) if content is not None else None
+        if node is None:
+            continue
+        for run in library.runs().by_code(cells.code_hash(node)):
+            if run.id.startswith(match[1].decode("ascii")):
+                yield Link(path, run)
