@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from snaprun import live, record, watch
-from snaprun.cells import code_cells, joined
+from snaprun import cells, live, record, watch
+from snaprun.cells import joined
 from snaprun.errors import DataFault, Unavailable
 from snaprun.gitrepo import GitRepo
 from snaprun.journal import read_events
@@ -59,8 +58,8 @@ def of_cell(repo: GitRepo, run: Run, number: int) -> bytes:
     raw = repo.blob(run.commit, f"{SNAP_DIR}/executed.ipynb")
     if raw is None:
         raise DataFault(f"run {run.id[:8]} has no outputs: it is {run.status}", hint="snaprun history")
-    node = json.loads(raw)
-    for cell in code_cells(node):
+    node = cells.normal(cells.decode(raw, run.notebook), run.notebook)
+    for cell in cells.code_cells(node):
         if cell.number == number:
             outputs = node["cells"][cell.index].get("outputs", ())
             texts = [joined(item.get("text", "")) for item in outputs if item.get("output_type") == "stream"]

@@ -85,13 +85,13 @@ def test_what_is_edited_during_the_run_reaches_neither_outputs_nor_result(projec
     assert len(run_id) == 40
     wait_for(lambda: "waiting" in project.snaprun("logs", run_id).stdout, "the first cell")
     project.write("model.py", "scale = 2\n")
-    project.notebook("train.ipynb", "print('edited')")
+    project.notebook("train.ipynb", "print('other words')")
     with project.untouched():
         gate.touch()
         assert project.snaprun("wait", run_id).returncode == 0
     assert project.snaprun("logs", run_id).stdout == "waiting\nscale 1\n"
     assert project.snaprun("show", f"{run_id}:model.py").stdout == "scale = 1\n"
-    assert "edited" not in project.snaprun("show", f"{run_id}:.snaprun/executed.ipynb").stdout
+    assert "other words" not in project.snaprun("show", f"{run_id}:.snaprun/executed.ipynb").stdout
 
 
 def test_a_failing_cell(project: Sandbox) -> None:
@@ -109,15 +109,15 @@ def test_a_failing_cell(project: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "code", "status"),
-    [("import sys; sys.exit(3)", 3, "failed"), ("import sys; sys.exit()", 0, "succeeded")],
+    ("cell", "code", "status", "after"),
+    [("import sys; sys.exit(3)", 3, "failed", "not-run"), ("import sys; sys.exit()", 0, "succeeded", "skipped")],
 )
-def test_sys_exit(project: Sandbox, cell: str, code: int, status: str) -> None:
+def test_sys_exit(project: Sandbox, cell: str, code: int, status: str, after: str) -> None:
     project.notebook("train.ipynb", cell, "print('after')")
     done = project.snaprun("exec", "train.ipynb", "--json")
     assert done.returncode == code
     run = json.loads(done.stdout)
-    assert (run["exit_code"], run["status"], run["cells"][1]["state"]) == (code, status, "skipped")
+    assert (run["exit_code"], run["status"], run["cells"][1]["state"]) == (code, status, after)
 
 
 def test_a_timeout(project: Sandbox) -> None:
