@@ -6,8 +6,20 @@ notebook needs.
 
 from __future__ import annotations
 
-from snaprun.track import artifact, log, params
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from snaprun.track import artifact, log, params
 
 __version__ = "0.1.0"
 
 __all__ = ["__version__", "artifact", "log", "params"]
+
+
+def __getattr__(name: str) -> object:
+    """Import ``track`` when it is first asked for: every commit pays for what this file imports, through the hook."""
+    if name not in __all__:
+        raise AttributeError(f"module 'snaprun' has no attribute {name!r}")
+    import snaprun.track  # noqa: PLC0415 - the point of it
+
+    globals().update({known: getattr(snaprun.track, known) for known in __all__[1:]})
+    return globals()[name]

@@ -1,8 +1,19 @@
-"""``python -m snaprun``: the same door as the ``snaprun`` command."""
+"""``python -m snaprun`` and the ``snaprun`` command: a hook's call with nothing to check ends here, click unseen."""
 
 from __future__ import annotations
 
-from snaprun.cli import main
+import importlib
+import sys
+
+from snaprun.hookgate import idle
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    if idle(sys.argv[1:]):
+        sys.exit(0)
+    importlib.import_module("snaprun.cli").main()
+
 
 if __name__ == "__main__":
     main()

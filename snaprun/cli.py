@@ -37,6 +37,7 @@ SECTIONS = {
         "open": "Write a run's executed notebook to a file.",
     },
     "Keep": {
+        "hook": "Check notebooks when they are committed.",
         "pair": "Pair a notebook with a script, by jupytext.",
         "reindex": "Rebuild the index from the refs in git.",
     },

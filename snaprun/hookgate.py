@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 
 NOTEBOOK = ".ipynb"
 
@@ -25,12 +24,12 @@ _ODD = ("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "
 _CONFIGS = (":(top,glob)**/jupytext*", ":(top,glob)**/.jupytext*", ":(top,glob)**/pyproject.toml")
 
 
-def idle(argv: Sequence[str]) -> bool:
+def idle(argv: list[str]) -> bool:
     """Whether ``snaprun <argv>`` is a hook's call in a commit that holds nothing to look at.
 
     False where that is not certain; then the command itself decides.
     """
-    if list(argv[:2]) != ["hook", "run"] or sys.platform == "win32" or any(name in os.environ for name in _ODD):
+    if argv[:2] != ["hook", "run"] or sys.platform == "win32" or any(name in os.environ for name in _ODD):
         return False
     kind, *rest = [word for word in argv[2:] if word != "--fix"] or [""]
     if kind == "commit-msg":
@@ -61,7 +60,7 @@ def _nothing_staged() -> bool:
     return not texts or _unpaired(texts)
 
 
-def _unpaired(texts: Sequence[tuple[list[str], str]]) -> bool:
+def _unpaired(texts: list[tuple[list[str], str]]) -> bool:
     """Whether these staged text files are certainly no halves of pairs, nor text notebooks."""
     listed = _git("ls-files", "-s", "-z", "--", ":(top)*.ipynb", *_CONFIGS)
     if listed is None:
