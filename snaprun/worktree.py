@@ -11,6 +11,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from snaprun.model import LeftOut
 from snaprun.objects import Entry, GitObject, algorithm, graft, lookup, make
 from snaprun.scratch import scratch
 
-_BAD_FILTER = re.compile(r"clean filter '([^'\n]+)' failed")
+_GONE = re.compile(r"not found|cannot run|No such file or directory|hung up unexpectedly|filter '.*' failed 12[67]")
 _RAW_FILTER = re.compile(r"external filter '([^\n]+)' failed")
 
 SUBMODULE_REF = "refs/snaprun/submodules/"
@@ -129,17 +130,28 @@ def _put_together(
 
 
 def _list(repo: GitRepo, index: Path, rules: Rules, found: _Reading) -> Listing:
-    """Git's account of the work tree; a broken index is replaced by HEAD, a broken filter switched off."""
+    """Git's account of the work tree; where a filter breaks it, without filters; where the index does, from HEAD."""
     if not _copy_index(repo.place.index, index):
         _rebuild(repo, index, found, "missing")
-    for _ in range(8):
-        try:
-            return manifest.read(repo, index, rules.always, found.options)
-        except SnaprunError as error:
-            if not _without_filter(error.message, found):
-                break
+    with suppress(SnaprunError):
+        return manifest.read(repo, index, rules.always)
+    everything_off = tuple(option for name in _filters(repo) for option in _switched_off(name))
+    with suppress(SnaprunError):  # what now looks changed without its filter is told apart when it is stored
+        return manifest.read(repo, index, rules.always, everything_off)
     _rebuild(repo, index, found, "broken")
-    return manifest.read(repo, index, rules.always, found.options)
+    return manifest.read(repo, index, rules.always, everything_off)
+
+
+def _filters(repo: GitRepo) -> list[str]:
+    """The names of the filter drivers in git's configuration."""
+    out = repo.run("config", "-z", "--name-only", "--get-regexp", r"^filter\.", ok=()).out
+    return sorted({os.fsdecode(name).split(".", 1)[1].rsplit(".", 1)[0] for name in out.split(b"\0")[:-1]})
+
+
+def _switched_off(name: str) -> tuple[str, ...]:
+    """Options that make git take files past this filter driver as they are."""
+    off = f"filter.{name}"
+    return "-c", f"{off}.clean=", "-c", f"{off}.process=", "-c", f"{off}.required=false"
 
 
 def _copy_index(source: Path, target: Path) -> bool:
@@ -205,28 +217,27 @@ def _make(found: _Reading, path: str, mode: str, data: bytes) -> None:
     found.entries[path] = Entry(mode, made.oid)
 
 
-def _hash(repo: GitRepo, paths: Sequence[str], found: _Reading, *, raw: bool = False) -> dict[str, str]:
-    """Store files as ``git add`` would (or raw) and return their ids; halves the list to find those that git cannot."""
+def _hash(repo: GitRepo, paths: Sequence[str], found: _Reading) -> dict[str, str]:
+    """Store files as ``git add`` would and return their ids; the list is halved to find those that git cannot take."""
     if not paths:
         return {}
     names = b"".join(_quoted(path) + b"\n" for path in paths)
-    how = ("--no-filters",) if raw else ()
     options = (*found.options, *UNFLUSHED)
-    answer = repo.run("hash-object", "-w", *how, "--stdin-paths", stdin=names, options=options, ok=())
+    answer = repo.run("hash-object", "-w", "--stdin-paths", stdin=names, options=options, ok=())
     if answer.code == 0:
         found.warnings += [f"stored raw, because its filter failed: {what}" for what in _RAW_FILTER.findall(answer.err)]
         return dict(zip(paths, answer.out.decode().split(), strict=True))
     if out_of_space(answer.err):
         raise failure(("hash-object",), answer)
-    if _without_filter(answer.err, found):
-        return _hash(repo, paths, found, raw=raw)
     if len(paths) > 1:
         half = len(paths) // 2
-        return {**_hash(repo, paths[:half], found, raw=raw), **_hash(repo, paths[half:], found, raw=raw)}
-    return _hash_hard(repo, paths[0], answer, found, raw=raw)
+        return {**_hash(repo, paths[:half], found), **_hash(repo, paths[half:], found)}
+    if _GONE.search(answer.err) and _give_up_filter(repo, paths[0], found):
+        return _hash(repo, paths, found)
+    return _hash_hard(repo, paths[0], answer, found)
 
 
-def _hash_hard(repo: GitRepo, path: str, answer: Answer, found: _Reading, *, raw: bool) -> dict[str, str]:
+def _hash_hard(repo: GitRepo, path: str, answer: Answer, found: _Reading) -> dict[str, str]:
     """A file that git could not store: it vanished, cannot be read, changes under our hands, or defies its encoding."""
     full = repo.place.top / path
     found.entries[path] = None
@@ -239,8 +250,8 @@ def _hash_hard(repo: GitRepo, path: str, answer: Answer, found: _Reading, *, raw
     for _ in range(TRIES):
         again = repo.run("hash-object", "-w", "--no-filters", "--", path, options=UNFLUSHED, ok=())
         if again.code == 0:
-            said = answer.err.strip().splitlines()
-            if not raw and said and answer.code == 128:
+            said = [line for line in answer.err.strip().splitlines() if line]
+            if said and answer.code > 0:
                 found.left.append(LeftOut(path, f"stored raw: {said[-1].removeprefix('fatal: ')}"))
             return {path: again.out.decode().strip()}
     found.left.append(LeftOut(path, "it changed while it was read", size=about.st_size, mtime=about.st_mtime))
@@ -255,15 +266,14 @@ def _quoted(path: str) -> bytes:
     return b'"' + re.sub(rb'[\n\r"\\]', lambda found: b"\\%03o" % found.group()[0], name) + b'"'
 
 
-def _without_filter(said: str, found: _Reading) -> bool:
-    """Switch a required filter off that does not work here; whether there was one."""
-    broken = _BAD_FILTER.search(said)
-    if broken is None or f"filter.{broken.group(1)}.clean=" in found.options:
+def _give_up_filter(repo: GitRepo, path: str, found: _Reading) -> bool:
+    """Switch off the filter of this file, whose program is not there; whether there was one."""
+    out = repo.run("--literal-pathspecs", "check-attr", "-z", "filter", "--", path).out
+    name = os.fsdecode(out.split(b"\0")[2])
+    if name in ("unspecified", "unset", "set") or f"filter.{name}.clean=" in found.options:
         return False
-    name = broken.group(1)
-    found.options += ("-c", f"filter.{name}.clean=", "-c", f"filter.{name}.process=")
-    found.options += ("-c", f"filter.{name}.required=false")
-    found.warnings.append(f"the filter {name} does not work here: changed files were stored raw")
+    found.options += _switched_off(name)
+    found.warnings.append(f"the filter {name} does not work here: the files that it is for were stored raw")
     return True
 
 
