@@ -104,11 +104,22 @@ class Started:
         return mine + [who.pid for who in about or () if process.alive(who)]
 
 
+def place(box: Sandbox) -> Place:
+    """The repository of a sandbox, as snaprun sees it."""
+    return locate.find(box.path, os.environ)
+
+
+def found(box: Sandbox, run_id: str) -> Started:
+    """A run that somebody else started."""
+    there = place(box)
+    return Started(run_id, there, GitRepo(there), Live(there.live / run_id))
+
+
 def start(box: Sandbox, notebook: Path, *, env: Mapping[str, str] | None = None, **wanted: Any) -> Started:
     """Freeze a notebook and start its run; ``wanted`` are fields of the spec or of the order."""
-    place = locate.find(box.path, os.environ)
-    repo = GitRepo(place)
-    handle = local.start({**os.environ, **(env or {})})
+    there = place(box)
+    repo = GitRepo(there)
+    handle = wanted.pop("handle", None) or local.start({**os.environ, **(env or {})})
     given = wanted.pop("params", {})
     order = {name: wanted.pop(name) for name in list(wanted) if name in Order.__dataclass_fields__}
     if "timeout" in order:
@@ -118,7 +129,7 @@ def start(box: Sandbox, notebook: Path, *, env: Mapping[str, str] | None = None,
     spec = RunSpec(notebook=inner, created=utc(time.time()), host=socket.gethostname(), given=tuple(given), **wanted)
     frozen = snapshot.take(repo, Request(spec=spec, params=parameters.to_json(given), source=notebook.read_bytes()))
     document = cells.without_outputs(parameters.inject(node, given, "python"))
-    made = Order(run=frozen.id, place=place, kernel=of_python(sys.executable).to_json(), python=sys.executable, **order)
-    folder = live.create(place, frozen, made.to_json(), notebook=document)
+    made = Order(run=frozen.id, place=there, kernel=of_python(sys.executable).to_json(), python=sys.executable, **order)
+    folder = live.create(there, frozen, made.to_json(), notebook=document)
     handle.launch(folder.path)
-    return Started(frozen.id, place, repo, folder, given)
+    return Started(frozen.id, there, repo, folder, given)
