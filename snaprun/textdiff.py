@@ -1,0 +1,120 @@
+"""Differences of texts: hunks of lines as ``diff -u`` has them, and the words that changed within a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+LINES_MOST = 4000
+"""Beyond so many differing lines the middle is not aligned: the time would grow with the square."""
+
+_WORD = re.compile(r"\w+|\s+|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Hunk:
+    """Lines with their first character `` ``, ``-`` or ``+``; ``a_start`` and ``b_start`` count from 1."""
+
+    a_start: int
+    b_start: int
+    lines: tuple[str, ...]
+
+
+def hunks(a: Sequence[str], b: Sequence[str], *, context: int = 3) -> list[Hunk]:
+    """The differences of two lists of lines, with ``context`` lines around each."""
+    start = 0
+    while start < min(len(a), len(b)) and a[start] == b[start]:
+        start += 1
+    end = 0
+    while end < min(len(a), len(b)) - start and a[-1 - end] == b[-1 - end]:
+        end += 1
+    middle_a, middle_b = a[start : len(a) - end], b[start : len(b) - end]
+    if not middle_a and not middle_b:
+        return []
+    lead = max(0, start - context)
+    tail = min(end, context)
+    part_a, part_b = a[lead : len(a) - end + tail], b[lead : len(b) - end + tail]
+    if len(middle_a) + len(middle_b) > LINES_MOST:
+        lines = [" " + line for line in a[lead:start]]
+        lines += ["-" + line for line in middle_a] + ["+" + line for line in middle_b]
+        lines += [" " + line for line in a[len(a) - end : len(a) - end + tail]]
+        return [Hunk(lead + 1, lead + 1, tuple(lines))]
+    found = []
+    for group in SequenceMatcher(None, part_a, part_b, autojunk=False).get_grouped_opcodes(context):
+        lines = []
+        for tag, a_from, a_to, b_from, b_to in group:
+            if tag == "equal":
+                lines += [" " + line for line in part_a[a_from:a_to]]
+                continue
+            lines += ["-" + line for line in part_a[a_from:a_to]]
+            lines += ["+" + line for line in part_b[b_from:b_to]]
+        found.append(Hunk(lead + group[0][1] + 1, lead + group[0][3] + 1, tuple(lines)))
+    return found
+
+
+def cut(found: Sequence[Hunk], most: int) -> tuple[list[Hunk], int]:
+    """At most ``most`` lines of hunks, and how many lines were left out."""
+    kept: list[Hunk] = []
+    left = most
+    total = sum(len(hunk.lines) for hunk in found)
+    for hunk in found:
+        if left <= 0:
+            break
+        kept.append(replace(hunk, lines=hunk.lines[:left]))
+        left -= len(kept[-1].lines)
+    return kept, total - sum(len(hunk.lines) for hunk in kept)
+
+
+def changed(found: Sequence[Hunk]) -> tuple[int, int]:
+    """How many lines hunks add and remove."""
+    lines = [line for hunk in found for line in hunk.lines]
+    return sum(line[0] == "+" for line in lines), sum(line[0] == "-" for line in lines)
+
+
+Span = tuple[int, int]
+"""Where in a line something changed: start and end, in characters."""
+
+
+def words(old: str, new: str) -> tuple[list[Span], list[Span]]:
+    """The spans of two lines that differ, word by word; nothing at all where hardly anything is common."""
+    a, b = _WORD.findall(old), _WORD.findall(new)
+    matcher = SequenceMatcher(None, a, b, autojunk=False)
+    if not a or not b or matcher.ratio() < 0.3:
+        return [], []
+    old_spans: list[Span] = []
+    new_spans: list[Span] = []
+    ends_a, ends_b = _ends(a), _ends(b)
+    for tag, a_from, a_to, b_from, b_to in matcher.get_opcodes():
+        if tag != "equal":
+            if a_to > a_from:
+                old_spans.append((ends_a[a_from], ends_a[a_to]))
+            if b_to > b_from:
+                new_spans.append((ends_b[b_from], ends_b[b_to]))
+    return old_spans, new_spans
+
+
+def paired(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """The places of a removed and an added line that belong together: blocks of as many ``-`` as ``+`` lines."""
+    found = []
+    at = 0
+    while at < len(lines):
+        old = at
+        while at < len(lines) and lines[at][0] == "-":
+            at += 1
+        new = at
+        while at < len(lines) and lines[at][0] == "+":
+            at += 1
+        if new - old == at - new:
+            found += list(zip(range(old, new), range(new, at), strict=True))
+        if at == old:
+            at += 1
+    return found
+
+
+def _ends(parts: Sequence[str]) -> list[int]:
+    made = [0]
+    for part in parts:
+        made.append(made[-1] + len(part))
+    return made
