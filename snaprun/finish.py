@@ -64,7 +64,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     replayed = replay_live(folder, document)
     verdict = judge(replayed, folder)
     tip = result.finished(repo, order.run)
-    if tip is None:
+    if tip is None or tip == order.after:
         ending = result.Ending(
             result=_result(replayed, verdict, folder, peak_memory, _changed_inputs(repo, folder, slot)),
             executed=render(replayed.notebook),
@@ -72,6 +72,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
             metrics=_read(folder.metrics),
             environment=_environment(folder),
             artifacts=_artifacts(folder),
+            previous=order.after,
         )
         tip = result.commit_result(repo, order.run, ending, slot=slot, max_file_size=order.max_file_size)
     if replayed.result is None:

@@ -33,12 +33,13 @@ class Order:
     """One attempt at a run. Durations in seconds, sizes in bytes; None is "without a limit" or "as the default".
 
     ``kernel`` is ``kernels.Kernel.to_json()`` where a kernel runs the code; ``python`` the interpreter of the other
-    engines; ``options`` what an engine or launcher needs beyond.
+    engines; ``after`` the result commit of the attempt before; ``options`` what an engine or launcher needs beyond.
     """
 
     run: str
     place: Place
     attempt: int = 1
+    after: str | None = None
     grace: float = 10.0
     timeout: float | None = None
     hold: float | None = None

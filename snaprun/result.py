@@ -22,7 +22,10 @@ SHOWN = 1 << 20
 
 @dataclass(frozen=True)
 class Ending:
-    """What is known of a run at its end. ``artifacts`` are files to keep by request, as absolute paths."""
+    """What is known of a run at its end. ``artifacts`` are files to keep by request, as absolute paths.
+
+    ``previous`` is the result commit of the attempt before, where a run was resumed.
+    """
 
     result: Result
     executed: bytes
@@ -30,6 +33,7 @@ class Ending:
     metrics: bytes = b""
     environment: Mapping[str, Any] = field(default_factory=dict)
     artifacts: tuple[str, ...] = ()
+    previous: str | None = None
 
 
 def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | None, max_file_size: int) -> str:
@@ -43,7 +47,7 @@ def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | No
         WriteFault: the objects are not all there after writing.
     """
     before = finished(repo, run_id)
-    if before is not None:
+    if before is not None and before != ending.previous:
         return before
     store = repo.place.state / "artifacts"
     notes: list[str] = []
@@ -72,11 +76,11 @@ def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | No
             tree = repo.text("write-tree", index=index)
     except OSError as error:
         raise WriteFault(f"cannot keep what run {run_id[:8]} made: {error}", hint="df -h; snaprun doctor") from error
-    parents = [run_id, *_own_commits(inner, run_id)]
+    parents = [run_id, *_own_commits(inner, run_id), *([ending.previous] if ending.previous else [])]
     spec = json.loads(repo.blob(run_id, f"{SNAP_DIR}/run.json") or b"{}")
     date = f"{int(time.time())} +0000"
     tip = repo.commit(tree, _message(spec, result), parents=parents, author=repo.author(), date=date)
-    return _publish(repo, run_id, tip)
+    return _publish(repo, run_id, tip, previous=ending.previous)
 
 
 def finished(repo: GitRepo, run_id: str) -> str | None:
@@ -95,16 +99,16 @@ def finished(repo: GitRepo, run_id: str) -> str | None:
     raise DataFault(f"run {run_id[:8]} stands at {tip[:8]}, which is no result of it", hint=f"git log {tip[:8]}")
 
 
-def _publish(repo: GitRepo, run_id: str, tip: str) -> str:
+def _publish(repo: GitRepo, run_id: str, tip: str, *, previous: str | None) -> str:
     """Check that every new object is there, then move the ref, unless another finaliser was first."""
     check = repo.run("rev-list", "--objects", "--quiet", tip, "--not", run_id, ok=())
     if check.code != 0:
         raise WriteFault(f"the result of run {run_id[:8]} is not whole: {check.err.strip()}", hint="git fsck")
     try:
-        repo.move_ref(RUN_REF + run_id, tip, run_id)
+        repo.move_ref(RUN_REF + run_id, tip, previous or run_id)
     except SnaprunError:
         other = finished(repo, run_id)
-        if other is None:
+        if other is None or other == previous:
             raise
         return other
     return tip

@@ -217,7 +217,7 @@ def _describe(live: Live, order: Order, spec: RunSpec, job: Job) -> None:
 
 
 def _record_start(live: Live, order: Order, spec: RunSpec) -> None:
-    run = Run.of(order.run, spec, live.params(), commit=order.run, status=Status.RUNNING)
+    run = Run.of(order.run, spec, live.params(), commit=order.after or order.run, status=Status.RUNNING)
     started = replace(run, started=utc(time.time()), attempts=order.attempt)
     try:
         finish.index(GitRepo(order.place), order.index_url, started)
