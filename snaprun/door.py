@@ -27,5 +27,5 @@ def opened(cwd: Path, env: Mapping[str, str]) -> Door:
     Raises:
         Unavailable: no git, no repository, a bare one. Denied: git refuses it. SettingsFault: a setting is wrong.
     """
-    place = locate.find(cwd, env)
+    place = locate.around(cwd, env)
     return Door(place=place, settings=settings.load(place, env), cwd=cwd, env=env)

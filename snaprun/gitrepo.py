@@ -19,7 +19,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else `import git` raises
 from git.cmd import Git
 
 from snaprun.errors import CannotCreate, DataFault, Denied, SnaprunError, Unavailable, WriteFault
-from snaprun.locate import LOCAL_ENV, Place, clean_env, find
+from snaprun.locate import LOCAL_ENV, Place, around
 from snaprun.objects import GitObject, algorithm, pack
 
 SAFE = [
@@ -47,6 +47,11 @@ SAFE = [
     "protocol.ext.allow=never",
     "-c",
     "advice.detachedHead=false",
+    *(
+        part
+        for event in ("reference-transaction", "post-index-change", "post-checkout", "pre-auto-gc")
+        for part in ("-c", f"hook.{event}.enabled=false")  # git 2.54: hooks of the configuration have no path
+    ),
 ]
 """Options of every call: no hook fires, no daemon answers, no helper of the user's configuration changes the bytes."""
 
@@ -249,7 +254,7 @@ class GitRepo:
     def inner(self, path: str) -> GitRepo | None:
         """The repository of the submodule at ``path``, or None where there is none to open."""
         try:
-            place = find(self.place.top / path, clean_env(os.environ))
+            place = around(self.place.top / path, os.environ)
         except SnaprunError:
             return None
         return GitRepo(place) if place.git_dir != self.place.git_dir else None

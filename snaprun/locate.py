@@ -89,17 +89,41 @@ def clean_env(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def find(start: Path, env: Mapping[str, str]) -> Place:
-    """The repository around ``start``, asked with the caller's own environment so that git's safety checks apply.
+    """The repository that git would use in ``start`` with this environment, which in a hook names the staged index.
+
+    It is asked without setting ``GIT_DIR``, which would get round git's own safety checks.
 
     Raises:
         Unavailable: no git on the PATH, git older than 2.31, no repository here, or a bare one.
         Denied: git refuses the folder (``safe.directory``); its own advice is passed on.
     """
-    names = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir", "--git-path=index")
-    answer = _rev_parse(start, env, "--show-toplevel", "--absolute-git-dir", "--git-common-dir", "--git-path", "index")
+    return _ask(start, env)
+
+
+def around(start: Path, env: Mapping[str, str]) -> Place:
+    """The repository that the folder ``start`` lies in, whatever a calling hook has set.
+
+    A hook's ``GIT_DIR`` and ``GIT_INDEX_FILE`` may belong to another repository than the notebook's (prek#2505); they
+    count only where the folder is in none.
+
+    Raises:
+        Unavailable, Denied: as :func:`find`.
+    """
+    here = {key: value for key, value in env.items() if key not in LOCAL_ENV or key.startswith("GIT_CONFIG")}
+    try:
+        return _ask(start, here)
+    except Unavailable:
+        if "GIT_DIR" not in env:
+            raise
+    return _ask(start, env)
+
+
+def _ask(start: Path, env: Mapping[str, str]) -> Place:
+    questions = [("--show-toplevel",), ("--absolute-git-dir",), ("--git-common-dir",), ("--git-path", "index")]
+    answer = _rev_parse(start, env, *(word for question in questions for word in question))
     lines = answer.split(b"\n")
-    if len(lines) != len(names):  # a folder with a newline in its name: ask for one at a time
-        lines = [_rev_parse(start, env, *name.split("=")) for name in names]
+    if len(lines) != len(questions):  # a folder with a newline in its name: ask for one at a time
+        lines = [_rev_parse(start, env, *question) for question in questions]
     top, git_dir, common_dir, index = (Path(os.fsdecode(line)) for line in lines)
     return Place(top=top, git_dir=git_dir, common_dir=common_dir, index=index)
 
