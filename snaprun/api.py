@@ -76,10 +76,11 @@ def launch(door: Door, pending: Pending) -> None:
 
 def snapshot(door: Door, wanted: Wanted) -> Snapshot:
     """Freeze without running: a run of status ``saved``."""
-    made = freezing.take(GitRepo(door.place), intake.save(door, wanted))
+    repo = GitRepo(door.place)
+    made = freezing.take(repo, intake.save(door, wanted))
     try:
         run = Run.of(made.id, made.spec, made.params, commit=made.id, status=Status.SAVED)
-        reindex.open_index(door).record(run)
+        finish.index(repo, door.settings.index_url, run)
     except SnaprunError:
         _discard(door, made.id)
         raise

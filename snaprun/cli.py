@@ -40,6 +40,9 @@ SECTIONS = {
         "hook": "Check notebooks when they are committed.",
         "pair": "Pair a notebook with a script, by jupytext.",
         "reindex": "Rebuild the index from the refs in git.",
+        "doctor": "Look for what is wrong here, and say how to mend it.",
+        "gc": "Remove checkouts and files that no run needs any more.",
+        "config": "Show every setting and where its value comes from.",
     },
 }
 """Every command with its one line of help, in the order of ``--help``.

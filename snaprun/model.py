@@ -284,6 +284,16 @@ class Details:
         }
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: fine, or what is wrong and the command that mends it."""
+
+    what: str
+    fine: bool
+    said: str = ""
+    hint: str = ""
+
+
 _SPEC_FIELDS = [
     "notebook",
     "created",

@@ -14,8 +14,8 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from snaprun.listing import Going
-from snaprun.model import SCHEMA, Details, Metric, Run, Snapshot, Status
+from snaprun.model import SCHEMA, Details, Finding, Metric, Run, Snapshot, Status
+from snaprun.standing import Going
 
 ID_LENGTH = 8
 """Hex digits of an id that people are shown; any unique prefix of 4 or more is taken back."""
@@ -430,3 +430,31 @@ def ended(run_: Run, how: Look) -> str:
     reason = f"  {run_.reason}" if run_.reason and run_.status is not Status.SUCCEEDED else ""
     code = "" if run_.exit_code is None else f"  exit {run_.exit_code}"
     return f"{status(run_.status, how)}  {how.style(short(run_.id), bold=True)}{code}  {duration(run_.seconds)}{reason}"
+
+
+# --- keep -------------------------------------------------------------------------------------------------------------
+
+
+def settings(listed: Sequence[tuple[str, Any, str]], how: Look) -> str:
+    """Every setting with its value and its origin."""
+    rows = [[name, _setting(thing), how.style(origin, "bright_black")] for name, thing, origin in listed]
+    return _table(rows, ["setting", "value", "from"])
+
+
+def findings(found: Sequence[Finding], how: Look) -> str:
+    """What was looked at, a line each, with the command that mends it below what is wrong."""
+    lines = []
+    for item in found:
+        mark = how.style("ok   ", "green") if item.fine else how.style("wrong", "red")
+        lines.append(f"{mark}  {item.what}: {item.said}")
+        if item.hint:
+            lines.append(f"       {item.hint}")
+    return "\n".join(lines)
+
+
+def _setting(thing: Any) -> str:
+    if thing is None or thing == () or thing == {}:
+        return "-"
+    if isinstance(thing, tuple):
+        return " ".join(map(str, thing))
+    return value(thing)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from snaprun.live import Live
+from snaprun.model import Run
 
 PIECE = 1 << 20
 """Bytes of log, or of journal, read at a time."""
@@ -44,6 +45,20 @@ class Progress:
         if self.cell is not None and self.cell_started is not None:
             left += max(0.0, earlier.get(self.cell, 0.0) - (now - self.cell_started))
         return left
+
+
+@dataclass(frozen=True)
+class Going:
+    """A run in progress: where it stands, what is left of it, and what its processes use."""
+
+    run: Run
+    standing: Progress
+    elapsed: float | None
+    left: float | None
+    cpu: float | None
+    memory: int | None
+    metric: str | None
+    host: str | None
 
 
 def look(live: Live) -> Progress:

@@ -119,3 +119,11 @@ def test_a_reader_that_leaves(repo: Sandbox) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_history_imports_only_what_a_listing_needs(repo: Sandbox) -> None:
+    repo.notebook("nb.ipynb", "1")
+    assert repo.snaprun("snapshot", "nb.ipynb").returncode == 0
+    found = imported("history", cwd=repo.path)
+    assert {"sqlite3", "tabulate", "click"} <= found
+    assert not found & set(HEAVY)

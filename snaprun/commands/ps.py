@@ -19,10 +19,10 @@ def command(as_json: bool, quiet: bool) -> int:
       snaprun ps
       snaprun stop $(snaprun ps -q)
     """
-    from snaprun import listing, show
+    from snaprun import ongoing, show
     from snaprun.commands.context import here, stdout
 
-    found = listing.in_progress(here(), now=time.time())
+    found = ongoing.in_progress(here(), now=time.time())
     if as_json:
         click.echo(show.in_progress_json(found))
     elif quiet:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from snaprun import api, listing, logs, settle, show, stopping, watch
+from snaprun import api, logs, ongoing, settle, show, stopping, watch
 from snaprun import live as folders
 from snaprun.bar import Bar
 from snaprun.commands.context import here, raw_stdout, stderr
@@ -60,7 +60,7 @@ def view(door: Door, run_id: str, notebook: str, *, stops: bool, to_stderr: bool
     data = sys.stderr.buffer if to_stderr else raw_stdout()
     bar = None
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        bar = Bar(data, sys.stderr, listing.earlier_seconds(door, notebook))
+        bar = Bar(data, sys.stderr, ongoing.earlier_seconds(door, notebook))
     asked = Interrupts(door, run_id) if stops else None
     try:
         for update in watch.follow(repo, run_id):

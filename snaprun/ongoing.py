@@ -1,0 +1,72 @@
+"""The runs in progress: where each stands, what is left of it, and what its processes use."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+from snaprun import live, reads, runlist, settle, usage
+from snaprun.door import Door
+from snaprun.model import Run, Status
+from snaprun.runlist import Filter
+from snaprun.standing import Going, Progress, look
+
+
+def in_progress(door: Door, *, now: float) -> list[Going]:
+    """Every run in progress, the latest first. CPU is in percent of one core since its start, memory in bytes."""
+    wanted = Filter(status=frozenset({Status.RUNNING, Status.QUEUED}))
+    with reads.index(door) as reader:
+        runs = runlist.query(reader, wanted)
+        earlier = {path: _earlier(reader, path) for path in {run.notebook for run in runs}}
+    return [_going(door, run, earlier[run.notebook], now) for run in runs]
+
+
+def earlier_seconds(door: Door, notebook: str) -> dict[int, float]:
+    """Seconds by cell in the latest successful run of a notebook: what a time left is made from."""
+    with reads.index(door) as reader:
+        return _earlier(reader, notebook)
+
+
+def _earlier(reader: runlist.Reader, notebook: str) -> dict[int, float]:
+    wanted = Filter(notebook=notebook, status=frozenset({Status.SUCCEEDED}), limit=1)
+    runs = runlist.query(reader, wanted, cells=True)
+    return {cell.number: cell.seconds for run in runs for cell in run.cells if cell.seconds}
+
+
+def _going(door: Door, run: Run, earlier: Mapping[int, float], now: float) -> Going:
+    folder = live.find(door.place, run.id)
+    if folder is None:
+        return Going(run, Progress(), None, None, None, None, None, None)
+    standing = look(folder)
+    host = settle.host_of(folder)
+    about = None if host else settle.supervised_by(folder)
+    used = usage.of(about[0]) if about else None
+    return Going(
+        run=run,
+        standing=standing,
+        elapsed=now - standing.started if standing.started else None,
+        left=standing.eta(earlier, now),
+        cpu=used.cpu if used else None,
+        memory=used.memory if used else None,
+        metric=_last_metric(folder),
+        host=host,
+    )
+
+
+def _last_metric(folder: live.Live) -> str | None:
+    """The metric logged last, as ``name=value``: the end of the file is enough."""
+    try:
+        with folder.metrics.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 4096))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            data = json.loads(line)
+            return f"{data['name']}={data['value']:.6g}"
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None
