@@ -9,12 +9,16 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from snaprun.errors import CannotCreate, Denied, SnaprunError
+from snaprun import lfs
+from snaprun.errors import CannotCreate, Denied, SnaprunError, WriteFault
 from snaprun.gitrepo import GitRepo
 from snaprun.locate import clean_env, find
 
 INDEX = "snaprun.index"
 """Our own index of a checkout, in its git directory: what was laid out, out of reach of ``git add`` in a run."""
+
+PARTIAL = "snaprun.partial"
+"""In a checkout's git directory: some files are left out, because a partial clone does not have them."""
 
 KEPT = {"HEAD", "ORIG_HEAD", "commondir", "config.worktree", "gitdir", "index", "locked", "modules", "refs", "reftable"}
 """What a checkout's git directory keeps from run to run; a merge in progress, a lock, a reflog do not survive."""
@@ -56,16 +60,21 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False) -> tu
         remove(repo, path)
         inner = _create(repo, path, commit)
     git_dir = inner.place.git_dir
-    _drop_leftovers(git_dir)
     index = git_dir / INDEX
+    afresh = afresh or (git_dir / PARTIAL).exists()
+    _drop_leftovers(git_dir)
     if afresh:
         index.unlink(missing_ok=True)
     try:
-        notes = list(_read_tree(inner, index, commit))
-    except Denied:  # a run took its own permissions away
-        open_up(path)
+        notes = list(_read_tree(repo, inner, index, commit))
+    except WriteFault:
+        raise
+    except SnaprunError as error:  # our index is damaged, or the run before took its own permissions away
+        if isinstance(error, Denied):
+            open_up(path)
+        index.unlink(missing_ok=True)
         _drop_leftovers(git_dir)
-        notes = list(_read_tree(inner, index, commit))
+        notes = list(_read_tree(repo, inner, index, commit))
     listed = inner.run("ls-files", "-s", "-z", index=index, options=WHOLE).out
     _sweep(path, listed)
     for found in _SUBMODULE.finditer(listed):
@@ -178,11 +187,19 @@ def _drop_leftovers(git_dir: Path) -> None:
             erase(entry)
 
 
-def _read_tree(inner: GitRepo, index: Path, commit: str) -> tuple[str, ...]:
-    """Write the files that differ. A filter that is gone or fails is left out: the file is laid out as it is stored."""
+def _read_tree(repo: GitRepo, inner: GitRepo, index: Path, commit: str) -> tuple[str, ...]:
+    """Write the files that differ, and give way where the repository cannot give a file as it should be.
+
+    Raises:
+        SnaprunError: git cannot write.
+    """
     args = ("read-tree", "--reset", "-u", commit)
+    absent = _absent(inner, commit)
+    if absent:
+        return _without_absent(inner, index, commit, absent)
+    smudging = lfs.prepare(repo, inner.place.top)
     try:
-        inner.run(*args, index=index, options=WHOLE)
+        inner.run(*args, index=index, env=smudging.env, options=[*WHOLE, *smudging.options])
     except SnaprunError as error:
         drivers = _filters(inner)
         if not drivers or ("smudge" not in error.message and "filter" not in error.message):
@@ -191,6 +208,35 @@ def _read_tree(inner: GitRepo, index: Path, commit: str) -> tuple[str, ...]:
         inner.run(*args, index=index, options=[*WHOLE, *without(drivers)])
         return (f"a filter failed ({', '.join(drivers)}): its files are as git stores them",)
     return ()
+
+
+def _absent(inner: GitRepo, commit: str) -> list[str]:
+    """The files of a commit whose content is not here: what lies outside a sparse cone of a partial clone.
+
+    They are not in the user's tree either, and are not fetched. ``rev-list`` is the command that tells without fetching
+    (``GIT_NO_LAZY_FETCH`` came with git 2.44).
+    """
+    packs = inner.place.common_dir / "objects" / "pack"
+    if not packs.is_dir() or not any(name.endswith(".promisor") for name in os.listdir(packs)):
+        return []
+    listed = inner.run("rev-list", "--objects", "--missing=print", "--max-count=1", commit).out.decode(
+        "ascii", "replace"
+    )
+    missing = {line[1:] for line in listed.splitlines() if line.startswith("?")}
+    return [entry.path for entry in inner.tree(commit) if entry.oid in missing]
+
+
+def _without_absent(inner: GitRepo, index: Path, commit: str, absent: list[str]) -> tuple[str, ...]:
+    """Write the files that the repository has. The next user of the checkout begins afresh."""
+    git_dir = inner.place.git_dir
+    _drop_leftovers(git_dir)
+    (git_dir / PARTIAL).touch()
+    index.unlink(missing_ok=True)
+    inner.run("read-tree", commit, index=index, options=WHOLE)
+    paths = b"".join(os.fsencode(path) + b"\0" for path in absent)
+    inner.run("update-index", "--skip-worktree", "-z", "--stdin", stdin=paths, index=index, options=WHOLE)
+    inner.run("checkout-index", "--all", "--force", "--index", "--quiet", index=index, options=WHOLE)
+    return (f"{len(absent)} files are not in this partial clone, nor in the run: {absent[0]}, …",)
 
 
 def _filters(inner: GitRepo) -> list[str]:

@@ -1,0 +1,138 @@
+"""A slot is whole after any accident: killed layouts, damage behind our back, a power cut."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snaprun import checkout, slots
+from tests.sandbox import Sandbox
+from tests.test_checkout import contents, gate, used
+
+LAY_OUT = """
+import os, sys
+from pathlib import Path
+from snaprun import slots
+from snaprun.gitrepo import GitRepo
+from snaprun.locate import find
+git = GitRepo(find(Path(sys.argv[1]), os.environ))
+slot = slots.claim(git, sys.argv[2], live=git.place.live)
+print("go", flush=True)
+slots.lay_out(git, slot, sys.argv[2])
+slots.release(slot)
+"""
+
+
+def varied(box: Sandbox) -> list[str]:
+    """Two commits that differ in every way; the first file of each folder is the same."""
+    for number in range(150):
+        box.write(f"f{number % 7}/{number}", f"one {number}\n" * 50)
+    one = box.commit()
+    for number in range(150):
+        if number % 3 == 0:
+            (box.path / f"f{number % 7}/{number}").unlink()
+        elif number % 3 == 1:
+            box.write(f"f{number % 7}/{number}", f"two {number}\n" * 50)
+    box.write("f3.txt/a", "new folder")
+    box.write("g", "file")
+    two = box.commit()
+    return [one, two]
+
+
+def expected(box: Sandbox, commit: str) -> dict[str, bytes]:
+    names = box.git("ls-tree", "-r", "-z", "--name-only", commit).split("\0")[:-1]
+    return {name: box.git("show", f"{commit}:{name}").encode() for name in names}
+
+
+def test_killed_at_any_instant_the_next_user_gets_a_whole_checkout(repo: Sandbox) -> None:
+    commits = varied(repo)
+    wanted = {commit: expected(repo, commit) for commit in commits}
+    chance = random.Random(1)
+    before = repo.state()
+    slot = used(repo, commits[0])
+    slots.release(slot)
+    for number in range(14):
+        commit = commits[(number + 1) % 2]
+        child = subprocess.Popen(
+            [sys.executable, "-c", LAY_OUT, repo.path, commit], stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        try:
+            child.wait(chance.uniform(0, 0.08))
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        if number % 2:
+            continue  # two accidents in a row
+        other = commits[number // 2 % 2]
+        slot = used(repo, other)
+        assert slot.number == 0
+        assert {path: content for path, (_, content) in contents(slot.path).items()} == wanted[other]
+        inner = subprocess.check_output(["git", "status", "--porcelain", "--ignored"], cwd=slot.path)
+        assert inner == b""
+        slots.release(slot)
+    assert repo.git("fsck", "--no-dangling") == ""
+    assert repo.state() == before
+
+
+def test_a_file_damaged_behind_the_back_of_a_killed_layout_is_found(repo: Sandbox) -> None:
+    one, _ = varied(repo)
+    slot = used(repo, one)
+    slots.release(slot)
+    slot.beside("laid").write_text("another boot " + one)
+    inner = checkout.opened(gate(repo), slot.path)
+    assert inner is not None
+    victim = slot.path / "f0/0"
+    about = victim.stat()
+    victim.write_bytes(b"\0" * about.st_size)  # what a power cut leaves of a file that was never flushed
+    os.utime(victim, ns=(about.st_atime_ns, about.st_mtime_ns))
+    slot = used(repo, one)
+    assert victim.read_text() == "one 0\n" * 50
+    slots.release(slot)
+
+
+@pytest.mark.parametrize("damage", ["index", "git file", "git folder", "admin", "head", "everything", "locks", "link"])
+def test_a_damaged_slot_is_mended_or_made_anew(damage: str, repo: Sandbox, tmp_path: Path) -> None:
+    one, two = varied(repo)
+    slot = used(repo, one)
+    slots.release(slot)
+    inner = checkout.opened(gate(repo), slot.path)
+    assert inner is not None
+    git_dir = inner.place.git_dir
+    if damage == "index":
+        (git_dir / checkout.INDEX).write_bytes(b"DIRC rubbish")
+        (git_dir / "index").unlink()
+    elif damage == "git file":
+        (slot.path / ".git").unlink()
+    elif damage == "git folder":
+        (slot.path / ".git").unlink()
+        subprocess.run(["git", "init", "-q"], cwd=slot.path, check=True)
+    elif damage == "admin":
+        checkout.erase(git_dir)
+    elif damage == "head":
+        (git_dir / "HEAD").write_text("ref: refs/heads/main\n")
+    elif damage == "everything":
+        checkout.erase(slot.path)
+    elif damage == "locks":
+        for name in ("index.lock", "HEAD.lock", f"{checkout.INDEX}.lock", "MERGE_HEAD"):
+            (git_dir / name).write_text(one)
+    elif damage == "link":
+        precious = tmp_path / "precious"
+        slot.path.rename(precious)
+        slot.path.symlink_to(precious)
+    slot = used(repo, two)
+    assert {path: content for path, (_, content) in contents(slot.path).items()} == expected(repo, two)
+    assert not slot.path.is_symlink()
+    status = subprocess.check_output(["git", "status", "--porcelain=v2", "--branch"], cwd=slot.path, text=True)
+    assert status.splitlines() == [f"# branch.oid {two}", "# branch.head (detached)"]
+    if damage == "link":
+        assert (tmp_path / "precious/f0/0").exists()
+    slots.release(slot)
