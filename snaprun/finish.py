@@ -35,6 +35,9 @@ ENVIRONMENT = "environment.json"
 INPUTS = "inputs.json"
 """In the live folder: size and time of change of the linked data before the run."""
 
+CONSOLES = "consoles.jsonl"
+"""In the live folder: a line each time that somebody talked to the kernel."""
+
 NOTIFY_SECONDS = 60
 """How long a notify command may take before it is ended."""
 
@@ -66,7 +69,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     tip = result.finished(repo, order.run)
     if tip is None or tip == order.after:
         ending = result.Ending(
-            result=_result(replayed, verdict, folder, peak_memory, _changed_inputs(repo, folder, slot)),
+            result=_result(replayed, verdict, folder, peak_memory, _warnings(repo, folder, slot)),
             executed=render(replayed.notebook),
             log=_log(folder, verdict),
             metrics=_read(folder.metrics),
@@ -177,8 +180,15 @@ def _result(
     )
 
 
+def _warnings(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:
+    """What makes the run harder to repeat: linked data that changed, and talk with its kernel."""
+    talks = len(_read(folder.path / CONSOLES).splitlines())
+    times = "once" if talks == 1 else f"{talks} times"
+    talked = [f"a console was opened on the run's kernel {times}"] if talks else []
+    return [*_changed_inputs(repo, folder, slot), *talked]
+
+
 def _changed_inputs(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:
-    """Warnings on linked data that changed since the run began."""
     try:
         before = {name: (size, moment) for name, (size, moment) in read_json(folder.path / INPUTS)["inputs"].items()}
     except (OSError, ValueError, KeyError, TypeError):

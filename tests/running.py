@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snaprun import cells, live, locate, parameters, process, record, settle, snapshot
+from snaprun import cells, live, locate, parameters, process, record, runlist, settle, snapshot
+from snaprun.door import Door, opened
 from snaprun.gitrepo import GitRepo
 from snaprun.kernels import of_python
 from snaprun.launchers import local
 from snaprun.live import Live
 from snaprun.locate import Place
-from snaprun.model import Result, RunSpec, utc
+from snaprun.model import Result, Run, RunSpec, utc
 from snaprun.order import Order
 from snaprun.snapshot import Request
 from tests.sandbox import Sandbox, wait_for
@@ -113,6 +114,22 @@ def found(box: Sandbox, run_id: str) -> Started:
     """A run that somebody else started."""
     there = place(box)
     return Started(run_id, there, GitRepo(there), Live(there.live / run_id))
+
+
+def door(box: Sandbox) -> Door:
+    """The sandbox as a command sees it."""
+    return opened(box.path, os.environ)
+
+
+def listed(run: Started) -> Run:
+    """The run as the index has it."""
+    with runlist.connect(run.place.state) as reader:
+        return runlist.query(reader, runlist.Filter(id=run.id))[0]
+
+
+def settled(run: Started) -> None:
+    """Wait until supervisor and worker are gone, and settle the run."""
+    wait_for(lambda: settle.settle(run.place, os.environ), "the settling")
 
 
 def start(box: Sandbox, notebook: Path, *, env: Mapping[str, str] | None = None, **wanted: Any) -> Started:

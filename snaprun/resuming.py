@@ -1,0 +1,100 @@
+"""Go on with a run: a held kernel after its failed cell, or a further attempt at one that did not succeed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from snaprun import kernels, live, prepare, record, standing
+from snaprun.door import Door
+from snaprun.engines import engine
+from snaprun.errors import Unavailable, UsageFault
+from snaprun.gitrepo import GitRepo
+from snaprun.kernels import Kernel
+from snaprun.launchers import local
+from snaprun.live import Live, write_atomic
+from snaprun.model import Run, RunSpec, Snapshot, Status
+from snaprun.order import Order
+
+
+def held(folder: Live) -> bool:
+    """Whether a run in progress waits after an error for somebody to go on with it."""
+    return standing.look(folder).state == "held"
+
+
+def go_on(folder: Live, source: str | None) -> None:
+    """Let a held run continue from its failed cell; ``source`` is that cell's new text, None the old one.
+
+    Raises:
+        UsageFault: the run is not held.
+    """
+    if not held(folder):
+        raise UsageFault(f"run {folder.id[:8]} is running already", hint=f"snaprun attach {folder.id[:8]}")
+    write_atomic(folder.resume, {"source": source})
+
+
+def again(door: Door, run: Run) -> Live:
+    """Start a further attempt at a run that has ended without success: the same snapshot, from its first cell.
+
+    What the notebook keeps in ``$SNAPRUN_CHECKPOINT_DIR`` is there again.
+
+    Raises:
+        UsageFault: it succeeded, it is a snapshot only, or it ran in the user's own tree, which has moved on.
+        Unavailable: its kernel or interpreter is not there any more.
+    """
+    short = run.id[:8]
+    if run.status in (Status.SUCCEEDED, Status.SAVED) or not run.status.over:
+        state = "is only a snapshot" if run.status is Status.SAVED else f"is {run.status}"
+        raise UsageFault(f"run {short} {state}: there is nothing to resume", hint=f"snaprun rerun {short}")
+    handle = local.start(door.env)
+    folder: Live | None = None
+    try:
+        repo = GitRepo(door.place)
+        spec = record.read_spec(repo, run.id)
+        if spec.in_place:
+            raise UsageFault(f"run {short} ran in your own tree", hint=f"snaprun exec {spec.notebook} --in-place")
+        order = _order(door, run, spec, _kernel(door, spec))
+        frozen = Snapshot(run.id, "", spec, record.read_params(repo, run.id))
+        document = prepare.prepare(repo, run.id, spec)
+        folder = live.create(door.place, frozen, order.to_json(), notebook=document)
+        handle.launch(folder.path)
+    except BaseException:
+        handle.abandon()
+        if folder is not None:
+            live.remove(folder)
+        raise
+    return folder
+
+
+def _kernel(door: Door, spec: RunSpec) -> Kernel | None:
+    """The kernel of the earlier attempt."""
+    if spec.python is not None and not os.access(spec.python, os.X_OK):
+        raise Unavailable(f"the interpreter {spec.python} is not there any more", hint="snaprun rerun --python PATH")
+    if spec.engine != "kernel":
+        engine(spec.engine)
+        return None
+    prefixes = [os.fspath(Path(spec.python).parent.parent)] if spec.python else []
+    available = kernels.specs(door.env, prefixes)
+    if spec.language == "python" and spec.python is not None:
+        return kernels.of_python(spec.python)
+    kernel, _ = kernels.choose(available, asked=spec.kernel, named=None, language=spec.language, python=spec.python)
+    return kernel
+
+
+def _order(door: Door, run: Run, spec: RunSpec, kernel: Kernel | None) -> Order:
+    settings = door.settings
+    return Order(
+        run=run.id,
+        place=door.place,
+        attempt=run.attempts + 1,
+        after=None if run.commit == run.id else run.commit,
+        grace=settings.grace,
+        timeout=spec.timeout,
+        max_file_size=settings.max_file_size,
+        link=tuple(settings.link),
+        outputs=tuple(settings.outputs),
+        index_url=settings.index_url,
+        notify_command=settings.notify_command,
+        kernel=kernel.to_json() if kernel else None,
+        python=spec.python,
+    )

@@ -1,0 +1,121 @@
+"""Talking to the kernel of a run in progress, and going on with a held one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from snaprun import resuming, standing
+from snaprun.console import Console
+from snaprun.errors import Unavailable, UsageFault
+from snaprun.model import Status
+from tests import running
+from tests.running import Started
+from tests.sandbox import Sandbox, wait_for
+
+BUSY = "import time\nhistory = [1, 2, 3]\nprint('on', flush=True)\nfor i in range(6000): time.sleep(0.02)"
+
+
+def said(console: Console, code: str) -> str:
+    return "".join(piece.text for piece in console.ask(code))
+
+
+def go(run: Started) -> None:
+    os.kill(run.pids()[0].pid, signal.SIGTERM)
+
+
+def test_a_busy_kernel_answers_and_is_not_disturbed(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", BUSY, "1"))
+    run.until_logged("on")
+    with Console(run.live) as console:
+        assert console.apart
+        assert said(console, "len(history)") == "3\n"
+        assert said(console, "print('hello'); history.append(4)") == "hello\n"
+        assert "ZeroDivisionError" in said(console, "1/0")
+        assert console.is_complete("x = 1")
+        assert not console.is_complete("for x in y:")
+        kinds = [piece.kind for piece in console.ask("import sys\nprint(1)\nprint(2, file=sys.stderr)\n3")]
+        assert sorted(kinds) == ["result", "stderr", "stdout"]
+    with Console(run.live) as console:
+        assert said(console, "len(history)") == "4\n"
+    assert standing.look(run.live).state == "running"
+    go(run)
+    result = run.end()
+    assert (result.status, result.exit_code) == (Status.STOPPED, 143)
+    assert "hello" not in run.outputs()
+    assert "a console was opened on the run's kernel 2 times" in result.warnings
+
+
+def test_a_held_kernel_is_mended_and_goes_on(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)", "print('last')"), hold=600.0)
+    wait_for(lambda: resuming.held(run.live), "the hold")
+    with Console(run.live, apart=False) as console:
+        assert said(console, "y = x + 41") == ""
+    resuming.go_on(run.live, None)
+    result = run.end()
+    assert result.status is Status.SUCCEEDED
+    assert "got 42" in run.outputs()
+    assert "last" in run.outputs()
+
+
+def test_a_held_cell_may_be_edited(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)"), hold=600.0)
+    wait_for(lambda: resuming.held(run.live), "the hold")
+    resuming.go_on(run.live, "print('instead', x)")
+    assert run.end().status is Status.SUCCEEDED
+    assert "instead 1" in run.outputs()
+    assert "instead" in run.file("executed.ipynb").decode()
+
+
+def test_a_held_run_is_ended_by_stop(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "1/0"), hold=600.0)
+    wait_for(lambda: resuming.held(run.live), "the hold")
+    go(run)
+    result = run.end()
+    assert result.status in (Status.STOPPED, Status.FAILED)
+    assert result.error is not None
+
+
+def test_nothing_to_talk_to(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "1"))
+    run.end()
+    with pytest.raises(Unavailable):
+        Console(run.live)
+
+
+COUNTING = """
+import os, pathlib, sys, time
+folder = pathlib.Path(os.environ["SNAPRUN_CHECKPOINT_DIR"])
+done = int((folder / "step").read_text()) if (folder / "step").exists() else 0
+print("starting at", done, flush=True)
+(folder / "step").write_text(str(done + 5))
+"""
+
+
+def test_a_further_attempt_has_the_checkpoints(repo: Sandbox) -> None:
+    book = repo.notebook("a.ipynb", COUNTING, "while done == 0: time.sleep(0.05)\nprint('end')")
+    run = running.start(repo, book)
+    run.until_logged("starting at 0")
+    with pytest.raises(UsageFault, match="running"):
+        resuming.again(running.door(repo), running.listed(run))
+    for who in run.pids():
+        os.kill(who.pid, signal.SIGKILL)
+    running.settled(run)
+    first = running.listed(run)
+    assert (first.status, first.attempts) == (Status.LOST, 1)
+    repo.write("a.ipynb", "changed meanwhile")
+    resuming.again(running.door(repo), first)
+    wait_for(lambda: running.listed(run).status is Status.RUNNING or not run.alive, "the second attempt")
+    result = run.end()
+    assert (result.status, result.attempts) == (Status.SUCCEEDED, 2)
+    assert "starting at 5" in run.outputs()
+    second = running.listed(run)
+    assert (second.status, second.attempts, second.commit) == (Status.SUCCEEDED, 2, run.git_tip())
+    parents = repo.git("rev-list", "--parents", "-1", second.commit).split()[1:]
+    assert parents == [run.id, first.commit]
+    assert Path(run.place.state, "checkpoints", run.id, "step").exists()
+    with pytest.raises(UsageFault, match="succeeded"):
+        resuming.again(running.door(repo), second)
