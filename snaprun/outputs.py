@@ -94,28 +94,20 @@ def compare(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> l
 
 
 def items(outputs: Iterable[Mapping[str, Any]]) -> list[Item]:
-    """The outputs of a cell without the accidents of timing: all chunks of a stream are one, in the end state."""
+    """The outputs of a cell without the accidents of timing: each stream is one text, in its end state, and first."""
     found: list[Item | None] = []
-    streams: dict[str, list[str]] = {}
-    places: dict[str, int] = {}
+    streams: dict[str, list[str]] = {"stdout": [], "stderr": []}
     for output in outputs:
         kind = output.get("output_type")
         if kind == "stream":
-            name = "stderr" if output.get("name") == "stderr" else "stdout"
-            if name not in streams:
-                streams[name] = []
-                places[name] = len(found)
-                found.append(None)
-            streams[name].append(joined(output.get("text")))
+            streams["stderr" if output.get("name") == "stderr" else "stdout"].append(joined(output.get("text")))
         elif kind == "error":
             found.append(_error(output))
         elif isinstance(output.get("data"), dict):
             found.append(_display(output["data"]))
-    for name, chunks in streams.items():
-        text = noise.collapse("".join(chunks))
-        if text:
-            found[places[name]] = Item(name, "text/plain", text)
-    return [one for one in found if one is not None]
+    texts = {name: noise.collapse("".join(chunks)) for name, chunks in streams.items()}
+    first = [Item(name, "text/plain", text) for name, text in texts.items() if text.strip("\n")]
+    return first + [one for one in found if one is not None]
 
 
 def _error(output: Mapping[str, Any]) -> Item:
