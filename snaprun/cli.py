@@ -21,9 +21,11 @@ SECTIONS = {
         "exec": "Freeze a notebook and run the frozen copy.",
         "snapshot": "Freeze the work tree without running anything.",
         "rerun": "Run the snapshot of an earlier run again.",
+        "resume": "Go on with a held run, or try a failed or lost one again.",
         "stop": "End runs, keeping what they have made so far.",
         "wait": "Wait until runs have ended.",
         "attach": "Watch a run in progress as exec would show it.",
+        "console": "Talk to the kernel of a run in progress.",
     },
     "Look": {
         "history": "List runs, newest first.",

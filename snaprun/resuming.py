@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from snaprun import kernels, live, prepare, record, standing
+from snaprun import finish, kernels, live, prepare, record, replay, standing
 from snaprun.door import Door
 from snaprun.engines import engine
 from snaprun.errors import Unavailable, UsageFault
@@ -31,6 +31,19 @@ def go_on(folder: Live, source: str | None) -> None:
     if not held(folder):
         raise UsageFault(f"run {folder.id[:8]} is running already", hint=f"snaprun attach {folder.id[:8]}")
     write_atomic(folder.resume, {"source": source})
+
+
+def failed_source(door: Door, folder: Live) -> str:
+    """The text of the cell that a held run failed in.
+
+    Raises:
+        UsageFault: the run is not held.
+    """
+    document = finish.prepared(GitRepo(door.place), folder, folder.spec())
+    error = replay.replay_live(folder, document).error
+    if error is None:
+        raise UsageFault(f"run {folder.id[:8]} is not held", hint=f"snaprun attach {folder.id[:8]}")
+    return error.source
 
 
 def again(door: Door, run: Run) -> Live:

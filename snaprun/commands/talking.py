@@ -1,0 +1,116 @@
+"""What ``console`` and ``resume`` do: the prompt, and going on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from snaprun import api, live, resuming, show
+from snaprun.commands.context import here, stderr
+from snaprun.commands.running import view
+from snaprun.console import Console, Said
+from snaprun.door import Door
+from snaprun.errors import UsageFault
+from snaprun.live import Live
+from snaprun.model import Run
+
+with contextlib.suppress(ImportError):  # not everywhere; it gives input() a history and arrow keys
+    import readline  # noqa: F401
+
+
+def talk(selector: str, code: str | None) -> int:
+    """``snaprun console``: 1 where an expression given by ``-c`` failed."""
+    door = here()
+    run = api.find(door, selector)
+    folder = _in_progress(door, run)
+    with Console(folder, apart=not resuming.held(folder)) as console:
+        if code is not None:
+            return _answer(console, code)
+        _prompt(console, run, resuming.held(folder))
+    return 0
+
+
+def resume(run: str, *, edit: bool, source: Path | None, detach: bool, as_json: bool, quiet: bool) -> int:
+    """``snaprun resume``: a held run goes on; any other that did not succeed gets a further attempt."""
+    door = here()
+    found = api.find(door, run)
+    folder = live.find(door.place, found.id)
+    if folder is not None:
+        resuming.go_on(folder, _new_source(door, folder, edit=edit, source=source))
+    elif edit or source is not None:
+        raise UsageFault(f"run {found.id[:8]} is not held", hint="--hold-on-error keeps a kernel after an error")
+    else:
+        resuming.again(door, found)
+    if detach:
+        click.echo(show.as_json(api.details(door, found.id).to_json()) if as_json else found.id)
+        return 0
+    code = view(door, found.id, found.notebook, stops=True, to_stderr=as_json)
+    if as_json:
+        click.echo(show.as_json(api.details(door, found.id).to_json()))
+    if not quiet:
+        click.echo(show.ended(api.find(door, found.id), stderr()), err=True)
+    return code
+
+
+def _in_progress(door: Door, run: Run) -> Live:
+    folder = live.find(door.place, run.id)
+    if folder is None:
+        raise UsageFault(f"run {run.id[:8]} has ended: it {run.status}", hint=f"snaprun open {run.id[:8]}")
+    return folder
+
+
+def _new_source(door: Door, folder: Live, *, edit: bool, source: Path | None) -> str | None:
+    if source is not None:
+        return sys.stdin.read() if os.fspath(source) == "-" else source.read_text(encoding="utf-8")
+    if not edit:
+        return None
+    return click.edit(resuming.failed_source(door, folder), extension=".py")
+
+
+def _answer(console: Console, code: str) -> int:
+    failed = False
+    for piece in console.ask(code):
+        failed = failed or piece.kind == "error"
+        _print(piece)
+    return int(failed)
+
+
+def _prompt(console: Console, run: Run, held: bool) -> None:
+    name = run.name or run.id[:8]
+    state = "held after an error" if held else "running"
+    click.echo(f"the kernel of {name}, {state}; Ctrl-D leaves it as it is", err=True)
+    if not held and not console.apart:
+        click.echo("this kernel answers only between two cells", err=True)
+    while True:
+        try:
+            code = input(f"{name}> ")
+            while code.strip() and not console.is_complete(code):
+                more = input("... ")
+                code += "\n" + more
+                if not more.strip():
+                    break
+        except EOFError:
+            click.echo("", err=True)
+            return
+        except KeyboardInterrupt:
+            click.echo("", err=True)
+            continue
+        if code.strip() in ("exit", "quit", "exit()", "quit()"):
+            return
+        if code.strip():
+            _wait(console, code)
+
+
+def _wait(console: Console, code: str) -> None:
+    try:
+        _answer(console, code)
+    except KeyboardInterrupt:
+        click.echo("not waiting any longer; it goes on in the kernel", err=True)
+
+
+def _print(piece: Said) -> None:
+    click.echo(piece.text, nl=False, err=piece.kind in ("stderr", "error"))
