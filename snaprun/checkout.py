@@ -200,12 +200,14 @@ def _read_tree(repo: GitRepo, inner: GitRepo, index: Path, commit: str) -> tuple
     smudging = lfs.prepare(repo, inner.place.top)
     try:
         inner.run(*args, index=index, env=smudging.env, options=[*WHOLE, *smudging.options])
+    except (WriteFault, Denied):
+        raise
     except SnaprunError as error:
-        drivers = _filters(inner)
-        if not drivers or ("smudge" not in error.message and "filter" not in error.message):
+        drivers = _broken_filters(inner, error.message)
+        if not drivers:
             raise
         _drop_leftovers(inner.place.git_dir)
-        inner.run(*args, index=index, options=[*WHOLE, *without(drivers)])
+        inner.run(*args, index=index, options=[*WHOLE, *_without(drivers)])
         return (f"a filter failed ({', '.join(drivers)}): its files are as git stores them",)
     return ()
 
@@ -239,14 +241,23 @@ def _without_absent(inner: GitRepo, index: Path, commit: str, absent: list[str])
     return (f"{len(absent)} files are not in this partial clone, nor in the run: {absent[0]}, …",)
 
 
-def _filters(inner: GitRepo) -> list[str]:
-    """The names of the filter drivers that the configuration knows."""
-    found = inner.run("config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(smudge|process|required)$", ok=())
-    names = {os.fsdecode(line).removeprefix("filter.").rsplit(".", 1)[0] for line in found.out.split(b"\0")[:-1]}
-    return sorted(names)
+def _broken_filters(inner: GitRepo, said: str) -> list[str]:
+    """The filter drivers that fail: those whose program is not there, else those that git named, else any.
+
+    A filter process that does not start can end git by a broken pipe, with no word about a filter.
+    """
+    found = inner.run("config", "-z", "--get-regexp", r"^filter\..*\.(smudge|process)$", ok=()).out
+    commands: dict[str, list[str]] = {}
+    for line in found.split(b"\0")[:-1]:
+        key, _, command = os.fsdecode(line).partition("\n")
+        if command:
+            commands.setdefault(key.removeprefix("filter.").rsplit(".", 1)[0], []).append(command)
+    gone = [name for name, asked in commands.items() if any(not shutil.which(one.split()[0]) for one in asked)]
+    named = [name for name, asked in commands.items() if name in said or any(one in said for one in asked)]
+    return sorted(gone or named or commands)
 
 
-def without(drivers: list[str]) -> list[str]:
+def _without(drivers: list[str]) -> list[str]:
     """The options that switch filter drivers off."""
     return [
         part
