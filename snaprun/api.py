@@ -55,6 +55,21 @@ def freeze(door: Door, wanted: Wanted) -> Pending:
     return Pending(made, ready, _order(door, wanted, ready, made), handle)
 
 
+def freeze_again(door: Door, selector: str, wanted: Wanted) -> Pending:
+    """The snapshot of an earlier run as a new run, with its parameters and the given ones on top; then as
+    :func:`freeze`."""
+    base = find(door, selector)
+    handle = local.start(door.env)
+    try:
+        repo = GitRepo(door.place)
+        ready, frozen = intake.again(door, wanted, repo, base.id)
+        made = freezing.commit_run(repo, frozen, ready.request)
+    except BaseException:
+        handle.abandon()
+        raise
+    return Pending(made, ready, _order(door, wanted, ready, made), handle)
+
+
 def launch(door: Door, pending: Pending) -> None:
     """Hand a frozen run to its supervisor; on return it goes on whatever happens to this process.
 

@@ -7,22 +7,24 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun import __version__, cells, interpreter, kernels, notebook, parameters
+from snaprun import __version__, cells, interpreter, kernels, notebook, parameters, record
 from snaprun.cells import Node
 from snaprun.door import Door
 from snaprun.engines import ENGINES
-from snaprun.errors import InputMissing, ParameterFault, UsageFault
+from snaprun.errors import DataFault, InputMissing, ParameterFault, UsageFault
+from snaprun.gitrepo import GitRepo
 from snaprun.interpreter import Chosen
 from snaprun.kernels import Kernel
 from snaprun.model import SNAP_DIR, RunSpec, utc
 from snaprun.nearest import nearest
 from snaprun.notebook import Notebook
 from snaprun.parameters import Resolved
-from snaprun.snapshot import Request
+from snaprun.refreeze import refreeze
+from snaprun.snapshot import SOURCE, Frozen, Request
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,40 @@ def run(door: Door, wanted: Wanted) -> Intake:
         InputMissing: no such notebook, or it is outside the repository. ParameterFault: a parameter is wrong.
         Unavailable: no kernel or interpreter for it. UsageFault: no such engine, or it cannot run this notebook.
     """
+    found, path = _notebook(door, wanted.notebook)
+    return _intake(door, wanted, found, path, {})
+
+
+def again(door: Door, wanted: Wanted, repo: GitRepo, run_id: str) -> tuple[Intake, Frozen]:
+    """Make the snapshot of an earlier run ready to be run once more, with its parameters and the given ones on top.
+
+    Raises:
+        DataFault: it holds no notebook. Else as :func:`run`.
+    """
+    spec = record.read_spec(repo, run_id)
+    raw = repo.blob(run_id, f"{SNAP_DIR}/{SOURCE}") or (repo.blob(run_id, spec.notebook) if spec.notebook else None)
+    if raw is None:
+        raise DataFault(f"run {run_id[:8]} froze no notebook", hint="snaprun exec NOTEBOOK")
+    values = parameters.from_json(record.read_params(repo, run_id))
+    given = {name: values[name] for name in spec.given if name in values}
+    found = notebook.parse(raw, door.place.top / spec.notebook)
+    wanted = replace(
+        wanted,
+        engine=wanted.engine or spec.engine,
+        cell_timeout=wanted.cell_timeout if wanted.cell_timeout is not None else spec.cell_timeout,
+        timeout=wanted.timeout if wanted.timeout is not None else spec.timeout,
+        tags=wanted.tags or spec.tags,
+    )
+    return _intake(door, wanted, found, spec.notebook, given), refreeze(repo, run_id, spec)
+
+
+def _intake(door: Door, wanted: Wanted, found: Notebook, path: str, base: Mapping[str, Any]) -> Intake:
     engine = wanted.engine or door.settings.engine
     if engine not in ENGINES:
         near = nearest(engine, ENGINES)
         raise UsageFault(f"there is no engine {engine!r}", hint=f"--engine {near or ' or '.join(ENGINES)}")
-    found, path = _notebook(door, wanted.notebook)
-    resolved = _resolved(found, wanted)
+    given = {**base, **parameters.parse(wanted.params, wanted.raw, wanted.files)}
+    resolved = parameters.resolve(found.node, found.language, given)
     ground = _ground(door, found, wanted, engine)
     return Intake(
         request=_request(door, wanted, path, found, resolved, ground),
@@ -102,7 +132,9 @@ def save(door: Door, wanted: Wanted) -> Request:
     ground = _Ground(wanted.engine or door.settings.engine, launcher="none")
     if wanted.notebook is not None:
         found, path = _notebook(door, wanted.notebook)
-        return _request(door, wanted, path, found, _resolved(found, wanted), ground)
+        given = parameters.parse(wanted.params, wanted.raw, wanted.files)
+        resolved = parameters.resolve(found.node, found.language, given)
+        return _request(door, wanted, path, found, resolved, ground)
     if wanted.params or wanted.raw or wanted.files:
         raise ParameterFault("parameters belong to a notebook", hint="snaprun snapshot NOTEBOOK -p NAME=VALUE")
     return Request(spec=_spec(door, wanted, "", ground), **_limits(door, wanted))
@@ -119,11 +151,6 @@ def _notebook(door: Door, given: Path | None) -> tuple[Notebook, str]:
             if candidate.is_relative_to(top):
                 return found, candidate.relative_to(top).as_posix()
     raise InputMissing(f"{given} is outside the repository {door.place.top}", hint=f"cd {path.parent}")
-
-
-def _resolved(found: Notebook, wanted: Wanted) -> Resolved:
-    given = parameters.parse(wanted.params, wanted.raw, wanted.files)
-    return parameters.resolve(found.node, found.language, given)
 
 
 def _ground(door: Door, found: Notebook, wanted: Wanted, engine: str) -> _Ground:
