@@ -90,7 +90,7 @@ def find(seen: Staged, load: Callable[[], Jupytext]) -> list[Pair]:
             for pair in _pairs(halves):
                 if change.path in (pair.notebook, pair.text.path):
                     found.setdefault((pair.notebook, pair.text.path), pair)
-    return list(found.values())
+    return [pair for pair in found.values() if not _given_up(seen, pair, load)]
 
 
 def judge(seen: Staged, pair: Pair, load: Callable[[], Jupytext]) -> PairVerdict:
@@ -174,6 +174,20 @@ def _sources(seen: Staged, change: Change) -> list[tuple[str, bytes]]:
                 if content is not None and not staged.is_lfs(content):
                     found.append((path, content))
     return found
+
+
+def _given_up(seen: Staged, pair: Pair, load: Callable[[], Jupytext]) -> bool:
+    """Whether the commit ends the pair: it deletes both halves, or the script, and the notebook names it no more."""
+    if pair.text.path in seen.entries:
+        return False
+    content = seen.content(pair.notebook)
+    if content is None:
+        return pair.notebook not in seen.entries
+    try:
+        halves = load().members(pair.notebook, content, _config(seen, pair.notebook))
+    except InputMissing:
+        return False
+    return all(half.path != pair.text.path for half in halves)
 
 
 def _pairs(halves: Sequence[Half]) -> list[Pair]:
