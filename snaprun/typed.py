@@ -39,7 +39,10 @@ def document(text: str) -> Any:
 
 def _load(text: str) -> tuple[Any, yaml.Node | None]:
     """The value of one YAML document, and the node that it was made of."""
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.YAMLError as error:  # a control character
+        raise ValueError(str(error).splitlines()[0]) from error
     try:
         node = loader.get_single_node()
         return (None if node is None else loader.construct_document(node)), node
