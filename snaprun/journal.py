@@ -104,7 +104,6 @@ class Journal:
     def raw(self, data: bytes) -> None:
         """Bytes for the log alone."""
         with self._lock:
-            self._end_stream()
             self._log.add(data)
             self._wake()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from snaprun.journal import Journal
+from snaprun.journal import Journal, plain
 from snaprun.kernels import Kernel
 from snaprun.live import Live
 from snaprun.model import Status
@@ -126,6 +126,20 @@ def ended_by_exit(evalue: str) -> Outcome:
     if text.lstrip("-").isdigit():
         return Outcome(Status.FAILED, int(text) & 255 or 1, f"sys.exit({text})")
     return Outcome(Status.FAILED, 1, f"sys.exit({text!r})" if len(text) < 200 else "sys.exit() with a message")
+
+
+def ended_by_error(number: int, ename: str, evalue: str) -> tuple[str, Outcome]:
+    """The state of a cell that raised, and what it means for the run."""
+    name, value = ename.strip(), plain(evalue).strip()
+    if name == "SystemExit":
+        outcome = ended_by_exit(value)
+        return ("ok" if outcome.exit_code == 0 else "failed"), outcome
+    if name == "StdinNotImplementedError":
+        value = "input() was called, and nobody is there to answer"
+    said = value.splitlines()[0][:200] if value else ""
+    if not name:  # a shell's kernel has no name for it, only the status
+        name, said = (f"status {said}", "") if said.isdigit() else ("error", said)
+    return "failed", Outcome(Status.FAILED, 1, f"cell {number}: {name}" + (f": {said}" if said else ""))
 
 
 def died(process: str, returncode: int | None, *, oom: bool) -> Outcome:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from snaprun.engines import KILLED, TIMED_OUT, Job, Outcome, Stop, died, ended_by_exit
+from snaprun.engines import KILLED, TIMED_OUT, Job, Outcome, Stop, died, ended_by_error, ended_by_exit
 from snaprun.engines.channels import Channels, Message
 from snaprun.engines.launch import KernelProcess
 from snaprun.engines.widgets import Widgets
@@ -74,6 +74,7 @@ class _Session:
         self.requests: dict[str, _Request] = {}
         self.latest: _Request | None = None
         self.started = time.monotonic()
+        self.answered = False
         self.ooms = oom_kills()
 
     async def run(self) -> Outcome:
@@ -95,6 +96,8 @@ class _Session:
             await self._farewell()
             return outcome
         except _Ended as ended:
+            if self.answered:
+                await self._farewell()
             return ended.outcome
         finally:
             await self._close()
@@ -158,12 +161,9 @@ class _Session:
     async def _cell(self, number: int, cell: Mapping[str, Any], edited: str | None) -> Outcome | None:
         """Execute one cell; None means: go on with the next."""
         label = self.job.labels.get(number, "")
-        if "skip-execution" in tags(cell):
-            self.journal.cell(number, "skipped", label=label)
-            return None
         text = source(cell) if edited is None else edited
-        if not text.strip():
-            self.journal.cell(number, "ok", seconds=0.0, label=label)
+        if "skip-execution" in tags(cell) or not text.strip():
+            self.journal.cell(number, "skipped" if text.strip() else "ok", label=label)
             return None
         self.number = number
         about = {"label": label} if edited is None else {"label": label, "source": edited}
@@ -200,7 +200,8 @@ class _Session:
                 kept = payload.get("keepkernel")
                 outcome = ended_by_exit(str(kept) if isinstance(kept, int) and not isinstance(kept, bool) else "")
                 return ("ok" if outcome.exit_code == 0 else "failed"), outcome
-        if reply.get("status") == "ok":
+        nothing = (reply.get("ename"), reply.get("evalue")) == ("NoneType", "None")  # ipykernel 7: the display failed
+        if reply.get("status") == "ok" or nothing:
             if request.error is not None and not forgiving:
                 name = request.error.get("ename")
                 self.journal.note(f"cell {request.number} showed an error ({name}) but went on: a display failed")
@@ -211,17 +212,7 @@ class _Session:
             self.journal.out(request.number, {**shown, "traceback": list(reply.get("traceback") or [])})
         if forgiving:
             return "ok", None
-        name, value = str(error.get("ename") or ""), plain(str(error.get("evalue") or ""))
-        if name == "SystemExit":
-            outcome = ended_by_exit(value)
-            return ("ok" if outcome.exit_code == 0 else "failed"), outcome
-        if name == "StdinNotImplementedError":
-            value = "input() was called, and nobody is there to answer"
-        said = value.strip().splitlines()[0][:200] if value.strip() else ""
-        if not name:  # a shell's kernel has no name for it, only the status
-            name, said = (f"status {said}", "") if said.isdigit() else ("error", said)
-        reason = f"cell {request.number}: {name}" + (f": {said}" if said else "")
-        return "failed", Outcome(Status.FAILED, 1, reason)
+        return ended_by_error(request.number, str(error.get("ename") or ""), str(error.get("evalue") or ""))
 
     async def _finish(self, request: _Request, began: float) -> Mapping[str, Any]:
         """Wait for a cell's reply and its last output. Raises _Ended when the run ends instead."""
@@ -282,7 +273,8 @@ class _Session:
         end = time.monotonic() + self.job.grace
         while not task.done() and self.process.alive() and time.monotonic() < end and self.stop.count == asked:
             await asyncio.wait([task], timeout=0.05)
-        if not task.done():
+        self.answered = task.done()
+        if not self.answered:
             await self.process.kill()
             await self._last_words(self.number)
 
@@ -349,8 +341,9 @@ class _Session:
         if not self.process.alive():
             return
         self.channels.send("control", "shutdown_request", {"restart": False})
+        asked = self.stop.count
         end = time.monotonic() + FAREWELL
-        while self.process.alive() and time.monotonic() < end and not self.stop.count:
+        while self.process.alive() and time.monotonic() < end and self.stop.count == asked:
             await self.process.gone(0.1)
         if self.process.alive():
             await self.process.kill()
