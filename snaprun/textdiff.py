@@ -73,26 +73,28 @@ def changed(found: Sequence[Hunk]) -> tuple[int, int]:
     return sum(line[0] == "+" for line in lines), sum(line[0] == "-" for line in lines)
 
 
-Span = tuple[int, int]
-"""Where in a line something changed: start and end, in characters."""
+ALIKE_LEAST = 0.3
+"""Two lines with less in common than this are shown whole."""
+
+Part = tuple[str, str]
+"""A piece of two lines: ``=`` in both, ``-`` only in the old, ``+`` only in the new one; and its text."""
 
 
-def words(old: str, new: str) -> tuple[list[Span], list[Span]]:
-    """The spans of two lines that differ, word by word; nothing at all where hardly anything is common."""
+def inline(old: str, new: str) -> list[Part]:
+    """Two lines as one sequence of pieces, word by word; nothing at all where hardly anything is common."""
     a, b = _WORD.findall(old), _WORD.findall(new)
     matcher = SequenceMatcher(None, a, b, autojunk=False)
-    if not a or not b or matcher.ratio() < 0.3:
-        return [], []
-    old_spans: list[Span] = []
-    new_spans: list[Span] = []
-    ends_a, ends_b = _ends(a), _ends(b)
+    if not a or not b or matcher.ratio() < ALIKE_LEAST:
+        return []
+    found: list[Part] = []
     for tag, a_from, a_to, b_from, b_to in matcher.get_opcodes():
-        if tag != "equal":
-            if a_to > a_from:
-                old_spans.append((ends_a[a_from], ends_a[a_to]))
-            if b_to > b_from:
-                new_spans.append((ends_b[b_from], ends_b[b_to]))
-    return old_spans, new_spans
+        if tag == "equal":
+            found.append(("=", "".join(a[a_from:a_to])))
+            continue
+        found += [
+            (sign, said) for sign, said in (("-", "".join(a[a_from:a_to])), ("+", "".join(b[b_from:b_to]))) if said
+        ]
+    return found
 
 
 def paired(lines: Sequence[str]) -> list[tuple[int, int]]:
@@ -111,10 +113,3 @@ def paired(lines: Sequence[str]) -> list[tuple[int, int]]:
         if at == old:
             at += 1
     return found
-
-
-def _ends(parts: Sequence[str]) -> list[int]:
-    made = [0]
-    for part in parts:
-        made.append(made[-1] + len(part))
-    return made
