@@ -12,16 +12,18 @@ from snaprun import cells, hookpairs, provenance, staged
 from snaprun.cells import Node
 from snaprun.errors import InputMissing, UsageFault
 from snaprun.half import Jupytext
-from snaprun.hookgate import NOTEBOOK, TEXT
+from snaprun.hookgate import NOTEBOOK, TEXT, related
 from snaprun.hookpairs import Staged
 from snaprun.model import Run, Status
-from snaprun.plumbing import ask
+from snaprun.plumbing import ask, call
 from snaprun.provenance import Runs
 from snaprun.staged import Index
 
 NAME = "Snaprun-Run"
 
 _LINE = re.compile(rb"^Snaprun-Run: ([0-9a-f]{7,64}) ([^\r\n]+)\r?\n?", re.MULTILINE)
+
+_SCISSORS = re.compile(rb"^\S+ -{24} >8 -{24}\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Library:
 def write(index: Index, message: Path, seen: Staged, library: Library) -> list[Link]:
     """Bring the trailers of a commit message up to date with the staged notebooks; returns the links that it now has.
 
-    Trailers that are no longer true are dropped. An empty message is left alone: git takes it for "abort".
+    Trailers that are no longer true are dropped. A message that git takes for "abort" is left alone.
 
     Raises:
         UsageFault: there is no such message file.
@@ -54,7 +56,7 @@ def write(index: Index, message: Path, seen: Staged, library: Library) -> list[L
         raise UsageFault(
             f"{message} cannot be read: {error.strerror}", hint="git calls this hook with the message's file"
         ) from error
-    if not ask(["stripspace", "-s"], cwd=index.place.top, env=index.env, stdin=text).strip():
+    if _is_abort(index, text):
         return []
     kept = list(_still_true(index, text, library))
     changed = {change.path for change in seen.changes}
@@ -74,12 +76,16 @@ def found(index: Index, seen: Staged, library: Library, *, prefer: Sequence[Link
 
     Of several runs, the one whose outputs the notebook stores is taken, else one in ``prefer``, else the newest.
     """
-    for change in seen.changes:
+    notebooks: list[Link] = []
+    for change in sorted(seen.changes, key=lambda change: not change.path.endswith(NOTEBOOK)):
         content = seen.blobs.get(change.oid) if change.is_file else None
-        if content is not None:
-            run = _run_of(index, change.path, content, library, {link.run.id for link in prefer})
-            if run is not None:
-                yield Link(change.path, run)
+        if content is None:
+            continue
+        run = _run_of(index, change.path, content, library, {link.run.id for link in prefer})
+        if run is None or any(_is_half(change.path, run, link) for link in notebooks):
+            continue
+        notebooks.append(Link(change.path, run))
+        yield notebooks[-1]
 
 
 def of_commit(index: Index, revision: str, library: Library, *, changed_only: bool = False) -> list[Link]:
@@ -95,6 +101,38 @@ def of_commit(index: Index, revision: str, library: Library, *, changed_only: bo
         entries = [change for change in staged.tree(index, revision) if _may_be(change.path)]
         seen = Staged(index, tuple(entries), {}, staged.contents(index, [change.oid for change in entries]))
     return list(found(index, seen, library))
+
+
+def _is_half(path: str, run: Run, link: Link) -> bool:
+    """Whether ``path`` is the text half of a notebook that has its link already."""
+    stem = os.path.basename(link.path).removesuffix(NOTEBOOK)
+    return link.path.endswith(NOTEBOOK) and run.code_hash == link.run.code_hash and related(path, stem)
+
+
+def _is_abort(index: Index, message: bytes) -> bool:
+    """Whether git will give the commit up: the message says nothing, signs off nothing, or is the template untouched.
+
+    What git itself looks at: builtin/commit.c, ``message_is_empty`` and ``template_untouched``.
+    """
+    said = _said(index, message)
+    lines = [line for line in said.splitlines() if line and not line.startswith(b"Signed-off-by: ")]
+    if not lines:
+        return True
+    code, out, _ = call(["config", "--type=path", "--get", "commit.template"], cwd=index.place.top, env=index.env)
+    if code != 0:
+        return False
+    try:
+        template = (index.place.top / os.fsdecode(out.rstrip(b"\n"))).read_bytes()
+    except OSError:
+        return False
+    return _said(index, template) == said
+
+
+def _said(index: Index, message: bytes) -> bytes:
+    """A message as git will store it: without the diff of ``commit -v``, comments and empty lines around it."""
+    cut = _SCISSORS.search(message)
+    text = message[: cut.start()] if cut else message
+    return ask(["stripspace", "-s"], cwd=index.place.top, env=index.env, stdin=text).strip()
 
 
 def _may_be(path: str) -> bool:
