@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from snaprun import artifacts
-from snaprun.checkout import INDEX, WHOLE
+from snaprun.checkout import INDEX
+from snaprun.fill import WHOLE
 from snaprun.gitrepo import GitRepo, failure
 from snaprun.model import SNAP_DIR, Artifact
 

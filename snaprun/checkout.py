@@ -6,44 +6,22 @@ import os
 import re
 import shutil
 import stat
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from snaprun import lfs
 from snaprun.errors import CannotCreate, Denied, SnaprunError, WriteFault
+from snaprun.fill import PARTIAL, WHOLE, fill
 from snaprun.gitrepo import GitRepo
 from snaprun.locate import clean_env, find
 
 INDEX = "snaprun.index"
 """Our own index of a checkout, in its git directory: what was laid out, out of reach of ``git add`` in a run."""
 
-PARTIAL = "snaprun.partial"
-"""In a checkout's git directory: some files are left out, because a partial clone does not have them."""
-
 KEPT = {"HEAD", "ORIG_HEAD", "commondir", "config.worktree", "gitdir", "index", "locked", "modules", "refs", "reftable"}
 """What a checkout's git directory keeps from run to run; a merge in progress, a lock, a reflog do not survive."""
 
-WHOLE = [
-    "-c",
-    "core.sparseCheckout=false",
-    "-c",
-    "index.sparse=false",
-    "-c",
-    "core.trustctime=true",
-    "-c",
-    "core.checkStat=default",
-    "-c",
-    "core.untrackedCache=false",
-    "-c",
-    "core.logAllRefUpdates=false",
-    "-c",
-    "checkout.workers=4",
-]
-"""Options of a checkout: whole even where the user's is sparse, and no shortcut in telling whether a file changed.
-
-``checkout.workers`` (git 2.32) makes the first layout of 10,000 files take 1.2 s instead of up to 6 s.
-"""
-_SUBMODULE = re.compile(rb"(?:^|\0)160000 ([0-9a-f]+) 0\t([^\0]+)")
+_SUBMODULE = re.compile(rb"(?:^|\0)160000 commit ([0-9a-f]+)\t([^\0]+)")
 
 
 def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False) -> tuple[str, ...]:
@@ -66,7 +44,7 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False) -> tu
     if afresh:
         index.unlink(missing_ok=True)
     try:
-        notes = list(_read_tree(repo, inner, index, commit))
+        filled = fill(repo, inner, index, commit)
     except WriteFault:
         raise
     except SnaprunError as error:  # our index is damaged, or the run before took its own permissions away
@@ -74,12 +52,13 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False) -> tu
             open_up(path)
         index.unlink(missing_ok=True)
         _drop_leftovers(git_dir)
-        notes = list(_read_tree(repo, inner, index, commit))
-    listed = inner.run("ls-files", "-s", "-z", index=index, options=WHOLE).out
-    _sweep(path, listed)
-    for found in _SUBMODULE.finditer(listed):
+        filled = fill(repo, inner, index, commit)
+    moving = inner.start("update-ref", "--no-deref", "HEAD", commit, options=WHOLE)
+    _sweep(path, filled.listed)
+    notes = list(filled.notes)
+    for found in _SUBMODULE.finditer(filled.listed):
         notes += _submodule(repo, inner, os.fsdecode(found[2]), found[1].decode())
-    inner.run("update-ref", "--no-deref", "HEAD", commit, options=WHOLE)
+    moving.finish()
     shutil.copyfile(index, git_dir / "index.new")
     os.replace(git_dir / "index.new", git_dir / "index")
     return tuple(notes)
@@ -187,111 +166,27 @@ def _drop_leftovers(git_dir: Path) -> None:
             erase(entry)
 
 
-def _read_tree(repo: GitRepo, inner: GitRepo, index: Path, commit: str) -> tuple[str, ...]:
-    """Write the files that differ, and give way where the repository cannot give a file as it should be.
-
-    Raises:
-        SnaprunError: git cannot write.
-    """
-    args = ("read-tree", "--reset", "-u", commit)
-    absent = _absent(inner, commit)
-    if absent:
-        return _without_absent(inner, index, commit, absent)
-    smudging = lfs.prepare(repo, inner.place.top)
-    try:
-        inner.run(*args, index=index, env=smudging.env, options=[*WHOLE, *smudging.options])
-    except (WriteFault, Denied):
-        raise
-    except SnaprunError as error:
-        drivers = _broken_filters(inner, error.message)
-        if not drivers:
-            raise
-        _drop_leftovers(inner.place.git_dir)
-        inner.run(*args, index=index, options=[*WHOLE, *_without(drivers)])
-        return (f"a filter failed ({', '.join(drivers)}): its files are as git stores them",)
-    return ()
-
-
-def _absent(inner: GitRepo, commit: str) -> list[str]:
-    """The files of a commit whose content is not here: what lies outside a sparse cone of a partial clone.
-
-    They are not in the user's tree either, and are not fetched. ``rev-list`` is the command that tells without fetching
-    (``GIT_NO_LAZY_FETCH`` came with git 2.44).
-    """
-    packs = inner.place.common_dir / "objects" / "pack"
-    if not packs.is_dir() or not any(name.endswith(".promisor") for name in os.listdir(packs)):
-        return []
-    listed = inner.run("rev-list", "--objects", "--missing=print", "--max-count=1", commit).out.decode(
-        "ascii", "replace"
-    )
-    missing = {line[1:] for line in listed.splitlines() if line.startswith("?")}
-    return [entry.path for entry in inner.tree(commit) if entry.oid in missing]
-
-
-def _without_absent(inner: GitRepo, index: Path, commit: str, absent: list[str]) -> tuple[str, ...]:
-    """Write the files that the repository has. The next user of the checkout begins afresh."""
-    git_dir = inner.place.git_dir
-    _drop_leftovers(git_dir)
-    (git_dir / PARTIAL).touch()
-    index.unlink(missing_ok=True)
-    inner.run("read-tree", commit, index=index, options=WHOLE)
-    paths = b"".join(os.fsencode(path) + b"\0" for path in absent)
-    inner.run("update-index", "--skip-worktree", "-z", "--stdin", stdin=paths, index=index, options=WHOLE)
-    inner.run("checkout-index", "--all", "--force", "--index", "--quiet", index=index, options=WHOLE)
-    return (f"{len(absent)} files are not in this partial clone, nor in the run: {absent[0]}, …",)
-
-
-def _broken_filters(inner: GitRepo, said: str) -> list[str]:
-    """The filter drivers that fail: those whose program is not there, else those that git named, else any.
-
-    A filter process that does not start can end git by a broken pipe, with no word about a filter.
-    """
-    found = inner.run("config", "-z", "--get-regexp", r"^filter\..*\.(smudge|process)$", ok=()).out
-    commands: dict[str, list[str]] = {}
-    for line in found.split(b"\0")[:-1]:
-        key, _, command = os.fsdecode(line).partition("\n")
-        if command:
-            commands.setdefault(key.removeprefix("filter.").rsplit(".", 1)[0], []).append(command)
-    gone = [name for name, asked in commands.items() if any(not shutil.which(one.split()[0]) for one in asked)]
-    named = [name for name, asked in commands.items() if name in said or any(one in said for one in asked)]
-    return sorted(gone or named or commands)
-
-
-def _without(drivers: list[str]) -> list[str]:
-    """The options that switch filter drivers off."""
-    return [
-        part
-        for name in drivers
-        for key in ("clean=", "smudge=", "process=", "required=false")
-        for part in ("-c", f"filter.{name}.{key}")
-    ]
-
-
 def _sweep(top: Path, listed: bytes) -> None:
-    """Remove everything below ``top`` that ``ls-files -s -z`` did not list, without going behind any link.
+    """Remove everything below ``top`` that ``ls-tree -r -z`` did not list, without going behind any link.
 
     ``git clean -ffdx`` leaves FIFOs, sockets and devices, and stops at a folder that may not be read.
     """
-    files = {line[line.index(b"\t") + 1 :] for line in listed.split(b"\0")[:-1]}
-    folders = {b""}
-    for path in files:
-        folder = os.path.dirname(path)
-        while folder not in folders:
-            folders.add(folder)
-            folder = os.path.dirname(folder)
+    known: dict[bytes, set[bytes]] = {b"": {b".git"}}
+    for line in listed.split(b"\0")[:-1]:
+        folder, _, name = line[line.index(b"\t") + 1 :].rpartition(b"/")
+        while folder not in known:
+            known[folder] = {name}
+            folder, _, name = folder.rpartition(b"/")
+        known[folder].add(name)
     root = os.fsencode(top)
-    waiting = [b""]
-    while waiting:
-        folder = waiting.pop()
-        with os.scandir(os.path.join(root, folder)) as entries:
-            for entry in entries:
-                path = folder + b"/" + entry.name if folder else entry.name
-                if path in files or path == b".git":
-                    continue
-                if path in folders and entry.is_dir(follow_symlinks=False):
-                    waiting.append(path)
-                else:
-                    erase(Path(os.fsdecode(entry.path)))
+    for folder in sorted(known):
+        place = os.path.join(root, folder)
+        with suppress(FileNotFoundError, NotADirectoryError):  # a partial clone: none of its files is here
+            if os.path.islink(place):
+                os.unlink(place)
+            for name in os.listdir(place):
+                if name not in known[folder]:
+                    erase(Path(os.fsdecode(os.path.join(place, name))))
 
 
 def _submodule(repo: GitRepo, inner: GitRepo, name: str, commit: str) -> list[str]:
