@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from snaprun.errors import CannotCreate, Denied, SnaprunError, WriteFault
 from snaprun.locate import Place
+
+_REF = "ref"
 
 
 @contextmanager
@@ -19,7 +22,7 @@ def scratch(place: Place) -> Iterator[Path]:
     """A fresh empty folder on the file system of the repository, gone afterwards.
 
     Its own file descriptor holds a lock, so that the system knows whether its maker is alive; what dead makers left
-    behind is removed on the way.
+    behind is removed on the way. What the system refuses inside the block is raised as below.
 
     Raises:
         CannotCreate: the repository is read-only.
@@ -27,17 +30,28 @@ def scratch(place: Place) -> Iterator[Path]:
         WriteFault: the disk is full.
     """
     root = place.state / "tmp"
+    lock = -1
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sweep(root)
+        _sweep(root, place)
         folder, lock = _locked(root)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise _fault(error, place) from error
-    try:
-        yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        if lock >= 0:
+            os.close(lock)
+
+
+def announce(folder: Path, ref: str) -> None:
+    """Note that ``ref`` is about to be made: a git killed inside ``update-ref`` leaves ``<ref>.lock`` behind.
+
+    The ref's name is new and nobody else's, so that whoever sweeps the folder may remove the lock as well.
+    """
+    (folder / _REF).write_text(ref)
 
 
 def _locked(root: Path) -> tuple[Path, int]:
@@ -54,8 +68,8 @@ def _locked(root: Path) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _sweep(root: Path) -> None:
-    """Remove the folders whose maker is gone."""
+def _sweep(root: Path, place: Place) -> None:
+    """Remove the folders whose maker is gone, and the lock of the ref that it was making."""
     for entry in os.scandir(root):
         try:
             lock = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -63,6 +77,8 @@ def _sweep(root: Path) -> None:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(OSError):
+                (place.common_dir / f"{Path(entry.path, _REF).read_text()}.lock").unlink(missing_ok=True)
             shutil.rmtree(entry.path, ignore_errors=True)
         except BlockingIOError:
             continue
@@ -75,6 +91,8 @@ def _fault(error: OSError, place: Place) -> SnaprunError:
     what = f"cannot write below {place.state}: {error.strerror}"
     if isinstance(error, PermissionError):
         return Denied(what, hint=f"ls -ld {place.common_dir}")
-    if error.errno in (28, 122):  # ENOSPC, EDQUOT
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WriteFault(what, hint="free some disk space, then try again")
-    return CannotCreate(what, hint="the repository is read-only: clone it to where you can write")
+    if error.errno == errno.EROFS:
+        return CannotCreate(what, hint="the repository is read-only: clone it to where you can write")
+    return CannotCreate(what, hint=f"ls -ld {place.state}")

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from snaprun import worktree
-from snaprun.errors import DataFault, InputMissing
+from snaprun.errors import InputMissing
 from snaprun.gitrepo import COMMITTER, GitRepo, author_of
 from snaprun.manifest import Rules
 from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, RunSpec, Snapshot
 from snaprun.objects import TREE_MODE, Entry, GitObject, make, make_tree, parse_tree
+from snaprun.publish import Pruned, publish
 from snaprun.scratch import scratch
 from snaprun.worktree import Stored
 
@@ -31,8 +32,8 @@ SOURCE = "source.ipynb"
 SUBJECT = 200
 """Longest subject line of a snapshot's commit, in characters."""
 
-TRIES = 10
-"""How often a snapshot is taken anew when a prune takes its objects away before they have a ref."""
+TRIES = 3
+"""How often a snapshot is taken anew when a prune takes its objects away and the files have changed meanwhile."""
 
 MEGABYTE = 1_000_000
 
@@ -64,10 +65,6 @@ class Frozen:
     changed: int
     untracked: int
     seconds: float
-
-
-class Pruned(DataFault):
-    """An object went away between its writing and its ref: ``git prune --expire=now`` at the same time."""
 
 
 def take(repo: GitRepo, request: Request) -> Snapshot:
@@ -133,14 +130,7 @@ def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
     )
     commit = make("commit", _commit(spec, request.params, root.oid, frozen.author), stored.algorithm)
     objects = [*stored.objects, *objects, root, commit]
-    repo.ingest(objects)
-    oids = [*stored.blobs, *(item.oid for item in objects)]
-    repo.flush(oids)
-    repo.move_ref(RUN_REF + commit.oid, commit.oid, None)
-    gone = repo.missing(oids)
-    if gone:
-        repo.delete_ref(RUN_REF + commit.oid, commit.oid)
-        raise Pruned(f"{len(gone)} objects were pruned during the snapshot", hint="try again when git gc is over")
+    publish(repo, RUN_REF + commit.oid, objects, stored.blobs, again=lambda: worktree.again(repo, stored))
     seconds = frozen.seconds + time.monotonic() - start
     return Snapshot(commit.oid, root.oid, spec, dict(request.params), frozen.changed, frozen.untracked, seconds)
 

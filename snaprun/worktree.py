@@ -16,22 +16,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from snaprun import manifest
-from snaprun.errors import DataFault, SnaprunError
-from snaprun.gitrepo import UNFLUSHED, Answer, Found, GitRepo, failure, out_of_space
+from snaprun.errors import CannotCreate, DataFault, SnaprunError
+from snaprun.gitrepo import UNFLUSHED, Answer, Found, GitRepo, failure
 from snaprun.manifest import GITLINK, Link, Listing, Rules, look
 from snaprun.model import LeftOut
 from snaprun.objects import Entry, GitObject, algorithm, graft, lookup, make
+from snaprun.publish import publish
 from snaprun.scratch import scratch
 
 _GONE = re.compile(r"not found|cannot run|No such file or directory|hung up unexpectedly|filter '.*' failed 12[67]")
 _RAW_FILTER = re.compile(r"external filter '([^\n]+)' failed")
+
+_STORE = re.compile(
+    r"No space left|quota exceeded|insufficient permission|unable to write|temporary file|into database|failed to write"
+)
+"""Git cannot store anything; for a moment only, where a gc takes empty folders of the object store away."""
 
 SUBMODULE_REF = "refs/snaprun/submodules/"
 """In a submodule's own repository: keeps the commit that a snapshot of the whole refers to."""
 
 LINK = "120000"
 
-TRIES = 3
+TRIES = 5
 """How often a file that changes under our hands is read again before it is left out."""
 
 
@@ -91,6 +97,13 @@ def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = 
         for path, link in listing.links.items():
             found.entries[path] = _submodule(repo, path, link, rules, found)
         return _put_together(listing, rules, untracked, found, ask)
+
+
+def again(repo: GitRepo, stored: Stored) -> bool:
+    """Store the files anew after a prune; whether they are still the same."""
+    found = _Reading(hash_name=stored.algorithm)
+    files = [path for path, entry in stored.entries.items() if entry.oid in stored.blobs]
+    return set(_hash(repo, files, found).values()) >= set(stored.blobs)
 
 
 def _put_together(
@@ -195,7 +208,8 @@ def _read_files(repo: GitRepo, listing: Listing, untracked: Sequence[str], found
             if path not in listing.sparse and path not in listing.outside:
                 found.entries[path] = None
         elif stat.S_ISLNK(about.st_mode):
-            _make(found, path, LINK, os.fsencode(os.readlink(f"{root}/{path}")))
+            with suppress(FileNotFoundError):
+                _make(found, path, LINK, os.fsencode(os.readlink(f"{root}/{path}")))
         elif stat.S_ISREG(about.st_mode):
             seen = listing.touched.get(path, "")
             modes[path] = seen if seen.startswith("1") else "100755" if about.st_mode & stat.S_IXUSR else "100644"
@@ -223,11 +237,14 @@ def _hash(repo: GitRepo, paths: Sequence[str], found: _Reading) -> dict[str, str
         return {}
     names = b"".join(_quoted(path) + b"\n" for path in paths)
     options = (*found.options, *UNFLUSHED)
-    answer = repo.run("hash-object", "-w", "--stdin-paths", stdin=names, options=options, ok=())
+    for _ in range(TRIES):
+        answer = repo.run("hash-object", "-w", "--stdin-paths", stdin=names, options=options, ok=())
+        if not _STORE.search(answer.err):
+            break
     if answer.code == 0:
         found.warnings += [f"stored raw, because its filter failed: {what}" for what in _RAW_FILTER.findall(answer.err)]
         return dict(zip(paths, answer.out.decode().split(), strict=True))
-    if out_of_space(answer.err):
+    if _STORE.search(answer.err):
         raise failure(("hash-object",), answer)
     if len(paths) > 1:
         half = len(paths) // 2
@@ -309,7 +326,6 @@ def _commit_submodule(inner: GitRepo, stored: Stored) -> str:
     commit = make("commit", text.encode(), stored.algorithm)
     ref = SUBMODULE_REF + commit.oid
     if inner.resolve(ref) is None:
-        inner.ingest([*stored.objects, stored.top, commit])
-        inner.flush([*stored.blobs, *(item.oid for item in stored.objects), stored.top.oid, commit.oid])
-        inner.move_ref(ref, commit.oid, None)
+        with suppress(CannotCreate):  # another snapshot made the same commit in the same moment
+            publish(inner, ref, [*stored.objects, stored.top, commit], stored.blobs, again=lambda: again(inner, stored))
     return commit.oid

@@ -663,7 +663,7 @@ def on_disk(box: Sandbox) -> dict[str, tuple[str, bytes]]:
                 found[os.fsdecode(os.path.relpath(path, root))] = (mode, content)
     names = b"".join(os.fsencode(path) + b"\0" for path in found)
     ignored = set(box.git("check-ignore", "-z", "--no-index", "--stdin", ok=False, stdin=names).split("\0"))
-    ignored -= set(box.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", "HEAD").split("\0"))
+    ignored -= set(box.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", "HEAD", ok=False).split("\0"))
     ignored -= {NOTEBOOK}
     return {path: what for path, what in found.items() if path not in ignored and not path.startswith(".snaprun/")}
 

@@ -1,0 +1,105 @@
+"""Give new objects a ref, for good: on the disk before the ref, and safe from a prune at the same time.
+
+``git prune --expire=now`` (and ``gc --prune=now``) deletes what no ref reached when it began, also when the ref is made
+a moment later: git itself loses commits this way. New objects therefore keep a second name below the state folder for
+an hour, from which :func:`restore` gives them back.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+from snaprun.errors import DataFault, Denied, SnaprunError, WriteFault
+from snaprun.gitrepo import GitRepo
+from snaprun.locate import Place
+from snaprun.objects import GitObject
+from snaprun.scratch import announce, scratch
+
+TRIES = 20
+"""How often objects are written again when a prune takes them, or their folders, away."""
+
+FRESH = "fresh"
+"""Below the state folder: second names (hard links) of new objects."""
+
+HOUR = 3600.0
+"""Seconds after which no prune that began before the ref can still be running."""
+
+
+class Pruned(DataFault):
+    """An object went away between its writing and its ref, and its content is not at hand any more."""
+
+
+def publish(
+    repo: GitRepo, ref: str, objects: Sequence[GitObject], blobs: Sequence[str], *, again: Callable[[], bool]
+) -> None:
+    """Store ``objects``, the last of which is the commit, and make ``ref`` point at it.
+
+    ``blobs`` are stored already; ``again`` stores them anew, and says whether that gave the same ones.
+
+    Raises:
+        Pruned: ``git prune --expire=now`` ran at the same time, and the files have changed since.
+        SnaprunError: git could not write.
+    """
+    commit = objects[-1].oid
+    oids = [*blobs, *(item.oid for item in objects)]
+    trouble: SnaprunError = Pruned("objects were pruned during the snapshot", hint="try again when git gc is over")
+    made = False
+    restore(repo.place)
+    with scratch(repo.place) as folder:
+        announce(folder, ref)
+        for turn in range(TRIES):
+            if turn and repo.missing(blobs) and not again():
+                break
+            try:
+                repo.ingest(objects)
+                repo.flush(oids)
+                _link(repo.place, oids)
+                if not made:
+                    repo.move_ref(ref, commit, None)
+                made = True
+            except (Denied, WriteFault):
+                raise
+            except SnaprunError as error:
+                trouble = error
+                continue
+            if not repo.missing(oids):
+                return
+    if made:
+        with suppress(SnaprunError):
+            repo.delete_ref(ref, commit)
+    raise trouble
+
+
+def restore(place: Place, *, now: float | None = None) -> int:
+    """Give fresh objects back that a prune has taken meanwhile; how many. Those older than an hour are let go."""
+    moment = time.time() if now is None else now
+    count = 0
+    with suppress(FileNotFoundError):
+        for entry in os.scandir(place.state / FRESH):
+            target = _loose(place, entry.name)
+            with suppress(FileNotFoundError, FileExistsError):
+                if moment - entry.stat().st_mtime > HOUR:
+                    os.unlink(entry.path)
+                elif not os.path.exists(target):  # packed ones come back as well: git tidies that up
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                    os.link(entry.path, target)
+                    count += 1
+    return count
+
+
+def _link(place: Place, oids: Iterable[str]) -> None:
+    """Give new loose objects their second name. A file system without hard links does without."""
+    folder = place.state / FRESH
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    for oid in oids:
+        with suppress(OSError):
+            os.link(_loose(place, oid), folder / oid)
+
+
+def _loose(place: Place, oid: str) -> str:
+    """Where the loose file of an object lies."""
+    return os.path.join(place.common_dir, "objects", oid[:2], oid[2:])
