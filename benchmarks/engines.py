@@ -31,7 +31,7 @@ CASES = {
     + ["display(Image(data=b'\\x89PNG\\r\\n\\x1a\\n' + os.urandom(100_000), format='png'))"] * 60,
 }
 RIVALS = ("nbclient", "papermill")
-ENGINES = ("kernel",)
+ENGINES = ("kernel", "inline", "script")
 
 
 def main() -> None:

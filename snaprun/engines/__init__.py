@@ -38,7 +38,8 @@ class Job:
 
     ``notebook`` is a version 4 document with the parameters injected. ``kernel`` is for the kernel engine, ``python``
     (an interpreter) for the others, ``script`` (the paired script) for the script engine. ``environment`` is complete:
-    nothing is inherited beside it. ``hold`` keeps the kernel of a failed cell for so many seconds.
+    nothing is inherited beside it. ``hold`` keeps the kernel of a failed cell for so many seconds. ``commented_magics``
+    lets a script run without what jupytext commented out.
     """
 
     live: Live
@@ -55,6 +56,7 @@ class Job:
     grace: float = 10.0
     hold: float | None = None
     script: Path | None = None
+    commented_magics: bool = False
 
 
 @dataclass(frozen=True)

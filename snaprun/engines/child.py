@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from snaprun.engines import TIMED_OUT, Job, Outcome, Stop, died
-from snaprun.journal import Journal
+from snaprun.journal import Journal, plain
 from snaprun.model import Status
 from snaprun.oom import oom_kills
 
@@ -30,6 +30,9 @@ TAIL = 4000
 
 BUSY = 0.005
 """Seconds that a stream of small writes is left to fill, so that not every line wakes us."""
+
+FAREWELL = 5.0
+"""Seconds that the interpreter has to end in its own way, as Jupyter gives a kernel."""
 
 TERM_PATIENCE = 3.0
 """Seconds between TERM and KILL."""
@@ -266,6 +269,15 @@ class Child:
             self._talk(message)
             if message.get("ack"):
                 self._write(b"\n")
+
+
+def no_start(outcome: Outcome, child: Child) -> Outcome:
+    """What an interpreter that never got ready said last."""
+    if outcome.status is not Status.FAILED and outcome.status is not Status.TIMED_OUT:
+        return outcome
+    said = plain(child.tail.decode("utf-8", "replace")).strip()
+    reason = outcome.reason if outcome.exit_code == 69 else "the interpreter did not start"
+    return Outcome(Status.FAILED, 69, f"{reason}: {said.splitlines()[-1][:500]}" if said else reason)
 
 
 def _widen(pipe: int) -> None:

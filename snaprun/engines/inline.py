@@ -9,13 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snaprun.engines import Job, Outcome, Stop, ended_by_error, ended_by_exit
-from snaprun.engines.child import BOOT, Child, Ended
-from snaprun.journal import Journal, plain
+from snaprun.engines.child import BOOT, FAREWELL, Child, Ended, no_start
+from snaprun.journal import Journal
 from snaprun.model import Status
 from snaprun.replay import numbers, source, tags
-
-FAREWELL = 5.0
-"""Seconds that the interpreter has to end in its own way, as Jupyter gives a kernel."""
 
 WIDGETS = re.compile(
     r"^\s*(?:import|from)\s+(ipywidgets|ipympl|bqplot|ipyleaflet|pythreejs|k3d|nglview)\b", re.MULTILINE
@@ -79,7 +76,7 @@ class _Session:
         try:
             child.wait(lambda: self.ready, limit=time.monotonic() + self.job.start_timeout)
         except Ended as ended:
-            raise Ended(_no_start(ended.outcome, child)) from None
+            raise Ended(no_start(ended.outcome, child)) from None
         for at, (number, _, cell) in enumerate(cells):
             outcome = self._cell(child, number, cell)
             if outcome is not None:
@@ -157,12 +154,3 @@ class _Session:
         if message["type"] == "execute_result":
             output["execution_count"] = message["count"]
         self.journal.out(self.number, output, display_id=message.get("id"))
-
-
-def _no_start(outcome: Outcome, child: Child) -> Outcome:
-    """What an interpreter that never got ready said last."""
-    if outcome.status is not Status.FAILED and outcome.status is not Status.TIMED_OUT:
-        return outcome
-    said = plain(child.tail.decode("utf-8", "replace")).strip()
-    reason = outcome.reason if outcome.exit_code == 69 else "the interpreter did not start"
-    return Outcome(Status.FAILED, 69, f"{reason}: {said.splitlines()[-1][:500]}" if said else reason)

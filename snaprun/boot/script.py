@@ -1,0 +1,100 @@
+"""Plain Python on a paired script, cell by cell. Runs in the user's interpreter: standard library only.
+
+What differs from ``python paired.py``: the worker is told where a cell starts and ends, the folder of the notebook is
+first on the import path (the script lies elsewhere), and the tags ``skip-execution`` and ``raises-exception`` count.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]  # else user's modules are shadowed
+
+import __future__
+
+import ast
+import runpy
+import signal
+import traceback
+import types
+from typing import Any
+
+talk = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "talk.py"), run_name="snaprun_talk"))
+FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+
+
+def main(path: str) -> int:
+    """Execute the script; the exit code says nothing that the messages did not."""
+    talk.prepare()
+    module = types.ModuleType("__main__")
+    module.__file__ = path
+    sys.modules["__main__"] = module
+    sys.argv = [path]
+    sys.path.insert(0, os.getcwd())
+    talk.send("ready")
+    cells = talk.receive()["cells"] or [(0, 1, "run")]
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+        whole = compile(text, path, "exec", dont_inherit=True)
+        statements = ast.parse(text, path).body
+    except (SyntaxError, ValueError) as error:
+        number = _owner(cells, getattr(error, "lineno", None) or 1)
+        talk.send("start", n=number)
+        _failed(number, error)
+        return 1
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for at, (first, number, mode) in enumerate(cells):
+        last = cells[at + 1][0] if at + 1 < len(cells) else sys.maxsize
+        body = [statement for statement in statements if first <= _line(statement) < last]
+        if mode == "skip":
+            talk.send("skip", n=number)
+        elif not _cell(number, body, path, whole.co_flags & FUTURES, module, mode):
+            return 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    talk.send("over")
+    return 0
+
+
+def _cell(number: int, body: Any, path: str, flags: int, module: Any, mode: str) -> bool:
+    """Execute the statements of a cell; whether to go on."""
+    talk.send("start", n=number)
+    try:
+        code = compile(ast.Module(body, []), path, "exec", flags=flags, dont_inherit=True)
+        exec(code, module.__dict__)
+    except BaseException as error:  # noqa: BLE001 (what plain Python would print, the worker has to know)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if isinstance(error, SystemExit) and error.code is not None and not isinstance(error.code, int):
+            sys.stderr.write(f"{error.code}\n")
+        _failed(number, error, forgiven=mode == "forgive")
+        if mode != "forgive":
+            return False
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return True
+    talk.send("done", n=number)
+    return True
+
+
+def _failed(number: int, error: BaseException, forgiven: bool = False) -> None:
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    lines = "".join(traceback.format_exception(type(error), error, frames)).splitlines()
+    about = {"ename": type(error).__name__, "evalue": str(error), "traceback": lines}
+    talk.send("error", n=number, forgiven=forgiven, **about)
+
+
+def _line(statement: Any) -> int:
+    """The first line of a statement, its decorators included."""
+    return int(min([statement.lineno, *(item.lineno for item in getattr(statement, "decorator_list", ()))]))
+
+
+def _owner(cells: list[tuple[int, int, str]], line: int) -> int:
+    """The cell that a line of the script belongs to."""
+    return next((number for first, number, _ in reversed(cells) if first <= line), cells[0][1])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

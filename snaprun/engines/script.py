@@ -1,0 +1,173 @@
+"""The script engine: plain Python on the paired script in the notebook's folder, as one would run it under tmux."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from snaprun.engines import Job, Outcome, Stop, ended_by_error
+from snaprun.engines.child import BOOT, FAREWELL, Child, Ended, no_start
+from snaprun.journal import Journal
+from snaprun.model import Status
+from snaprun.replay import numbers, source, tags
+
+MARK = re.compile(r"^\s*# %%+(.*)$")
+"""Where a cell begins in jupytext's percent format: the mark of an indented cell is indented, of a sub-cell longer."""
+
+TEXT = re.compile(r"\[(?:markdown|md|raw)\]")
+"""What a cell that is no code says behind its mark."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A code cell as the script has it: the line of its mark (from 1), and its lines."""
+
+    line: int
+    lines: tuple[str, ...]
+
+
+def chunks(script: str) -> list[Chunk]:
+    """The code cells of a script in percent format."""
+    found: list[tuple[int, bool, list[str]]] = [(0, False, [])]
+    for number, line in enumerate(script.splitlines(), start=1):
+        mark = MARK.match(line)
+        if mark:
+            found.append((number, not TEXT.search(mark[1]), []))
+        else:
+            found[-1][2].append(line)
+    return [Chunk(number, tuple(lines)) for number, is_code, lines in found if is_code]
+
+
+def commented(notebook: Mapping[str, Any], script: str) -> list[int]:
+    """The cells in which jupytext commented magics or shell lines out: plain Python would skip them silently."""
+    found = []
+    for (number, _, cell), chunk in zip(numbers(notebook), chunks(script), strict=False):
+        there = {line.strip() for line in chunk.lines}
+        lines = [line.strip() for line in source(cell).splitlines() if line.strip()]
+        if "skip-execution" not in tags(cell) and any(line not in there and f"# {line}" in there for line in lines):
+            found.append(number)
+    return found
+
+
+def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
+    """Execute the paired script; see :class:`snaprun.engines.Engine`."""
+    cells = list(numbers(job.notebook))
+    journal.start(attempt=job.attempt, cells=sum(1 for number, *_ in cells if number), kernel=None)
+    session = _Session(job, journal, cells)
+    child = session.child = Child(job, journal, stop, session.hear)
+    try:
+        reason = session.refusal()
+        if reason is not None:
+            return Outcome(Status.FAILED, 69, reason)
+        if stop.count:
+            return stop.outcome()
+        return session.run(child)
+    except Ended as ended:
+        session.close("failed" if ended.outcome.status is Status.FAILED else "stopped")
+        if session.outcome is not None:
+            child.farewell(FAREWELL)
+        return ended.outcome
+    finally:
+        child.close()
+
+
+class _Session:
+    """What was heard until now."""
+
+    def __init__(self, job: Job, journal: Journal, cells: Sequence[tuple[int, int, Mapping[str, Any]]]) -> None:
+        assert job.script is not None, "the script engine needs a script"
+        self.job = job
+        self.journal = journal
+        self.cells = cells
+        self.script = job.script
+        self.ready = False
+        self.open: int | None = None
+        self.done: set[int] = set()
+        self.outcome: Outcome | None = None
+        self.child: Child
+
+    def refusal(self) -> str | None:
+        """Why this notebook cannot run as a script; None when it can."""
+        if self.job.hold is not None:
+            return "the script engine cannot be held on an error: nothing can connect to it; use --engine kernel"
+        lost = commented(self.job.notebook, self.script.read_text(encoding="utf-8"))
+        if not lost or self.job.commented_magics:
+            return None
+        where = ("cell " if len(lost) == 1 else "cells ") + ", ".join(map(str, lost))
+        return (
+            f"plain Python would skip the magics or shell lines of {where}; use --engine kernel, "
+            "or --allow-commented-magics to run without them"
+        )
+
+    def run(self, child: Child) -> Outcome:
+        """Start, say where the cells are, and listen until it is over."""
+        assert self.job.python is not None, "the script engine needs an interpreter"
+        child.start([self.job.python, str(BOOT / "script.py"), str(self.script)])
+        try:
+            child.wait(lambda: self.ready, limit=time.monotonic() + self.job.start_timeout)
+        except Ended as ended:
+            raise Ended(no_start(ended.outcome, child)) from None
+        child.order({"cells": self._places()})
+        child.wait(lambda: self.outcome is not None)
+        assert self.outcome is not None
+        self.close("failed")  # nothing is open but after a KeyboardInterrupt of the code's own
+        if self.outcome.exit_code == 0:
+            for number, _, _ in self.cells:
+                if number not in self.done:
+                    self.journal.cell(number, "skipped", label=self.job.labels.get(number, ""))
+        child.farewell(FAREWELL)
+        return self.outcome
+
+    def close(self, state: str) -> None:
+        """End the cell that is under way."""
+        if self.open is not None:
+            seconds = round(time.monotonic() - self.child.cell_began, 6)
+            self.journal.cell(self.open, state, seconds=seconds)
+            self.open = None
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """A message of the interpreter."""
+        kind = message["e"]
+        if kind == "ready":
+            self.ready = True
+        elif kind == "start":
+            self.open = self.child.number = message["n"]
+            self.done.add(message["n"])
+            self.child.cell_began = time.monotonic()
+            self.journal.cell(message["n"], "start", label=self.job.labels.get(message["n"], ""))
+        elif kind == "done":
+            self.close("ok")
+        elif kind == "skip":
+            self.done.add(message["n"])
+            self.journal.cell(message["n"], "skipped", label=self.job.labels.get(message["n"], ""))
+        elif kind == "over":
+            self.outcome = Outcome(Status.SUCCEEDED, 0)
+        elif kind == "error":
+            self._error(message)
+
+    def _error(self, message: Mapping[str, Any]) -> None:
+        shown = {key: message[key] for key in ("ename", "evalue", "traceback")}
+        if message["ename"] != "SystemExit":
+            self.journal.out(message["n"], {"output_type": "error", **shown})
+        if message["forgiven"]:
+            self.close("ok")
+            return
+        state, self.outcome = ended_by_error(message["n"], message["ename"], message["evalue"])
+        if message["ename"] != "KeyboardInterrupt":
+            self.close(state)
+
+    def _places(self) -> list[tuple[int, int, str]]:
+        """Line, number and treatment of every code cell. Where script and notebook disagree all is one cell."""
+        found = chunks(self.script.read_text(encoding="utf-8"))
+        if len(found) != len(self.cells):
+            self.journal.note("the paired script has other cells than the notebook: progress is not known by cell")
+            return [(0, next((number for number, _, _ in self.cells), 1), "run")]
+        modes = {"skip-execution": "skip", "raises-exception": "forgive"}
+        places = []
+        for (number, _, cell), chunk in zip(self.cells, found, strict=True):
+            mode = next((modes[tag] for tag in tags(cell) if tag in modes), "run")
+            places.append((chunk.line, number, mode))
+        return places

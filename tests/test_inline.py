@@ -1,0 +1,97 @@
+"""What is special about the inline engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snaprun.engines.inline import refusal
+from tests.engineroom import BASH, execute
+from tests.sandbox import notebook
+
+
+def test_streams_and_displays_keep_their_order(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom IPython.display import display\n"
+        "for n in range(200):\n"
+        "    print(f'a{n}'); os.system(f'echo b{n}') if n % 50 == 0 else None\n"
+        "    display({'text/plain': str(n)}, raw=True)\n"
+    )
+    ran = execute(tmp_path, code, how="inline")
+    kinds = [out["output_type"] for out in ran.outputs(1)]
+    assert kinds == ["stream", "display_data"] * 200
+    assert ran.outputs(1)[0]["text"] == "a0\nb0\n"
+    assert [out["data"]["text/plain"] for out in ran.outputs(1)[1::2]] == [str(n) for n in range(200)]
+
+
+@pytest.mark.parametrize("line", ["import ipywidgets as w", "from ipywidgets import interact", "    import ipympl"])
+def test_widgets_are_refused_by_name(tmp_path: Path, line: str) -> None:
+    ran = execute(tmp_path, "x = 1", line, how="inline")
+    assert ran.outcome.exit_code == 69
+    assert "cell 2 imports ip" in (ran.outcome.reason or "")
+    assert "--engine kernel" in (ran.outcome.reason or "")
+
+
+def test_other_languages_are_refused(tmp_path: Path) -> None:
+    ran = execute(tmp_path, "echo", how="inline", kernel=BASH)
+    assert ran.outcome.exit_code == 69
+    assert "bash" in (ran.outcome.reason or "")
+
+
+def test_what_can_run_is_not_refused() -> None:
+    skipped = notebook("import ipywidgets")
+    skipped["cells"][0]["metadata"]["tags"] = ["skip-execution"]
+    assert refusal(skipped) is None
+    assert refusal(notebook("x = 'import ipywidgets'")) is None
+
+
+def test_a_widget_that_comes_by_another_way_is_a_warning(tmp_path: Path) -> None:
+    code = (
+        "from IPython.display import display\n"
+        "display({'application/vnd.jupyter.widget-view+json': {'model_id': 'x'}, 'text/plain': 'w'}, raw=True)"
+    )
+    ran = execute(tmp_path, code, how="inline")
+    assert (ran.outcome.exit_code, len(ran.replay.notes)) == (0, 1)
+
+
+def test_pools_by_spawn(tmp_path: Path) -> None:
+    (tmp_path / "work.py").write_text(
+        "def double(x):\n    import os; os.write(1, f'at {x}\\n'.encode())\n    return 2 * x\n"
+    )
+    code = (
+        "import multiprocessing as mp, work\n"
+        "with mp.get_context('spawn').Pool(2) as pool:\n    print(pool.map(work.double, [1, 2]))"
+    )
+    ran = execute(tmp_path, code, how="inline")
+    assert ran.outcome.exit_code == 0, ran.log
+    assert sorted(ran.text(1).splitlines()) == ["[2, 4]", "at 1", "at 2"]
+
+
+def test_a_forked_child_may_display(tmp_path: Path) -> None:
+    code = (
+        "import os\nfrom IPython.display import display\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n    display({'text/plain': 'child'}, raw=True); os._exit(0)\n"
+        "os.waitpid(pid, 0); display({'text/plain': 'parent'}, raw=True)"
+    )
+    ran = execute(tmp_path, code, how="inline")
+    assert [out["data"]["text/plain"] for out in ran.outputs(1)] == ["child", "parent"]
+
+
+def test_ipython_that_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "IPython.py").write_text("raise ModuleNotFoundError(\"No module named 'IPython'\")")
+    ran = execute(tmp_path, "1", how="inline", environment={"PYTHONPATH": str(tmp_path)})
+    assert ran.outcome.exit_code == 69
+    assert "No module named 'IPython'" in (ran.outcome.reason or "")
+
+
+def test_an_interpreter_that_never_gets_ready(tmp_path: Path) -> None:
+    (tmp_path / "IPython.py").write_text("import time; time.sleep(100)")
+    options = {"environment": {"PYTHONPATH": str(tmp_path)}, "start_timeout": 0.5, "grace": 0.1}
+    ran = execute(tmp_path, "1", how="inline", **options)
+    assert ran.outcome.exit_code == 69
+
+
+def test_holding_is_refused(tmp_path: Path) -> None:
+    assert execute(tmp_path, "1", how="inline", hold=5.0).outcome.exit_code == 69
