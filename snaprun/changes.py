@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from snaprun import artifacts
 from snaprun.checkout import INDEX
 from snaprun.fill import WHOLE
 from snaprun.gitrepo import GitRepo, failure
+from snaprun.links import PRIVATE
 from snaprun.model import SNAP_DIR, Artifact
 
 TOTAL = 10
@@ -20,8 +22,8 @@ TOTAL = 10
 def changed(inner: GitRepo, *, links: Iterable[str]) -> tuple[list[str], list[str]]:
     """The paths that differ from what was laid out (changed or new, not ignored), and those that are gone.
 
-    A folder that is a repository of its own ends in a slash. The links to the user's data, and ``.snaprun/``, are no
-    change of the run's.
+    A folder that is a repository of its own ends in a slash. The links to the user's data, ``.snaprun/`` and new caches
+    are no change of the run's.
     """
     listed = inner.run(
         "ls-files",
@@ -37,12 +39,17 @@ def changed(inner: GitRepo, *, links: Iterable[str]) -> tuple[list[str], list[st
     linked = set(links)
     present: dict[str, None] = {}
     gone: dict[str, None] = {}
+    top = inner.place.top
     for line in listed.split(b"\0")[:-1]:
         tag, path = line[:1], os.fsdecode(line[2:])
-        if path.startswith(f"{SNAP_DIR}/"):
+        if path.startswith(f"{SNAP_DIR}/") or (tag == b"?" and not PRIVATE.isdisjoint(path.split("/"))):
             continue
-        if path in linked and os.path.islink(inner.place.top / path):
+        if path in linked and os.path.islink(top / path):
             continue
+        if tag == b"C" and os.path.isdir(top / path) and not os.path.islink(top / path):
+            if os.path.lexists(top / path / ".git"):
+                continue  # a submodule
+            tag = b"R"  # a folder took the file's place
         (gone if tag == b"R" else present)[path] = None
     return [path for path in present if path not in gone], list(gone)
 
@@ -60,7 +67,10 @@ def sort_out(
     room = TOTAL * max_file_size
     sized = []
     for path in present:
-        about = os.lstat(top / path)
+        try:
+            about = os.lstat(top / path)
+        except FileNotFoundError:  # a process that the run left behind
+            continue
         why = _unfit(path, about)
         if why:
             notes.append(f"{path} was not kept: {why}")
@@ -73,8 +83,8 @@ def sort_out(
         in_git = size <= max_file_size and room >= 0
         try:
             sha, size = artifacts.digest(top / path) if in_git else artifacts.keep(store, top / path)
-        except PermissionError:
-            notes.append(f"{path} was not kept: it cannot be read")
+        except OSError as error:
+            notes.append(f"{path} was not kept: {_reason(error)}")
             continue
         made.append(Artifact(path, size, sha, "git" if in_git else "store"))
         if in_git:
@@ -87,23 +97,24 @@ def sort_out(
         try:
             sha, size = artifacts.keep(store, source)
         except OSError as error:
-            notes.append(f"artifact {path} was not kept: {error.strerror}")
+            notes.append(f"artifact {path} was not kept: {_reason(error)}")
             continue
         made.append(Artifact(path, size, sha, "store"))
     return for_git, sorted(made, key=lambda item: item.path), notes
 
 
-def add(inner: GitRepo, index: Path, paths: list[str]) -> list[str]:
-    """Bring ``paths`` into ``index`` as they are in the checkout now, gone ones out of it; notes on what failed.
+def add(inner: GitRepo, index: Path, paths: list[str], deleted: list[str]) -> list[str]:
+    """Take ``deleted`` out of ``index`` and bring ``paths`` in as they are in the checkout now; notes on what failed.
 
     A path that git cannot read or convert is left as the snapshot has it, and the rest goes on.
     """
+    if deleted:
+        inner.run("update-index", "--force-remove", "-z", "--stdin", stdin=_listed(deleted), index=index, options=WHOLE)
     notes: list[str] = []
     left = list(paths)
     while left:
-        stdin = b"".join(os.fsencode(path) + b"\0" for path in left)
-        args = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
-        answer = inner.run(*args, stdin=stdin, index=index, options=WHOLE, ok=())
+        args = ("update-index", "--add", "--remove", "-z", "--stdin")
+        answer = inner.run(*args, stdin=_listed(left), index=index, options=WHOLE, ok=())
         if answer.code == 0:
             return notes
         culprit = next((path for path in left if f"process path {path}\n" in answer.err + "\n"), None)
@@ -112,6 +123,17 @@ def add(inner: GitRepo, index: Path, paths: list[str]) -> list[str]:
         left.remove(culprit)
         notes.append(f"{culprit} was not kept: {answer.err.strip().splitlines()[0]}")
     return notes
+
+
+def _reason(error: OSError) -> str:
+    """Why one file cannot be kept; a fault of the store itself is no matter of one file."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE):
+        raise error
+    return error.strerror or str(error)
+
+
+def _listed(paths: Iterable[str]) -> bytes:
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
 
 
 def _unfit(path: str, about: os.stat_result) -> str:

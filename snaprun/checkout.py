@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from snaprun.locate import clean_env, find
 
 INDEX = "snaprun.index"
 """Our own index of a checkout, in its git directory: what was laid out, out of reach of ``git add`` in a run."""
+
+MODULES = "snaprun.modules"
+"""In a checkout's git directory: the paths of its submodules, where it has any."""
 
 KEPT = {"HEAD", "ORIG_HEAD", "commondir", "config.worktree", "gitdir", "index", "locked", "modules", "refs", "reftable"}
 """What a checkout's git directory keeps from run to run; a merge in progress, a lock, a reflog do not survive."""
@@ -56,8 +60,11 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False) -> tu
     moving = inner.start("update-ref", "--no-deref", "HEAD", commit, options=WHOLE)
     _sweep(path, filled.listed)
     notes = list(filled.notes)
-    for found in _SUBMODULE.finditer(filled.listed):
-        notes += _submodule(repo, inner, os.fsdecode(found[2]), found[1].decode())
+    modules = {found[2]: found[1].decode() for found in _SUBMODULE.finditer(filled.listed)}
+    for name, recorded in modules.items():
+        notes += _submodule(repo, inner, os.fsdecode(name), recorded)
+    if modules:
+        (git_dir / MODULES).write_bytes(b"".join(name + b"\0" for name in modules))
     moving.finish()
     shutil.copyfile(index, git_dir / "index.new")
     os.replace(git_dir / "index.new", git_dir / "index")
@@ -79,6 +86,20 @@ def opened(repo: GitRepo, path: Path) -> GitRepo | None:
     if not (git_dir / "HEAD").is_file():
         return None
     return GitRepo(replace(repo.place, top=path, git_dir=git_dir, index=git_dir / "index"))
+
+
+def submodules(repo: GitRepo, inner: GitRepo) -> Iterator[GitRepo]:
+    """Git in each submodule that is laid out in a checkout, at any depth."""
+    try:
+        names = (inner.place.git_dir / MODULES).read_bytes().split(b"\0")[:-1]
+    except FileNotFoundError:
+        return
+    for name in map(os.fsdecode, names):
+        sub = _own_repo(repo.place.top / name)
+        module = None if sub is None else opened(sub, inner.place.top / name)
+        if sub is not None and module is not None:
+            yield module
+            yield from submodules(sub, module)
 
 
 def dirty(repo: GitRepo, path: Path) -> bool:

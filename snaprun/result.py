@@ -64,7 +64,7 @@ def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | No
                     repo.place.top, (), map(Path, ending.artifacts), store=store, max_file_size=max_file_size
                 )
             else:
-                made, notes = _take_changes(inner, slot, index, ending, store=store, max_file_size=max_file_size)
+                made, notes = _take_changes(repo, inner, slot, index, ending, store=store, max_file_size=max_file_size)
             log, whole = _log(ending.log, folder, store=store, max_file_size=max_file_size)
             result = replace(
                 ending.result,
@@ -115,15 +115,17 @@ def _publish(repo: GitRepo, run_id: str, tip: str, *, previous: str | None) -> s
 
 
 def _take_changes(
-    inner: GitRepo, slot: Slot, index: Path, ending: Ending, *, store: Path, max_file_size: int
+    repo: GitRepo, inner: GitRepo, slot: Slot, index: Path, ending: Ending, *, store: Path, max_file_size: int
 ) -> tuple[list[Artifact], list[str]]:
     """Bring what changed in the slot into ``index``, a copy of what was laid out."""
     index.write_bytes((inner.place.git_dir / checkout.INDEX).read_bytes())
     record = slots.links(slot)
     present, deleted = changes.changed(inner, links=record.links)
     extra = [*map(Path, ending.artifacts), *(slot.path / name for name in record.outputs)]
+    for module in checkout.submodules(repo, inner):  # their files are no part of the snapshot's tree
+        extra += [module.place.top / path for path in changes.changed(module, links=())[0]]
     for_git, made, notes = changes.sort_out(slot.path, present, extra, store=store, max_file_size=max_file_size)
-    notes += changes.add(inner, index, [*for_git, *deleted])
+    notes += changes.add(inner, index, for_git, deleted)
     own = _own_commits(inner, slots.laid_out(slot))
     if own:
         notes.append(f"the run committed in its checkout: {own[0]} (kept as second parent of the result)")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from snaprun import record, slots
+from snaprun import links, record, slots
 from snaprun.errors import DataFault
 from snaprun.gitrepo import GitRepo
 from snaprun.locate import find
@@ -70,6 +71,9 @@ def test_a_result_holds_what_the_run_changed(repo: Sandbox) -> None:
         (slot.path / "out/täb\t.csv").write_text("1,2")
         (slot.path / "out/x.tmp").write_text("ignored")
         (slot.path / "big.bin").write_bytes(b"0" * 2000)
+        (slot.path / "__pycache__").mkdir()
+        (slot.path / "__pycache__/mod.pyc").write_text("cache")
+        (slot.path / "empty").mkdir()
         (slot.path / ".snaprun/run.json").write_text("tampered")
         tip = commit_result(git, run_id, ending(metrics=b'{"name":"loss","value":1}\n'), slot=slot, max_file_size=LIMIT)
         slots.release(slot)
@@ -162,3 +166,130 @@ def test_a_log_above_the_limit_keeps_its_ends_in_git(repo: Sandbox, tmp_path: Pa
     (whole,) = result.artifacts
     assert (whole.path, whole.size, whole.stored) == (".snaprun/log.txt", 3_000_011, "store")
     assert (git.place.state / "artifacts" / whole.sha256).read_bytes() == log.read_bytes()
+
+
+def test_what_cannot_go_into_git_is_said_and_the_rest_goes(repo: Sandbox) -> None:
+    git = gate(repo)
+    run_id = freeze(repo)
+    slot = run_in(git, run_id)
+    os.mkfifo(slot.path / "pipe")
+    subprocess.run(["git", "init", "-q", "clone"], cwd=slot.path, check=True)
+    (slot.path / "clone/file").write_text("x")
+    (slot.path / "link").symlink_to("/etc/hostname")
+    (slot.path / "fine").write_text("x")
+    (slot.path / "README").unlink()
+    (slot.path / "README").mkdir()
+    (slot.path / "README/inner").write_text("a file became a folder")
+    tip = commit_result(git, run_id, ending(), slot=slot, max_file_size=LIMIT)
+    slots.release(slot)
+    changed = repo.git("diff", "--name-status", "--no-renames", run_id, tip, "--", ":(exclude).snaprun").split("\n")
+    assert changed == ["D\tREADME", "A\tREADME/inner", "A\tfine", "A\tlink", ""]
+    assert repo.git("ls-tree", tip, "link").startswith("120000")
+    result = record.read_result(git, run_id)
+    assert result is not None
+    assert result.warnings == ("clone/ was not kept: it is a git repository of its own",)
+
+
+def test_many_files_do_not_flood_git(repo: Sandbox) -> None:
+    git = gate(repo)
+    run_id = freeze(repo)
+    slot = run_in(git, run_id)
+    for number in range(12):
+        (slot.path / f"part{number}").write_bytes(bytes([number]) * (LIMIT - number))
+    commit_result(git, run_id, ending(), slot=slot, max_file_size=LIMIT)
+    slots.release(slot)
+    result = record.read_result(git, run_id)
+    assert result is not None
+    assert {item.path for item in result.artifacts if item.stored == "store"} == {"part0", "part1"}
+    for item in result.artifacts[:2]:
+        assert (git.place.state / "artifacts" / item.sha256).stat().st_size == item.size
+
+
+def test_files_kept_by_request(repo: Sandbox, tmp_path: Path) -> None:
+    repo.write(".gitignore", "*.pt\n")
+    repo.commit()
+    git = gate(repo)
+    run_id = freeze(repo)
+    slot = run_in(git, run_id)
+    (slot.path / "model.pt").write_text("ignored, but asked for")
+    (slot.path / "plots/deep").mkdir(parents=True)
+    (slot.path / "plots/deep/a.png").write_text("a")
+    outside = tmp_path / "elsewhere.bin"
+    outside.write_text("outside")
+    asked = (str(slot.path / "model.pt"), str(slot.path / "plots"), str(outside), str(tmp_path / "gone"))
+    commit_result(git, run_id, ending(artifacts=asked), slot=slot, max_file_size=LIMIT)
+    slots.release(slot)
+    result = record.read_result(git, run_id)
+    assert result is not None
+    assert [(item.path, item.stored) for item in result.artifacts] == [
+        (str(outside), "store"),
+        ("model.pt", "store"),
+        ("plots/deep/a.png", "git"),
+    ]
+    assert result.warnings == (f"artifact {tmp_path}/gone was not kept: No such file or directory",)
+
+
+def test_a_crashed_run_is_finished_from_its_slot_with_its_links_left_alone(repo: Sandbox) -> None:
+    repo.write(".gitignore", "/data/\n")
+    repo.write("data/x", "the user's")
+    repo.commit()
+    git = gate(repo)
+    run_id = freeze(repo)
+    (git.place.live / run_id).mkdir(parents=True)
+    slot = run_in(git, run_id)
+    links.link(git, slot)
+    (slot.path / "made").write_text("before the crash")
+    os.close(slot.lock)
+    found = slots.held(git, run_id)
+    assert found is not None
+    tip = commit_result(git, run_id, ending(Result(Status.LOST, 125)), slot=found, max_file_size=LIMIT)
+    slots.release(found)
+    assert repo.git("diff", "--name-only", run_id, tip, "--", ":(exclude).snaprun") == "made\n"
+    assert (repo.path / "data/x").read_text() == "the user's"
+
+
+def test_a_slot_of_another_run_gives_nothing(repo: Sandbox) -> None:
+    git = gate(repo)
+    one, two = freeze(repo), freeze(repo)
+    slot = run_in(git, one)
+    (slot.path / "made").write_text("by one")
+    tip = commit_result(git, two, ending(), slot=slot, max_file_size=LIMIT)
+    slots.release(slot)
+    assert repo.git("diff", "--name-only", two, tip, "--", ":(exclude).snaprun") == ""
+
+
+def test_two_finalisers_at_once_agree(repo: Sandbox) -> None:
+    run_id = freeze(repo)
+    code = (
+        "import os, sys; from pathlib import Path;"
+        "from snaprun.gitrepo import GitRepo; from snaprun.locate import find;"
+        "from snaprun.model import Result, Status; from snaprun.result import Ending, commit_result;"
+        "git = GitRepo(find(Path(sys.argv[1]), os.environ));"
+        "ending = Ending(Result(Status.LOST, 125), executed=b'{}', log=os.urandom(8));"
+        "print(commit_result(git, sys.argv[2], ending, slot=None, max_file_size=1000))"
+    )
+    command = [sys.executable, "-c", code, str(repo.path), run_id]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    tips = {child.communicate()[0].strip() for child in both}
+    assert tips == {repo.git("rev-parse", RUN_REF + run_id).strip()}
+
+
+def test_files_of_a_submodule_are_kept_beside_git(repo: Sandbox) -> None:
+    library = Sandbox(repo.path.parent / "library")
+    library.write("lib.py", "x")
+    library.commit()
+    repo.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library.path), "lib")
+    repo.commit()
+    git = gate(repo)
+    run_id = freeze(repo)
+    slot = run_in(git, run_id)
+    (slot.path / "lib/lib.py").write_text("changed by the run")
+    (slot.path / "lib/made.bin").write_text("made by the run")
+    commit_result(git, run_id, ending(), slot=slot, max_file_size=LIMIT)
+    slots.release(slot)
+    result = record.read_result(git, run_id)
+    assert result is not None
+    assert [(item.path, item.stored) for item in result.artifacts] == [
+        ("lib/lib.py", "store"),
+        ("lib/made.bin", "store"),
+    ]
