@@ -62,7 +62,7 @@ def _queries(state: Path) -> None:
         "where lr < 0.05 and loss < 0.001": runlist.Filter(
             limit=20, where=where.compile("lr<0.05 and loss<0.001", now=0)
         ),
-        "sort by loss": runlist.Filter(limit=20, sort="loss"),
+        "sort by loss": runlist.Filter(limit=20, sort=where.order("loss")),
         "all": runlist.Filter(),
     }
     with runlist.connect(state) as reader:

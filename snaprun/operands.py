@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from snaprun import moments
 from snaprun.model import Status
-from snaprun.rows import plain
+from snaprun.rows import like, plain
 
 KINDS = {
     "id": "oid",
@@ -322,11 +322,6 @@ class Value:
 
     def _metric(self, name: str, stat: str) -> str:
         return f'(SELECT m."{stat}" FROM metrics m WHERE m.run = r.key AND m.name = {self.marks.name(name)})'
-
-
-def like(text: str) -> str:
-    """``text`` with LIKE's own marks made plain, for ``ESCAPE '!'``."""
-    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
 def _contains(sql: str, value: Literal, marks: Marks) -> str:

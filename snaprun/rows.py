@@ -111,6 +111,11 @@ def plain(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def like(text: str) -> str:
+    """``text`` with LIKE's own marks made plain, for ``ESCAPE '!'``."""
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+
+
 def _named(items: Mapping[str, Any]) -> dict[str, Any]:
     return {plain(str(name)): value for name, value in items.items()}
 

@@ -46,6 +46,15 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Order:
+    """What to sort by: SQL keys over ``runs r``, their values, and the parameter or metric they name."""
+
+    keys: tuple[str, ...]
+    values: dict[str, Any]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Token:
     """A piece of the text: an operator, or a term with its quoted and unquoted pieces."""
 
@@ -73,8 +82,8 @@ def compile(text: str, *, now: float) -> Condition:
     return Condition(sql, parser.marks.bound, tuple(dict.fromkeys(parser.names)))
 
 
-def sort_keys(name: str) -> tuple[list[str], dict[str, Any]]:
-    """The SQL keys to sort by for a field, a parameter or a metric, and the values of their marks.
+def order(name: str) -> Order:
+    """What to sort by for a field, a parameter or a metric.
 
     Raises:
         UsageFault: ``name`` is no name.
@@ -82,10 +91,10 @@ def sort_keys(name: str) -> tuple[list[str], dict[str, Any]]:
     parser = _Parser(name, Marks("s", 0.0), option="--sort")
     operand = parser.name()
     parser.end()
-    keys = operand.keys()
+    keys = tuple(operand.keys())
     if not keys:
         raise UsageFault("--sort: tags have no order", hint="--sort takes a field, a parameter or a metric")
-    return keys, parser.marks.bound
+    return Order(keys, parser.marks.bound, tuple(parser.names))
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import runlist, store
+from snaprun import runlist, store, where
 from snaprun.errors import DataFault, SettingsFault
 from snaprun.model import Run, Status
 from snaprun.runlist import Filter, IndexGap, SqliteReader
@@ -100,11 +100,13 @@ def test_ascending_turns_the_list_around(reader: SqliteReader) -> None:
 
 @pytest.mark.parametrize("sort", ["loss", "accuracy", "metrics.accuracy.max"])
 def test_sorts_by_a_metric(reader: SqliteReader, sort: str) -> None:
-    up = runlist.query(reader, Filter(sort=sort, ascending=True, limit=1000))
+    up = runlist.query(reader, Filter(sort=where.order(sort), ascending=True, limit=1000))
     name = sort.split(".")[1] if "." in sort else sort
     values = [each.metrics[name].last for each in up]
     assert values == sorted(values)
-    assert [each.id for each in runlist.query(reader, Filter(sort=sort))] == [each.id for each in reversed(up)]
+    assert [each.id for each in runlist.query(reader, Filter(sort=where.order(sort)))] == [
+        each.id for each in reversed(up)
+    ]
 
 
 def test_names(reader: SqliteReader) -> None:
@@ -184,7 +186,7 @@ from pathlib import Path
 from snaprun import moments, runlist, selectors, where
 with runlist.connect(Path(sys.argv[1])) as reader:
     condition = where.compile("lr < 0.1 and loss < 2", now=0)
-    runlist.query(reader, runlist.Filter(where=condition, sort="loss", limit=5))
+    runlist.query(reader, runlist.Filter(where=condition, sort=where.order("loss"), limit=5))
     selectors.find(reader, "@~1")
 print(*sys.modules)
 """

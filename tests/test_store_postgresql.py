@@ -51,9 +51,9 @@ def test_it_lists_as_the_file_does(tmp_path: Path, postgresql: str) -> None:
     store.open_store(tmp_path / "s").rebuild(many(300))
     asked = [
         Filter(limit=7),
-        Filter(sort="loss", ascending=True, limit=20, offset=5),
-        Filter(sort="opt", limit=30),
-        Filter(sort="name"),
+        Filter(sort=where.order("loss"), ascending=True, limit=20, offset=5),
+        Filter(sort=where.order("opt"), limit=30),
+        Filter(sort=where.order("name")),
         Filter(status=frozenset({Status.FAILED, Status.STOPPED})),
         Filter(notebook="train.ipynb", name="trial 1*", tags=("even",)),
         Filter(commit=oid(7)[:5]),

@@ -166,7 +166,7 @@ def test_refuses(text: str, message: str) -> None:
 
 def test_largest_condition_still_runs(reader: SqliteReader) -> None:
     text = " and ".join(["loss.min < 0.5"] * 100 + ["lr not in (1, 2)"] * 50)
-    assert runlist.query(reader, Filter(where=where.compile(text, now=NOW), sort="loss.min")) is not None
+    assert runlist.query(reader, Filter(where=where.compile(text, now=NOW), sort=where.order("loss.min"))) is not None
     deep = "(" * 18 + "loss.min < 0.5 or lr in (1, 2) and not tag == x" + ")" * 18
     assert runlist.query(reader, Filter(where=where.compile(deep, now=NOW))) is not None
 
@@ -209,7 +209,7 @@ def test_values_stay_out_of_the_sql(name: str, text: str, number: float) -> None
 @given(st.text(max_size=30))
 def test_any_sort_name_sorts_or_is_refused(reader: SqliteReader, name: str) -> None:
     try:
-        found = runlist.query(reader, Filter(sort=name))
+        found = runlist.query(reader, Filter(sort=where.order(name)))
     except UsageFault:
         return
     assert len(found) == len(RUNS)
@@ -229,7 +229,7 @@ def test_any_sort_name_sorts_or_is_refused(reader: SqliteReader, name: str) -> N
     ],
 )
 def test_sorts(reader: SqliteReader, sort: str, ascending: bool, names: str) -> None:
-    found = runlist.query(reader, Filter(sort=sort, ascending=ascending))
+    found = runlist.query(reader, Filter(sort=where.order(sort), ascending=ascending))
     order = "".join(run.name or "" for run in found)
     assert len(order) == 5
     assert order.startswith(names)
@@ -237,9 +237,9 @@ def test_sorts(reader: SqliteReader, sort: str, ascending: bool, names: str) -> 
 
 def test_tags_have_no_order() -> None:
     with pytest.raises(UsageFault, match="tags have no order"):
-        where.sort_keys("tags")
+        where.order("tags")
     with pytest.raises(UsageFault, match="--sort"):
-        where.sort_keys("lr desc")
+        where.order("lr desc")
 
 
 def test_state_folder_is_not_needed(tmp_path: Path) -> None:
