@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snaprun import export, finish, intake, live, logs, pairing, reads, record, reindex, replay, selectors
+from snaprun import (
+    export,
+    finish,
+    intake,
+    launching,
+    live,
+    logs,
+    pairing,
+    reads,
+    record,
+    reindex,
+    replay,
+    selectors,
+    stopping,
+)
 from snaprun import snapshot as freezing
 from snaprun.door import Door
 from snaprun.errors import CannotCreate, DataFault, SnaprunError, Unavailable
 from snaprun.gitrepo import GitRepo
 from snaprun.intake import Intake, Wanted
-from snaprun.launchers import local
 from snaprun.launchers.local import Handle
 from snaprun.model import RUN_REF, SNAP_DIR, Details, Run, Snapshot, Status
 from snaprun.order import Order
@@ -31,7 +45,7 @@ class Pending:
     snapshot: Snapshot
     intake: Intake
     order: Order
-    handle: Handle
+    handle: Handle | None
 
 
 # --- run --------------------------------------------------------------------------------------------------------------
@@ -45,12 +59,12 @@ def freeze(door: Door, wanted: Wanted) -> Pending:
     Raises:
         SnaprunError: anything that stands against it; nothing is left behind.
     """
-    handle = local.start(door.env)
+    handle = _begin(door, wanted)
     try:
         ready = intake.run(door, wanted)
         made = freezing.take(GitRepo(door.place), ready.request)
     except BaseException:
-        handle.abandon()
+        launching.abandon(handle)
         raise
     return Pending(made, ready, _order(door, wanted, ready, made), handle)
 
@@ -59,13 +73,13 @@ def freeze_again(door: Door, selector: str, wanted: Wanted) -> Pending:
     """The snapshot of an earlier run as a new run, with its parameters and the given ones on top; then as
     :func:`freeze`."""
     base = find(door, selector)
-    handle = local.start(door.env)
+    handle = _begin(door, wanted)
     try:
         repo = GitRepo(door.place)
         ready, frozen = intake.again(door, wanted, repo, base.id)
         made = freezing.commit_run(repo, frozen, ready.request)
     except BaseException:
-        handle.abandon()
+        launching.abandon(handle)
         raise
     return Pending(made, ready, _order(door, wanted, ready, made), handle)
 
@@ -80,12 +94,15 @@ def launch(door: Door, pending: Pending) -> None:
     folder = None
     try:
         folder = live.create(door.place, made, pending.order.to_json(), notebook=pending.intake.document)
-        pending.handle.launch(folder.path)
+        launching.hand_over(door, made.spec.launcher, pending.handle, folder)
     except BaseException:
+        launching.abandon(pending.handle)
+        if folder is not None and launching.taken(folder):  # Ctrl-C just after the start: it is a run, so stop it
+            stopping.request(folder, signal.SIGINT)
+            raise
         if folder is not None:
             live.remove(folder)
         _discard(door, made.id)
-        pending.handle.abandon()
         raise
 
 
@@ -100,6 +117,11 @@ def snapshot(door: Door, wanted: Wanted) -> Snapshot:
         _discard(door, made.id)
         raise
     return made
+
+
+def _begin(door: Door, wanted: Wanted) -> Handle | None:
+    name = wanted.launcher or door.settings.launcher
+    return launching.begin(door, name, engine=wanted.engine or door.settings.engine)
 
 
 def _order(door: Door, wanted: Wanted, ready: Intake, made: Snapshot) -> Order:

@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from snaprun import lock, process
-from snaprun.launchers.local import supervisor_env
 from snaprun.live import Live, scan
 from snaprun.locate import Place
-from snaprun.order import ENDING, FINALISE, SUPERVISOR, read_json, send_task, write_json
+from snaprun.order import ENDING, FINALISE, send_task, write_json
+from snaprun.supervision import host_of, supervised_by, supervisor_env
+
+__all__ = ["host_of", "settle", "supervised_by"]
 
 STARTING = 60.0
 """Seconds that a command may take between making a live folder and handing it to a supervisor."""
@@ -39,31 +41,6 @@ def settle(place: Place, env: Mapping[str, str]) -> list[str]:
     finally:
         clerk.wait()
     return [folder.id for folder, _ in due if not folder.path.exists()]
-
-
-def supervised_by(folder: Live) -> tuple[process.Identity, process.Identity] | None:
-    """Supervisor and worker of a run in progress, as they introduced themselves; None before they did."""
-    try:
-        about = read_json(folder.path / SUPERVISOR)
-        worker = about["worker"]
-        boot = str(about["boot"])
-        return (
-            process.Identity(boot, int(about["pid"]), str(about["start"])),
-            process.Identity(boot, int(worker["pid"]), str(worker["start"])),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def host_of(folder: Live) -> str | None:
-    """The machine that a run in progress belongs to, where it is not this one."""
-    try:
-        about = read_json(folder.path / SUPERVISOR)
-    except (OSError, ValueError):
-        return None
-    if about.get("boot") == process.boot_id() or about.get("host") == socket.gethostname():
-        return None
-    return str(about.get("host"))
 
 
 def _dead(folder: Live) -> int | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import time
 
-from snaprun import process, settle
+from snaprun import process
 from snaprun.errors import Denied, Unavailable
 from snaprun.live import Live
 from snaprun.order import Request, ask_stop
+from snaprun.supervision import host_of, supervised_by
 
 
 def request(folder: Live, number: int = signal.SIGTERM, *, grace: float | None = None, kill: bool = False) -> bool:
@@ -19,15 +20,15 @@ def request(folder: Live, number: int = signal.SIGTERM, *, grace: float | None =
     Raises:
         Unavailable: the run is on another machine. Denied: it belongs to another user.
     """
-    host = settle.host_of(folder)
+    host = host_of(folder)
     if host is not None:
         raise Unavailable(f"run {folder.id[:8]} runs on {host}", hint=f"call snaprun stop {folder.id[:8]} there")
-    about = settle.supervised_by(folder)
+    about = supervised_by(folder)
     if about is None:
         return False
     try:
         ask_stop(folder.path, Request(signal=number, kill=kill, grace=grace, time=time.time()))
-        return any(process.send(who, number) for who in about)
+        return any(process.send(who, number) and process.send(who, signal.SIGCONT) for who in about)
     except PermissionError as error:
         raise Denied(f"run {folder.id[:8]} belongs to another user", hint=f"ls -ld {folder.path}") from error
     except FileNotFoundError:  # it has just ended

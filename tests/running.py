@@ -134,9 +134,16 @@ def settled(run: Started) -> None:
 
 def start(box: Sandbox, notebook: Path, *, env: Mapping[str, str] | None = None, **wanted: Any) -> Started:
     """Freeze a notebook and start its run; ``wanted`` are fields of the spec or of the order."""
+    handle = wanted.pop("handle", None) or local.start({**os.environ, **(env or {})})
+    run = frozen(box, notebook, **wanted)
+    handle.launch(run.live.path)
+    return run
+
+
+def frozen(box: Sandbox, notebook: Path, **wanted: Any) -> Started:
+    """Freeze a notebook and make its live folder, for somebody to launch."""
     there = place(box)
     repo = GitRepo(there)
-    handle = wanted.pop("handle", None) or local.start({**os.environ, **(env or {})})
     given = wanted.pop("params", {})
     order = {name: wanted.pop(name) for name in list(wanted) if name in Order.__dataclass_fields__}
     if "timeout" in order:
@@ -144,9 +151,8 @@ def start(box: Sandbox, notebook: Path, *, env: Mapping[str, str] | None = None,
     node = cells.normal(cells.decode(notebook.read_bytes(), notebook.name), notebook.name)
     inner = notebook.relative_to(box.path).as_posix()
     spec = RunSpec(notebook=inner, created=utc(time.time()), host=socket.gethostname(), given=tuple(given), **wanted)
-    frozen = snapshot.take(repo, Request(spec=spec, params=parameters.to_json(given), source=notebook.read_bytes()))
+    taken = snapshot.take(repo, Request(spec=spec, params=parameters.to_json(given), source=notebook.read_bytes()))
     document = cells.without_outputs(parameters.inject(node, given, "python"))
-    made = Order(run=frozen.id, place=there, kernel=of_python(sys.executable).to_json(), python=sys.executable, **order)
-    folder = live.create(there, frozen, made.to_json(), notebook=document)
-    handle.launch(folder.path)
-    return Started(frozen.id, there, repo, folder, given)
+    made = Order(run=taken.id, place=there, kernel=of_python(sys.executable).to_json(), python=sys.executable, **order)
+    folder = live.create(there, taken, made.to_json(), notebook=document)
+    return Started(taken.id, there, repo, folder, given)

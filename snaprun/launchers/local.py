@@ -7,16 +7,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from snaprun import lock
+from snaprun import lock, stopping
 from snaprun.errors import Busy, RunFault, Unavailable
-from snaprun.locate import clean_env
-from snaprun.order import RUN, send_task
-from snaprun.process import MARK, SUPERVISOR
+from snaprun.launchers import Site, State, Submission
+from snaprun.live import Live
+from snaprun.order import RUN, Request, send_task
+from snaprun.supervision import supervisor_env
 
 PATIENCE = 60.0
 """Seconds that a supervisor may take to answer: it only writes one small file, but the machine may be loaded."""
@@ -98,11 +99,48 @@ def start(env: Mapping[str, str], *, engine: str = "kernel") -> Handle:
     return Handle(ours, said, child)
 
 
-def supervisor_env(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a supervisor, and so of the run: no trace of a calling git hook or of an outer run."""
-    made = {name: value for name, value in clean_env(env).items() if name != MARK}
-    paths = made.get("PYTHONPATH", "")
-    if paths:  # the supervisor lives in another folder than its caller
-        made["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths.split(os.pathsep) if path)
-    made[SUPERVISOR] = "1"
-    return made
+def check(site: Site) -> None:
+    """This machine is always there."""
+
+
+def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
+    """Start these runs at once, each under a supervisor of its own; a handle is the run's id.
+
+    Raises:
+        SnaprunError: as :func:`start` and :meth:`Handle.launch`.
+    """
+    for run in runs:
+        handle = start(site.env)
+        handle.launch(run.live)
+    return [run.run for run in runs]
+
+
+def poll(site: Site, handles: Sequence[str]) -> list[State]:
+    """How these runs stand: the lock of a live folder is free exactly when nobody looks after the run."""
+    return [_state(site.place.live / handle) for handle in handles]
+
+
+def cancel(site: Site, handle: str, request: Request) -> bool:
+    """Ask that a run ends. Raises as :func:`stopping.request`."""
+    folder = Live(site.place.live / handle)
+    return stopping.request(folder, request.signal, grace=request.grace, kill=request.kill)
+
+
+def logs(site: Site, handle: str, offset: int) -> bytes:
+    """What a run in progress has printed, from a byte on."""
+    try:
+        with Live(site.place.live / handle).log.open("rb") as file:
+            file.seek(offset)
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def _state(live: Path) -> State:
+    if not live.is_dir():
+        return State("ended")
+    held = lock.take(live)
+    if held is None:
+        return State("running")
+    os.close(held)
+    return State("ended", "its supervisor and its worker are gone")

@@ -1,0 +1,144 @@
+"""Every launcher starts, shows, stops and forgets a run by the same five functions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snaprun import launchers
+from snaprun.errors import Unavailable, UsageFault
+from snaprun.launchers import Site, State, Submission, tmux
+from snaprun.model import Status
+from snaprun.order import Request
+from tests import running
+from tests.sandbox import Sandbox, wait_for
+
+SLOW = "import time\nprint('on', flush=True)\ntime.sleep(600)"
+
+
+@pytest.fixture
+def tmux_server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A tmux server of the test's own."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    monkeypatch.setenv("TMUX_TMPDIR", str(tmp_path_factory.mktemp("tmux")))
+    monkeypatch.delenv("TMUX", raising=False)
+    yield
+    subprocess.run(["tmux", "kill-server"], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("name", ["local", "tmux"])
+@pytest.mark.usefixtures("tmux_server")
+def test_a_launcher_from_submit_to_cancel(repo: Sandbox, name: str) -> None:
+    launcher = launchers.launcher(name)
+    site = Site(running.place(repo), os.environ)
+    launcher.check(site)
+    run = running.frozen(repo, repo.notebook("a.ipynb", SLOW), launcher=name)
+    [handle] = launcher.submit(site, [Submission(run.id, run.live.path)])
+    run.until_logged("on")
+    assert launcher.poll(site, [handle]) == [State("running")]
+    wait_for(lambda: b"on" in launcher.logs(site, handle, 0), "the log")
+    assert launcher.cancel(site, handle, Request(signal.SIGINT))
+    assert run.end().exit_code == 130
+    assert launcher.poll(site, [handle]) == [State("ended")]
+    assert launcher.logs(site, handle, 0) == b""
+    assert not launcher.cancel(site, handle, Request(signal.SIGINT))
+
+
+@pytest.mark.usefixtures("tmux_server")
+def test_a_tmux_window_shows_the_run_and_may_be_closed(repo: Sandbox) -> None:
+    book = repo.notebook("a.ipynb", "import time, pathlib\nprint('on', flush=True)\n"
+                         "while not pathlib.Path('GO').exists(): time.sleep(0.01)\nprint('done')")  # fmt: skip
+    done = repo.snaprun("exec", "a.ipynb", "--launcher", "tmux", "--detach")
+    assert done.returncode == 0, done.stderr
+    run = running.found(repo, done.stdout.strip())
+    run.until_logged("on")
+
+    def windows() -> list[str]:
+        listing = ["tmux", "list-windows", "-t", tmux.SESSION, "-F", "#{window_name}"]
+        return subprocess.run(listing, capture_output=True, text=True, check=False).stdout.split()
+
+    def shown() -> str:
+        capture = ["tmux", "capture-pane", "-p", "-t", f"{tmux.SESSION}:{run.id[:8]}"]
+        return subprocess.run(capture, capture_output=True, text=True, check=False).stdout
+
+    assert windows() == [run.id[:8]]
+    wait_for(lambda: "on" in shown().split(), "the view")
+    subprocess.run(["tmux", "kill-server"], check=True)
+    slot = next(event["path"] for event in run.events() if event["e"] == "slot")
+    Path(slot, "GO").touch()
+    assert run.end().status is Status.SUCCEEDED
+    assert running.listed(run).launcher == "tmux"
+    assert book.exists()
+
+
+def test_without_tmux_nothing_is_made(repo: Sandbox, tmp_path: Path) -> None:
+    for tool in ("git", "env"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or "")
+    repo.notebook("a.ipynb", "1")
+    with repo.untouched():
+        done = repo.snaprun("exec", "a.ipynb", "--launcher", "tmux", PATH=str(tmp_path))
+    assert done.returncode == Unavailable.code
+    assert "tmux is not installed" in done.stderr
+    assert repo.git("for-each-ref", "refs/snaprun") == ""
+
+
+PLUGIN = """
+import subprocess
+from snaprun.launchers import State
+
+def check(site): pass
+
+def submit(site, runs):
+    handles = []
+    for run in runs:
+        child = subprocess.Popen(run.command, cwd="/", start_new_session=True, env=dict(site.env),
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        handles.append(str(child.pid))
+    return handles
+
+def poll(site, handles): return [State("unknown") for _ in handles]
+
+def cancel(site, handle, request): return False
+
+def logs(site, handle, offset): return b""
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another package that brings two launchers, of which one cannot be imported."""
+    (tmp_path / "demo_launcher.py").write_text(PLUGIN)
+    (tmp_path / "broken_launcher.py").write_text("import no_such_module\n")
+    about = tmp_path / "demo-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: demo\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[snaprun.launchers]\ndemo = demo_launcher\nbroken = broken_launcher\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(":"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_plug_in_launches_runs(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", "print(6 * 7)")
+    done = repo.snaprun("exec", "a.ipynb", "--launcher", "demo")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "42\n"
+    assert repo.snaprun("history", "--json").stdout.count('"launcher": "demo"') == 1
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_broken_plug_in_is_named_and_hides_no_other() -> None:
+    with pytest.raises(Unavailable, match="broken_launcher"):
+        launchers.launcher("broken")
+    with pytest.raises(UsageFault, match="no launcher 'locl'") as told:
+        launchers.launcher("locl")
+    assert "demo" in told.value.hint
+    assert launchers.launcher("demo")
