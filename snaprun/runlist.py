@@ -12,17 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from snaprun import where
 from snaprun.errors import Busy, DataFault, Denied, SettingsFault, SnaprunError, WriteFault
 from snaprun.model import Cell, Metric, Run, Status
-from snaprun.operands import like
-from snaprun.rows import plain
-from snaprun.where import Condition
+from snaprun.rows import like, plain
+
+if TYPE_CHECKING:  # a listing without --where and --sort never loads their parser
+    from snaprun.where import Condition, Order
 
 INDEX_NAME = "index.sqlite3"
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """The ``PRAGMA user_version`` that this snaprun reads and writes; a test holds ``tables.SCHEMA_VERSION`` to it."""
 
 BUSY_SECONDS = 30
@@ -89,7 +89,8 @@ class Filter:
 
     ``id`` is a full id, ``named`` the very name; ``notebook`` and ``name`` may hold ``*`` and ``?``. ``commit`` is an
     object id, or at least 4 digits of it: the run's own, its result's, or the user's HEAD. ``since`` is a UTC time as
-    ``moments.moment`` gives it. ``limit`` and ``offset`` count runs in the order asked for.
+    ``moments.moment`` gives it; ``where.compile`` and ``where.order`` make ``where`` and ``sort``. ``limit`` and
+    ``offset`` count runs in the order asked for.
     """
 
     limit: int | None = None
@@ -105,7 +106,7 @@ class Filter:
     group: str | None = None
     code_hash: str | None = None
     where: Condition | None = None
-    sort: str | None = None
+    sort: Order | None = None
     ascending: bool = False
 
 
@@ -216,11 +217,7 @@ def newer(path: str) -> SettingsFault:
 
 
 def query(reader: Reader, wanted: Filter, *, cells: bool = False) -> list[Run]:
-    """The runs that pass ``wanted``, newest first unless it says otherwise; ``cells`` also reads their cells.
-
-    Raises:
-        UsageFault: ``sort`` is no name.
-    """
+    """The runs that pass ``wanted``, newest first unless it says otherwise; ``cells`` also reads their cells."""
     values: dict[str, Any] = {"repo": reader.repo}
     conditions = _conditions(wanted, values)
     order = _order(wanted, values)
@@ -284,11 +281,12 @@ def _exact(wanted: Filter) -> Mapping[str, str | None]:
 def _order(wanted: Filter, values: dict[str, Any]) -> str:
     """The ORDER BY: what was asked for, then newest first; runs without the value come last."""
     way = "ASC" if wanted.ascending else "DESC"
-    if wanted.sort is None or wanted.sort == "created":
+    if wanted.sort is None:
         return f"r.created {way}, r.id {way}"
-    keys, given = where.sort_keys(wanted.sort)
-    values.update(given)
-    parts = [part for key in keys for part in (f"CASE WHEN {key} IS NULL THEN 1 ELSE 0 END", f"{key} {way}")]
+    values.update(wanted.sort.values)
+    parts = [
+        part for key in wanted.sort.keys for part in (f"CASE WHEN {key} IS NULL THEN 1 ELSE 0 END", f"{key} {way}")
+    ]
     return ", ".join([*parts, "r.created DESC", "r.id DESC"])
 
 

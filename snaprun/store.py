@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +25,7 @@ from snaprun import rows, runlist
 from snaprun.errors import CannotCreate, DataFault, Denied, SettingsFault, SnaprunError, Unavailable, WriteFault
 from snaprun.model import Run, Status, utc
 from snaprun.runlist import IndexGap
-from snaprun.tables import CHILDREN, SCHEMA_VERSION, repos, runs
+from snaprun.tables import CHILDREN, SCHEMA_VERSION, queue, repos, runs
 
 ADVISORY_LOCK = 0x736E6170
 """The key of PostgreSQL's lock around a migration ("snap")."""
@@ -52,13 +52,13 @@ class Store:
     @property
     def built(self) -> bool:
         """Whether the index holds every run of this repository; if not, call :meth:`rebuild`."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return connection.scalar(select(repos.c.built).where(repos.c.repo == self.repo)) is not None
 
     def register(self, state: Path) -> None:
         """Make sure that the index knows this repository."""
         try:
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 if connection.scalar(select(repos.c.repo).where(repos.c.repo == self.repo)) is None:
                     connection.execute(insert(repos).values(repo=self.repo, path=rows.plain(str(state))))
         except IntegrityError:  # PostgreSQL: another process was faster
@@ -74,9 +74,14 @@ class Store:
         except IntegrityError:  # PostgreSQL: another process inserted the same run in between
             self._record(run)
 
+    def add(self, connection: Connection, found: Sequence[Run]) -> None:
+        """Write many new runs inside a caller's transaction."""
+        for start in range(0, len(found), BATCH):
+            _insert_many(connection, self.repo, list(found[start : start + BATCH]))
+
     def forget(self, ids: Iterable[str]) -> None:
         """Drop runs from the index."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for id in ids:
                 connection.execute(delete(runs).where(runs.c.repo == self.repo, runs.c.id == id))
 
@@ -86,8 +91,8 @@ class Store:
         Give a generator that reads the refs only when it is asked: no other process can record a run meanwhile.
         """
         total = 0
-        with self._transaction() as connection:
-            connection.execute(select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update())
+        with self.transaction() as connection:
+            self.alone(connection)
             source = iter(found)
             batch = _take(source)
             connection.execute(delete(runs).where(runs.c.repo == self.repo))
@@ -95,6 +100,9 @@ class Store:
                 total += len(batch)
                 _insert_many(connection, self.repo, batch)
                 batch = _take(source)
+            waiting = select(queue.c.run).where(queue.c.repo == self.repo)
+            lost = (runs.c.repo == self.repo) & (runs.c.status == Status.LOST.value) & runs.c.id.in_(waiting)
+            connection.execute(update(runs).where(lost).values(status=Status.QUEUED.value))
             connection.execute(update(repos).where(repos.c.repo == self.repo).values(built=utc(time.time())))
         return total
 
@@ -104,8 +112,12 @@ class Store:
             raise IndexGap("unbuilt", self.shown)
         return EngineReader(self)
 
+    def alone(self, connection: Connection) -> None:
+        """Let no other process into a transaction like this one until it ends (SQLite's always are alone)."""
+        connection.execute(select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update())
+
     def _record(self, run: Run) -> None:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             mine = select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update(read=True)
             connection.execute(mine)
             this = (runs.c.repo == self.repo) & (runs.c.id == run.id)
@@ -121,7 +133,8 @@ class Store:
                 _insert_many(connection, self.repo, [run])
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction, all of it or nothing. Raises the kind of error that fits what the database says."""
         with _faults(self.shown), self._engine.begin() as connection:
             yield connection
 

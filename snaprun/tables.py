@@ -19,8 +19,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
-"""Number of the newest migration; SQLite keeps it in ``PRAGMA user_version``, alembic as ``0001``."""
+SCHEMA_VERSION = 2
+"""Number of the newest migration; SQLite keeps it in ``PRAGMA user_version``, alembic as ``0002``."""
 
 metadata = MetaData()
 
@@ -120,6 +120,36 @@ cells = Table(
     Column("seconds", Double),
     Column("cell_id", Words),
     sqlite_with_rowid=False,
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("repo", Words, primary_key=True),
+    Column("host", Words, primary_key=True),
+    Column("jobs", Integer),  # how many may work at a time, whatever they asked for; NULL: not limited so
+    Column("paused", Boolean, nullable=False),
+)
+
+queue = Table(
+    "queue",
+    metadata,
+    Column("repo", Words, primary_key=True),
+    Column("run", Words, primary_key=True),
+    Column("host", Words, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("state", Words, nullable=False),  # waiting, or claimed: it is being started, or it runs
+    Column("group", Words),
+    Column("jobs", Integer),  # how many of its group may work at a time
+    Column("after", Words),  # a run that must have succeeded first
+    Column("retries", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("tip", Words),  # the result commit of the attempt before
+    Column("task", Words, nullable=False),  # order.json of its live folder
+    Column("env", Words, nullable=False),  # names the file with its environment
+    Column("queued", Words, nullable=False),
+    Column("note", Words),  # why it could not be started
+    Index("queue_order", "repo", "host", "position"),
 )
 
 CHILDREN = (params, metrics, tags, cells)

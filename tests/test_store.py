@@ -19,7 +19,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from snaprun import runlist, selectors, store, tables
+from snaprun import runlist, selectors, store, tables, where
 from snaprun.errors import Busy, CannotCreate, Denied, SettingsFault, Unavailable, WriteFault
 from snaprun.model import Metric, Run, Status
 from snaprun.runlist import Filter, IndexGap
@@ -147,7 +147,7 @@ def test_migrations_make_the_tables(tmp_path: Path) -> None:
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
         assert connection.exec_driver_sql("PRAGMA user_version").scalar() == tables.SCHEMA_VERSION
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0001"
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0002"
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     assert runlist.INDEX_VERSION == tables.SCHEMA_VERSION
     assert set(runlist.FIELDS) | {"key", "repo"} == set(tables.runs.c.keys())
@@ -294,7 +294,7 @@ def test_a_busy_index_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 READER = """
 import sys
 from pathlib import Path
-from snaprun import runlist, store
+from snaprun import runlist, store, where
 from snaprun.errors import Denied
 state = Path(sys.argv[1])
 with runlist.connect(state) as reader:
@@ -357,7 +357,7 @@ def test_what_sqlite_says_about_a_full_disk() -> None:
 def test_the_engine_reader_answers_as_the_file_reader(tmp_path: Path) -> None:
     index = store.open_store(tmp_path)
     index.rebuild(many(50))
-    wanted = Filter(limit=7, sort="loss", ascending=True, status=frozenset({Status.SUCCEEDED}))
+    wanted = Filter(limit=7, sort=where.order("loss"), ascending=True, status=frozenset({Status.SUCCEEDED}))
     with runlist.connect(tmp_path) as reader:
         assert runlist.query(index.reader(), wanted) == runlist.query(reader, wanted)
         assert selectors.find(index.reader(), "@~3") == selectors.find(reader, "@~3")

@@ -1,0 +1,143 @@
+"""What waits for its turn: look at the queue, and wake who starts it. Standard library only.
+
+The queue lives in the index. No daemon serves it: whoever queues a run, ends one or looks at runs wakes a dispatcher,
+which goes away when there is nothing left. :mod:`snaprun.claims` changes the queue, :mod:`snaprun.dispatch` serves it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snaprun.locate import Place
+from snaprun.order import read_json, write_json
+from snaprun.runlist import Reader
+from snaprun.supervision import supervisor_env
+
+FOLDER = "queue"
+"""Below the state folder: what follows."""
+
+BUSY = "busy.json"
+"""There while runs wait or work, with what a dispatcher needs to know; without it nobody is woken."""
+
+BELL = "bell"
+"""A pipe that the dispatcher listens at."""
+
+TALK = "dispatch.log"
+"""What a dispatcher has to say."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run in the queue. ``place`` counts from 1 in the order of starting; a ``claimed`` one is started already."""
+
+    run: str
+    place: int
+    claimed: bool
+    group: str | None
+    jobs: int | None
+    after: str | None
+    retries: int
+    attempt: int
+    queued: str
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The queue of a machine: its runs in order, how many may work at a time (None: as each asks), whether it rests."""
+
+    runs: tuple[Waiting, ...]
+    jobs: int | None = None
+    paused: bool = False
+
+
+def listing(reader: Reader, host: str) -> Listing:
+    """The queue of this repository on the machine ``host``."""
+    values = {"repo": reader.repo, "host": host}
+    with reader.steady():
+        found = reader.rows(
+            'SELECT q.run, q.state, q."group", q.jobs, q.after, q.retries, q.attempt, q.queued, q.note FROM queue q '
+            "WHERE q.repo = :repo AND q.host = :host ORDER BY q.position",
+            values,
+        )
+        limits = reader.rows("SELECT jobs, paused FROM queues WHERE repo = :repo AND host = :host", values)
+    runs = (
+        Waiting(run, number, state == "claimed", group, jobs, after, retries, attempt, queued, note)
+        for number, (run, state, group, jobs, after, retries, attempt, queued, note) in enumerate(found, start=1)
+    )
+    jobs, paused = limits[0] if limits else (None, False)
+    return Listing(tuple(runs), jobs, bool(paused))
+
+
+def folder(place: Place) -> Path:
+    """Where the queue keeps what is no row."""
+    return place.state / FOLDER
+
+
+def busy(place: Place) -> Mapping[str, Any] | None:
+    """What :func:`mark` wrote, or None where nothing is queued."""
+    try:
+        return read_json(folder(place) / BUSY)
+    except (OSError, ValueError):
+        return None
+
+
+def mark(place: Place, about: Mapping[str, Any]) -> None:
+    """Say that there is something to do. Raises OSError where the state folder cannot be written."""
+    folder(place).mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_json(folder(place) / BUSY, about)
+
+
+def wake(place: Place, env: Mapping[str, str]) -> bool:
+    """Make sure that a dispatcher looks at the queue now; False where there is nothing to do.
+
+    One look for a file where nothing is queued; starting a dispatcher takes no longer than starting a shell.
+    """
+    if not (folder(place) / BUSY).exists():
+        return False
+    if not ring(place):
+        _start(place, env)
+    return True
+
+
+def ring(place: Place) -> bool:
+    """Ring the bell; False where no dispatcher listens."""
+    try:
+        bell = os.open(folder(place) / BELL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(bell, b"!")
+    except OSError as error:
+        return error.errno == errno.EAGAIN  # it is full: somebody has rung it often enough
+    finally:
+        os.close(bell)
+    return True
+
+
+def _start(place: Place, env: Mapping[str, str]) -> None:
+    """Start a dispatcher that is nobody's child, so that nobody has to wait for it."""
+    talk = os.open(folder(place) / TALK, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    where = json.dumps({name: os.fspath(path) for name, path in vars(place).items()})
+    try:
+        shell = os.posix_spawn(
+            "/bin/sh",
+            ["sh", "-c", 'cd /; "$@" &', "sh", sys.executable, "-m", "snaprun.dispatch", where],
+            supervisor_env(env),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_DUP2, talk, 2),
+            ],
+            setsid=True,
+        )
+    finally:
+        os.close(talk)
+    os.waitpid(shell, 0)
