@@ -1,6 +1,7 @@
 """What a notebook says to its run: metrics, parameters, artifacts. Standard library only; outside a run, silent.
 
-Nothing here raises, blocks or uses the network: a tracker must never end a training.
+Nothing here raises, blocks or uses the network: a tracker must never end a training. So whatever goes wrong here, in
+the objects that are passed included, is passed over.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from snaprun.exact import from_json
+
 METRICS = "SNAPRUN_METRICS_FILE"
 PARAMS = "SNAPRUN_PARAMS_FILE"
 ARTIFACTS = "SNAPRUN_ARTIFACTS_FILE"
 
+DEPTH = 5
+"""How deep mappings in mappings are followed: ``log({"val": {"loss": 0.3}})`` logs ``val/loss``."""
+
 
 class _Params(Mapping[str, Any]):
-    """The parameters of this run, read when first asked for; empty outside a run."""
+    """The parameters of this run with their exact values, read when first asked for; empty outside a run."""
 
     def __init__(self) -> None:
         self._read: dict[str, Any] | None = None
@@ -26,8 +32,8 @@ class _Params(Mapping[str, Any]):
         if self._read is None:
             try:
                 with open(os.environ[PARAMS], encoding="utf-8") as file:
-                    self._read = dict(json.load(file))
-            except (KeyError, OSError, ValueError, TypeError):
+                    self._read = {name: _exact(value) for name, value in json.load(file).items()}
+            except (KeyError, OSError, ValueError, AttributeError):
                 self._read = {}
         return self._read
 
@@ -47,40 +53,79 @@ class _Params(Mapping[str, Any]):
 params: Mapping[str, Any] = _Params()
 
 
-def log(values: Mapping[str, Any] | None = None, /, *, step: float | None = None, **named: Any) -> None:
-    """Log numbers: ``log(loss=0.3, step=10)`` or ``log({"val/loss": 0.3}, step=10)``; what is none is passed over."""
+def log(*values: Any, step: Any = None, **named: Any) -> None:
+    """Log numbers: ``log(loss=0.3, step=10)``, ``log({"val/loss": 0.3}, step=10)`` or ``log("loss", 0.3)``.
+
+    A number is whatever turns into one: also a NumPy scalar, or a tensor of one element. What does not is passed over.
+    """
     path = os.environ.get(METRICS)
     if not path:
         return
-    now = time.time()
-    lines = []
-    for name, value in {**dict(values or {}), **named}.items():
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            continue
-        lines.append(json.dumps({"name": str(name), "value": number, "step": step, "time": now}))
-    _append(path, lines)
+    try:
+        found: dict[str, Any] = {}
+        for given in values:
+            if isinstance(given, Mapping):
+                _flatten(given, "", found, DEPTH)
+        if len(values) == 2 and isinstance(values[0], str):
+            found[values[0]] = _number(values[1])
+        _flatten(named, "", found, DEPTH)
+        about = {"step": _number(step), "time": time.time()}
+        lines = [{"name": name, "value": value, **about} for name, value in found.items() if value is not None]
+        _append(path, lines)
+    except Exception:  # noqa: BLE001, S110  # see the module: the user's training goes on whatever happens here
+        pass
 
 
 def artifact(path: str | os.PathLike[str]) -> None:
-    """Keep a file with the run, wherever it lies and even if git ignores it."""
+    """Keep a file or folder with the run, wherever it lies and even if git ignores it."""
     target = os.environ.get(ARTIFACTS)
-    if target:
-        _append(target, [json.dumps({"path": os.path.abspath(os.fspath(path)), "time": time.time()})])
-
-
-def _append(path: str, lines: list[str]) -> None:
-    if not lines:
-        return
-    data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    except OSError:
+    if not target:
         return
     try:
-        os.write(file, data)  # one write of less than a pipe buffer: lines of several processes never mix
-    except OSError:
+        _append(target, [{"path": os.path.abspath(os.fsdecode(path)), "time": time.time()}])
+    except Exception:  # noqa: BLE001, S110  # see the module
+        pass
+
+
+def _flatten(values: Mapping[Any, Any], prefix: str, found: dict[str, Any], depth: int) -> None:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            if depth > 1:
+                _flatten(value, f"{prefix}{name}/", found, depth - 1)
+        else:
+            found[f"{prefix}{name}"] = _number(value)
+
+
+def _number(value: Any) -> float | int | None:
+    """``value`` as a number; None where it is none."""
+    kind = type(value)
+    if kind is float or kind is int:
+        return value if kind is float or value.bit_length() < 1024 else None  # a longer one fits no float
+    if value is None or isinstance(value, (str, bytes, bytearray)):
+        return None
+    try:
+        single = value.item() if callable(getattr(value, "item", None)) else value
+        return _number(single) if type(single) is int else float(single)
+    except Exception:  # noqa: BLE001  # a tensor of two elements, a broken __float__: anything
+        return None
+
+
+def _exact(value: Any) -> Any:
+    try:
+        return from_json(value)
+    except (ValueError, TypeError):  # written by a later snaprun
+        return value
+
+
+def _append(path: str, entries: list[dict[str, Any]]) -> None:
+    """Add lines by one write, so that those of several threads and processes never mix. Opened anew each time: a fork,
+    a changed folder or a closed descriptor does no harm, and it takes 10 µs.
+    """
+    if not entries:
         return
+    data = "".join(f"{json.dumps(entry)}\n" for entry in entries).encode("ascii")
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, data)
     finally:
         os.close(file)
