@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
 
 from snaprun import runlist, store, where  # noqa: E402
-from tests.runs import many  # noqa: E402
+from tests.indexed import many  # noqa: E402
 from tests.sandbox import Sandbox  # noqa: E402
 
 BASE = [sys.executable, "-c", "import click, sqlite3, tabulate"]

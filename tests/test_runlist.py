@@ -13,7 +13,7 @@ from snaprun import runlist, store, where
 from snaprun.errors import DataFault, SettingsFault
 from snaprun.model import Run, Status
 from snaprun.runlist import Filter, IndexGap, SqliteReader
-from tests.runs import many, oid, run
+from tests.indexed import many, oid, run
 
 HEAVY = {
     "sqlalchemy",

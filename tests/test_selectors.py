@@ -11,7 +11,7 @@ from snaprun import runlist, selectors, store
 from snaprun.errors import DataFault
 from snaprun.model import Status
 from snaprun.runlist import SqliteReader
-from tests.runs import oid, run
+from tests.indexed import oid, run
 
 TWINS = ("abcd1" + "0" * 35, "abcd2" + "0" * 35)
 RUNS = [

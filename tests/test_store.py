@@ -23,7 +23,7 @@ from snaprun import runlist, selectors, store, tables, where
 from snaprun.errors import Busy, CannotCreate, Denied, SettingsFault, Unavailable, WriteFault
 from snaprun.model import Metric, Run, Status
 from snaprun.runlist import Filter, IndexGap
-from tests.runs import many, oid, run
+from tests.indexed import many, oid, run
 
 
 def history(state: Path) -> list[Run]:
@@ -168,7 +168,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from snaprun import store
-from tests.runs import run
+from tests.indexed import run
 number = int(sys.argv[2])
 index = store.open_store(Path(sys.argv[1]), sys.argv[3] if len(sys.argv) > 3 else None)
 for step in range(10):

@@ -15,7 +15,7 @@ from snaprun import runlist, selectors, store, tables, where
 from snaprun.errors import DataFault, Denied, SettingsFault, Unavailable
 from snaprun.model import Run, Status
 from snaprun.runlist import Filter, IndexGap
-from tests.runs import START, many, oid, run
+from tests.indexed import START, many, oid, run
 from tests.test_store import WRITER, at_once
 from tests.test_where import FOUND, NOW, RUNS
 

@@ -14,7 +14,7 @@ from snaprun import runlist, store, where
 from snaprun.errors import UsageFault
 from snaprun.model import Metric, Status, utc
 from snaprun.runlist import Filter, SqliteReader
-from tests.runs import START, oid, run
+from tests.indexed import START, oid, run
 
 NOW = START + 3600
 
