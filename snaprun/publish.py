@@ -16,7 +16,7 @@ from snaprun.errors import DataFault, Denied, SnaprunError, WriteFault
 from snaprun.gitrepo import GitRepo
 from snaprun.locate import Place
 from snaprun.objects import GitObject
-from snaprun.scratch import announce, scratch
+from snaprun.scratch import announce, scratch, unlock
 
 TRIES = 20
 """How often objects are written again when a prune takes them, or their folders, away."""
@@ -33,15 +33,22 @@ class Pruned(DataFault):
 
 
 def publish(
-    repo: GitRepo, ref: str, objects: Sequence[GitObject], blobs: Sequence[str], *, again: Callable[[], bool]
+    repo: GitRepo,
+    ref: str,
+    objects: Sequence[GitObject],
+    blobs: Sequence[str],
+    *,
+    again: Callable[[], bool],
+    old: str | None = None,
 ) -> None:
     """Store ``objects``, the last of which is the commit, and make ``ref`` point at it.
 
-    ``blobs`` are stored already; ``again`` stores them anew, and says whether that gave the same ones.
+    ``blobs`` are stored already; ``again`` stores them anew, and says whether that gave the same ones. ``old`` is where
+    the ref must stand before; None means that there is none yet.
 
     Raises:
         Pruned: ``git prune --expire=now`` ran at the same time, and the files have changed since.
-        SnaprunError: git could not write.
+        SnaprunError: git could not write, or the ref is somewhere else.
     """
     commit = objects[-1].oid
     oids = [*blobs, *(item.oid for item in objects)]
@@ -58,18 +65,21 @@ def publish(
                 repo.flush(oids)
                 _link(repo.place, oids)
                 if not made:
-                    repo.move_ref(ref, commit, None)
+                    repo.move_ref(ref, commit, old)
                 made = True
             except (Denied, WriteFault):
                 raise
             except SnaprunError as error:
+                if old is not None and repo.refs(ref).get(ref) != old:
+                    raise
                 trouble = error
+                unlock(repo.place, ref)
                 continue
             if not repo.missing(oids):
                 return
     if made:
         with suppress(SnaprunError):
-            repo.delete_ref(ref, commit)
+            repo.delete_ref(ref, commit) if old is None else repo.move_ref(ref, old, commit)
     raise trouble
 
 

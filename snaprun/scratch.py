@@ -54,6 +54,12 @@ def announce(folder: Path, ref: str) -> None:
     (folder / _REF).write_text(ref)
 
 
+def unlock(place: Place, ref: str) -> None:
+    """Remove the lock that a killed git left on a ref of ours."""
+    with suppress(OSError):
+        (place.common_dir / f"{ref}.lock").unlink(missing_ok=True)
+
+
 def _locked(root: Path) -> tuple[Path, int]:
     """Make a folder and hold its lock; a sweeper may win the race for a folder that is not locked yet."""
     while True:
@@ -78,7 +84,7 @@ def _sweep(root: Path, place: Place) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with suppress(OSError):
-                (place.common_dir / f"{Path(entry.path, _REF).read_text()}.lock").unlink(missing_ok=True)
+                unlock(place, Path(entry.path, _REF).read_text())
             shutil.rmtree(entry.path, ignore_errors=True)
         except BlockingIOError:
             continue

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -421,7 +424,7 @@ def test_a_full_disk_leaves_nothing_half_made(box: Sandbox, tmp_path: Path, comm
     assert list((box.path / ".git").rglob("*.lock")) == []
 
 
-def _shim(folder: Path, command: str, inject: str) -> None:
+def _shim(folder: Path, command: str, rule: str, *, output: Path = Path("/dev/null")) -> None:
     """A ``git`` that comes first on the PATH and runs one command under strace."""
     if not shutil.which("strace"):
         pytest.skip("there is no strace")
@@ -430,7 +433,7 @@ def _shim(folder: Path, command: str, inject: str) -> None:
     script = folder / "git"
     script.write_text(
         f'#!/bin/sh\nfor word in "$@"; do\n  if [ "$word" = {command} ]; then\n'
-        f'    exec strace -f -o /dev/null {inject} {real} "$@"\n  fi\ndone\nexec {real} "$@"\n'
+        f'    exec strace -f -o {output} {rule} {real} "$@"\n  fi\ndone\nexec {real} "$@"\n'
     )
     script.chmod(0o755)
 
@@ -440,20 +443,19 @@ def _shim(folder: Path, command: str, inject: str) -> None:
 def test_killing_git_at_any_system_call_leaves_a_working_repository(box: Sandbox, tmp_path: Path, command: str) -> None:
     box.write("pack/mod.py", "x = 2\n")
     repo = opened(box)
-    for number in range(20, 400, 3):
-        _shim(tmp_path / "bin", command, f"-e trace=all -e inject=all:signal=SIGKILL:when={number}")
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    with box.untouched():
+        _shim(tmp_path / "bin", command, "-e trace=all", output=tmp_path / "calls")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-            try:
-                take(repo, request(params={"at": number}))
-            except SnaprunError:
-                ended = False
-            else:
-                ended = True
-        take(repo, request(params={"after": number}))
-        assert [path for path in (box.path / ".git").rglob("*.lock") if path.exists()] == []
-        if ended and number > 100 and command != "status":
-            break
+            patch.setenv("PATH", path)
+            take(repo, request())
+        for call, count in _calls(tmp_path / "calls")[::9]:
+            _shim(tmp_path / "bin", command, f"-e inject={call}:signal=SIGKILL:when={count}")
+            with pytest.MonkeyPatch.context() as patch, suppress(SnaprunError):
+                patch.setenv("PATH", path)
+                take(repo, request(params={"at": [call, count]}))
+            take(repo, request(params={"after": [call, count]}))
+            assert list((box.path / ".git").rglob("*.lock")) == []
     box.git("fsck", "--strict", "--no-dangling")
     assert list((box.path / ".git/snaprun/tmp").iterdir()) == []
 
@@ -465,37 +467,44 @@ def test_killing_the_process_at_any_system_call_leaves_a_working_repository(box:
     box.write("pack/mod.py", "x = 2\n")
     repo = opened(box)
     with box.untouched():
-        for number in range(1, 1200, 12):
-            if _killed_at(repo, number, tmp_path):
-                break
-            take(repo, request(params={"after": number}))
+        take(repo, request())
+        _traced(repo, tmp_path, "trace=all")
+        for call, count in _calls(tmp_path / "calls")[::9]:
+            _traced(repo, tmp_path, f"inject={call}:signal=SIGKILL:when={count}")
+            take(repo, request(params={"after": [call, count]}))
             assert list((box.path / ".git").rglob("*.lock")) == []
-        else:
-            raise AssertionError("a snapshot makes more system calls than this test tries")
     box.git("fsck", "--strict", "--no-dangling")
+    assert list((box.path / ".git/snaprun/tmp").iterdir()) == []
 
 
-def _killed_at(repo: GitRepo, number: int, folder: Path) -> bool:
-    """Take a snapshot in a fork that dies at its n-th system call; whether it got to the end instead."""
+def _traced(repo: GitRepo, folder: Path, rule: str) -> None:
+    """Take a snapshot in a fork under strace."""
     ready, go = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        code = 1
         try:
             os.write(ready[1], b"x")
             os.read(go[0], 1)
-            take(repo, request(params={"at": number}))
-            code = 0
+            take(repo, request())
         finally:
-            os._exit(code)
+            os._exit(0)
     os.read(ready[0], 1)
-    rule = ["-e", "trace=all", "-e", f"inject=all:signal=SIGKILL:when={number}"]
-    tracer = subprocess.Popen(["strace", "-q", "-o", str(folder / "calls"), *rule, "-p", str(child)])
-    while "TracerPid:\t0" in Path(f"/proc/{child}/status").read_text():
-        assert tracer.poll() is None
+    tracer = subprocess.Popen(["strace", "-q", "-o", str(folder / "calls"), "-e", rule, "-p", str(child)])
+    while "TracerPid:\t0" in Path(f"/proc/{child}/status").read_text() and tracer.poll() is None:
+        pass
     os.write(go[1], b"x")
-    _, status = os.waitpid(child, 0)
+    os.waitpid(child, 0)
     tracer.wait()
     for end in (*ready, *go):
         os.close(end)
-    return os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+
+
+def _calls(trace: Path) -> list[tuple[str, int]]:
+    """The system calls of a trace in order, each with its number among those of its name, as strace counts them."""
+    found: list[tuple[str, int]] = []
+    counts: Counter[str] = Counter()
+    for name in re.findall(r"^(?:\d+ +)?(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE):
+        counts[name] += 1
+        found.append((name, counts[name]))
+    assert len(found) > 100, "strace saw next to nothing"
+    return found
