@@ -11,7 +11,7 @@ from pathlib import Path
 from snaprun import artifacts
 from snaprun.checkout import INDEX
 from snaprun.fill import WHOLE
-from snaprun.gitrepo import GitRepo, failure
+from snaprun.gitrepo import UNFLUSHED, GitRepo, failure
 from snaprun.links import PRIVATE
 from snaprun.model import SNAP_DIR, Artifact
 
@@ -114,7 +114,7 @@ def add(inner: GitRepo, index: Path, paths: list[str], deleted: list[str]) -> li
     left = list(paths)
     while left:
         args = ("update-index", "--add", "--remove", "-z", "--stdin")
-        answer = inner.run(*args, stdin=_listed(left), index=index, options=WHOLE, ok=())
+        answer = inner.run(*args, stdin=_listed(left), index=index, options=(*WHOLE, *UNFLUSHED), ok=())
         if answer.code == 0:
             return notes
         culprit = next((path for path in left if f"process path {path}\n" in answer.err + "\n"), None)

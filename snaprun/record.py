@@ -99,18 +99,23 @@ def _document(repo: GitRepo, commit: str, name: str) -> dict[str, Any]:
     if data is None:
         raise DataFault(f"run {commit[:8]} has no {SNAP_DIR}/{name}", hint="snaprun history; git fsck")
     try:
-        return dict(json.loads(data))
+        return dict(_json(data))
     except (ValueError, TypeError) as error:
         raise DataFault(f"run {commit[:8]}: {SNAP_DIR}/{name} is damaged: {error}", hint="git fsck") from error
+
+
+def _json(data: bytes) -> Any:
+    """A document of ours; names that are not UTF-8 come back as the file system decodes them."""
+    return json.loads(data.decode("utf-8", "surrogateescape"))
 
 
 def _run(run_id: str, tip: str, parts: Mapping[str, bytes | None], *, alive: bool) -> Run:
     spec_json, params_json, result_json, lines = (parts[name] for name in PARTS)
     if spec_json is None:
         raise ValueError(f"there is no {SNAP_DIR}/run.json")
-    spec = RunSpec.from_json(json.loads(spec_json))
-    params = json.loads(params_json) if params_json else {}
-    result = Result.from_json(json.loads(result_json)) if result_json and tip != run_id else None
+    spec = RunSpec.from_json(_json(spec_json))
+    params = _json(params_json) if params_json else {}
+    result = Result.from_json(_json(result_json)) if result_json and tip != run_id else None
     return Run.of(
         run_id,
         spec,

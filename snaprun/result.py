@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun import artifacts, changes, checkout, slots
+from snaprun import checkout, keep, slots
 from snaprun.errors import DataFault, SnaprunError, WriteFault
-from snaprun.gitrepo import GitRepo
-from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, Artifact, Result
+from snaprun.gitrepo import COMMITTER, GitRepo, author_of
+from snaprun.keep import Ground, Kept
+from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, Result
+from snaprun.objects import Entry, GitObject, algorithm, graft, make
+from snaprun.publish import publish
 from snaprun.scratch import scratch
 from snaprun.slots import Slot
-
-SHOWN = 1 << 20
-"""Bytes of its head and of its tail that stay in git of a log too large for it."""
 
 
 @dataclass(frozen=True)
@@ -44,43 +45,93 @@ def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | No
 
     Raises:
         DataFault: the run's ref is gone, or stands somewhere unexpected.
-        WriteFault: the objects are not all there after writing.
+        WriteFault: the disk is full, or the objects are not all there after writing.
     """
     before = finished(repo, run_id)
     if before is not None and before != ending.previous:
         return before
-    store = repo.place.state / "artifacts"
-    notes: list[str] = []
-    inner = None if slot is None else checkout.opened(repo, slot.path)
-    if inner is not None and slot is not None and slots.laid_out(slot) != run_id:
-        inner = None
+    inner = None if slot is None or slots.laid_out(slot) != run_id else checkout.opened(repo, slot.path)
     try:
         with scratch(repo.place) as folder:
-            index = folder / "index"
-            made: list[Artifact] = []
-            if inner is None or slot is None:
-                repo.run("read-tree", run_id, index=index)
-                _, made, notes = changes.sort_out(
-                    repo.place.top, (), map(Path, ending.artifacts), store=store, max_file_size=max_file_size
-                )
-            else:
-                made, notes = _take_changes(repo, inner, slot, index, ending, store=store, max_file_size=max_file_size)
-            log, whole = _log(ending.log, folder, store=store, max_file_size=max_file_size)
-            result = replace(
-                ending.result,
-                artifacts=(*made, *whole),
-                warnings=(*ending.result.warnings, *notes),
-            )
-            parts = _parts(ending, result)
-            _add_parts(repo, index, folder, {**parts, "log.txt": log})
-            tree = repo.text("write-tree", index=index)
+            ground = Ground(repo, inner, slot, folder, repo.place.state / "artifacts", max_file_size)
+            return _commit(ground, run_id, ending)
     except OSError as error:
         raise WriteFault(f"cannot keep what run {run_id[:8]} made: {error}", hint="df -h; snaprun doctor") from error
-    parents = [run_id, *_own_commits(inner, run_id), *([ending.previous] if ending.previous else [])]
-    spec = json.loads(repo.blob(run_id, f"{SNAP_DIR}/run.json") or b"{}")
-    date = f"{int(time.time())} +0000"
-    tip = repo.commit(tree, _message(spec, result), parents=parents, author=repo.author(), date=date)
-    return _publish(repo, run_id, tip, previous=ending.previous)
+    except SnaprunError:
+        other = finished(repo, run_id)
+        if other is None or other == ending.previous:
+            raise
+        return other  # another finaliser was first
+
+
+def _commit(ground: Ground, run_id: str, ending: Ending) -> str:
+    """Store everything and move the ref; the result commit's id."""
+    repo = ground.repo
+    author = repo.start("var", "GIT_AUTHOR_IDENT")
+    own = _own_commits(ground.inner, run_id)
+    kept = keep.keep(ground, ending.artifacts)
+    log, whole = keep.log(ground, ending.log)
+    notes = [f"the run committed {one[:8]} in its checkout: kept as a parent of its result" for one in own]
+    result = replace(
+        ending.result,
+        artifacts=(*kept.made, *whole),
+        warnings=(*ending.result.warnings, *kept.notes, *notes),
+    )
+    parts = {
+        "result.json": _json(result.to_json()),
+        "executed.ipynb": ending.executed,
+        "metrics.jsonl": ending.metrics,
+        "environment.json": _json({"schema": SCHEMA, **ending.environment}),
+        "log.txt": log,
+    }
+    parents = [run_id, *own, *([ending.previous] if ending.previous else [])]
+    objects, large = _objects(repo, parts, kept, result, parents, author_of(author.finish(ok=())))
+    stored = [entry.oid for entry in kept.entries.values() if entry]
+
+    def again() -> bool:
+        return keep.keep(ground, ending.artifacts).entries == kept.entries and _large(repo, parts) == large
+
+    publish(repo, RUN_REF + run_id, objects, [*stored, *large.values()], again=again, old=ending.previous or run_id)
+    return objects[-1].oid
+
+
+def _objects(
+    repo: GitRepo,
+    parts: Mapping[str, bytes | Path],
+    kept: Kept,
+    result: Result,
+    parents: Sequence[str],
+    author: str,
+) -> tuple[list[GitObject], dict[str, str]]:
+    """All new objects of a result, its commit last, and the ids of the parts that are stored already."""
+    run_id = parents[0]
+    hash_name = algorithm(run_id)
+    large = _large(repo, parts)
+    blobs = {name: make("blob", data, hash_name) for name, data in parts.items() if isinstance(data, bytes)}
+    oids = {**{name: blob.oid for name, blob in blobs.items()}, **large}
+    entries = {**kept.entries, **{f"{SNAP_DIR}/{name}".encode(): Entry("100644", oid) for name, oid in oids.items()}}
+    with repo.reading() as ask:
+
+        def read(name: str) -> bytes:
+            found = ask(name)
+            if found is None:
+                raise DataFault(f"run {run_id[:8]} is damaged: {name} is missing", hint="git fsck")
+            return found.data
+
+        tree = read(run_id)[5 : 5 + len(run_id)].decode()
+        top, trees, _ = graft(tree, entries, read, hash_name)
+        spec = json.loads(read(f"{run_id}:{SNAP_DIR}/run.json").decode("utf-8", "surrogateescape"))
+    now = f"{int(time.time())} +0000"
+    lines = [f"tree {top.oid}", *(f"parent {one}" for one in parents)]
+    text = "\n".join([*lines, f"author {author} {now}", f"committer {COMMITTER} {now}", "", _message(spec, result)])
+    commit = make("commit", text.encode("utf-8", "surrogateescape"), hash_name)
+    return [*blobs.values(), *trees, top, commit], large
+
+
+def _large(repo: GitRepo, parts: Mapping[str, bytes | Path]) -> dict[str, str]:
+    """Store the parts that lie in files, without reading them into memory; their ids."""
+    files = {name: os.fspath(part) for name, part in parts.items() if isinstance(part, Path)}
+    return {name: repo.text("hash-object", "-w", "--no-filters", "--", path) for name, path in files.items()}
 
 
 def finished(repo: GitRepo, run_id: str) -> str | None:
@@ -99,42 +150,9 @@ def finished(repo: GitRepo, run_id: str) -> str | None:
     raise DataFault(f"run {run_id[:8]} stands at {tip[:8]}, which is no result of it", hint=f"git log {tip[:8]}")
 
 
-def _publish(repo: GitRepo, run_id: str, tip: str, *, previous: str | None) -> str:
-    """Check that every new object is there, then move the ref, unless another finaliser was first."""
-    check = repo.run("rev-list", "--objects", "--quiet", tip, "--not", run_id, ok=())
-    if check.code != 0:
-        raise WriteFault(f"the result of run {run_id[:8]} is not whole: {check.err.strip()}", hint="git fsck")
-    try:
-        repo.move_ref(RUN_REF + run_id, tip, previous or run_id)
-    except SnaprunError:
-        other = finished(repo, run_id)
-        if other is None or other == previous:
-            raise
-        return other
-    return tip
-
-
-def _take_changes(
-    repo: GitRepo, inner: GitRepo, slot: Slot, index: Path, ending: Ending, *, store: Path, max_file_size: int
-) -> tuple[list[Artifact], list[str]]:
-    """Bring what changed in the slot into ``index``, a copy of what was laid out."""
-    index.write_bytes((inner.place.git_dir / checkout.INDEX).read_bytes())
-    record = slots.links(slot)
-    present, deleted = changes.changed(inner, links=record.links)
-    extra = [*map(Path, ending.artifacts), *(slot.path / name for name in record.outputs)]
-    for module in checkout.submodules(repo, inner):  # their files are no part of the snapshot's tree
-        extra += [module.place.top / path for path in changes.changed(module, links=())[0]]
-    for_git, made, notes = changes.sort_out(slot.path, present, extra, store=store, max_file_size=max_file_size)
-    notes += changes.add(inner, index, for_git, deleted)
-    own = _own_commits(inner, slots.laid_out(slot))
-    if own:
-        notes.append(f"the run committed in its checkout: {own[0]} (kept as second parent of the result)")
-    return made, notes
-
-
 def _own_commits(inner: GitRepo | None, run_id: str) -> list[str]:
     """The commit that the run's HEAD stands at, where the run made it: nothing else in the repository reaches it."""
-    if inner is None:
+    if inner is None or (inner.place.git_dir / "HEAD").read_bytes().strip() == run_id.encode():
         return []
     head = inner.head()
     if head is None or head == run_id:
@@ -143,53 +161,8 @@ def _own_commits(inner: GitRepo | None, run_id: str) -> list[str]:
     return [head] if new.strip() else []
 
 
-def _log(source: Path | bytes, folder: Path, *, store: Path, max_file_size: int) -> tuple[Path, tuple[Artifact, ...]]:
-    """The log as a file for git; of one above the size limit, its head and tail, and the whole as an artifact."""
-    path = source if isinstance(source, Path) else folder / "log.txt"
-    if isinstance(source, bytes):
-        path.write_bytes(source)
-    elif not path.exists():
-        path = folder / "log.txt"
-        path.write_bytes(b"")
-    size = path.stat().st_size
-    if size <= max(max_file_size, 2 * SHOWN):
-        return path, ()
-    sha, size = artifacts.keep(store, path)
-    short = folder / "log.short"
-    with path.open("rb") as whole, short.open("wb") as out:
-        out.write(whole.read(SHOWN))
-        out.write(f"\n[snaprun: {size - 2 * SHOWN} bytes are left out here; the whole log is {sha}]\n".encode())
-        whole.seek(size - SHOWN)
-        out.write(whole.read(SHOWN))
-    return short, (Artifact(f"{SNAP_DIR}/log.txt", size, sha, "store"),)
-
-
-def _parts(ending: Ending, result: Result) -> dict[str, bytes]:
-    """The files of ``.snaprun/`` that the result adds, the log excepted."""
-    return {
-        "result.json": _json(result.to_json()),
-        "executed.ipynb": ending.executed,
-        "metrics.jsonl": ending.metrics,
-        "environment.json": _json({"schema": SCHEMA, **ending.environment}),
-    }
-
-
 def _json(data: Mapping[str, Any]) -> bytes:
     return (json.dumps(data, indent=1, ensure_ascii=True) + "\n").encode()
-
-
-def _add_parts(repo: GitRepo, index: Path, folder: Path, parts: Mapping[str, bytes | Path]) -> None:
-    """Store the files of ``.snaprun/`` exactly as they are, through one child process, and add them to ``index``."""
-    paths = []
-    for name, content in parts.items():
-        path = content if isinstance(content, Path) else folder / f"part-{name}"
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        paths.append(path)
-    stdin = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
-    oids = repo.text("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=stdin).split("\n")
-    lines = "".join(f"100644 {oid}\t{SNAP_DIR}/{name}\0" for oid, name in zip(oids, parts, strict=True))
-    repo.run("update-index", "-z", "--index-info", stdin=lines.encode(), index=index)
 
 
 def _message(spec: Mapping[str, Any], result: Result) -> str:
