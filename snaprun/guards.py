@@ -40,15 +40,14 @@ def markers(path: str, content: bytes) -> Complaint | None:
     return Complaint("damaged", "", "has unresolved merge markers", f"git mergetool -- {path}")
 
 
-def damage(path: str, content: bytes) -> Complaint | None:
-    """Why an ``.ipynb`` file is no readable notebook, or None where it is one."""
-    try:
-        document = cells.decode(content, path)
-        if cells.version(document) not in (2, 3):
-            cells.normal(document, path)
-    except InputMissing as error:
-        return Complaint("damaged", "", error.message.removeprefix(path).removeprefix(":").strip(), error.hint)
-    return None
+def damaged(path: str, error: InputMissing) -> Complaint:
+    """What is said of a file that is no readable notebook."""
+    return Complaint("damaged", "", error.message.removeprefix(path).removeprefix(":").strip(), error.hint)
+
+
+def text_as_node(text: str) -> Node:
+    """A text as the one cell of a notebook, to be searched as such."""
+    return {"cells": [{"cell_type": "text", "metadata": {}, "source": text}], "metadata": {}}
 
 
 def sizes(node: Node, *, max_output: int, max_image: int) -> Iterator[Complaint]:

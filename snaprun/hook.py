@@ -148,21 +148,22 @@ def _of_notebook(scene: Scene, change: Change, content: bytes) -> Iterator[Findi
     policy = scene.question.policies.of(path)
     if policy.off:
         return
+    complaint = None if path.endswith(NOTEBOOK) else guards.markers(path, content)
+    half = _has_notebook(scene, path)
     node = None
-    complaint = guards.damage(path, content) if path.endswith(NOTEBOOK) else guards.markers(path, content)
     if complaint is None:
         try:
-            node = _document(scene, path, content)
+            node = guards.text_as_node(content.decode("utf-8", "replace")) if half else _document(scene, path, content)
         except InputMissing as error:
-            complaint = Complaint("damaged", "", error.message, error.hint)
-    if complaint is not None or node is None:
-        if complaint is not None:
-            yield _complained(path, complaint, "fail")
+            complaint = guards.damaged(path, error)
+    if complaint is not None:
+        yield _complained(path, complaint, "fail")
+    if node is None:
         return
     if policy.secrets != "off" and not _is_second_half(scene, path):
         for found in guards.leaks(node, scene.question.secrets):
             yield _complained(path, found, _level(policy.secrets))
-    if scene.special is not None or _has_notebook(scene, path):
+    if scene.special is not None or half:
         return
     if policy.size != "off":
         for found in guards.sizes(node, max_output=policy.max_output, max_image=policy.max_image):
@@ -174,9 +175,8 @@ def _document(scene: Scene, path: str, content: bytes) -> Node | None:
     """The notebook's document; None for the formats before nbformat 4, which no run has as its source."""
     if not path.endswith(NOTEBOOK):
         return scene.question.load().document(path, content)
-    if cells.version(cells.decode(content, path)) in (2, 3):
-        return None
-    return provenance.document(path, content)
+    document = cells.decode(content, path)
+    return None if cells.version(document) in (2, 3) else cells.normal(document, path)
 
 
 def _is_second_half(scene: Scene, path: str) -> bool:

@@ -75,9 +75,9 @@ def is_text_notebook(path: str, content: bytes) -> bool:
 def find(seen: Staged, load: Callable[[], Jupytext]) -> list[Pair]:
     """Every pair of which the commit changes a half. jupytext is loaded only where there may be one."""
     found: dict[tuple[str, str], Pair] = {}
-    for change in seen.changes:
+    for change in sorted(seen.changes, key=lambda change: not change.path.endswith(NOTEBOOK)):
         extension = os.path.splitext(change.path)[1]
-        if extension != NOTEBOOK and extension not in TEXT:
+        if (extension != NOTEBOOK and extension not in TEXT) or any(change.path == text for _, text in found):
             continue
         for path, content in _sources(seen, change):
             config = _config(seen, path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from snaprun.secretrules import IN_HEADER, IN_URL, KEY_BLOCK, NAMES, PREFIXED
 
@@ -32,9 +33,6 @@ class Secret:
 
 
 _BEFORE = r"(?<![A-Za-z0-9+/_-])"
-_PREFIXED = tuple(
-    (kind, words, re.compile(form if r"\.com/" in form else _BEFORE + form)) for kind, words, form in PREFIXED
-)
 _KEY_BLOCK = re.compile(KEY_BLOCK)
 _IN_URL = re.compile(IN_URL, re.IGNORECASE)
 _IN_HEADER = re.compile(IN_HEADER, re.IGNORECASE)
@@ -99,9 +97,9 @@ def _candidates(text: str, values: Mapping[str, str]) -> Iterator[tuple[Secret, 
         start = text.find(value)
         if start >= 0:
             yield Secret(f"the value of ${name}", _mask(value), start), start + len(value)
-    for kind, words, form in _PREFIXED:
+    for kind, words, form in PREFIXED:
         if any(word in lower for word in words):
-            for match in form.finditer(text):
+            for match in _pattern(form).finditer(text):
                 yield Secret(kind, _mask(match[0]), match.start()), match.end()
     if "private key" in lower:
         for match in _KEY_BLOCK.finditer(text):
@@ -115,6 +113,12 @@ def _candidates(text: str, values: Mapping[str, str]) -> Iterator[tuple[Secret, 
                 if not _PLACEHOLDER.match(match["value"]) and not _is_dull(match["value"]):
                     yield Secret(kind, _mask(match["value"]), match.start("value")), match.end("value")
     yield from _named(text, lower)
+
+
+@cache
+def _pattern(form: str) -> re.Pattern[str]:
+    """A rule, made ready when its word is first seen: all of them take longer than a commit should."""
+    return re.compile(form if r"\.com/" in form else _BEFORE + form)
 
 
 def _named(text: str, lower: str) -> Iterator[tuple[Secret, int]]:

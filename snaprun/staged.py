@@ -83,23 +83,10 @@ def changes(index: Index) -> list[Change]:
 
 def committed(index: Index, revision: str = "HEAD") -> list[Change]:
     """What the commit ``revision`` changed against its first parent (or against nothing)."""
-    out = ask(
-        [
-            "diff-tree",
-            "--root",
-            "-r",
-            "-m",
-            "--first-parent",
-            "--no-commit-id",
-            "--raw",
-            "-z",
-            "--no-renames",
-            revision,
-        ],
-        cwd=index.place.top,
-        env=index.env,
-    )
-    return parse_raw(out)
+    options = ["-r", "--no-commit-id", "--raw", "-z", "--no-renames"]
+    code, parent, _ = call(["rev-parse", "--verify", "--quiet", f"{revision}^1"], cwd=index.place.top, env=index.env)
+    which = [parent.decode("ascii").strip(), revision] if code == 0 else ["--root", revision]
+    return parse_raw(ask(["diff-tree", *options, *which], cwd=index.place.top, env=index.env))
 
 
 def tree(index: Index, revision: str) -> list[Change]:
