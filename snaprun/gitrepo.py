@@ -91,7 +91,7 @@ class Found:
 
 
 class Child:
-    """A git command under way. Holds a process until :meth:`finish` or :meth:`end`."""
+    """A git command under way: a context that holds a process until :meth:`finish` or its end."""
 
     def __init__(self, args: Sequence[str], process: Any, stdin: bytes | None = None) -> None:
         self._args = args
@@ -121,12 +121,21 @@ class Child:
         return Found(oid, kind, data)
 
     def end(self) -> None:
-        """Close the command's standard input and let it go."""
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.stderr.close()
-        self._process.proc.wait()
+        """Let the command go, if it is still there: nothing that it would still say is wanted."""
+        process = self._process.proc
+        if process.returncode is None:
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
+            process.terminate()
+            process.wait()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
 
 class GitRepo:
@@ -184,17 +193,14 @@ class GitRepo:
         Raises:
             SnaprunError: the kind that fits what git said.
         """
-        child = self.start(*args, stdin=stdin, env=env, index=index, work_tree=work_tree, options=options)
-        return child.finish(ok=ok)
+        with self.start(*args, stdin=stdin, env=env, index=index, work_tree=work_tree, options=options) as child:
+            return child.finish(ok=ok)
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[str], Found | None]]:
         """One child process that answers for any object, as long as the block lasts."""
-        child = self.start("cat-file", "--batch", talk=True)
-        try:
+        with self.start("cat-file", "--batch", talk=True) as child:
             yield child.ask
-        finally:
-            child.end()
 
     def text(self, *args: str, index: Path | None = None, stdin: bytes | None = None) -> str:
         """The output of a command as text, without its last newline."""

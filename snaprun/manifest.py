@@ -69,14 +69,18 @@ class Rules:
     always: frozenset[str] = frozenset()
 
 
-def read(repo: GitRepo, index: Path, always: Iterable[str], options: Sequence[str] = ()) -> Listing:
+def read(
+    repo: GitRepo, index: Path, always: Iterable[str], options: Sequence[str] = (), *, submodules: bool = True
+) -> Listing:
     """Ask git how the work tree differs from HEAD, by a private index, with one stat a tracked file.
 
-    Of ``always``, those paths that git neither tracks nor lists are returned in ``outside``.
+    Of ``always``, those paths that git neither tracks nor lists are returned in ``outside``. Without ``submodules``,
+    git does not look into them (a broken one breaks its whole answer), and all of them count as changed.
     """
-    asked = repo.start(*STATUS, index=index, options=options)
-    tracked = repo.run("ls-files", "-v", "-z", index=index).out
-    answer = asked.finish()
+    shallow = () if submodules else ("--ignore-submodules=dirty",)
+    with repo.start(*STATUS, *shallow, index=index, options=options) as asked:
+        tracked = repo.run("ls-files", "-v", "-z", index=index).out
+        answer = asked.finish()
     listing = Listing(closed=[path.rstrip("/") for path in _CLOSED.findall(answer.err)])
     head = branch = None
     for line in answer.out.split(b"\0"):
@@ -92,6 +96,8 @@ def read(repo: GitRepo, index: Path, always: Iterable[str], options: Sequence[st
             listing.sparse.append(path)
         elif match.group()[:1].islower():
             listing.hidden.append(path)
+    if not submodules:
+        listing.links.update(_gitlinks(repo, index))
     known = {*listing.settled, *listing.touched, *listing.untracked, *listing.hidden, *listing.sparse}
     outside = frozenset(
         path for path in always if path not in known and b"\0H %s\0" % os.fsencode(path) not in b"\0" + tracked
@@ -121,6 +127,18 @@ def look(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
+
+
+def _gitlinks(repo: GitRepo, index: Path) -> dict[str, Link]:
+    """Every submodule of the index that is checked out, as if changed."""
+    found = {}
+    for line in repo.run("ls-files", "-s", "-z", index=index).out.split(b"\0"):
+        if line.startswith(b"160000 "):
+            head, name = line.split(b"\t", 1)
+            path = os.fsdecode(name)
+            if os.path.lexists(repo.place.top / path / ".git"):
+                found[path] = Link(head.split(b" ")[1].decode(), unclean=True)
+    return found
 
 
 def _note(listing: Listing, line: bytes) -> None:

@@ -93,13 +93,13 @@ def freeze(repo: GitRepo, request: Request) -> Frozen:
         raise InputMissing(f"there is no notebook {notebook}", hint="ls; git status")
     always = frozenset(path for path in (notebook, *request.include) if _own(repo.place.top, path))
     rules = Rules(request.max_file_size, request.include, always)
-    author = repo.start("var", "GIT_AUTHOR_IDENT")
-    with scratch(repo.place) as folder:
+    with repo.start("var", "GIT_AUTHOR_IDENT") as asked, scratch(repo.place) as folder:
         stored = worktree.store(repo, folder, rules, allow_conflicts=request.allow_conflicts)
+        author = author_of(asked.finish(ok=()))
     others = stored.changed - {notebook}
     return Frozen(
         stored=stored,
-        author=author_of(author.finish(ok=())),
+        author=author,
         notebook=stored.entries[notebook].oid if notebook in stored.entries else None,
         changed=len(others),
         untracked=len(others & stored.untracked),
@@ -116,6 +116,20 @@ def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
     """
     start = time.monotonic()
     stored = frozen.stored
+    made, objects = compose(frozen, request)
+    publish(
+        repo,
+        RUN_REF + made.id,
+        [*stored.objects, *objects],
+        stored.blobs,
+        again=lambda: worktree.again(repo, stored),
+    )
+    return replace(made, seconds=frozen.seconds + time.monotonic() - start)
+
+
+def compose(frozen: Frozen, request: Request) -> tuple[Snapshot, list[GitObject]]:
+    """The snapshot of one run on a frozen tree, and the objects that it has beyond the tree's, its commit the last."""
+    stored = frozen.stored
     spec = replace(
         request.spec,
         parent=stored.head,
@@ -129,10 +143,8 @@ def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
         {**parse_tree(stored.top.data, stored.algorithm), SNAP_DIR.encode(): Entry(TREE_MODE, folder)}, stored.algorithm
     )
     commit = make("commit", _commit(spec, request.params, root.oid, frozen.author), stored.algorithm)
-    objects = [*stored.objects, *objects, root, commit]
-    publish(repo, RUN_REF + commit.oid, objects, stored.blobs, again=lambda: worktree.again(repo, stored))
-    seconds = frozen.seconds + time.monotonic() - start
-    return Snapshot(commit.oid, root.oid, spec, dict(request.params), frozen.changed, frozen.untracked, seconds)
+    made = Snapshot(commit.oid, root.oid, spec, dict(request.params), frozen.changed, frozen.untracked)
+    return made, [*objects, root, commit]
 
 
 def _own(top: Path, path: str) -> bool:

@@ -146,13 +146,19 @@ def _list(repo: GitRepo, index: Path, rules: Rules, found: _Reading) -> Listing:
     """Git's account of the work tree; where a filter breaks it, without filters; where the index does, from HEAD."""
     if not _copy_index(repo.place.index, index):
         _rebuild(repo, index, found, "missing")
-    with suppress(SnaprunError):
+    try:
         return manifest.read(repo, index, rules.always)
-    everything_off = tuple(option for name in _filters(repo) for option in _switched_off(name))
+    except SnaprunError as error:
+        first = error
+    off = tuple(option for name in _filters(repo) for option in _switched_off(name))
     with suppress(SnaprunError):  # what now looks changed without its filter is told apart when it is stored
-        return manifest.read(repo, index, rules.always, everything_off)
+        return manifest.read(repo, index, rules.always, off)
+    with suppress(SnaprunError):
+        return manifest.read(repo, index, rules.always, off, submodules=False)
+    if "index" not in first.message:
+        raise first
     _rebuild(repo, index, found, "broken")
-    return manifest.read(repo, index, rules.always, everything_off)
+    return manifest.read(repo, index, rules.always, off, submodules=False)
 
 
 def _filters(repo: GitRepo) -> list[str]:

@@ -202,6 +202,19 @@ def submodule_uninitialised(box: Sandbox) -> None:
     box.write("pack/__init__.py", "x = 2\n")
 
 
+def submodule_index_broken(box: Sandbox) -> None:
+    """Git's own status of the whole fails on it."""
+    inside = _at(_with_submodule(box))
+    inside.write("lib.py", "v = 5\n")
+    (box.path / ".git/modules/lib/index").write_bytes(b"garbage" * 10)
+
+
+def submodule_without_repository(box: Sandbox) -> None:
+    _with_submodule(box)
+    (box.path / ".git/modules/lib/HEAD").unlink()
+    box.write("pack/__init__.py", "x = 2\n")
+
+
 def inside_submodule(box: Sandbox) -> Sandbox:
     inside = _at(_with_submodule(box))
     inside.notebook(NOTEBOOK, "1")
@@ -589,6 +602,8 @@ STATES = [
     State("dirty submodule", submodule_dirty),
     State("moved submodule", submodule_moved),
     State("uninitialised submodule", submodule_uninitialised),
+    State("broken index of a submodule", submodule_index_broken, warns=("submodule lib: the index is broken",)),
+    State("submodule whose repository is gone", submodule_without_repository, warns=("cannot be opened",)),
     State("inside a submodule", inside_submodule),
     State("nested repository with a commit", nested_with_commit, left={"nested": "repository"}, dirty=False),
     State("nested repository without a commit", nested_without_commit, left={"nested": "repository"}, dirty=False),
