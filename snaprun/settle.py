@@ -15,12 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from snaprun import lock, process
-from snaprun.live import Live, scan
+from snaprun.live import Live, scan, tidy
 from snaprun.locate import Place
 from snaprun.order import ENDING, FINALISE, send_task, write_json
 from snaprun.supervision import host_of, supervised_by, supervisor_env
 
 __all__ = ["host_of", "settle", "supervised_by"]
+
+STALE = 3600.0
+"""Age in seconds at which a half made or half removed live folder is nobody's any more."""
 
 STARTING = 60.0
 """Seconds that a command may take between making a live folder and handing it to a supervisor."""
@@ -31,6 +34,7 @@ def settle(place: Place, env: Mapping[str, str]) -> list[str]:
 
     A run of another machine is never judged. What cannot be finalised (no space, say) stays for the next time.
     """
+    tidy(place, older=STALE, now=time.time())
     due = [(folder, held) for folder in scan(place) if (held := _dead(folder)) is not None]
     if not due:
         return []

@@ -237,6 +237,7 @@ def _finalise(live: Path, held: int, signals: Signals) -> None:
         send_task(clerk.door, live, FINALISE, held)
     except OSError as error:
         sys.stderr.write(f"the finalising worker did not start: {error}\n")
+    clerk.door.close()  # there is no further task
     while clerk.pid not in process.reap():
         signals.wait()
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox import Sandbox
+from tests.running import leftovers
+from tests.sandbox import Sandbox, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +28,13 @@ def sealed(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
     monkeypatch.setenv("TERM", "dumb")
     (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n[gc]\n\tauto = 0\n")
     return home
+
+
+@pytest.fixture
+def nothing_left(sealed: Path) -> Iterator[None]:
+    """Afterwards no process is there that the test has started, directly or not: each one has the test's own home."""
+    yield
+    wait_for(lambda: not leftovers(sealed), "every process of the test to go", patience=15.0)
 
 
 @pytest.fixture

@@ -116,6 +116,16 @@ def found(box: Sandbox, run_id: str) -> Started:
     return Started(run_id, there, GitRepo(there), Live(there.live / run_id))
 
 
+def leftovers(home: Path) -> list[str]:
+    """The command line of every process that a test with this home has left."""
+    mark = f"HOME={home}".encode()
+    return [
+        Path(f"/proc/{line.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        for line in process.table().values()
+        if line.pid != os.getpid() and not line.dead and mark in process.environ(line.pid)
+    ]
+
+
 def door(box: Sandbox) -> Door:
     """The sandbox as a command sees it."""
     return opened(box.path, os.environ)

@@ -16,6 +16,8 @@ from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for
 
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
 BUSY = "import time\nhistory = [1, 2, 3]\nprint('on', flush=True)\nfor i in range(6000): time.sleep(0.02)"
 
 

@@ -20,6 +20,8 @@ from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for
 
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
 CHILDREN = """
 import multiprocessing, os, signal, subprocess, sys, time
 subprocess.Popen(["sleep", "601"], start_new_session=True)
@@ -47,7 +49,7 @@ def check(run: Started, status: Status, code: int, reason: str) -> Result:
     assert (result.status, result.exit_code) == (status, code), result
     assert reason in (result.reason or "")
     wait_for(lambda: not run.processes(), f"processes of the run to go: {run.processes()}")
-    assert not list(run.place.live.iterdir())
+    wait_for(lambda: not list(run.place.live.iterdir()), "an empty folder of live runs")
     assert not list((run.place.state / "slots").glob("*.owner"))
     assert not list((run.place.state / "tmp").iterdir())
     with runlist.connect(run.place.state) as reader:

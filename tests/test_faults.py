@@ -16,6 +16,8 @@ from snaprun.model import Status
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
 ROOT = Path(__file__).parent.parent
 
 

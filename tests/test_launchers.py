@@ -19,11 +19,15 @@ from snaprun.order import Request
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
 SLOW = "import time\nprint('on', flush=True)\ntime.sleep(600)"
 
 
 @pytest.fixture
-def tmux_server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def tmux_server(
+    nothing_left: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """A tmux server of the test's own."""
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed")

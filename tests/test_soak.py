@@ -17,6 +17,8 @@ from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for
 
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
 KILLS = int(os.environ.get("SOAK_KILLS", "24"))
 """How many runs are killed; CI asks for more."""
 
@@ -49,7 +51,7 @@ def test_kills_at_random_instants(repo: Sandbox) -> None:
     for run in runs:
         _check(run)
         assert listed[run.id].status is not Status.RUNNING
-    assert not list(place.live.iterdir())
+    wait_for(lambda: not list(place.live.iterdir()), "an empty folder of live runs")
     assert not list((place.state / "slots").glob("*.owner"))
     assert repo.git("fsck", "--connectivity-only") == ""
 

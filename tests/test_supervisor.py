@@ -16,6 +16,8 @@ from snaprun.model import Status
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
 
 def test_a_run_outlives_its_command_and_its_terminal(repo: Sandbox) -> None:
     """The command's whole session is killed as a closing terminal kills it, and the run goes on."""
