@@ -25,10 +25,11 @@ from snaprun import (
     replay,
     selectors,
     stopping,
+    strip,
 )
 from snaprun import snapshot as freezing
 from snaprun.door import Door
-from snaprun.errors import CannotCreate, DataFault, SnaprunError, Unavailable
+from snaprun.errors import CannotCreate, DataFault, InputMissing, SnaprunError, Unavailable
 from snaprun.gitrepo import GitRepo
 from snaprun.intake import Intake, Wanted
 from snaprun.launchers.local import Handle
@@ -244,6 +245,28 @@ def restore(door: Door, selector: str, paths: Sequence[str], *, target: Path | N
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise CannotCreate(f"{there[0]}{more} would be overwritten", hint="--to FOLDER, or --force")
     return export.write(repo, run.commit, entries, root)
+
+
+def restore_outputs(door: Door, selector: str, path: str | None) -> tuple[Path, strip.Restored]:
+    """Put the outputs of a run into its notebook (or the one at ``path``) as it is in the work tree now.
+
+    Raises:
+        InputMissing: there is no such notebook, or it is a text notebook. DataFault: it has no code of that run.
+    """
+    run = find(door, selector)
+    target = Path(os.path.abspath(door.cwd / path)) if path else door.place.top / run.notebook
+    if target.suffix != ".ipynb":
+        raise InputMissing(f"{target.name} is a text notebook: it stores no outputs", hint=f"snaprun open {selector}")
+    try:
+        content = target.read_bytes()
+    except OSError as error:
+        raise InputMissing(f"{target} cannot be read: {error.strerror}", hint=f"snaprun open {selector}") from error
+    done = strip.restore_outputs(content, executed(door, run))
+    try:
+        strip.overwrite(target, done.content)
+    except OSError as error:
+        raise CannotCreate(f"cannot write {target}: {error.strerror}", hint=f"ls -ld {target.parent}") from error
+    return target, done
 
 
 def pair(door: Door, path: Path, formats: str | None) -> pairing.Paired:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from snaprun import staged
 from snaprun.errors import InputMissing
@@ -13,6 +12,7 @@ from snaprun.half import Config, Half, Jupytext, config_paths, is_config
 from snaprun.hookgate import NOTEBOOK, TEXT, related
 from snaprun.plumbing import call
 from snaprun.staged import Change, Index
+from snaprun.strip import overwrite
 
 HEADER = 4096
 """So many bytes of a text file are searched for jupytext's header."""
@@ -138,7 +138,7 @@ def put(seen: Staged, path: str, content: bytes) -> bool:
     oid = staged.write_blob(seen.index, content, path)
     staged.stage(seen.index, path, mode=mode, oid=oid)
     if same:
-        _overwrite(seen.index.place.top / path, content)
+        overwrite(seen.index.place.top / path, content)
         # without this, git would show the file as modified until the next `git status`
         call(["update-index", "-q", "--refresh", "--", path], cwd=seen.index.place.top, env=seen.index.env)
     return same
@@ -210,11 +210,3 @@ def _absence(seen: Staged, side: str) -> str:
     if staged.is_ignored(seen.index, side):
         return "skipped"
     return "unstaged" if (seen.index.place.top / side).exists() else "absent"
-
-
-def _overwrite(path: Path, content: bytes) -> None:
-    """Replace a file in one step, its mode kept."""
-    made = path.with_name(f".{path.name}.snaprun")
-    made.write_bytes(content)
-    os.chmod(made, path.stat().st_mode & 0o7777)
-    os.replace(made, path)

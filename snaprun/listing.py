@@ -34,6 +34,7 @@ def narrow(wanted: Mapping[str, Any]) -> bool:
 
 def _filter(door: Door, wanted: Mapping[str, Any], now: float) -> Filter:
     sort = str(wanted.get("sort") or "")
+    commit = _commit(door, wanted["commit"]) if wanted.get("commit") else None
     return Filter(
         limit=None if wanted.get("everything") else wanted.get("count"),
         status=frozenset(_status(name) for name in wanted.get("status") or ()),
@@ -42,7 +43,8 @@ def _filter(door: Door, wanted: Mapping[str, Any], now: float) -> Filter:
         name=wanted.get("name"),
         tags=(wanted["tag"],) if wanted.get("tag") else (),
         group=wanted.get("group"),
-        commit=_commit(door, wanted["commit"]) if wanted.get("commit") else None,
+        commit=commit,
+        sources=_sources(door, commit) if commit else (),
         where=_language().compile(wanted["where"], now=now) if wanted.get("where") else None,
         sort=_language().order(sort.removeprefix("-")) if sort else None,
         ascending=bool(sort) and not sort.startswith("-"),
@@ -70,3 +72,11 @@ def _commit(door: Door, revision: str) -> str:
     if code != 0:
         raise DataFault(f"there is no commit {revision}", hint="git log --oneline")
     return out.decode().strip()
+
+
+def _sources(door: Door, commit: str) -> tuple[str, ...]:
+    """The code hashes of the notebooks in a commit of the user's: runs of the same source belong to it."""
+    trailer, staged = import_module("snaprun.trailer"), import_module("snaprun.staged")
+    index = staged.Index(door.place, clean_env(door.env))
+    found: tuple[str, ...] = trailer.sources(index, commit, lambda: import_module("snaprun.halves"))
+    return found

@@ -89,8 +89,9 @@ class Filter:
 
     ``id`` is a full id, ``named`` the very name; ``notebook`` and ``name`` may hold ``*`` and ``?``. ``commit`` is an
     object id, or at least 4 digits of it: the run's own, its result's, or the user's HEAD. ``since`` is a UTC time as
-    ``moments.moment`` gives it; ``where.compile`` and ``where.order`` make ``where`` and ``sort``. ``limit`` and
-    ``offset`` count runs in the order asked for.
+    ``moments.moment`` gives it; ``where.compile`` and ``where.order`` make ``where`` and ``sort``. ``sources`` are code
+    hashes of which a run may have one instead of belonging to ``commit``. ``limit`` and ``offset`` count runs in the
+    order asked for.
     """
 
     limit: int | None = None
@@ -103,6 +104,7 @@ class Filter:
     name: str | None = None
     tags: tuple[str, ...] = ()
     commit: str | None = None
+    sources: tuple[str, ...] = ()
     group: str | None = None
     code_hash: str | None = None
     where: Condition | None = None
@@ -262,7 +264,8 @@ def _conditions(wanted: Filter, values: dict[str, Any]) -> list[str]:
     if wanted.commit is not None:
         values["commit"], values["commit_end"] = wanted.commit, wanted.commit + "g"
         sides = (f'(r."{name}" >= :commit AND r."{name}" < :commit_end)' for name in ("id", "commit", "parent"))
-        found.append(f"({' OR '.join(sides)})")
+        source = f"r.code_hash IN ({_bind(values, 'source', wanted.sources)})" if wanted.sources else "0 = 1"
+        found.append(f"({' OR '.join([*sides, source])})")
     for column, value in _exact(wanted).items():
         if value is not None:
             found.append(f'r."{column}" = :is_{column}')

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from snaprun import cells
@@ -70,6 +73,19 @@ def restore_outputs(content: bytes, executed: bytes) -> Restored:
     if not given and unknown:
         raise DataFault("the notebook has no code in common with that run", hint="snaprun diff shows both")
     return Restored(_dump(document, content), given, tuple(unknown))
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Replace a file in one step, its mode kept: whoever reads it meanwhile sees the old one or the new one."""
+    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".snaprun")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(made, path.stat().st_mode & 0o7777)
+        os.replace(made, path)
+    except BaseException:
+        os.unlink(made)
+        raise
 
 
 def _cells(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from snaprun.hookpairs import Staged
 from snaprun.model import Run, Status
 from snaprun.plumbing import ask, call
 from snaprun.provenance import Runs
-from snaprun.staged import Index
+from snaprun.staged import Change, Index
 
 NAME = "Snaprun-Run"
 
@@ -88,19 +88,49 @@ def found(index: Index, seen: Staged, library: Library, *, prefer: Sequence[Link
         yield notebooks[-1]
 
 
+MOST_SOURCES = 500
+"""So many notebooks of a commit are asked about: SQLite before 3.32 takes no more than 999 values."""
+
+
+def sources(index: Index, revision: str, load: Callable[[], Jupytext]) -> tuple[str, ...]:
+    """The code hashes of the notebooks that a commit changed, or of all that it holds where it changed none.
+
+    None for a commit of snaprun's own: a run belongs to itself alone. ``revision`` is a resolved commit id.
+    """
+    about = ask(["cat-file", "commit", revision], cwd=index.place.top, env=index.env)
+    if b"\nSnaprun-Schema: " in about:
+        return ()
+    found = []
+    for change, content in _notebooks(index, revision, changed_only=False):
+        node = _document(change.path, content, load)
+        if node is not None:
+            found.append(cells.code_hash(node))
+    return tuple(dict.fromkeys(found))[:MOST_SOURCES]
+
+
 def of_commit(index: Index, revision: str, library: Library, *, changed_only: bool = False) -> list[Link]:
     """Which runs the notebooks of a commit are from: by their source, so that nothing needs to be kept or can go stale.
 
     Asked are the notebooks that the commit changed, and all that it holds where it changed none (unless
     ``changed_only``). ``revision`` is a resolved commit id.
     """
-    changes = [change for change in staged.committed(index, revision) if change.is_file and _may_be(change.path)]
-    blobs = staged.contents(index, [change.oid for change in changes])
-    seen = Staged(index, tuple(changes), {}, blobs)
-    if not changed_only and not any(_is_notebook(change.path, blobs.get(change.oid, b"")) for change in changes):
-        entries = [change for change in staged.tree(index, revision) if _may_be(change.path)]
-        seen = Staged(index, tuple(entries), {}, staged.contents(index, [change.oid for change in entries]))
+    books = _notebooks(index, revision, changed_only=changed_only)
+    changes = tuple(change for change, _ in books)
+    seen = Staged(index, changes, {}, {change.oid: content for change, content in books})
     return list(found(index, seen, library))
+
+
+def _notebooks(index: Index, revision: str, *, changed_only: bool) -> list[tuple[Change, bytes]]:
+    """The notebooks that a commit changed, or all that it holds where it changed none, with their contents."""
+    looks = [staged.committed] if changed_only else [staged.committed, staged.tree]
+    for look in looks:
+        changes = [change for change in look(index, revision) if change.is_file and _may_be(change.path)]
+        blobs = staged.contents(index, [change.oid for change in changes])
+        found = [(change, blobs[change.oid]) for change in changes if change.oid in blobs]
+        books = [(change, content) for change, content in found if _is_notebook(change.path, content)]
+        if books:
+            return books
+    return []
 
 
 def _is_half(path: str, run: Run, link: Link) -> bool:
@@ -144,7 +174,7 @@ def _is_notebook(path: str, content: bytes) -> bool:
 
 
 def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: set[str]) -> Run | None:
-    node = _document(path, content, library)
+    node = _document(path, content, library.load)
     if node is None or not any(cell.number for cell in cells.code_cells(node)):
         return None
     runs = [run for run in library.runs().by_code(cells.code_hash(node)) if run.status is Status.SUCCEEDED]
@@ -156,11 +186,11 @@ def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: s
     return next((run for run in runs if run.id in prefer), runs[0])
 
 
-def _document(path: str, content: bytes, library: Library) -> Node | None:
+def _document(path: str, content: bytes, load: Callable[[], Jupytext]) -> Node | None:
     if staged.is_lfs(content) or not _is_notebook(path, content):
         return None
     try:
-        return provenance.document(path, content) if path.endswith(NOTEBOOK) else library.load().document(path, content)
+        return provenance.document(path, content) if path.endswith(NOTEBOOK) else load().document(path, content)
     except InputMissing:
         return None
 
@@ -171,7 +201,7 @@ def _still_true(index: Index, message: bytes, library: Library) -> Iterator[Link
         path = os.fsdecode(match[2])
         entry = staged.entries(index, [path]).get(path)
         content = staged.contents(index, [entry[1]]).get(entry[1]) if entry else None
-        node = _document(path, content, library) if content is not None else None
+        node = _document(path, content, library.load) if content is not None else None
         if node is None:
             continue
         for run in library.runs().by_code(cells.code_hash(node)):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from snaprun.errors import UsageFault
+
 
 @click.command("restore", short_help="Write files of a run back to disk.")
 @click.argument("run", metavar="RUN")
@@ -26,6 +28,18 @@ def command(run: str, paths: tuple[str, ...], target: Path | None, outputs: bool
     from snaprun import api
     from snaprun.commands.context import here
 
+    if outputs:
+        if target is not None or len(paths) > 1:
+            raise UsageFault(
+                "--outputs takes one notebook in the work tree", hint="snaprun restore RUN --outputs NOTEBOOK"
+            )
+        notebook, done = api.restore_outputs(here(), run, paths[0] if paths else None)
+        click.echo(notebook)
+        if done.unknown:
+            click.echo(
+                f"left as they are, for the run has no such code: cells {', '.join(map(str, done.unknown))}", err=True
+            )
+        return 0
     for path in api.restore(here(), run, paths, target=target, force=force):
         click.echo(path)
     return 0
