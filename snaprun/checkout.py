@@ -28,19 +28,20 @@ KEPT = {"HEAD", "ORIG_HEAD", "commondir", "config.worktree", "gitdir", "index", 
 _SUBMODULE = re.compile(rb"(?:^|\0)160000 commit ([0-9a-f]+)\t([^\0]+)")
 
 
-def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False) -> tuple[str, ...]:
+def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False, hold: int | None = None) -> tuple[str, ...]:
     """Lay ``commit`` out at ``path``, a linked worktree of ``repo`` that is made if need be; notes for the user.
 
     Afterwards the folder holds the files of the commit and nothing else, HEAD is detached there, the index is clean.
-    ``afresh`` distrusts every file that is there already.
+    ``afresh`` distrusts every file that is there already. ``hold`` is the descriptor of a lock: the git processes that
+    write hold it too, so that it is not free before the last of them has ended, whoever is killed.
 
     Raises:
         SnaprunError: git cannot write the files (disk full, a name too long for the file system, …).
     """
-    inner = opened(repo, path)
+    inner = opened(repo, path, hold=hold)
     if inner is None:
         remove(repo, path)
-        inner = _create(repo, path, commit)
+        inner = _create(repo, path, commit, hold=hold)
     git_dir = inner.place.git_dir
     index = git_dir / INDEX
     afresh = afresh or (git_dir / PARTIAL).exists()
@@ -62,7 +63,7 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False) -> tu
     notes = list(filled.notes)
     modules = {found[2]: found[1].decode() for found in _SUBMODULE.finditer(filled.listed)}
     for name, recorded in modules.items():
-        notes += _submodule(repo, inner, os.fsdecode(name), recorded)
+        notes += _submodule(repo, inner, os.fsdecode(name), recorded, hold=hold)
     if modules:
         (git_dir / MODULES).write_bytes(b"".join(name + b"\0" for name in modules))
     moving.finish()
@@ -71,7 +72,7 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False) -> tu
     return tuple(notes)
 
 
-def opened(repo: GitRepo, path: Path) -> GitRepo | None:
+def opened(repo: GitRepo, path: Path, *, hold: int | None = None) -> GitRepo | None:
     """Git in the linked worktree at ``path``; None where there is none that is whole and belongs to ``repo``."""
     try:
         text = (path / ".git").read_bytes() if not path.is_symlink() and not (path / ".git").is_symlink() else b""
@@ -85,7 +86,7 @@ def opened(repo: GitRepo, path: Path) -> GitRepo | None:
         return None
     if not (git_dir / "HEAD").is_file():
         return None
-    return GitRepo(replace(repo.place, top=path, git_dir=git_dir, index=git_dir / "index"))
+    return GitRepo(replace(repo.place, top=path, git_dir=git_dir, index=git_dir / "index"), hold=hold)
 
 
 def submodules(repo: GitRepo, inner: GitRepo) -> Iterator[GitRepo]:
@@ -157,10 +158,10 @@ def open_up(folder: Path) -> None:
                 open_up(Path(entry.path))
 
 
-def _create(repo: GitRepo, path: Path, commit: str) -> GitRepo:
+def _create(repo: GitRepo, path: Path, commit: str, *, hold: int | None) -> GitRepo:
     """Add a linked worktree at ``path`` without any file in it yet."""
     try:
-        repo.run(
+        GitRepo(repo.place, hold=hold).run(
             "worktree",
             "add",
             "--detach",
@@ -174,7 +175,7 @@ def _create(repo: GitRepo, path: Path, commit: str) -> GitRepo:
     except SnaprunError:
         remove(repo, path)
         raise
-    inner = opened(repo, path)
+    inner = opened(repo, path, hold=hold)
     if inner is None:
         raise CannotCreate(f"git made no usable checkout at {path}", hint="git worktree list")
     return inner
@@ -210,11 +211,11 @@ def _sweep(top: Path, listed: bytes) -> None:
                     erase(Path(os.fsdecode(os.path.join(place, name))))
 
 
-def _submodule(repo: GitRepo, inner: GitRepo, name: str, commit: str) -> list[str]:
+def _submodule(repo: GitRepo, inner: GitRepo, name: str, commit: str, *, hold: int | None) -> list[str]:
     source, place = repo.place.top / name, inner.place.top / name
     sub = _own_repo(source)
     if sub is not None and sub.resolve(commit) == commit:
-        return [f"{name}/: {note}" for note in bring(sub, place, commit)]
+        return [f"{name}/: {note}" for note in bring(sub, place, commit, hold=hold)]
     erase(place)
     place.mkdir(parents=True)
     return [f"submodule {name} is empty in the run: its commit {commit[:8]} is not here"] if sub is not None else []

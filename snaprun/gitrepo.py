@@ -58,6 +58,9 @@ SAFE = [
 UNFLUSHED = ("-c", "core.fsync=pack,pack-metadata,reference")
 """For commands that write many loose objects, which :meth:`GitRepo.flush` then takes to the disk together."""
 
+CAUSES = ("No space left", "Disk quota exceeded", "File name too long", "Read-only file system", "Permission denied")
+"""What the system says of a fault; git may say more after it."""
+
 COMMITTER = "snaprun <snaprun@localhost>"
 IDENTITY = {"GIT_COMMITTER_NAME": "snaprun", "GIT_COMMITTER_EMAIL": "snaprun@localhost"}
 
@@ -141,8 +144,10 @@ class Child:
 class GitRepo:
     """Git in one repository. Cheap to make; holds no child process; not shared by threads."""
 
-    def __init__(self, place: Place, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, place: Place, *, env: Mapping[str, str] | None = None, hold: int | None = None) -> None:
+        """``hold`` is a descriptor that every child keeps open (as its standard input), and with it a lock on it."""
         self.place = place
+        self._hold = hold
         self._extra = dict(env or {})
         self._driver = Git(str(place.top))
 
@@ -171,7 +176,7 @@ class GitRepo:
             settings["GIT_INDEX_FILE"] = str(index)
         command = [*_scrub(settings), "git", *SAFE, *options, *args]
         driver = self._driver if tree == self.place.top else Git(str(tree))
-        source = subprocess.PIPE if talk or stdin is not None else None
+        source = subprocess.PIPE if talk or stdin is not None else self._hold
         process = cast(Any, driver.execute)(command, istream=source, env=settings, as_process=True)
         return Child(args, process, stdin)
 
@@ -358,10 +363,12 @@ def author_of(answer: Answer) -> str:
 def failure(args: Sequence[str], answer: Answer) -> SnaprunError:
     """The error that fits what git said."""
     said = answer.err.strip()
-    last = said.splitlines()[-1] if said else f"exit code {answer.code}"
-    text = f"git {args[0]} failed: {last}"
+    lines = said.splitlines() or [f"exit code {answer.code}"]
+    text = f"git {args[0]} failed: {next((line for line in lines if any(word in line for word in CAUSES)), lines[-1])}"
     if out_of_space(said):
         return WriteFault(text, hint="free some disk space, then try again")
+    if "File name too long" in said:
+        return CannotCreate(text, hint="snaprun exec --in-place runs in your own tree, where the name fits")
     if "Read-only file system" in said:
         return CannotCreate(text, hint="the repository is read-only: clone it to where you can write")
     if "Permission denied" in said or "insufficient permission" in said or "dubious ownership" in said:

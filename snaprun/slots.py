@@ -85,7 +85,7 @@ def lay_out(repo: GitRepo, slot: Slot, snapshot_id: str) -> tuple[str, ...]:
     a difference, laid out afresh.
 
     Raises:
-        SnaprunError: the files cannot be written; a slot that was new is gone again then.
+        SnaprunError: the files cannot be written; the slot is given back then, and a new one is gone again.
     """
     laid = slot.beside("laid")
     boot, _, before = _read(laid).partition(" ")
@@ -93,18 +93,31 @@ def lay_out(repo: GitRepo, slot: Slot, snapshot_id: str) -> tuple[str, ...]:
     try:
         _write(laid, f"{now} {CHANGING}")
         unlink(slot)
-        notes = checkout.bring(repo, slot.path, snapshot_id, afresh=boot != now)
+        notes = checkout.bring(repo, slot.path, snapshot_id, afresh=boot != now, hold=slot.lock)
         if before == CHANGING and checkout.dirty(repo, slot.path):
             checkout.remove(repo, slot.path)
-            notes = checkout.bring(repo, slot.path, snapshot_id)
+            notes = checkout.bring(repo, slot.path, snapshot_id, hold=slot.lock)
         _write(laid, f"{now} {snapshot_id}")
     except OSError as error:
+        _give_up(repo, slot)
         raise _fault(error, slot.path) from error
     except SnaprunError:
-        if not slot.reused:
-            checkout.remove(repo, slot.path)
+        _give_up(repo, slot)
         raise
     return notes
+
+
+def _give_up(repo: GitRepo, slot: Slot) -> None:
+    """Give back a slot that could not be laid out: what is there is mended by its next user; a new one frees its room.
+
+    What cannot be removed now stays, marked as being changed.
+    """
+    if not slot.reused:
+        with suppress(OSError):
+            checkout.remove(repo, slot.path)
+            slot.beside("laid").unlink(missing_ok=True)
+    with suppress(OSError):
+        release(slot)
 
 
 def release(slot: Slot) -> None:

@@ -7,13 +7,16 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from snaprun import checkout, slots
+from snaprun.errors import SnaprunError
 from tests.sandbox import Sandbox
 from tests.test_checkout import contents, gate, used
+from tests.test_snapshot import _calls, _shim
 
 LAY_OUT = """
 import os, sys
@@ -74,7 +77,6 @@ def test_killed_at_any_instant_the_next_user_gets_a_whole_checkout(repo: Sandbox
             continue  # two accidents in a row
         other = commits[number // 2 % 2]
         slot = used(repo, other)
-        assert slot.number == 0
         assert {path: content for path, (_, content) in contents(slot.path).items()} == wanted[other]
         inner = subprocess.check_output(["git", "status", "--porcelain", "--ignored"], cwd=slot.path)
         assert inner == b""
@@ -136,3 +138,93 @@ def test_a_damaged_slot_is_mended_or_made_anew(damage: str, repo: Sandbox, tmp_p
     if damage == "link":
         assert (tmp_path / "precious/f0/0").exists()
     slots.release(slot)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["read-tree", "worktree", "update-ref"])
+def test_killing_git_at_any_system_call_leaves_slots_that_work(repo: Sandbox, tmp_path: Path, command: str) -> None:
+    commits = varied(repo)
+    wanted = [expected(repo, commit) for commit in commits]
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    _shim(tmp_path / "bin", command, "-e trace=all", output=tmp_path / "calls")
+    with repo.untouched(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path)
+        slots.release(used(repo, commits[0]))
+    with repo.untouched():
+        for number, (call, count) in enumerate(_calls(tmp_path / "calls")[::23]):
+            _shim(tmp_path / "bin", command, f"-e inject={call}:signal=SIGKILL:when={count}")
+            if command == "worktree":
+                slots.prune(gate(repo), live=gate(repo).place.live)
+            with pytest.MonkeyPatch.context() as patch, suppress(SnaprunError):
+                patch.setenv("PATH", path)
+                slots.release(used(repo, commits[number % 2]))
+            slot = used(repo, commits[(number + 1) % 2])
+            assert {name: data for name, (_, data) in contents(slot.path).items()} == wanted[(number + 1) % 2]
+            slots.release(slot)
+    assert repo.git("fsck", "--strict", "--no-dangling") == ""
+    assert list((repo.path / ".git").rglob("*.lock")) == [repo.path / ".git/snaprun/slots/0.lock"]
+
+
+@pytest.mark.slow
+def test_killing_the_process_at_any_system_call_leaves_slots_that_work(repo: Sandbox, tmp_path: Path) -> None:
+    commits = varied(repo)
+    wanted = [expected(repo, commit) for commit in commits]
+    with repo.untouched():
+        slots.release(used(repo, commits[0]))
+        _traced(repo, commits[1], tmp_path / "calls", "trace=all")
+        for number, (call, count) in enumerate(_calls(tmp_path / "calls")[::23]):
+            _traced(repo, commits[number % 2], tmp_path / "calls", f"inject={call}:signal=SIGKILL:when={count}")
+            slot = used(repo, commits[(number + 1) % 2])
+            assert {name: data for name, (_, data) in contents(slot.path).items()} == wanted[(number + 1) % 2]
+            slots.release(slot)
+    assert repo.git("fsck", "--strict", "--no-dangling") == ""
+
+
+def _traced(box: Sandbox, commit: str, calls: Path, rule: str) -> None:
+    """Use a slot in a fork under strace."""
+    ready, go = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(ready[1], b"x")
+            os.read(go[0], 1)
+            slots.release(used(box, commit))
+        finally:
+            os._exit(0)
+    os.read(ready[0], 1)
+    tracer = subprocess.Popen(["strace", "-q", "-o", str(calls), "-e", rule, "-p", str(child)])
+    while "TracerPid:\t0" in Path(f"/proc/{child}/status").read_text() and tracer.poll() is None:
+        pass
+    os.write(go[1], b"x")
+    os.waitpid(child, 0)
+    tracer.wait()
+    for end in (*ready, *go):
+        os.close(end)
+
+
+@pytest.mark.parametrize("call", ["write", "mkdir", "openat"])
+def test_a_full_disk_leaves_nothing_half_made(repo: Sandbox, tmp_path: Path, call: str) -> None:
+    one, two = varied(repo)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    _shim(tmp_path / "bin", "read-tree", f"-e inject={call}:error=ENOSPC:when={60 if call == 'openat' else 3}+")
+    with pytest.MonkeyPatch.context() as patch, repo.untouched():
+        patch.setenv("PATH", path)
+        with pytest.raises(SnaprunError) as caught:
+            used(repo, one)
+        if call != "write":  # then git cannot even say so
+            assert "No space left" in caught.value.message and caught.value.code == 74
+    slot_folder = repo.path / ".git/snaprun/slots"
+    assert not (slot_folder / "0").exists() and repo.git("worktree", "list").count("\n") == 1
+    slot = used(repo, two)
+    assert slot.number == 0
+    assert {name: data for name, (_, data) in contents(slot.path).items()} == expected(repo, two)
+    slots.release(slot)
+
+
+def test_a_name_too_long_for_the_slots_file_system_is_said(repo: Sandbox, tmp_path: Path) -> None:
+    one, _ = varied(repo)
+    _shim(tmp_path / "bin", "read-tree", "-e inject=openat:error=ENAMETOOLONG:when=60+")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SnaprunError) as caught:
+        patch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+        used(repo, one)
+    assert "File name too long" in caught.value.message and "--in-place" in caught.value.hint
