@@ -30,7 +30,7 @@ from snaprun.tables import CHILDREN, SCHEMA_VERSION, queue, repos, runs
 ADVISORY_LOCK = 0x736E6170
 """The key of PostgreSQL's lock around a migration ("snap")."""
 
-BATCH = 1000
+BATCH = 500
 """Runs written at a time when the index is built anew."""
 
 
@@ -75,9 +75,12 @@ class Store:
             self._record(run)
 
     def add(self, connection: Connection, found: Sequence[Run]) -> None:
-        """Write many new runs inside a caller's transaction."""
+        """Write many runs inside a caller's transaction, in place of what the index says of them."""
         for start in range(0, len(found), BATCH):
-            _insert_many(connection, self.repo, list(found[start : start + BATCH]))
+            batch = list(found[start : start + BATCH])
+            these = (runs.c.repo == self.repo) & runs.c.id.in_([run.id for run in batch])
+            connection.execute(delete(runs).where(these))  # a rebuild has met their refs already
+            _insert_many(connection, self.repo, batch)
 
     def forget(self, ids: Iterable[str]) -> None:
         """Drop runs from the index."""
