@@ -67,7 +67,7 @@ def freeze(door: Door, wanted: Wanted) -> Pending:
     except BaseException:
         launching.abandon(handle)
         raise
-    return Pending(made, ready, _order(door, wanted, ready, made), handle)
+    return Pending(made, ready, order_of(door, wanted, ready, made), handle)
 
 
 def freeze_again(door: Door, selector: str, wanted: Wanted) -> Pending:
@@ -82,7 +82,7 @@ def freeze_again(door: Door, selector: str, wanted: Wanted) -> Pending:
     except BaseException:
         launching.abandon(handle)
         raise
-    return Pending(made, ready, _order(door, wanted, ready, made), handle)
+    return Pending(made, ready, order_of(door, wanted, ready, made), handle)
 
 
 def launch(door: Door, pending: Pending) -> None:
@@ -125,7 +125,8 @@ def _begin(door: Door, wanted: Wanted) -> Handle | None:
     return launching.begin(door, name, engine=wanted.engine or door.settings.engine)
 
 
-def _order(door: Door, wanted: Wanted, ready: Intake, made: Snapshot) -> Order:
+def order_of(door: Door, wanted: Wanted, ready: Intake, made: Snapshot) -> Order:
+    """What the supervisor of a run has to know beyond its snapshot."""
     settings = door.settings
     return Order(
         run=made.id,
