@@ -30,7 +30,7 @@ class Ran:
 
     @property
     def log(self) -> str:
-        return self.live.log.read_text()
+        return self.live.log.read_bytes().decode()
 
     @property
     def states(self) -> list[str]:
@@ -78,7 +78,13 @@ def script_of(document: dict[str, Any]) -> str:
 
 
 def execute(
-    folder: Path, *cells: str, how: str = "kernel", stop: Stop | None = None, document: Any = None, **job: Any
+    folder: Path,
+    *cells: str,
+    how: str = "kernel",
+    stop: Stop | None = None,
+    document: Any = None,
+    journal_type: type[Journal] = Journal,
+    **job: Any,
 ) -> Ran:
     """Execute these cells (or this document) and read everything back."""
     made = make_live(folder / "state")
@@ -96,7 +102,7 @@ def execute(
     }
     environment.pop("PYTEST_CURRENT_TEST", None)  # ipykernel looks at it
     options = {"kernel": of_python(sys.executable), "python": sys.executable, "grace": 5.0, **job}
-    with Journal(made.path) as journal:
+    with journal_type(made.path) as journal:
         outcome = engine(how).run(
             Job(live=made, notebook=document, folder=folder, environment=environment, **options),
             journal,

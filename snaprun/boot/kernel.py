@@ -24,6 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]  # else user's modules are shadowed
 
 import array
+import atexit
 import codecs
 import faulthandler
 import fcntl
@@ -107,8 +108,8 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
             while self._should_watch:
                 poll.poll()
                 with self._busy:
-                    data = os.read(self._fid, 65536)
-                    if not data or not self._should_watch:
+                    data = os.read(self._fid, 65536) if self._should_watch else b""
+                    if not data:
                         return
                     self.write(decoder.decode(data))
         except (OSError, ValueError):
@@ -172,6 +173,7 @@ def change(application: Any) -> None:
         init_shell(self)
         if self.shell is not None:
             self.shell.events.register("post_execute", drain)
+        atexit.register(leave)  # after the publishing thread's own exit hook, so it comes before that one
 
     application.init_iopub, application.init_io, application.init_shell = iopub, io, shell
 
@@ -181,6 +183,15 @@ def drain() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, OutStream):
             stream.drain()
+
+
+def leave() -> None:
+    """Called when the user's exit hooks have run: send what they said, and leave the pipes to the worker."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, OutStream):
+            stream.drain()
+            stream.flush()
+            stream._should_watch = False
 
 
 if __name__ == "__main__":

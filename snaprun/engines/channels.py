@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 DELIMITER = b"<IDS|MSG>"
 BATCH = 200
@@ -53,6 +55,7 @@ class Channels:
         self._receive = receive
         self._loop = asyncio.get_running_loop()
         self._scheduled: set[str] = set()
+        self._online = False
         self.arrived = 0
         identity = self.session.bsession
         self._sockets: dict[str, Any] = {
@@ -60,6 +63,7 @@ class Channels:
             "shell": client.connect_shell(identity=identity),
             "control": client.connect_control(identity=identity),
         }
+        self._monitor = self._sockets["iopub"].get_monitor_socket(zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED)
         for name, socket in self._sockets.items():
             self._loop.add_reader(socket.FD, self._drain, name)
 
@@ -77,15 +81,27 @@ class Channels:
 
     def close(self) -> None:
         """Let go of the sockets, what is unsent included."""
+        self._sockets["iopub"].disable_monitor()
+        self._monitor.close(linger=0)
         for socket in self._sockets.values():
             self._loop.remove_reader(socket.FD)
             socket.close(linger=0)
         self._sockets.clear()
 
-    def drain(self) -> None:
-        """Handle all that has arrived, now."""
-        for name in list(self._sockets):
-            self._drain(name)
+    async def hung_up(self, seconds: float) -> None:
+        """Handle all that a kernel which has ended still sent: until the end of its connection, or for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._connected():
+            await asyncio.sleep(0.002)
+        self._drain("iopub")
+        while self._scheduled:
+            await asyncio.sleep(0)
+
+    def _connected(self) -> bool:
+        while self._monitor.poll(0):
+            event = parse_monitor_message(self._monitor.recv_multipart())["event"]
+            self._online = event == zmq.EVENT_CONNECTED
+        return self._online
 
     def _soon(self, name: str) -> None:
         if name not in self._scheduled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,8 +35,8 @@ WIDGETS_EVERY = 2.0
 FAREWELL = 5.0
 """Seconds that a kernel has to end in its own way, as Jupyter gives it."""
 
-LAST_WORDS = 0.1
-"""Seconds without a message after which a dead kernel has said all it had sent."""
+LAST_WORDS = 1.0
+"""Seconds that what a dead kernel sent may take to arrive, where the end of its connection cannot be seen."""
 
 
 def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
@@ -289,8 +290,7 @@ class _Session:
                 if stopping.done():
                     return "stop"
                 if not self.process.alive():
-                    self.channels.drain()
-                    await asyncio.sleep(0)
+                    await self.channels.hung_up(LAST_WORDS)
                     return "done" if future.done() else "dead"
                 if limit is not None and time.monotonic() >= limit:
                     return "timeout"
@@ -310,11 +310,8 @@ class _Session:
 
     async def _last_words(self, number: int) -> None:
         """All that a dead kernel sent through ZeroMQ, then what is left in its standard output and error."""
-        seen = -1
-        while seen != self.channels.arrived:
-            seen = self.channels.arrived
-            await asyncio.sleep(LAST_WORDS)
-            self.channels.drain()
+        self.process.signal(signal.SIGKILL)  # children that it left would keep its connections open
+        await self.channels.hung_up(LAST_WORDS)
         for name, data in zip(("stdout", "stderr"), self.process.leftovers(), strict=True):
             if data:
                 self.journal.stream(number, name, data.decode("utf-8", "replace"))
@@ -347,12 +344,7 @@ class _Session:
             await self.process.gone(0.1)
         if self.process.alive():
             await self.process.kill()
-        self.channels.drain()
-        await asyncio.sleep(0)
-        self.channels.drain()
-        for name, data in zip(("stdout", "stderr"), self.process.leftovers(), strict=True):
-            if data:
-                self.journal.stream(self.number, name, data.decode("utf-8", "replace"))
+        await self._last_words(self.number)
 
     async def _close(self) -> None:
         self.loop.remove_reader(self.stop.fileno())
