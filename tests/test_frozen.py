@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import sysconfig
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from snaprun import frozen, slots
-from tests.sandbox import Sandbox
+from tests.sandbox import Sandbox, wait_for
 from tests.test_result import freeze, gate, run_in
 
 LAYOUT = {
@@ -30,6 +32,7 @@ LAYOUT = {
 
 FINDER = """
 import sys
+import sysconfig
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -183,3 +186,55 @@ def test_names_of_the_project_do_not_shadow_others(
     (site / "top.pth").write_text(f"{repo.path}\n")
     code = "import os; os.chdir('/'); import json, json5000; print(json.dumps(1), json5000.WHO)"
     assert ask(env_folder / "bin/python", code, project.path, repo) == "1 frozen\n"
+
+
+RUN = """
+import pathlib, time
+pathlib.Path("sync/ready").touch()
+while not pathlib.Path("sync/go").exists():
+    time.sleep(0.02)
+import flat, renamed.inner
+print(flat.WHO, renamed.inner.WHO, pathlib.Path("data/train.csv").read_text())
+import subprocess, sys
+print(subprocess.check_output([sys.executable, "-c", "import flat, renamed; print(flat.WHO, renamed.WHO)"], text=True))
+print(subprocess.check_output(["git", "rev-parse", "HEAD"], text=True))
+subprocess.run(["git", "commit", "-q", "--allow-empty", "-m", "from a cell"], check=True)
+"""
+
+
+def test_a_package_edited_during_the_run_stays_frozen_in_it(repo: Sandbox, env_folder: Path, site: Path) -> None:
+    """The whole way: both kinds of editable install, children, linked data, and a commit made by a cell."""
+    for name, content in LAYOUT.items():
+        repo.write(name, content + "\n")
+    repo.write(".gitignore", "/data/\n/sync/\n")
+    repo.write("data/train.csv", "1")
+    repo.write("sync/.keep")
+    repo.notebook("nb.ipynb", RUN)
+    main = repo.commit()
+    packages = Path(sysconfig.get_path("purelib"))
+    (site / "borrowed.pth").write_text(f"{packages}\n")
+    (site / "flat.pth").write_text(f"{repo.path}/src\n")
+    (site / "__editable___renamed_finder.py").write_text(FINDER.format(top=repo.path))
+    (site / "__editable__.renamed.pth").write_text(
+        "import __editable___renamed_finder; __editable___renamed_finder.install()\n"
+    )
+    started = repo.snaprun("exec", "--detach", "--python", str(env_folder / "bin/python"), "nb.ipynb")
+    assert started.returncode == 0, started.stderr
+    run_id = started.stdout.strip()
+    wait_for((repo.path / "sync/ready").exists, "the first cell")
+    for name in LAYOUT:
+        repo.write(name, "WHO = 'live'\n")
+    repo.write("data/train.csv", "changed")
+    repo.write("sync/go")
+    ref = f"refs/snaprun/runs/{run_id}"
+    wait_for(lambda: repo.git("rev-parse", ref).strip() != run_id, "the result")
+    log = repo.git("show", f"{ref}:.snaprun/log.txt").split()
+    assert log == ["frozen", "frozen", "changed", "frozen", "frozen", run_id]
+    result = json.loads(repo.git("show", f"{ref}:.snaprun/result.json"))
+    assert (result["status"], result["artifacts"]) == ("succeeded", [])
+    assert "data/train.csv changed during the run" in result["warnings"]
+    parents = repo.git("rev-parse", f"{ref}^@").split()
+    assert parents[0] == run_id and len(parents) == 2
+    assert repo.git("log", "-1", "--format=%s", parents[1]) == "from a cell\n"
+    assert repo.git("rev-parse", "main").strip() == main
+    wait_for(lambda: not (repo.path / ".git/snaprun/live" / run_id).exists(), "the end of the run")
