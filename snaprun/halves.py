@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -40,7 +40,8 @@ def members(path: str, content: bytes, config: Config | None) -> list[Half]:
     extension = os.path.splitext(path)[1]
     with _quiet(path):
         metadata = _metadata(path, content)
-        formats = notebook_formats({"metadata": metadata}, _settings(config), path, fallback_on_current_fmt=False)
+        settings = _settings(config)
+        formats = notebook_formats({"metadata": metadata}, settings, path, fallback_on_current_fmt=False)
         if not formats:
             return []
         own: dict[str, Any] = {"extension": extension}
@@ -51,7 +52,7 @@ def members(path: str, content: bytes, config: Config | None) -> list[Half]:
             found = paired_paths(path, own, formats)
         except InconsistentPath:
             return []
-    return [Half(os.path.normpath(name), fmt) for name, fmt in found] if len(found) > 1 else []
+    return [Half(os.path.normpath(name), _options(fmt, settings)) for name, fmt in found] if len(found) > 1 else []
 
 
 def differing(notebook: bytes, text: bytes, half: Half) -> tuple[str, ...]:
@@ -172,6 +173,15 @@ def _places(here: list[Key], there: list[Key]) -> Iterator[str]:
             yield from names[start:end]
         elif tag == "insert":
             yield f"after {names[start - 1]}" if start else "at the top"
+
+
+def _options(fmt: Any, settings: Any) -> Mapping[str, Any]:
+    """A format with what the configuration says on how to write and read it (headings, magics, cell markers)."""
+    made = dict(fmt)
+    if settings is not None and made.get("extension") != ".ipynb":
+        settings.set_default_format_options(made)
+        settings.set_default_format_options(made, read=True)
+    return made
 
 
 def _settings(config: Config | None) -> Any:

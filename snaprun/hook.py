@@ -6,32 +6,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from snaprun import cells, exact, guards, hookpairs, provenance, staged, stored
+from snaprun import cells, guards, hookpairs, hooksay, provenance, staged, stored
 from snaprun.cells import Node
 from snaprun.errors import InputMissing, SettingsFault
-from snaprun.guards import Complaint
 from snaprun.half import Jupytext
 from snaprun.hookgate import NOTEBOOK, TEXT
 from snaprun.hookpairs import Pair, PairVerdict, Staged
 from snaprun.hookpolicy import Policies, Policy
-from snaprun.model import Run
+from snaprun.hooksay import Finding, complained, level, quoted
 from snaprun.provenance import Runs, Verdict
 from snaprun.staged import Change, Index
 from snaprun.strip import strip
-
-SHOWN_PARAMS = 4
-SHOWN_CELLS = 6
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the hook: ``level`` is ``note``, ``warn`` or ``fail``; ``mend`` is the command that mends it."""
-
-    path: str
-    check: str
-    level: str
-    text: str
-    mend: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,17 +142,17 @@ def _of_notebook(scene: Scene, change: Change, content: bytes) -> Iterator[Findi
         except InputMissing as error:
             complaint = guards.damaged(path, error)
     if complaint is not None:
-        yield _complained(path, complaint, "fail")
+        yield complained(path, complaint, "fail")
     if node is None:
         return
     if policy.secrets != "off" and not _is_second_half(scene, path):
         for found in guards.leaks(node, scene.question.secrets):
-            yield _complained(path, found, _level(policy.secrets))
+            yield complained(path, found, level(policy.secrets))
     if scene.special is not None or half:
         return
     if policy.size != "off":
         for found in guards.sizes(node, max_output=policy.max_output, max_image=policy.max_image):
-            yield _complained(path, found, _level(policy.size), f"jupyter nbconvert --clear-output --inplace {path}")
+            yield complained(path, found, level(policy.size), f"jupyter nbconvert --clear-output --inplace {path}")
     yield from _of_runs(scene, path, node, content, policy)
 
 
@@ -199,9 +184,9 @@ def _of_runs(scene: Scene, path: str, node: Node, content: bytes, policy: Policy
         return  # a fresh clone, as in continuous integration, has no runs: that says nothing about the notebook
     verdict = provenance.judge(question.index, runs, path, node, lambda name, raw: _any_document(scene, name, raw))
     if policy.run != "off":
-        yield _said_of_run(path, verdict, policy)
+        yield hooksay.of_run(path, verdict, level(policy.run))
     if path.endswith(NOTEBOOK) and policy.outputs != "off" and stored.has_outputs(node):
-        yield from _said_of_outputs(scene, path, node, content, verdict, policy)
+        yield from _of_outputs(scene, path, node, content, verdict, policy)
 
 
 def _any_document(scene: Scene, path: str, raw: bytes) -> Node:
@@ -211,74 +196,30 @@ def _any_document(scene: Scene, path: str, raw: bytes) -> Node:
     return found
 
 
-def _said_of_run(path: str, verdict: Verdict, policy: Policy) -> Finding:
-    level = _level(policy.run)
-    again = f"snaprun exec {_quoted(path)}"
-    run = verdict.runs[0] if verdict.runs else None
-    if run is None:
-        return Finding(path, "run", level, "no run executed this source", again)
-    if verdict.kind == "validated":
-        more = f", and {len(verdict.runs) - 1} more" if len(verdict.runs) > 1 else ""
-        return Finding(path, "run", "note", f"run {named(run)} executed this very source{more}")
-    if verdict.kind == "running":
-        return Finding(
-            path, "run", level, f"run {run.id[:8]} of this source is {run.status}", f"snaprun wait {run.id[:8]}"
-        )
-    if verdict.kind == "failed":
-        text = f"this source never succeeded: run {named(run)}"
-        return Finding(path, "run", level, text, f"snaprun show {run.id[:8]}")
-    changed = f": {_cells(verdict.cells)}" if verdict.cells else ""
-    return Finding(path, "run", level, f"changed since run {named(run)}{changed}", again)
-
-
-def _said_of_outputs(
+def _of_outputs(
     scene: Scene, path: str, node: Node, content: bytes, verdict: Verdict, policy: Policy
 ) -> Iterator[Finding]:
     known = verdict.runs if verdict.kind in ("validated", "failed", "running") else ()
     origin = provenance.origin(scene.question.index, node, known)
     if policy.outputs == "strip":
-        yield _stripped(scene, path, content, origin)
+        yield _strip(scene, path, content, origin)
         return
-    level = _level(policy.outputs)
-    if origin is None or not origin.match.same:
-        order = stored.out_of_order(node)
-        if order:
-            text = f"outputs are out of order: {_cells([str(n) for n in order])} ran before a cell above"
-            yield Finding(path, "outputs", level, text, f"snaprun exec {_quoted(path)}")
-        elif origin is not None and not origin.match.whole:
-            yield Finding(path, "outputs", level, f"its outputs are not those of run {origin.run.id[:8]}")
-        elif policy.outputs == "require" and origin is None:
-            yield Finding(path, "outputs", level, "its outputs are of no run", f"snaprun exec {_quoted(path)}")
-        return
-    run, match = origin.run, origin.match
-    if match.whole:
-        yield Finding(path, "outputs", "note", f"its outputs are run {run.id[:8]}'s")
-    elif match.kept:
-        missing = _cells([str(n) for n in match.missing])
-        text = f"its outputs are part of run {run.id[:8]}'s: {missing} stores none"
-        yield Finding(path, "outputs", level, text, f"snaprun restore --outputs {run.id[:8]}")
-    else:
-        wrong = _cells([str(n) for n in sorted((*match.other, *match.extra))])
-        text = f"outputs of {wrong} are not run {run.id[:8]}'s: edited by hand, or executed since"
-        yield Finding(path, "outputs", level, text, f"snaprun restore --outputs {run.id[:8]}")
+    order = stored.out_of_order(node)
+    if order and (origin is None or not origin.match.same):
+        yield hooksay.of_order(path, order, level(policy.outputs))
+    elif origin is not None:
+        yield hooksay.of_outputs(path, origin, level(policy.outputs))
+    elif policy.outputs == "require":
+        yield hooksay.of_no_run(path, "fail")
 
 
-def _stripped(scene: Scene, path: str, content: bytes, origin: provenance.Origin | None) -> Finding:
+def _strip(scene: Scene, path: str, content: bytes, origin: provenance.Origin | None) -> Finding:
     """Stage the notebook without its outputs, if a run keeps them."""
     if origin is None or not origin.match.kept:
-        where = "" if origin is None else f" of {_cells([str(n) for n in (*origin.match.other, *origin.match.extra)])}"
-        text = f"outputs{where} are kept by no run, so they are not stripped"
-        return Finding(path, "outputs", "fail", text, f"snaprun exec {_quoted(path)}, or clear the outputs")
-    run = origin.run.id[:8]
+        return hooksay.not_kept(path, origin)
     if scene.question.framework or scene.question.index.partial:
-        why = "a framework" if scene.question.framework else "`git commit -- PATH`"
-        text = f"is to be committed without its outputs (run {run} keeps them); under {why} the hook stages nothing"
-        clear = f"jupyter nbconvert --clear-output --inplace {_quoted(path)} && git add {_quoted(path)}"
-        return Finding(path, "outputs", "fail", text, clear)
-    on_disk = hookpairs.put(scene.seen, path, strip(content))
-    where = "" if on_disk else " in the commit alone: the file on disk has further edits"
-    text = f"outputs stripped{where}; run {run} keeps them: snaprun restore --outputs {run}"
-    return Finding(path, "outputs", "note", text)
+        return hooksay.not_stripped(path, origin, "a framework" if scene.question.framework else "git commit -- PATH")
+    return hooksay.stripped(path, origin, on_disk=hookpairs.put(scene.seen, path, strip(content)))
 
 
 def _of_pair(scene: Scene, pair: Pair) -> Iterator[Finding]:
@@ -290,38 +231,15 @@ def _of_pair(scene: Scene, pair: Pair) -> Iterator[Finding]:
     try:
         verdict = hookpairs.judge(scene.seen, pair, question.load)
         if verdict.kind == "stale" and question.fix and not question.framework and not question.index.partial:
-            on_disk = hookpairs.fix(scene.seen, verdict, question.load)
-            where = "" if on_disk else "; the file on disk has further edits, and was left alone"
-            text = f"{verdict.side} was stale ({_cells(verdict.cells)}), and is staged anew{where}"
-            yield Finding(pair.notebook, "pair", "note", text)
+            yield hooksay.fixed(verdict, on_disk=hookpairs.fix(scene.seen, verdict, question.load))
             return
     except InputMissing as error:
         yield Finding(pair.notebook, "pair", "fail", error.message, error.hint)
         return
-    found = _said_of_pair(scene, verdict, _level(policy.pair))
+    stale = _mend_stale(scene, verdict) if verdict.kind == "stale" else ""
+    found = hooksay.of_pair(verdict, level(policy.pair), stale)
     if found is not None:
         yield found
-
-
-def _said_of_pair(scene: Scene, verdict: PairVerdict, level: str) -> Finding | None:
-    notebook, text, side = verdict.pair.notebook, verdict.pair.text.path, verdict.side
-    if verdict.kind == "skipped":
-        return None
-    if verdict.kind == "same":
-        return Finding(notebook, "pair", "note", f"in sync with {text}")
-    if verdict.kind == "both":
-        mend = f"jupytext --sync {_quoted(notebook)} && git add {_quoted(notebook)} {_quoted(text)}"
-        return Finding(notebook, "pair", level, f"differs from {text}: {_cells(verdict.cells)}", mend)
-    if verdict.kind == "deleted":
-        other = notebook if side == text else text
-        mend = f"git restore --staged --worktree {_quoted(side)}, or git rm {_quoted(other)}"
-        return Finding(notebook, "pair", level, f"the commit deletes {side}, and keeps its other half {other}", mend)
-    if verdict.kind == "unstaged":
-        return Finding(notebook, "pair", level, f"its other half {side} is not staged", f"git add {_quoted(side)}")
-    if verdict.kind == "absent":
-        mend = f"jupytext --sync {_quoted(notebook if side == text else text)} && git add {_quoted(side)}"
-        return Finding(notebook, "pair", level, f"its other half {side} does not exist", mend)
-    return Finding(notebook, "pair", level, f"{side} is stale: {_cells(verdict.cells)}", _mend_stale(scene, verdict))
 
 
 def _mend_stale(scene: Scene, verdict: PairVerdict) -> str:
@@ -335,44 +253,9 @@ def _mend_stale(scene: Scene, verdict: PairVerdict) -> str:
             for path in (verdict.pair.notebook, verdict.pair.text.path)
         )
         if not scene.question.load().differing(notebook, text, verdict.pair.text):
-            return f"git add {_quoted(side)}"
+            return f"git add {quoted(side)}"
     except (OSError, InputMissing):
         pass  # no such file, or a damaged one: it has to be made anew
     if scene.question.framework or index.partial:
-        return f"jupytext --sync {_quoted(verdict.pair.notebook)} && git add {_quoted(side)}"
+        return f"jupytext --sync {quoted(verdict.pair.notebook)} && git add {quoted(side)}"
     return "snaprun hook run --fix pre-commit"
-
-
-def named(run: Run) -> str:
-    """A run in one breath: id, status, exit code, the first of its parameters."""
-    code = "" if run.exit_code is None else f", exit {run.exit_code}"
-    shown = [f"{name}={exact.text(exact.from_json(value))}" for name, value in list(run.params.items())[:SHOWN_PARAMS]]
-    more = " …" if len(run.params) > SHOWN_PARAMS else ""
-    params = f" ({', '.join(shown)}{more})" if shown else ""
-    return f"{run.id[:8]} ({run.status}{code}){params}"
-
-
-def _complained(path: str, complaint: Complaint, level: str, mend: str = "") -> Finding:
-    where = f"{complaint.where}: " if complaint.where else ""
-    return Finding(path, complaint.check, level, f"{where}{complaint.text}", complaint.mend or mend)
-
-
-def _level(policy: str) -> str:
-    return "fail" if policy == "require" else "warn"
-
-
-def _cells(names: Sequence[str]) -> str:
-    """Cells in words: ``cell 3``, ``cells 3, 5``, ``markdown cell 1``."""
-    shown = [name.removeprefix("cell ") for name in names[:SHOWN_CELLS]]
-    more = f" and {len(names) - SHOWN_CELLS} more" if len(names) > SHOWN_CELLS else ""
-    plain = [name for name in shown if name.isdigit()]
-    if not plain:
-        return ", ".join(shown) + more
-    word = "cell " if len(plain) == 1 and not more else "cells "
-    return word + ", ".join([*plain, *(name for name in shown if not name.isdigit())]) + more
-
-
-def _quoted(path: str) -> str:
-    """A path as a shell takes it."""
-    plain = all(char.isalnum() or char in "_./+=:,@%-" for char in path) and not path.startswith("-")
-    return path if plain else "'" + path.replace("'", "'\\''") + "'"

@@ -361,12 +361,12 @@ def test_an_output_edited_by_hand(repo: Sandbox) -> None:
     found = said(repo, "outputs")
     assert found["level"] == "warn"
     assert found["text"] == f"outputs of cell 3 are not run {run}'s: edited by hand, or executed since"
-    assert found["mend"] == f"snaprun restore --outputs {run}"
+    assert found["mend"] == f"snaprun restore {run} --outputs train.ipynb"
 
 
 def test_part_of_the_outputs(repo: Sandbox) -> None:
     run = executed(repo, {1: PRINTS[1]})
-    assert said(repo, "outputs")["text"] == f"its outputs are part of run {run}'s: cells 2, 3 stores none"
+    assert said(repo, "outputs")["text"] == f"its outputs are part of run {run}'s, those of cells 2, 3 are missing"
 
 
 def test_outputs_of_no_run(repo: Sandbox) -> None:
@@ -393,7 +393,7 @@ def test_outputs_out_of_order(repo: Sandbox) -> None:
 def test_strip_commits_without_outputs_that_a_run_keeps(repo: Sandbox) -> None:
     settings(repo, 'outputs = "strip"')
     run = executed(repo, PRINTS)
-    assert f"snaprun restore --outputs {run}" in said(repo, "outputs")["text"]
+    assert f"snaprun restore {run} --outputs train.ipynb" in said(repo, "outputs")["text"]
     for stored in (repo.git("show", ":train.ipynb"), (repo.path / "train.ipynb").read_text()):
         assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in json.loads(stored)["cells"])
     assert repo.git("status", "--porcelain", "train.ipynb") == "A  train.ipynb\n"

@@ -233,8 +233,8 @@ def _tell(index: Index, library: Library) -> int:
     """The post-commit hook: which run the commit is from. It never fails: the commit is made."""
     from snaprun import trailer
     from snaprun.errors import SnaprunError
-    from snaprun.hook import named
     from snaprun.hookreport import one_line
+    from snaprun.hooksay import named
 
     try:
         for link in trailer.of_commit(index, "HEAD", library, changed_only=True):
