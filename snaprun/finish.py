@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from snaprun import links, live, record, result, slots
 from snaprun.engines import SIGNAL_CODES
+from snaprun.errors import DataFault
 from snaprun.gitrepo import GitRepo
 from snaprun.journal import Journal
 from snaprun.live import Live
@@ -62,7 +63,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
         SnaprunError: the disk is full, or git or the index refuse; the live folder stays, to be tried again.
         OSError: the live folder cannot be read.
     """
-    spec = folder.spec()
+    spec = _spec(repo, folder)
     document = prepared(repo, folder, spec)
     replayed = replay_live(folder, document)
     verdict = judge(replayed, folder)
@@ -154,6 +155,14 @@ def notify(command: str, run: Run, env: Mapping[str, str], folder: Path) -> None
         )
     except subprocess.TimeoutExpired:
         return
+
+
+def _spec(repo: GitRepo, folder: Live) -> RunSpec:
+    """What was asked for; from the snapshot where the live folder lost it."""
+    try:
+        return folder.spec()
+    except DataFault:
+        return record.read_spec(repo, folder.id)
 
 
 def _result(

@@ -6,6 +6,7 @@ What that takes is imported only where it is needed, which is nearly never.
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,7 +17,7 @@ from typing import Any, cast
 from snaprun import live, runlist, settle
 from snaprun.door import Door
 from snaprun.locate import clean_env
-from snaprun.model import RUN_REF
+from snaprun.model import RUN_REF, Status
 from snaprun.runlist import IndexGap, Reader
 
 
@@ -30,9 +31,12 @@ def index(door: Door) -> Iterator[Reader]:
     settle.settle(door.place, door.env)
     reader = _reader(door)
     try:
-        missing = _missing(door, reader)
+        missing, vanished = _missing(door, reader), _vanished(door, reader)
         if missing:
             import_module("snaprun.reindex").record_missing(door, missing)
+        if vanished:
+            settle.revive(door.place, door.env, vanished)
+        if missing or vanished:
             _close(reader)
             reader = _reader(door)
         yield reader
@@ -57,6 +61,13 @@ def _missing(door: Door, reader: Reader) -> list[str]:
     """Runs in progress that the index does not know yet."""
     ids = [folder.id for folder in live.scan(door.place)]
     return [run_id for run_id in ids if not runlist.query(reader, runlist.Filter(id=run_id, limit=1))]
+
+
+def _vanished(door: Door, reader: Reader) -> list[str]:
+    """Runs of this machine that should be in progress, and whose live folder somebody deleted."""
+    running = runlist.query(reader, runlist.Filter(status=frozenset([Status.RUNNING])))
+    here = socket.gethostname()
+    return [run.id for run in running if run.host == here and live.find(door.place, run.id) is None]
 
 
 def _any_run(door: Door) -> bool:

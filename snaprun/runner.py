@@ -117,9 +117,7 @@ def run(live: Live, door: socket.socket, listener: Listener) -> int:
     _tell(door)
     memory.restore(live)
     peak = _peak_memory()
-    done = finish.finish(repo, live, order, slot=slot, peak_memory=peak)
-    if order.notify_command:
-        finish.notify(order.notify_command, done, _clean(os.environ), order.place.top)
+    _notify(order, finish.finish(repo, live, order, slot=slot, peak_memory=peak))
     return 0
 
 
@@ -128,7 +126,12 @@ def finalise(live: Live) -> None:
     order = read_order(live.path)
     repo = GitRepo(order.place)
     _sweep(order)
-    finish.finish(repo, live, order, slot=slots.held(repo, order.run))
+    _notify(order, finish.finish(repo, live, order, slot=slots.held(repo, order.run)))
+
+
+def _notify(order: Order, ended: Run) -> None:
+    if order.notify_command:
+        finish.notify(order.notify_command, ended, _clean(os.environ), order.place.top)
 
 
 def _ground(repo: GitRepo, live: Live, order: Order, journal: Journal) -> Ground:

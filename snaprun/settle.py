@@ -6,21 +6,22 @@ folder; a run in progress costs one lock attempt.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from snaprun import lock, process
 from snaprun.live import Live, scan, tidy
 from snaprun.locate import Place
-from snaprun.order import ENDING, FINALISE, send_task, write_json
+from snaprun.order import ENDING, FINALISE, ORDER, Order, send_task, write_json
 from snaprun.supervision import host_of, supervised_by, supervisor_env
 
-__all__ = ["host_of", "settle", "supervised_by"]
+__all__ = ["host_of", "revive", "settle", "supervised_by"]
 
 STALE = 3600.0
 """Age in seconds at which a half made or half removed live folder is nobody's any more."""
@@ -45,6 +46,56 @@ def settle(place: Place, env: Mapping[str, str]) -> list[str]:
     finally:
         clerk.wait()
     return [folder.id for folder, _ in due if not folder.path.exists()]
+
+
+def revive(place: Place, env: Mapping[str, str], ids: Iterable[str]) -> list[str]:
+    """Settle runs of this machine that the index has as running and whose live folder somebody deleted.
+
+    While anything of such a run lives (it holds a slot, or a process bears its mark) it is left alone: its worker makes
+    the folder again when the run ends. The ids of those that are finalised now.
+    """
+    gone = [run_id for run_id in ids if not _lives(place, run_id)]
+    for run_id in gone:
+        half = place.live / f".{run_id}.revived.{os.getpid()}"
+        try:
+            half.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_json(half / ORDER, Order(run_id, place).to_json())
+            write_json(half / ENDING, {"status": "lost", "exit_code": 125, "reason": "its live folder was deleted"})
+            half.rename(place.live / run_id)
+        except OSError:  # no space, or somebody else was faster
+            continue
+    clerk = _Clerk(env)
+    try:
+        for run_id in gone:
+            held = lock.take(place.live / run_id)
+            if held is not None:
+                clerk.give(place.live / run_id, held)
+    finally:
+        clerk.wait()
+    return [run_id for run_id in gone if not (place.live / run_id).exists()]
+
+
+def _lives(place: Place, run_id: str) -> bool:
+    """Whether something of a run without a live folder is still there."""
+    if (place.live / run_id).exists() or process.marked(run_id):
+        return True
+    for owner in (place.state / "slots").glob("*.owner"):
+        try:
+            if owner.read_text(encoding="utf-8").strip() == run_id and not _free(owner.with_suffix(".lock")):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _free(path: Path) -> bool:
+    """Whether nobody holds the lock of a slot."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _dead(folder: Live) -> int | None:

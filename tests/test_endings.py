@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import lock, order, process, runlist, settle
+from snaprun import lock, order, process, reads, runlist, selectors, settle
 from snaprun.model import Result, Status
 from snaprun.order import Request, ask_stop
 from tests import running
@@ -242,6 +242,39 @@ def test_a_folder_deleted_under_the_run(run: Started, delete: Callable[[Started]
     os.kill(supervisor, signal.SIGTERM)
     wait_for(lambda: run.git_tip() != run.id, "the result commit")
     check(run, Status.STOPPED, 143, "TERM")
+
+
+def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox, run: Started) -> None:
+    with reads.index(running.door(repo)) as reader:
+        assert selectors.find(reader, run.id).status is Status.RUNNING
+    pids = run.pids()
+    kernel = run.kernel()
+    _without_live(run)
+    with reads.index(running.door(repo)) as reader:  # it still goes on
+        assert selectors.find(reader, run.id).status is Status.RUNNING
+    for pid in (pids[0].pid, pids[1].pid, kernel):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not any(process.alive(who) for who in pids), "the end of both")
+    for who in process.marked(run.id):
+        process.send(who, signal.SIGKILL)
+    wait_for(lambda: not process.marked(run.id), "the end of the children")
+    with reads.index(running.door(repo)) as reader:
+        found = selectors.find(reader, run.id)
+    assert (found.status, found.reason) == (Status.LOST, "its live folder was deleted")
+    assert not list((run.place.state / "slots").glob("*.owner"))
+
+
+def test_a_notify_command_is_told(repo: Sandbox, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    command = f'echo "$SNAPRUN_RUN $SNAPRUN_STATUS $SNAPRUN_EXIT_CODE" >> {told}'
+    book = repo.notebook("a.ipynb", "print('on', flush=True)\n" + WAIT)
+    runs = [running.start(repo, book, notify_command=command) for _ in range(2)]
+    for run in runs:
+        run.until_logged("on")
+    os.kill(runs[0].pids()[0].pid, signal.SIGTERM)
+    os.kill(runs[1].pids()[1].pid, signal.SIGKILL)
+    wait_for(lambda: told.exists() and len(told.read_text().splitlines()) == 2, "both to be told")
+    assert sorted(told.read_text().splitlines()) == sorted([f"{runs[0].id} stopped 143", f"{runs[1].id} lost 125"])
 
 
 def test_an_abandoned_supervisor_vanishes(repo: Sandbox) -> None:
