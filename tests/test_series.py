@@ -1,0 +1,158 @@
+"""Curves of metrics: reading, smoothing, groups; and the ways to draw them."""
+
+from __future__ import annotations
+
+import io
+import math
+import xml.etree.ElementTree as ET
+
+import pytest
+from PIL import Image
+
+from snaprun import axes, plot, plotpng, plotsvg, series
+from snaprun.series import Curve, Point
+from snaprun.show import Look
+from tests.runs import copied, gate, logged, made
+from tests.sandbox import Sandbox
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def points(*values: float) -> list[Point]:
+    return [Point(float(step), 100.0 + 2 * step, value) for step, value in enumerate(values)]
+
+
+def test_reading_lines() -> None:
+    lines = (
+        b'{"name": "loss", "value": 2, "step": 5, "time": 10}\n{"name": "loss", "value": 1, "step": null}\n'
+        b'rubbish\n{"name": "loss"}\n[1]\n{"name": "acc", "value": NaN, "step": true}\n{"name": "loss", "val'
+    )
+    found = series.read(lines)
+    assert found["loss"] == [Point(5.0, 10.0, 2.0), Point(1.0, 0.0, 1.0)]
+    assert math.isnan(found["acc"][0].value)
+    assert found["acc"][0].step == 0
+
+
+def test_of_a_run_that_ended_and_of_one_in_progress(repo: Sandbox) -> None:
+    copied(repo, "digits.ipynb")
+    run_id = made(repo, "digits.ipynb", metrics=logged(loss=[3.0, 2.0]))
+    git = gate(repo)
+    tip = git.refs("refs/snaprun/")[f"refs/snaprun/runs/{run_id}"]
+    assert [point.value for point in series.of_run(git, run_id, tip)["loss"]] == [3.0, 2.0]
+    going = made(repo, "digits.ipynb", ended=False)
+    assert series.of_run(git, going, going) == {}
+    (git.place.live / going).mkdir(parents=True)
+    (git.place.live / going / "metrics.jsonl").write_text('{"name": "loss", "value": 7}\n')
+    assert series.of_run(git, going, going)["loss"][0].value == 7
+
+
+def test_curves_over_steps_and_over_time() -> None:
+    found = series.curve("a", points(3, math.nan, 1))
+    assert (found.x, found.y) == ((0.0, 2.0), (3.0, 1.0))
+    assert series.curve("a", points(3, 2, 1), by_time=True).x == (0.0, 2.0, 4.0)
+    assert series.curve("a", list(reversed(points(3, 2, 1)))).y == (3.0, 2.0, 1.0)
+
+
+def test_smoothing() -> None:
+    assert series.smoothed([1, 2, 3], 0) == [1, 2, 3]
+    assert series.smoothed([5, 5, 5], 0.9) == pytest.approx([5, 5, 5])
+    assert series.smoothed([0, 1], 0.5) == pytest.approx([0, 2 / 3])
+    for weight in (1, -0.1, 2):
+        with pytest.raises(ValueError, match="smoothing"):
+            series.smoothed([1], weight)
+
+
+def test_a_group_has_a_mean_and_a_band() -> None:
+    found = series.together("lr=1", [Curve("a", (0, 2), (0, 2)), Curve("b", (0, 1, 2, 3), (2, 3, 4, 5))])
+    assert found.label == "lr=1 (n=2)"
+    assert found.x == (0, 1, 2, 3)
+    assert found.y == (1, 2, 3, 5)
+    assert found.high[0] == pytest.approx(1 + math.sqrt(2))
+    assert found.low[3] == found.high[3] == 5, "beyond its end a curve does not count"
+    assert series.together("x", []).x == ()
+    assert series.together("x", [Curve("a", (0,), (1,))]).label == "x"
+
+
+def test_many_points_are_thinned_and_peaks_stay() -> None:
+    values = [0.0] * 100_000
+    values[54_321] = 9.0
+    found = series.curve("a", points(*values))
+    assert len(found.x) <= series.POINTS_MOST + 4
+    assert max(found.y) == 9
+    assert found.x[-1] == 99_999
+
+
+def test_a_logarithmic_chart_leaves_out_what_is_not_above_nought() -> None:
+    found = series.chart("loss", [Curve("a", (0, 1, 2), (1, 0, 0.01), (0.5, -1, -1), (2, 1, 0.02))], log=True)
+    assert found.curves[0].y == (1, 0.01)
+    assert min(found.curves[0].low) > 0
+    assert series.chart("loss", [Curve("a", (0,), (-1,))], log=True).curves == ()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0, 10, (0, 2, 4, 6, 8, 10)), (0.1, 0.34, (0.1, 0.15, 0.2, 0.25, 0.3)), (-5, 5, (-4, -2, 0, 2, 4)), (3, 3, None)],
+)
+def test_ticks_are_round(low: float, high: float, ticks: tuple[float, ...] | None) -> None:
+    found = axes.axis(low, high, 6)
+    assert found.low < found.high
+    assert len(found.ticks) <= 7
+    if ticks:
+        assert found.ticks == pytest.approx(ticks)
+
+
+def test_labels_tell_ticks_apart() -> None:
+    found = axes.axis(0.99991, 0.99999, 4)
+    labels = [axes.label(tick, found) for tick in found.ticks]
+    assert len(set(labels)) == len(labels)
+
+
+CHART = series.chart(
+    "loss", [series.curve("run\x1b[2J <a>", points(3, 2, 1.5)), Curve("b", (0, 2), (1, 2), (0.5, 1), (2, 3))]
+)
+
+
+def test_in_a_terminal() -> None:
+    lines = plot.text(CHART, Look(width=60)).split("\n")
+    assert len(lines) == 1 + plot.HEIGHT + 2 + 2
+    assert all(len(line) <= 60 for line in lines[: plot.HEIGHT + 3])
+    assert any(0x2800 < ord(char) < 0x2900 for char in lines[2])
+    assert lines[-2].endswith("last 1.5  min 1.5  max 3")
+    assert "\x1b" not in "".join(lines)
+    assert "\x1b[34m" in plot.text(CHART, Look(colour=True))
+    assert plot.text(series.chart("loss", []), Look()) == "no values of loss"
+
+
+def test_one_point_is_drawn() -> None:
+    one = series.chart("n", [Curve("a", (1,), (2,))])
+    assert any(0x2800 < ord(char) < 0x2900 for char in plot.text(one, Look()))
+    assert plotpng.png(one)
+    assert plotsvg.svg(one)
+
+
+def test_svg_and_page() -> None:
+    root = ET.fromstring(plotsvg.svg(CHART))
+    assert len(root.findall(f"{SVG}polyline")) == 2
+    assert len(root.findall(f"{SVG}polygon")) == 1
+    assert any("<a>" in (text.text or "") for text in root.iter(f"{SVG}text"))
+    page = plotsvg.html(CHART)
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert "no values" in plotsvg.svg(series.chart("loss", []))
+
+
+def test_png() -> None:
+    picture = Image.open(io.BytesIO(plotpng.png(CHART)))
+    assert picture.size[0] == plotsvg.WIDTH * plotpng.SCALE
+    assert len(picture.convert("RGB").getcolors(100_000) or []) > 5
+    assert plotpng.png(series.chart("loss", []))
+
+
+def test_json() -> None:
+    assert series.as_json(CHART)["curves"][1] == {  # type: ignore[index]
+        "label": "b",
+        "x": [0, 2],
+        "y": [1, 2],
+        "low": [0.5, 1],
+        "high": [2, 3],
+    }
