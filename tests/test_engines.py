@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from snaprun.engines import ENGINES, Stop, died, ended_by_exit
+from snaprun.errors import WriteFault
+from snaprun.journal import Journal
 from snaprun.model import Status
 from tests.engineroom import execute
 from tests.sandbox import notebook, wait_for
@@ -374,3 +376,30 @@ def _alive(pid: int) -> bool:
     if sys.platform.startswith("linux"):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     return True
+
+
+class FullJournal(Journal):
+    """A journal whose disk is full after the first output."""
+
+    def stream(self, number: int, name: str, text: str, *, log: bool = True) -> None:
+        if "2" in text:
+            raise WriteFault("the disk is full", hint="df -h")
+        super().stream(number, name, text, log=log)
+
+
+def test_a_journal_that_refuses_ends_the_run(how: str, tmp_path: Path) -> None:
+    code = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\nprint(1, flush=True)\nprint(2, flush=True)\n"
+    code += "time.sleep(100)"
+    with pytest.raises(WriteFault):
+        execute(tmp_path, code, how=how, journal_type=FullJournal)
+    pid = int((tmp_path / "pid").read_text())
+    wait_for(lambda: not _alive(pid), "the process to go")
+
+
+def test_snaprun_can_be_imported_in_child_processes(how: str, tmp_path: Path) -> None:
+    code = (
+        "import subprocess\nsubprocess.run(['python3', '-S', '-c', 'import snaprun; snaprun.log(child=1)'], check=True)"
+    )
+    ran = execute(tmp_path, code, how=how)
+    assert ran.outcome.exit_code == 0, ran.log
+    assert '"name": "child"' in ran.live.metrics.read_text()

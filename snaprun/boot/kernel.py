@@ -41,7 +41,7 @@ from typing import Any
 REDIRECT = os.path.join(HERE, "redirect.py")
 if os.environ.get("SNAPRUN_REDIRECT") and os.path.exists(REDIRECT):
     runpy.run_path(REDIRECT, run_name="snaprun_redirect")  # editable installs then mean the frozen copy
-EXTRA = os.environ.get("SNAPRUN_PATH", "")
+EXTRA = os.environ.pop("SNAPRUN_PATH", "")
 if EXTRA and EXTRA not in sys.path:
     sys.path.append(EXTRA)  # makes ``import snaprun`` work where it is not installed
 

@@ -107,6 +107,12 @@ class Stop:
         return Outcome(Status.STOPPED, code, f"stopped by {name}", int(self.signal))
 
 
+def environment(job: Job) -> dict[str, str]:
+    """The environment of the code: the job's, with ``import snaprun`` made possible in every Python that it starts."""
+    paths = [job.environment.get("PYTHONPATH", ""), os.fspath(job.live.import_path)]
+    return {**job.environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
 class Engine(Protocol):
     """An engine is a module with this function."""
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snaprun.engines import TIMED_OUT, Job, Outcome, Stop, died
+from snaprun.engines import TIMED_OUT, Job, Outcome, Stop, died, environment
 from snaprun.journal import Journal, plain
 from snaprun.model import Status
 from snaprun.oom import oom_kills
@@ -72,9 +72,7 @@ class Child:
         """Start it in a session of its own. Raises Ended when it cannot be executed."""
         pipes = {name: os.pipe() for name in ("stdout", "stderr", "talk")}
         orders, self._orders = os.pipe()
-        environment = dict(self.job.environment)
-        environment["SNAPRUN_TALK"] = f"{pipes['talk'][1]},{orders}"
-        environment["SNAPRUN_PATH"] = str(self.job.live.import_path)
+        talk = {"SNAPRUN_TALK": f"{pipes['talk'][1]},{orders}", "SNAPRUN_PATH": str(self.job.live.import_path)}
         try:
             self._process = subprocess.Popen(
                 list(argv),
@@ -83,7 +81,7 @@ class Child:
                 stderr=pipes["stderr"][1],
                 pass_fds=(pipes["talk"][1], orders),
                 cwd=self.job.folder,
-                env=environment,
+                env={**environment(self.job), **talk},
                 start_new_session=True,
             )
         except OSError as error:
@@ -148,19 +146,24 @@ class Child:
         if self._process is None:
             return None
         self._signal(signal.SIGKILL)
-        while self.alive():
-            self._pump(0.05)
-        self._pump(0.0)
-        return self._process.wait()
+        try:
+            while self.alive():
+                self._pump(0.05)
+            self._pump(0.0)
+        finally:  # the journal may refuse, but nothing of the process may stay
+            code = self._process.wait()
+        return code
 
     def close(self) -> None:
         """End everything."""
-        self.reap()
-        for out in self._names:
-            os.close(out)
-        if self._orders >= 0:
-            os.close(self._orders)
-        self._selector.close()
+        try:
+            self.reap()
+        finally:
+            for out in self._names:
+                os.close(out)
+            if self._orders >= 0:
+                os.close(self._orders)
+            self._selector.close()
 
     def farewell(self, seconds: float) -> None:
         """Let it end in its own way (its exit hooks run and are heard), for so long at most."""

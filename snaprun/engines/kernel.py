@@ -76,12 +76,14 @@ class _Session:
         self.latest: _Request | None = None
         self.started = time.monotonic()
         self.answered = False
+        self.fault: BaseException | None = None
         self.ooms = oom_kills()
 
     async def run(self) -> Outcome:
         """From the first process to the last one."""
         job = self.job
         self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(self._on_fault)
         self.stopped = asyncio.Event()
         self.loop.add_reader(self.stop.fileno(), self._on_stop)
         if self.stop.count:
@@ -95,6 +97,8 @@ class _Session:
             await self._open()
             outcome = await self._execute(cells)
             await self._farewell()
+            if self.fault is not None:
+                raise self.fault
             return outcome
         except _Ended as ended:
             if self.answered:
@@ -285,6 +289,8 @@ class _Session:
         stopping = asyncio.ensure_future(self.stopped.wait())
         try:
             while True:
+                if self.fault is not None:
+                    raise self.fault
                 if future.done():
                     return "done"
                 if stopping.done():
@@ -354,6 +360,15 @@ class _Session:
 
     def _on_stop(self) -> None:
         self.stop.heard()
+        self.stopped.set()
+
+    def _on_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Something failed while a message was handled (the journal's disk is full, a bug): the run cannot go on."""
+        error = context.get("exception")
+        if error is None:
+            loop.default_exception_handler(context)
+            return
+        self.fault = self.fault or error
         self.stopped.set()
 
     def _request(self, kind: str, content: dict[str, Any], number: int) -> _Request:

@@ -18,7 +18,7 @@ from jupyter_client.client import KernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from snaprun.engines import Job
+from snaprun.engines import Job, environment
 from snaprun.kernels import Kernel
 from snaprun.live import SOCKETS
 
@@ -69,13 +69,14 @@ class KernelProcess:
         noise, noise_end = os.pipe()
         out, out_end, err, err_end = (*os.pipe(), *os.pipe())
         inherited = (out, out_end, err, err_end) if self._boots else ()
-        environment = dict(job.environment)
-        if self._boots:
-            environment["SNAPRUN_PIPES"] = ",".join(map(str, inherited))
-            environment["SNAPRUN_PATH"] = str(job.live.import_path)
+        talk = {"SNAPRUN_PIPES": ",".join(map(str, inherited)), "SNAPRUN_PATH": str(job.live.import_path)}
         try:
             await self.manager.start_kernel(
-                env=environment, cwd=str(job.folder), stdout=noise_end, stderr=noise_end, pass_fds=inherited
+                env={**environment(job), **(talk if self._boots else {})},
+                cwd=str(job.folder),
+                stdout=noise_end,
+                stderr=noise_end,
+                pass_fds=inherited,
             )
         except BaseException:
             for number in (noise, out, err):
