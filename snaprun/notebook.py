@@ -20,6 +20,7 @@ with skipping(*JUPYTER_EXTRAS):
     from jupytext.formats import guess_format
     from jupytext.languages import _SCRIPT_EXTENSIONS
     from jupytext.magics import comment_magic
+    from nbformat.validator import NotebookValidationError
 
 TEXT_EXTENSIONS = tuple(ext for ext in jupytext.NOTEBOOK_EXTENSIONS if ext != ".ipynb")
 """Extensions of the text notebooks that jupytext reads."""
@@ -65,6 +66,8 @@ def read(path: Path) -> Notebook:
         Unavailable: its format needs a program (quarto, pandoc, marimo) that is not installed.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # reading a pipe or a device may never end
+            raise InputMissing(f"{path} is no regular file", hint=f"ls -l {path}")
         raw = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputMissing(f"there is no notebook {path}", hint=_nearby(path)) from error
@@ -158,7 +161,7 @@ def _has_magic(source: str, language: str) -> bool:
 def _upgraded(document: Node, name: str) -> Node:
     try:
         return _without_random_ids(dict(nbformat.convert(nbformat.reader.reads(_json(document)), 4)))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, NotebookValidationError) as error:
         raise InputMissing(
             f"{name} is a damaged notebook of format {document.get('nbformat')}: {error}",
             hint=f"jupyter nbconvert --to notebook --inplace {name}",
@@ -186,11 +189,11 @@ def _from_text(text: str, extension: str, name: str) -> Node:
             warnings.simplefilter("ignore")
             made = jupytext.reads(text, fmt={"extension": extension})
     except (OSError, ImportError, RuntimeError) as error:
-        raise Unavailable(
-            f"{name} needs another program to be read: {error}", hint="install it, or use .ipynb"
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise InputMissing(f"jupytext cannot read {name}: {error}", hint=f"jupytext --to ipynb {name}") from error
+        hint = "install that program, or make an .ipynb of it where you have it"
+        raise Unavailable(f"{name} cannot be read here: {error}", hint=hint) from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, NotebookValidationError) as error:
+        said = str(error).strip().split("\n", 1)[0]
+        raise InputMissing(f"jupytext cannot read {name}: {said}", hint=f"jupytext --to ipynb {name}") from error
     return _without_random_ids(dict(made))
 
 

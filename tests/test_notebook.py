@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from snaprun import cells, notebook
-from snaprun.errors import Denied, InputMissing
+from snaprun.errors import Denied, InputMissing, Unavailable
 from tests.sandbox import notebook as document
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
@@ -126,6 +127,31 @@ def test_bad_places(tmp_path: Path) -> None:
     (tmp_path / "latin.py").write_bytes(b"x = '\xe9'\n")
     with pytest.raises(InputMissing, match="UTF-8"):
         notebook.read(tmp_path / "latin.py")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    with pytest.raises(InputMissing, match="no regular file"):
+        notebook.read(tmp_path / "pipe.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.qmd", "---\ntitle: x\n---\n\n```{python}\nx=1\n```\n"),
+        ("a.py", "import marimo\n\napp = marimo.App()\n\n\n@app.cell\ndef _():\n    x=1\n    return\n"),
+        (
+            "a.md",
+            "---\njupyter:\n  jupytext:\n    text_representation:\n      extension: .md\n      format_name: pandoc\n---\n\n# x\n",
+        ),
+        ("a.md", "---\nkernelspec:\n  name: python3\n---\n\n```{code-cell} ipython3\nx=1\n```\n"),
+    ],
+)
+def test_formats_that_need_more_say_so(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises((Unavailable, InputMissing)) as caught:
+        notebook.parse(text.encode(), Path(name))
+    assert caught.value.hint
 
 
 def test_an_unreadable_notebook_is_denied(tmp_path: Path, sealed: Path) -> None:
