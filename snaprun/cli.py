@@ -20,12 +20,14 @@ SECTIONS = {
     "Run": {
         "exec": "Freeze a notebook and run the frozen copy.",
         "snapshot": "Freeze the work tree without running anything.",
+        "sweep": "Run a notebook with many parameter sets or seeds.",
         "rerun": "Run the snapshot of an earlier run again.",
         "resume": "Go on with a held run, or try a failed or lost one again.",
         "stop": "End runs, keeping what they have made so far.",
         "wait": "Wait until runs have ended.",
         "attach": "Watch a run in progress as exec would show it.",
         "console": "Talk to the kernel of a run in progress.",
+        "queue": "List runs that wait for their turn, and set them in order.",
     },
     "Look": {
         "history": "List runs, newest first.",

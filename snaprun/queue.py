@@ -102,9 +102,10 @@ def wake(place: Place, env: Mapping[str, str]) -> bool:
     """
     if not (folder(place) / BUSY).exists():
         return False
-    if not ring(place):
-        _start(place, env)
-    return True
+    try:
+        return ring(place) or _start(place, env)
+    except OSError:  # the state folder cannot be written: whoever looks next tries again
+        return False
 
 
 def ring(place: Place) -> bool:
@@ -122,7 +123,7 @@ def ring(place: Place) -> bool:
     return True
 
 
-def _start(place: Place, env: Mapping[str, str]) -> None:
+def _start(place: Place, env: Mapping[str, str]) -> bool:
     """Start a dispatcher that is nobody's child, so that nobody has to wait for it."""
     talk = os.open(folder(place) / TALK, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     where = json.dumps({name: os.fspath(path) for name, path in vars(place).items()})
@@ -141,3 +142,4 @@ def _start(place: Place, env: Mapping[str, str]) -> None:
     finally:
         os.close(talk)
     os.waitpid(shell, 0)
+    return True

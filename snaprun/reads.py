@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
 
-from snaprun import live, runlist, settle
+from snaprun import live, queue, runlist, settle
 from snaprun.door import Door
 from snaprun.locate import clean_env
 from snaprun.model import RUN_REF, Status
@@ -29,6 +29,7 @@ def index(door: Door) -> Iterator[Reader]:
         SettingsFault: a newer snaprun wrote it. Denied, WriteFault, Unavailable: it cannot be reached or rebuilt.
     """
     settle.settle(door.place, door.env)
+    queue.wake(door.place, door.env)
     reader = _reader(door)
     try:
         missing, vanished = _missing(door, reader), _vanished(door, reader)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from snaprun import __version__, cells, engines, environment, finish, frozen, links, process, slots
+from snaprun import __version__, cells, engines, environment, finish, frozen, links, process, queue, slots
 from snaprun.engines import Job, Outcome, Stop
 from snaprun.errors import SnaprunError
 from snaprun.gitrepo import GitRepo
@@ -118,6 +118,7 @@ def run(live: Live, door: socket.socket, listener: Listener) -> int:
     memory.restore(live)
     peak = _peak_memory()
     _notify(order, finish.finish(repo, live, order, slot=slot, peak_memory=peak))
+    queue.wake(order.place, _clean(os.environ))
     return 0
 
 
@@ -127,6 +128,7 @@ def finalise(live: Live) -> None:
     repo = GitRepo(order.place)
     _sweep(order)
     _notify(order, finish.finish(repo, live, order, slot=slots.held(repo, order.run)))
+    queue.wake(order.place, _clean(os.environ))
 
 
 def _notify(order: Order, ended: Run) -> None:
@@ -145,7 +147,8 @@ def _ground(repo: GitRepo, live: Live, order: Order, journal: Journal) -> Ground
     for note in slots.lay_out(repo, slot, order.run):
         journal.note(note)
     left_out = [item.path for item in spec.left_out]
-    linked = links.link(repo, slot, patterns=order.link, outputs=order.outputs, left_out=left_out)
+    mapped = order.options.get("data") or {}
+    linked = links.link(repo, slot, patterns=order.link, outputs=order.outputs, left_out=left_out, mapped=mapped)
     if linked.links:
         write_json(live.path / finish.INPUTS, {"inputs": links.fingerprint(order.place.top, linked)})
     folder = slot.path / inner

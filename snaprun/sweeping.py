@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from snaprun import api, bulk, cells, claims, intake, launchers, launching, live, notebook, parameters, reads, reindex
+from snaprun import api, bulk, cells, claims, intake, launchers, launching, lineup, live, notebook, parameters, reads
 from snaprun import queue as waiting
 from snaprun import snapshot as freezing
 from snaprun import sweep as points
@@ -200,21 +199,7 @@ def _queue(door: Door, planned: Plan, ready: Intake, made: Sequence[Snapshot], a
         )
         for one in made
     ]
-    enqueue(door, entries)
-
-
-def enqueue(door: Door, entries: Sequence[claims.Entry]) -> None:
-    """Put frozen runs into the queue of this machine; :func:`snaprun.queue.wake` has them started.
-
-    Raises:
-        SnaprunError: the index or the state folder cannot be written; nothing is queued.
-    """
-    env = claims.keep_env(waiting.folder(door.place), door.env)
-    index = reindex.open_index(door)
-    if not index.built:
-        reindex.rebuild(door)
-    claims.put(index, socket.gethostname(), entries, env=env)
-    waiting.mark(door.place, {"index_url": door.settings.index_url})
+    lineup.enqueue(door, entries)
 
 
 def _submit(door: Door, name: str, wanted: Wanted, ready: Intake, made: Sequence[Snapshot]) -> None:

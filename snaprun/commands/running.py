@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import socket
 import sys
 import time
 from typing import Any
 
 import click
 
-from snaprun import api, logs, ongoing, settle, show, stopping, watch
+from snaprun import api, listing, logs, ongoing, queue, reads, settle, show, stopping, watch
 from snaprun import live as folders
 from snaprun.bar import Bar
 from snaprun.commands.context import here, raw_stdout, stderr
 from snaprun.door import Door
-from snaprun.errors import NothingFound, RunFault
+from snaprun.errors import NothingFound, RunFault, UsageFault
 from snaprun.gitrepo import GitRepo
 from snaprun.model import Run, Status
 
@@ -120,7 +122,7 @@ def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_j
     open_ids = {run.id for run in runs}
     while True:
         settle.settle(door.place, door.env)
-        over = {run_id for run_id in open_ids if folders.find(door.place, run_id) is None}
+        over = {run_id for run_id in open_ids if folders.find(door.place, run_id) is None} - queued(door)
         if over == open_ids or (first and over):
             break
         if deadline is not None and time.monotonic() >= deadline:
@@ -137,11 +139,30 @@ def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_j
     return next((code for run in ended if (code := run.exit_code or 0)), 0)
 
 
-def stop(selectors: tuple[str, ...], *, grace: float | None, kill: bool, quiet: bool) -> int:
-    """``snaprun stop``: end the runs, and wait until they have ended."""
+def queued(door: Door) -> set[str]:
+    """The runs that wait in the queue of this machine, or were started from it and are not over for it."""
+    with reads.index(door) as reader:
+        return {one.run for one in queue.listing(reader, socket.gethostname()).runs}
+
+
+def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, kill: bool, quiet: bool) -> int:
+    """``snaprun stop``: end the runs, and wait until they have ended; those in the queue leave it."""
     door = here()
+    if not selectors and group is None:
+        raise UsageFault("no run is named", hint="snaprun stop RUN, or snaprun stop @running")
     runs = [api.find(door, selector) for selector in selectors]
-    going = [run for run in runs if not run.status.over]
+    if group is not None:
+        runs += listing.history(door, {"group": group}, now=time.time())
+    if not runs:
+        raise NothingFound(f"there is no sweep {group}", hint="snaprun history")
+    waiting = {run.id for run in runs if run.status is Status.QUEUED}
+    if waiting:
+        waiting = set(importlib.import_module("snaprun.lineup").drop_ids(door, sorted(waiting)))
+    going = [run for run in runs if not run.status.over and run.id not in waiting]
+    if not going and waiting:
+        if not quiet:
+            click.echo(f"{len(waiting)} taken out of the queue", err=True)
+        return 0
     if not going:
         run = runs[0]
         raise NothingFound(f"run {run.id[:8]} is not running: it {_past(run)}", hint="snaprun ps")

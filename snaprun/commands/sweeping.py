@@ -1,0 +1,161 @@
+"""What ``sweep`` and ``queue`` do: start many runs, watch them, change their order."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from snaprun import lineup, queueview, show, sweeping
+from snaprun import sweep as spelled
+from snaprun.commands.context import here, stderr, stdout
+from snaprun.door import Door
+from snaprun.errors import UsageFault
+from snaprun.intake import Wanted
+from snaprun.model import Status
+from snaprun.sweeping import Asked, Plan, Standing
+
+INTERVAL = 0.5
+"""Seconds between two looks at a sweep."""
+
+
+def sweep(**options: Any) -> int:
+    """``snaprun sweep``."""
+    names = ("axes", "file", "random", "seed", "seeds", "jobs", "after", "retries")
+    asked = Asked(**{name: options.pop(name) for name in names})
+    dry_run, yes, detach, as_json, quiet = (
+        options.pop(key) for key in ("dry_run", "yes", "detach", "as_json", "quiet")
+    )
+    lowest, highest = options.pop("minimize"), options.pop("maximize")
+    if lowest and highest:
+        raise UsageFault("--minimize and --maximize exclude each other", hint=f"--minimize {lowest}")
+    door = here()
+    planned = sweeping.plan(door, Wanted(**options, argv=tuple(sys.argv[1:])), asked)
+    if dry_run:
+        text = (
+            queueview.points_json(planned.points)
+            if as_json
+            else queueview.points(planned.points, planned.axes, stdout())
+        )
+        click.echo(text)
+        return 0
+    _ask(len(planned.points), yes=yes)
+    began = time.monotonic()
+    made = sweeping.start(door, planned)
+    if not quiet and not detach:
+        count = f"{len(made)} run{'s' if len(made) > 1 else ''}"
+        seconds = f"{time.monotonic() - began:.2f} s"
+        click.echo(f"queued  {count} of {made[0].spec.notebook}  sweep {planned.group}  {seconds}", err=True)
+    if detach:
+        click.echo(planned.group)
+        return 0
+    return _watch(door, planned, metric=lowest or highest, highest=bool(highest), as_json=as_json, quiet=quiet)
+
+
+def _ask(count: int, *, yes: bool) -> None:
+    """Above 1,000 runs a person has to say yes."""
+    if count <= spelled.MANY or yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageFault(f"that is {count:,} runs", hint="--yes if that is meant, --dry-run to see them")
+    click.confirm(f"That is {count:,} runs. Start them?", abort=True, err=True)
+
+
+def _watch(door: Door, planned: Plan, *, metric: str | None, highest: bool, as_json: bool, quiet: bool) -> int:
+    """Show how the sweep goes until all its runs are over; Ctrl-C only leaves."""
+    try:
+        with _board(quiet) as draw:
+            while True:
+                now = sweeping.standing(door, planned.group, metric=metric, highest=highest)
+                draw(now, planned, metric)
+                if now.over:
+                    break
+                time.sleep(INTERVAL)
+    except KeyboardInterrupt:
+        group = planned.group
+        click.echo(f"the sweep goes on; snaprun stop --group {group} ends it, snaprun queue shows it", err=True)
+        return 130
+    if as_json:
+        click.echo(show.history_json(now.runs))
+    elif not quiet:
+        click.echo(queueview.sweep(now, planned.axes, metric, stderr()), err=True)
+    return 0 if all(run.status is Status.SUCCEEDED for run in now.runs) else 1
+
+
+@contextmanager
+def _board(quiet: bool) -> Iterator[Any]:
+    """A few lines that are drawn anew, on a terminal; nothing elsewhere."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda *_: None
+        return
+    look = stderr()
+    with Live(console=Console(file=sys.stderr), auto_refresh=False, transient=True) as live:
+
+        def draw(now: Standing, planned: Plan, metric: str | None) -> None:
+            live.update(Text.from_ansi(queueview.sweep(now, planned.axes, metric, look)), refresh=True)
+
+        yield draw
+
+
+def list_queue(*, jobs: str | None, as_json: bool, quiet: bool) -> int:
+    """``snaprun queue``."""
+    door = here()
+    if jobs is not None:
+        if not jobs.isdecimal():
+            raise UsageFault(f"--jobs {jobs}: a whole number", hint="snaprun queue --jobs 2; 0 takes the limit back")
+        lineup.limit(door, int(jobs) or None)
+    found, runs = lineup.listing(door)
+    if as_json:
+        click.echo(queueview.queue_json(found, runs))
+    elif quiet:
+        click.echo("\n".join(one.run for one in found.runs), nl=bool(found.runs))
+    elif found.runs:
+        click.echo(queueview.queue(found, runs, lineup.shown_first(found), stdout()))
+    else:
+        click.echo("the queue is empty" + (" and paused" if found.paused else ""), err=True)
+    return 0
+
+
+def queue_add(*, after: str | None, retries: int, quiet: bool, **options: Any) -> int:
+    """``snaprun queue add``."""
+    made = lineup.add(here(), Wanted(**options, argv=tuple(sys.argv[1:])), after=after, retries=retries)
+    if not quiet:
+        notes = show.notes(made)
+        click.echo(show.snapshot(made, stderr()) + (f"\n{notes}" if notes else ""), err=True)
+    click.echo(made.id)
+    return 0
+
+
+def queue_drop(runs: tuple[str, ...]) -> int:
+    """``snaprun queue drop``."""
+    for run in lineup.drop(here(), runs):
+        click.echo(f"dropped {show.short(run)}; its snapshot stays", err=True)
+    return 0
+
+
+def queue_move(runs: tuple[str, ...], *, first: bool, last: bool, before: str | None) -> int:
+    """``snaprun queue move``."""
+    if first + last + (before is not None) > 1:
+        raise UsageFault("--first, --last and --before exclude each other", hint="snaprun queue move RUN --first")
+    lineup.move(here(), runs, before=before, last=last)
+    return 0
+
+
+def queue_pause() -> int:
+    """``snaprun queue pause``."""
+    lineup.pause(here())
+    return 0
+
+
+def queue_resume() -> int:
+    """``snaprun queue resume``."""
+    lineup.resume(here())
+    return 0
