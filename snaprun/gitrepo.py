@@ -61,6 +61,9 @@ UNFLUSHED = ("-c", "core.fsync=pack,pack-metadata,reference")
 CAUSES = ("No space left", "Disk quota exceeded", "File name too long", "Read-only file system", "Permission denied")
 """What the system says of a fault; git may say more after it."""
 
+DURABLE = ("-c", "core.fsync=committed,reference")
+"""For moving a ref."""
+
 COMMITTER = "snaprun <snaprun@localhost>"
 IDENTITY = {"GIT_COMMITTER_NAME": "snaprun", "GIT_COMMITTER_EMAIL": "snaprun@localhost"}
 
@@ -101,9 +104,9 @@ class Child:
         self._process = process
         self._stdin = stdin
 
-    def finish(self, *, ok: Sequence[int] = (0,)) -> Answer:
+    def finish(self, *, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> Answer:
         """Wait for the end and return what the command gave, or raise as :meth:`GitRepo.run` does."""
-        out, err = self._process.communicate(self._stdin)
+        out, err = self._process.communicate(self._stdin if stdin is None else stdin)
         answer = Answer(int(self._process.returncode), out, err.decode("utf-8", "surrogateescape"))
         if ok and answer.code not in ok:
             raise failure(self._args, answer)
@@ -150,6 +153,7 @@ class GitRepo:
         self._hold = hold
         self._extra = dict(env or {})
         self._driver = Git(str(place.top))
+        self._author: str | None = None
 
     def start(
         self,
@@ -321,14 +325,19 @@ class GitRepo:
         )
         return made.out.decode().strip()
 
-    def move_ref(self, ref: str, new: str, old: str | None) -> None:
+    def moving(self) -> Child:
+        """An ``update-ref`` that waits for :meth:`move_ref`."""
+        return self.start("update-ref", "--stdin", "-z", options=DURABLE, talk=True)
+
+    def move_ref(self, ref: str, new: str, old: str | None, *, by: Child | None = None) -> None:
         """Move ``ref`` from ``old`` to ``new``, durably; ``old`` None means that it must not exist yet.
 
         Raises:
             SnaprunError: the ref is not where it was expected, or a hook vetoed.
         """
         line = f"create {ref}\0{new}\0" if old is None else f"update {ref}\0{new}\0{old}\0"
-        self.run("update-ref", "--stdin", "-z", stdin=line.encode(), options=("-c", "core.fsync=committed,reference"))
+        with by or self.moving() as child:
+            child.finish(stdin=line.encode())
         folder = (self.place.common_dir / ref).parent
         if folder.is_dir():  # git syncs the file and renames it; only this makes the rename itself outlive a power cut
             file = os.open(folder, os.O_RDONLY)
@@ -345,6 +354,21 @@ class GitRepo:
         """Every ref below ``prefix`` with the object id it stands at."""
         out = self.text("for-each-ref", "--format=%(objectname) %(refname)", prefix)
         return {name: oid for oid, name in (line.split(" ", 1) for line in out.splitlines())}
+
+    @contextmanager
+    def author_meanwhile(self) -> Iterator[Callable[[], str]]:
+        """``Name <address>`` of the user, asked once, while other work goes on: call what this gives to have it."""
+
+        def answer() -> str:
+            if self._author is None:
+                self._author = author_of(asked.finish(ok=()))
+            return self._author
+
+        if self._author is not None:
+            yield answer
+            return
+        with self.start("var", "GIT_AUTHOR_IDENT") as asked:
+            yield answer
 
     def author(self) -> dict[str, str]:
         """The user's identity as environment for a commit; a stand-in where git has none."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from snaprun import indexfile
 from snaprun.credentials import looks_secret, wanted
 from snaprun.gitrepo import GitRepo
 from snaprun.model import LeftOut
@@ -79,7 +80,9 @@ def read(
     """
     shallow = () if submodules else ("--ignore-submodules=dirty",)
     with repo.start(*STATUS, *shallow, index=index, options=options) as asked:
-        tracked = repo.run("ls-files", "-v", "-z", index=index).out
+        data = _small(index)
+        plain = indexfile.ordinary(data)
+        tracked = b"" if plain else repo.run("ls-files", "-v", "-z", index=index).out
         answer = asked.finish()
     listing = Listing(closed=[path.rstrip("/") for path in _CLOSED.findall(answer.err)])
     head = branch = None
@@ -99,9 +102,11 @@ def read(
     if not submodules:
         listing.links.update(_gitlinks(repo, index))
     known = {*listing.settled, *listing.touched, *listing.untracked, *listing.hidden, *listing.sparse}
-    outside = frozenset(
-        path for path in always if path not in known and b"\0H %s\0" % os.fsencode(path) not in b"\0" + tracked
-    )
+    others = [path for path in always if path not in known]
+    if plain:
+        outside = frozenset(path for path in others if not indexfile.holds(data, os.fsencode(path)))
+    else:
+        outside = frozenset(path for path in others if b"\0H %s\0" % os.fsencode(path) not in b"\0" + tracked)
     return Listing(**{**vars(listing), "head": head, "branch": branch, "outside": outside})
 
 
@@ -127,6 +132,14 @@ def look(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
+
+
+def _small(index: Path) -> bytes:
+    """An index file's content, or nothing where it is too large to be looked at here."""
+    try:
+        return index.read_bytes() if index.stat().st_size < indexfile.LARGEST else b""
+    except FileNotFoundError:
+        return b""
 
 
 def _gitlinks(repo: GitRepo, index: Path) -> dict[str, Link]:

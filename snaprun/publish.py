@@ -8,6 +8,7 @@ an hour, from which :func:`restore` gives them back.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ TRIES = 20
 """How often objects are written again when a prune takes them, or their folders, away."""
 
 FRESH = "fresh"
-"""Below the state folder: second names (hard links) of new objects."""
+"""Below the state folder: ``<hour>/<name of the ref>/<object id>``, second names (hard links) of new objects."""
 
 HOUR = 3600.0
 """Seconds after which no prune that began before the ref can still be running."""
@@ -54,18 +55,18 @@ def publish(
     oids = [*blobs, *(item.oid for item in objects)]
     trouble: SnaprunError = Pruned("objects were pruned during the snapshot", hint="try again when git gc is over")
     made = False
-    restore(repo.place)
     with scratch(repo.place) as folder:
-        announce(folder, ref)
+        announce(folder, ref, shared=old is not None)
         for turn in range(TRIES):
             if turn and repo.missing(blobs) and not again():
                 break
             try:
-                repo.ingest(objects)
-                repo.flush(oids)
-                _link(repo.place, oids)
-                if not made:
-                    repo.move_ref(ref, commit, old)
+                with repo.moving() as mover:  # its process starts while the objects are written
+                    repo.ingest(objects)
+                    repo.flush(oids)
+                    _link(repo.place, ref, oids)
+                    if not made:
+                        repo.move_ref(ref, commit, old, by=mover)
                 made = True
             except (Denied, WriteFault):
                 raise
@@ -73,7 +74,7 @@ def publish(
                 if old is not None and repo.refs(ref).get(ref) != old:
                     raise
                 trouble = error
-                unlock(repo.place, ref)
+                unlock(repo.place, ref, shared=old is not None)
                 continue
             if not repo.missing(oids):
                 return
@@ -83,31 +84,39 @@ def publish(
     raise trouble
 
 
-def restore(place: Place, *, now: float | None = None) -> int:
-    """Give fresh objects back that a prune has taken meanwhile; how many. Those older than an hour are let go."""
-    moment = time.time() if now is None else now
+def restore(place: Place, ref: str | None = None) -> int:
+    """Give fresh objects back that a prune has taken since they were published, of one ref or of all; how many."""
     count = 0
-    with suppress(FileNotFoundError):
-        for entry in os.scandir(place.state / FRESH):
-            target = _loose(place, entry.name)
-            with suppress(FileNotFoundError, FileExistsError):
-                if moment - entry.stat().st_mtime > HOUR:
-                    os.unlink(entry.path)
-                elif not os.path.exists(target):  # packed ones come back as well: git tidies that up
-                    os.makedirs(os.path.dirname(target), exist_ok=True)
-                    os.link(entry.path, target)
-                    count += 1
+    for folder in (place.state / FRESH).glob(f"*/{ref.rpartition('/')[2] if ref else '*'}"):
+        with suppress(FileNotFoundError):
+            for entry in os.scandir(folder):
+                target = _loose(place, entry.name)
+                if not os.path.exists(target):  # packed ones come back as well: git tidies that up
+                    with suppress(FileNotFoundError, FileExistsError):
+                        os.makedirs(os.path.dirname(target), exist_ok=True)
+                        os.link(entry.path, target)
+                        count += 1
     return count
 
 
-def _link(place: Place, oids: Iterable[str]) -> None:
+def forget(place: Place, *, now: float) -> None:
+    """Let second names go that are older than an hour."""
+    with suppress(FileNotFoundError):
+        for folder in os.scandir(place.state / FRESH):
+            if int(folder.name) < now // HOUR - 1:
+                shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _link(place: Place, ref: str, oids: Iterable[str]) -> None:
     """Give new loose objects their second name. A file system without hard links does without."""
-    folder = place.state / FRESH
+    now = time.time()
+    folder = place.state / FRESH / str(int(now // HOUR)) / ref.rpartition("/")[2]
     with suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for oid in oids:
         with suppress(OSError):
             os.link(_loose(place, oid), folder / oid)
+    forget(place, now=now)
 
 
 def _loose(place: Place, oid: str) -> str:

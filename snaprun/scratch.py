@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,10 @@ from snaprun.errors import CannotCreate, Denied, SnaprunError, WriteFault
 from snaprun.locate import Place
 
 _REF = "ref"
+_SHARED = "shared-ref"
+
+PATIENCE = 2.0
+"""Seconds; git holds a ref's lock for milliseconds."""
 
 
 @contextmanager
@@ -46,18 +51,20 @@ def scratch(place: Place) -> Iterator[Path]:
             os.close(lock)
 
 
-def announce(folder: Path, ref: str) -> None:
-    """Note that ``ref`` is about to be made: a git killed inside ``update-ref`` leaves ``<ref>.lock`` behind.
+def announce(folder: Path, ref: str, *, shared: bool = False) -> None:
+    """Note that ``ref`` is about to be made or moved: a git killed inside ``update-ref`` leaves ``<ref>.lock`` behind.
 
-    The ref's name is new and nobody else's, so that whoever sweeps the folder may remove the lock as well.
+    Whoever sweeps the folder removes that lock as well; ``shared`` says that others may move the ref too.
     """
-    (folder / _REF).write_text(ref)
+    (folder / (_SHARED if shared else _REF)).write_text(ref)
 
 
-def unlock(place: Place, ref: str) -> None:
-    """Remove the lock that a killed git left on a ref of ours."""
+def unlock(place: Place, ref: str, *, shared: bool = False) -> None:
+    """Remove the lock that a killed git left on a ref; on a shared one, only when it is too old to be in use."""
+    lock = place.common_dir / f"{ref}.lock"
     with suppress(OSError):
-        (place.common_dir / f"{ref}.lock").unlink(missing_ok=True)
+        if not shared or time.time() - lock.stat().st_mtime > PATIENCE:
+            lock.unlink()
 
 
 def _locked(root: Path) -> tuple[Path, int]:
@@ -83,8 +90,9 @@ def _sweep(root: Path, place: Place) -> None:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with suppress(OSError):
-                unlock(place, Path(entry.path, _REF).read_text())
+            for name in (_REF, _SHARED):
+                with suppress(OSError):
+                    unlock(place, Path(entry.path, name).read_text(), shared=name == _SHARED)
             shutil.rmtree(entry.path, ignore_errors=True)
         except BlockingIOError:
             continue

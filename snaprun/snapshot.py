@@ -18,7 +18,7 @@ from typing import Any
 
 from snaprun import worktree
 from snaprun.errors import InputMissing
-from snaprun.gitrepo import COMMITTER, GitRepo, author_of
+from snaprun.gitrepo import COMMITTER, GitRepo
 from snaprun.manifest import Rules
 from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, RunSpec, Snapshot
 from snaprun.objects import TREE_MODE, Entry, GitObject, make, make_tree, parse_tree
@@ -93,13 +93,13 @@ def freeze(repo: GitRepo, request: Request) -> Frozen:
         raise InputMissing(f"there is no notebook {notebook}", hint="ls; git status")
     always = frozenset(path for path in (notebook, *request.include) if _own(repo.place.top, path))
     rules = Rules(request.max_file_size, request.include, always)
-    with repo.start("var", "GIT_AUTHOR_IDENT") as asked, scratch(repo.place) as folder:
+    with repo.author_meanwhile() as author, scratch(repo.place) as folder:
         stored = worktree.store(repo, folder, rules, allow_conflicts=request.allow_conflicts)
-        author = author_of(asked.finish(ok=()))
+        name = author()
     others = stored.changed - {notebook}
     return Frozen(
         stored=stored,
-        author=author,
+        author=name,
         notebook=stored.entries[notebook].oid if notebook in stored.entries else None,
         changed=len(others),
         untracked=len(others & stored.untracked),

@@ -260,6 +260,11 @@ def split_index(box: Sandbox) -> None:
     box.git("add", "other.py")
 
 
+def version_four(box: Sandbox) -> None:
+    edits(box)
+    box.git("update-index", "--index-version", "4")
+
+
 def untracked_cache(box: Sandbox) -> None:
     box.git("update-index", "--force-untracked-cache")
     box.git("status")
@@ -611,6 +616,7 @@ STATES = [
     State("sparse index", sparse_index, content={"far/off/away.py": b"a\n"}),
     State("files outside the cone", sparse_outside),
     State("split index", split_index),
+    State("index version 4", version_four),
     State("untracked cache", untracked_cache),
     State("stale fsmonitor", stale_fsmonitor),
     State("intent to add", intent_to_add),

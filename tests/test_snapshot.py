@@ -23,7 +23,7 @@ from snaprun import locate
 from snaprun.errors import CannotCreate, Denied, InputMissing, SnaprunError, WriteFault
 from snaprun.gitrepo import GitRepo
 from snaprun.model import RunSpec
-from snaprun.publish import restore
+from snaprun.publish import HOUR, forget, restore
 from snaprun.snapshot import Request, Snapshot, commit_run, freeze, message, summary, take
 from tests.sandbox import Sandbox
 from tests.states import in_commit, on_disk
@@ -37,7 +37,7 @@ from snaprun import locate
 from snaprun.errors import SnaprunError
 from snaprun.gitrepo import GitRepo
 from snaprun.model import RunSpec
-from snaprun.publish import restore
+from snaprun.publish import HOUR, forget, restore
 from snaprun.snapshot import Request, take
 
 request = Request(spec=RunSpec(notebook="nb.ipynb", created="2026-01-02T03:04:05.000000Z"), params={"seed": 1})
@@ -378,7 +378,8 @@ def test_objects_that_a_late_prune_took_come_back(box: Sandbox) -> None:
     box.git("update-ref", f"refs/snaprun/runs/{ref}", ref)
     box.git("fsck", "--strict", "--connectivity-only", "--no-dangling")
     assert restore(place) == 0
-    restore(place, now=time.time() + 4000)
+    assert restore(place, f"refs/snaprun/runs/{made.id}") == 0
+    forget(place, now=time.time() + 2 * HOUR)
     assert list((place.state / "fresh").iterdir()) == []
 
 
