@@ -142,7 +142,8 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         ("a.py", "import marimo\n\napp = marimo.App()\n\n\n@app.cell\ndef _():\n    x=1\n    return\n"),
         (
             "a.md",
-            "---\njupyter:\n  jupytext:\n    text_representation:\n      extension: .md\n      format_name: pandoc\n---\n\n# x\n",
+            "---\njupyter:\n  jupytext:\n    text_representation:\n      extension: .md\n      format_name: pandoc\n"
+            "---\n\n# x\n",
         ),
         ("a.md", "---\nkernelspec:\n  name: python3\n---\n\n```{code-cell} ipython3\nx=1\n```\n"),
     ],
