@@ -12,23 +12,27 @@ hooks that ask ``PathFinder`` directly.
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
-import json
 import os
 import sys
-from collections.abc import Iterable
-from importlib.machinery import ModuleSpec
-from typing import Any
+from _frozen_importlib import ModuleSpec  # what importlib.machinery and importlib.util give, without their 3 ms
+from _frozen_importlib_external import (
+    ExtensionFileLoader,
+    SourceFileLoader,
+    SourcelessFileLoader,
+    spec_from_file_location,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 VARIABLE = "SNAPRUN_REDIRECT"
-"""``{"live": [tops of the live tree], "frozen": top of the checkout, "skip": [paths below live to leave alone]}``."""
+"""Three lists of paths, apart by RECORD: top of the checkout; tops of the live tree; what there is to be left alone."""
 
-PLAIN = (
-    importlib.machinery.SourceFileLoader,
-    importlib.machinery.SourcelessFileLoader,
-    importlib.machinery.ExtensionFileLoader,
-)
+RECORD, UNIT = "\x1e", "\x1f"
+
+PLAIN = (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader)
 
 
 class Redirect:
@@ -77,7 +81,7 @@ class Redirect:
             return spec if not os.path.exists(origin) else None
         folders = None if inside is None else [os.path.dirname(place), *self._others(inside, origin)]
         if type(spec.loader) in PLAIN:
-            return importlib.util.spec_from_file_location(name, place, submodule_search_locations=folders)
+            return spec_from_file_location(name, place, submodule_search_locations=folders)
         if getattr(spec.loader, "path", None) == origin:  # a subclass of a file loader: an import hook of some package
             setattr(spec.loader, "path", place)  # noqa: B010
             spec.origin = place
@@ -94,7 +98,7 @@ class Redirect:
         kept = [place for entry, place in places.items() if place == entry or os.path.isdir(place)]
         if not any(os.path.isdir(entry) for entry in kept):
             return None
-        made = importlib.machinery.ModuleSpec(spec.name, None, is_package=True)
+        made = ModuleSpec(spec.name, None, is_package=True)
         made.submodule_search_locations = list(dict.fromkeys(kept))
         return made
 
@@ -125,14 +129,11 @@ def install() -> None:
     """Put the finder first, once a process."""
     if any(type(finder).__name__ == "Redirect" and hasattr(finder, "frozen") for finder in sys.meta_path):
         return
-    text = os.environ.get(VARIABLE)
-    if not text:
+    lists = [part.split(UNIT) for part in os.environ.get(VARIABLE, "").split(RECORD)]
+    if len(lists) != 3:
         return
-    try:
-        asked = json.loads(text)
-        redirect = Redirect(asked["live"], asked["frozen"], asked.get("skip", []))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return
+    (frozen,), live, skip = lists
+    redirect = Redirect(live, frozen, [entry for entry in skip if entry])
     if os.path.isdir(redirect.frozen):
         sys.meta_path.insert(0, redirect)
         redirect.move_path()

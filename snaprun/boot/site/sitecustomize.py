@@ -4,23 +4,32 @@ It starts the redirection to frozen modules, gets out of the way, and imports th
 imported without it. Any Python may come along here, so the syntax is the oldest.
 """
 
-import importlib
 import os
-import runpy
 import sys
 
 
 def _boot():  # type: ignore[no-untyped-def]
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    if sys.version_info >= (3, 8) and os.environ.get("SNAPRUN_REDIRECT"):
-        runpy.run_path(os.path.join(os.path.dirname(here), "redirect.py"), run_name="snaprun_redirect")
+    if sys.version_info < (3, 8) or not os.environ.get("SNAPRUN_REDIRECT"):
+        return
+    boot = os.path.dirname(here)
+    theirs = sys.modules.pop("redirect", None)
+    sys.path.insert(0, boot)
+    try:
+        __import__("redirect")
+    finally:
+        sys.path.remove(boot)
+        if "redirect" in sys.modules:
+            sys.modules["snaprun_redirect"] = sys.modules.pop("redirect")
+        if theirs is not None:
+            sys.modules["redirect"] = theirs
 
 
 _boot()  # type: ignore[no-untyped-call]
 _mine = sys.modules.pop("sitecustomize", None)
 try:
-    importlib.import_module("sitecustomize")
+    __import__("sitecustomize")
 except ImportError as _error:
     if getattr(_error, "name", "sitecustomize") != "sitecustomize":
         raise
