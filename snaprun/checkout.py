@@ -122,15 +122,20 @@ def dirty(repo: GitRepo, path: Path) -> bool:
 
 
 def remove(repo: GitRepo, path: Path) -> None:
-    """Take the checkout at ``path`` away, with its entry in the repository; nothing behind a link is touched."""
+    """Take the checkout at ``path`` away, with its entry in the repository; nothing behind a link is touched.
+
+    An entry that points to where the checkout was before the repository was moved goes as well.
+    """
     erase(path)
+    own = os.path.join(*path.parts[-3:], ".git")  # "snaprun/slots/<n>/.git"
     folder = repo.place.common_dir / "worktrees"
     for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
-            mine = os.fsdecode((entry / "gitdir").read_bytes().removesuffix(b"\n")) == str(path / ".git")
+            back = os.fsdecode((entry / "gitdir").read_bytes().removesuffix(b"\n"))
         except OSError:
             continue
-        if mine:
+        moved = "/snaprun/slots/" in back and back.endswith(f"/{own}") and not os.path.exists(back)
+        if moved or back == os.fspath(path / ".git"):
             erase(entry)
 
 

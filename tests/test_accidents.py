@@ -7,16 +7,20 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from snaprun import checkout, slots
+from snaprun import checkout, links, slots
 from snaprun.errors import SnaprunError
+from snaprun.model import Result, Status
+from snaprun.result import Ending, commit_result
+from snaprun.snapshot import take
 from tests.sandbox import Sandbox
 from tests.test_checkout import contents, gate, used
-from tests.test_snapshot import _calls, _shim
+from tests.test_snapshot import _calls, _shim, request
 
 LAY_OUT = """
 import os, sys
@@ -228,3 +232,48 @@ def test_a_name_too_long_for_the_slots_file_system_is_said(repo: Sandbox, tmp_pa
         patch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
         used(repo, one)
     assert "File name too long" in caught.value.message and "--in-place" in caught.value.hint
+
+
+def test_a_moved_repository_makes_its_slots_anew(repo: Sandbox, tmp_path: Path) -> None:
+    one, two = varied(repo)
+    slots.release(used(repo, one))
+    box = Sandbox.__new__(Sandbox)
+    box.path = repo.path.rename(tmp_path / "moved")
+    slot = used(box, two)
+    assert {path: content for path, (_, content) in contents(slot.path).items()} == expected(box, two)
+    assert len(list((box.path / ".git/worktrees").iterdir())) == 1
+    slots.release(slot)
+
+
+def test_a_repository_behind_a_link_keeps_its_slots(repo: Sandbox, tmp_path: Path) -> None:
+    one, two = varied(repo)
+    slots.release(used(repo, one))
+    box = Sandbox.__new__(Sandbox)
+    box.path = tmp_path / "link"
+    box.path.symlink_to(repo.path)
+    slot = used(box, two)
+    assert slot.reused and len(list((box.path / ".git/worktrees").iterdir())) == 1
+    assert {path: content for path, (_, content) in contents(slot.path).items()} == expected(box, two)
+    slots.release(slot)
+
+
+def test_a_work_tree_on_another_file_system(tmp_path: Path) -> None:
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or os.stat(shared).st_dev == os.stat(tmp_path).st_dev:
+        pytest.skip("there is no second file system")
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        box = Sandbox(Path(folder) / "repo", f"--separate-git-dir={tmp_path / 'git'}")
+        box.write(".gitignore", "/data/\n")
+        box.write("data/x", "1")
+        box.write("code.py", "x")
+        git = gate(box)
+        run_id = take(git, request("code.py")).id
+        slot = slots.claim(git, run_id, live=git.place.live)
+        slots.lay_out(git, slot, run_id)
+        links.link(git, slot)
+        assert (slot.path / "data/x").read_text() == "1" and (slot.path / "code.py").read_text() == "x"
+        (slot.path / "made").write_text("y")
+        ending = Ending(Result(Status.SUCCEEDED, 0), executed=b"{}", log=b"")
+        tip = commit_result(git, run_id, ending, slot=slot, max_file_size=1000)
+        slots.release(slot)
+        assert box.git("show", f"{tip}:made") == "y"
