@@ -61,7 +61,7 @@ NAMES = [
 ]
 """Shell patterns of file names, compared without regard to case."""
 
-FOLDERS = {".ssh", ".gnupg", ".aws", ".azure", ".gcloud", ".kube", ".docker", ".oci"}
+FOLDERS = {".ssh", ".gnupg", ".aws", ".azure", ".gcloud", ".kube", ".oci"}
 """Folders in which every file counts."""
 
 HARMLESS = [
@@ -82,7 +82,7 @@ def looks_secret(path: str) -> bool:
         return False
     if any(fnmatchcase(name, pattern) for pattern in NAMES):
         return True
-    return any(folder in FOLDERS for folder in folders)
+    return any(folder in FOLDERS for folder in folders) or (name == "config.json" and ".docker" in folders[-1:])
 
 
 def wanted(path: str, include: Sequence[str]) -> bool:

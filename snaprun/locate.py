@@ -138,6 +138,8 @@ def _rev_parse(start: Path, env: Mapping[str, str], *args: str) -> bytes:
         if not start.is_dir():
             raise Unavailable(f"there is no folder {start}", hint="call snaprun in a folder that exists") from error
         raise Unavailable("git is not on the PATH", hint="install git 2.31 or newer, then try again") from error
+    if done.stdout.startswith(b"--path-format"):  # before 2.31, rev-parse repeats what it does not know
+        raise Unavailable("this git is too old", hint="install git 2.31 or newer, then try again")
     if done.returncode == 0:
         return done.stdout.removesuffix(b"\n")
     raise _refusal(start, done.stderr.decode("utf-8", "replace"))
@@ -152,6 +154,4 @@ def _refusal(start: Path, said: str) -> Unavailable | Denied:
         return Unavailable(f"{start} is in a bare repository or inside .git", hint="clone it, and call snaprun there")
     if "not a git repository" in said:
         return Unavailable(f"{start} is not in a git repository", hint="git init")
-    if "path-format" in said:
-        return Unavailable("this git is too old", hint="install git 2.31 or newer, then try again")
     return Unavailable(f"git rev-parse failed: {said.strip()}", hint="git status")
