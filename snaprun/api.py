@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from snaprun import (
     reindex,
     replay,
     selectors,
-    stopping,
     strip,
 )
 from snaprun import snapshot as freezing
@@ -60,7 +59,7 @@ def freeze(door: Door, wanted: Wanted) -> Pending:
     Raises:
         SnaprunError: anything that stands against it; nothing is left behind.
     """
-    handle = _begin(door, wanted)
+    handle, wanted = _begin(door, wanted)
     try:
         ready = intake.run(door, wanted)
         made = freezing.take(GitRepo(door.place), ready.request)
@@ -74,7 +73,7 @@ def freeze_again(door: Door, selector: str, wanted: Wanted) -> Pending:
     """The snapshot of an earlier run as a new run, with its parameters and the given ones on top; then as
     :func:`freeze`."""
     base = find(door, selector)
-    handle = _begin(door, wanted)
+    handle, wanted = _begin(door, wanted)
     try:
         repo = GitRepo(door.place)
         ready, frozen = intake.again(door, wanted, repo, base.id)
@@ -99,7 +98,7 @@ def launch(door: Door, pending: Pending) -> None:
     except BaseException:
         launching.abandon(pending.handle)
         if folder is not None and launching.taken(folder):  # Ctrl-C just after the start: it is a run, so stop it
-            stopping.request(folder, signal.SIGINT)
+            launching.stop(door, folder, signal.SIGINT)
             raise
         if folder is not None:
             live.remove(folder)
@@ -120,9 +119,12 @@ def snapshot(door: Door, wanted: Wanted) -> Snapshot:
     return made
 
 
-def _begin(door: Door, wanted: Wanted) -> Handle | None:
+def _begin(door: Door, wanted: Wanted) -> tuple[Handle | None, Wanted]:
+    """Prepare the launch; what there is to know of it goes into the run's warnings."""
     name = wanted.launcher or door.settings.launcher
-    return launching.begin(door, name, engine=wanted.engine or door.settings.engine)
+    engine = wanted.engine or door.settings.engine
+    handle, notes = launching.begin(door, name, engine=engine, wishes=wanted.wishes)
+    return handle, replace(wanted, notes=(*wanted.notes, *notes))
 
 
 def order_of(door: Door, wanted: Wanted, ready: Intake, made: Snapshot) -> Order:
@@ -141,7 +143,7 @@ def order_of(door: Door, wanted: Wanted, ready: Intake, made: Snapshot) -> Order
         notify_command=settings.notify_command,
         kernel=ready.kernel.to_json() if ready.kernel else None,
         python=ready.python,
-        options={"notify": wanted.notify},
+        options={"notify": wanted.notify, launching.WISHES: dict(wanted.wishes)},
     )
 
 

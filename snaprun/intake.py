@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ from snaprun.snapshot import SOURCE, Frozen, Request
 class Wanted:
     """What a caller asks for; None means: as the settings say. Times are seconds.
 
-    ``params``, ``raw`` and ``files`` are as typed on the command line.
+    ``params``, ``raw`` and ``files`` are as typed on the command line. ``wishes`` are for the launcher; ``notes`` are
+    known already, and go into the run's warnings.
     """
 
     notebook: Path | None = None
@@ -54,6 +55,8 @@ class Wanted:
     notify: bool = False
     group: str | None = None
     argv: Sequence[str] = ()
+    wishes: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,10 @@ def _ground(door: Door, found: Notebook, wanted: Wanted, engine: str) -> _Ground
     """How the code will run; a kernel is chosen for the kernel engine only."""
     launcher = wanted.launcher or door.settings.launcher
     asked = wanted.kernel or door.settings.kernel
+    if wanted.wishes.get("on"):  # chosen there: what this machine has says nothing
+        if engine != "kernel":
+            _refuse(found, engine)
+        return _Ground(engine, launcher, python=wanted.python)
     chosen, available = _python(door, found, wanted)
     if engine != "kernel":
         _refuse(found, engine)
@@ -214,7 +221,7 @@ def _request(door: Door, wanted: Wanted, path: str, found: Notebook, resolved: R
         cells=len(found.cells),
         given=tuple(resolved.given),
         seed=_seed(resolved.merged),
-        warnings=(*found.notes, *resolved.notes, *ground.notes),
+        warnings=(*found.notes, *resolved.notes, *ground.notes, *wanted.notes),
     )
     return Request(
         spec=spec,

@@ -50,12 +50,14 @@ def link(
     patterns: Sequence[str] = (),
     outputs: Sequence[str] = (),
     left_out: Sequence[str] = (),
+    mapped: Mapping[str, str] | None = None,
 ) -> Linked:
     """Link into a laid out slot what the user's tree has and the snapshot has not; what was linked.
 
     That is every ignored file and folder (the topmost ignored folder as one link) but caches and environments, what
     ``patterns`` name (globs relative to the top), and the ``left_out`` paths of the snapshot. Folders that ``outputs``
-    names are not linked: the run gets empty ones of its own, and what it writes there is kept.
+    names are not linked: the run gets empty ones of its own, and what it writes there is kept. ``mapped`` names places
+    in the tree with the absolute path that each leads to, wherever it is on this machine.
 
     Raises:
         OSError: the slot cannot be written.
@@ -70,15 +72,17 @@ def link(
         for path in _around(top, given.rstrip("/"), private)
         if os.path.lexists(top / path) and not os.path.lexists(slot.path / path) and not _holds_git(repo, path)
     ]
-    linked = Linked(links=tuple(chosen), outputs=private)
+    elsewhere = {path: Path(target) for path, target in (mapped or {}).items() if not os.path.lexists(slot.path / path)}
+    chosen = [path for path in chosen if path not in elsewhere]
+    linked = Linked(links=(*chosen, *elsewhere), outputs=private)
     slots.record_links(slot, linked)
     for path in private:
         (slot.path / path).mkdir(parents=True, exist_ok=True)
-    for path in chosen:
+    for path in (*elsewhere, *chosen):
         place = slot.path / path
         place.parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(place):  # a pattern may have named what lies below another link
-            place.symlink_to(top / path)
+            place.symlink_to(elsewhere.get(path, top / path))
     return linked
 
 

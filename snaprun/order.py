@@ -21,7 +21,9 @@ SUPERVISOR = "supervisor.json"
 STOP = "stop.json"
 ENDING = "ending.json"
 TALK = "snaprun.log"
-"""Names in the live folder: the order, who supervises, who asked for an end, how it was seen to end, own messages."""
+SUBMITTED = "submitted.json"
+"""Names in the live folder: the order, who supervises, who asked for an end, how it was seen to end, own messages, and
+which launcher has the run."""
 
 RUN = "run"
 FINALISE = "finalise"

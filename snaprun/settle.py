@@ -15,10 +15,11 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from snaprun import lock, process
+from snaprun import contact, launchers, lock, process
+from snaprun.launchers import Submitted
 from snaprun.live import Live, scan, tidy
 from snaprun.locate import Place
-from snaprun.order import ENDING, FINALISE, ORDER, Order, send_task, write_json
+from snaprun.order import ENDING, FINALISE, ORDER, SUBMITTED, Order, send_task, write_json
 from snaprun.supervision import host_of, supervised_by, supervisor_env
 
 __all__ = ["host_of", "revive", "settle", "supervised_by"]
@@ -36,7 +37,11 @@ def settle(place: Place, env: Mapping[str, str]) -> list[str]:
     A run of another machine is never judged. What cannot be finalised (no space, say) stays for the next time.
     """
     tidy(place, older=STALE, now=time.time())
-    due = [(folder, held) for folder in scan(place) if (held := _dead(folder)) is not None]
+    folders = scan(place)
+    submitted = [folder for folder in folders if (folder.path / SUBMITTED).exists()]
+    if submitted:
+        contact.refresh(place, env, submitted)
+    due = [(folder, held) for folder in folders if (held := _dead(folder)) is not None]
     if not due:
         return []
     clerk = _Clerk(env)
@@ -100,6 +105,9 @@ def _free(path: Path) -> bool:
 
 def _dead(folder: Live) -> int | None:
     """The lock of a run that nobody looks after any more, with word of why; None where it is not ours to judge."""
+    told = launchers.noted(folder.path)
+    if told is not None and told.asked:
+        return _dead_elsewhere(folder, told)
     if host_of(folder) is not None:
         return None
     held = lock.take(folder.path)
@@ -109,9 +117,28 @@ def _dead(folder: Live) -> int | None:
     if why is None:
         os.close(held)
         return None
+    return _with_word(folder, held, {"status": "lost", "exit_code": 125, "reason": why})
+
+
+def _dead_elsewhere(folder: Live, told: Submitted) -> int | None:
+    """The same of a run that a launcher has: its word counts, and what is certain of processes of this machine."""
+    ending = contact.ending(folder, told, now=time.time())
+    if ending is None:
+        waits = contact.known(folder).state in ("queued", "running")
+        if waits or host_of(folder) is not None or supervised_by(folder) is None:
+            return None
+    held = lock.take(folder.path)
+    if held is None:
+        return None
+    why = _why(folder) if ending is None else None
+    return _with_word(folder, held, ending or {"status": "lost", "exit_code": 125, "reason": why})
+
+
+def _with_word(folder: Live, held: int, ending: Mapping[str, object]) -> int:
+    """Leave word of how a run ended for whoever finalises it."""
     try:
         if not (folder.path / ENDING).exists():
-            write_json(folder.path / ENDING, {"status": "lost", "exit_code": 125, "reason": why})
+            write_json(folder.path / ENDING, ending)
     except OSError:  # no space: the finaliser has the journal, and says "lost" by itself
         return held
     return held

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from snaprun import process
 from snaprun.live import Live
 from snaprun.locate import clean_env
-from snaprun.order import SUPERVISOR, read_json
+from snaprun.order import SUBMITTED, SUPERVISOR, read_json
 
 
 def supervised_by(folder: Live) -> tuple[process.Identity, process.Identity] | None:
@@ -28,6 +28,12 @@ def supervised_by(folder: Live) -> tuple[process.Identity, process.Identity] | N
 
 def host_of(folder: Live) -> str | None:
     """The machine that a run in progress belongs to, where it is not this one."""
+    try:
+        host = read_json(folder.path / SUBMITTED).get("host")
+    except (OSError, ValueError):
+        host = None
+    if host:
+        return str(host)
     try:
         about = read_json(folder.path / SUPERVISOR)
     except (OSError, ValueError):

@@ -17,7 +17,10 @@ from snaprun.commands.options import duration, params_options, snapshot_options
 @click.option("--kernel", metavar="NAME", help="Jupyter kernel to run with, instead of the notebook's own.")
 @click.option("--python", metavar="PATH", help="Python interpreter to run with, instead of the active environment's.")
 @click.option("--engine", metavar="NAME", help="How code runs: kernel (the default), inline or script.")
-@click.option("--launcher", metavar="NAME", help="Where it runs: local (the default) or tmux.")
+@click.option("--launcher", metavar="NAME", help="Where it runs: local (the default), tmux, ssh, slurm or a plug-in.")
+@click.option("--on", metavar="HOST", help="Run on another machine: ssh://host/path, or a name from the settings.")
+@click.option("--data", multiple=True, metavar="NAME=FOLDER", help="Where ignored data lies on that machine.")
+@click.option("--slurm", metavar="OPTIONS", help="Run as a Slurm job: partition=gpu,time=4:00:00,gres=gpu:1")
 @click.option("--timeout", type=duration, metavar="TIME", help="Stop the run after this long (90, 30m, 2h): exit 124.")
 @click.option(
     "--cell-timeout", type=duration, metavar="TIME", help="Stop the run when one cell takes longer: exit 124."
@@ -37,6 +40,7 @@ def command(**wanted: Any) -> int:
       snaprun exec train.ipynb -p lr=0.01 -p epochs=5 --name base
       snaprun exec train.ipynb -f sweep/base.yaml -r tag=007 --timeout 2h
       id=$(snaprun exec train.ipynb --detach)
+      snaprun exec train.ipynb --on ssh://gpu1/home/me/project
 
     What you edit from now on does not reach the run. Closing the terminal does not end it; Ctrl-C does (twice: at
     once). The exit code is the run's own.

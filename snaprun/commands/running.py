@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from snaprun import api, listing, logs, ongoing, queue, reads, settle, show, stopping, watch
+from snaprun import api, launching, listing, logs, ongoing, queue, reads, settle, show, watch
 from snaprun import live as folders
 from snaprun.bar import Bar
 from snaprun.commands.context import here, raw_stdout, stderr
@@ -25,8 +25,11 @@ from snaprun.model import Run, Status
 def execute(**options: Any) -> int:
     """``snaprun exec``: freeze, start, and watch until the end."""
     detach, as_json, quiet, notify = (options.pop(key) for key in ("detach", "as_json", "quiet", "notify"))
+    on, slurm, data = (options.pop(key) for key in ("on", "slurm", "data"))
     door = here()
-    wanted = api.Wanted(**options, notify=notify, argv=tuple(sys.argv[1:]))
+    options["launcher"] = launching.launcher_of(options["launcher"], on=on, slurm=slurm)
+    wishes = launching.wishes(door, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"])
+    wanted = api.Wanted(**options, wishes=wishes, notify=notify, argv=tuple(sys.argv[1:]))
     return start(door, api.freeze(door, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)
 
 
@@ -102,7 +105,7 @@ class Interrupts:
         if folder is None:
             return
         click.echo("stopping; once more kills it" if self._count == 1 else "killing", err=True)
-        stopping.request(folder, signal.SIGINT, kill=self._count > 1)
+        launching.stop(self._here, folder, signal.SIGINT, kill=self._count > 1)
 
 
 def attach(selector: str) -> int:
@@ -168,7 +171,7 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
         raise NothingFound(f"run {run.id[:8]} is not running: it {_past(run)}", hint="snaprun ps")
     for run in going:
         folder = folders.find(door.place, run.id)
-        if folder is None or not stopping.request(folder, signal.SIGTERM, grace=grace, kill=kill):
+        if folder is None or not launching.stop(door, folder, signal.SIGTERM, grace=grace, kill=kill):
             settle.settle(door.place, door.env)
     wait(tuple(run.id for run in going), first=False, timeout=None, as_json=False, quiet=quiet)
     return 0

@@ -11,17 +11,18 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.locate import Place
-from snaprun.order import Request, read_json, write_json
+from snaprun.order import SUBMITTED, Request, read_json, write_json
 
 LAUNCHERS: Mapping[str, str] = {
     "local": "snaprun.launchers.local",
     "tmux": "snaprun.launchers.tmux",
+    "ssh": "snaprun.launchers.ssh",
     "slurm": "snaprun.launchers.slurm",
 }
 """Name and module of every launcher of the package."""
@@ -29,8 +30,8 @@ LAUNCHERS: Mapping[str, str] = {
 GROUP = "snaprun.launchers"
 """The group of entry points in which other packages name theirs."""
 
-SUBMITTED = "submitted.json"
-"""In the live folder: which launcher has the run, and its handle there."""
+AT_ONCE = ("local", "tmux")
+"""Launchers that start a run on this machine at once: its processes alone say how it stands."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,40 @@ class Submission:
 
 @dataclass(frozen=True)
 class State:
-    """How a launcher sees a run: ``queued``, ``running``, ``ended``, or ``unknown`` (it knows of none), and why."""
+    """How a launcher sees a run: ``queued``, ``running``, ``ended``, or ``unknown`` (it knows of none), and why.
+
+    ``status`` and ``exit_code`` are what it makes of an end that left no result, where it knows.
+    """
 
     state: str
     reason: str | None = None
+    status: str | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Who has a run: the launcher, its handle there, and the ``host`` where its files are on another machine."""
+
+    launcher: str
+    handle: str
+    host: str | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether the launcher is to be asked how the run stands: it is somewhere else, or waits for its turn."""
+        return bool(self.handle) and self.launcher not in AT_ONCE
+
+
+@dataclass(frozen=True)
+class News:
+    """What is new of a run on another machine: how it stands, bytes to append to the files of its live folder, and,
+    once it has ended, the result commit and the git URL to fetch it from."""
+
+    state: State
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    tip: str | None = None
+    url: str = ""
 
 
 class Launcher(Protocol):
@@ -85,6 +116,39 @@ class Launcher(Protocol):
     def logs(self, site: Site, handle: str, offset: int) -> bytes:
         """What the launcher itself has to show of a run, from a byte on: the words of a scheduler, say."""
         ...
+
+
+class Distant(Launcher, Protocol):
+    """What a launcher needs further where runs have their files on another machine: reading commands then keep a copy
+    of a run's live folder here, and fetch its result when there is one."""
+
+    def handle(self, site: Site, run: str) -> str:
+        """The handle that a run will have, known before it is submitted: a command may be killed in between."""
+        ...
+
+    def notes(self, site: Site) -> list[str]:
+        """What the user should know before a start: data that the machine has not, say."""
+        ...
+
+    def host(self, handle: str) -> str:
+        """The machine's name."""
+        ...
+
+    def news(self, site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
+        """What is new of the runs with these handles; ``known`` says how many bytes of each file are here already.
+
+        Raises Unavailable where the machine cannot be reached: that says nothing about a run.
+        """
+        ...
+
+    def git_env(self, site: Site) -> dict[str, str]:
+        """What git needs in its environment to fetch from there."""
+        ...
+
+
+def distant(found: Launcher) -> Distant | None:
+    """The launcher as one for other machines, if it is one."""
+    return cast(Distant, found) if hasattr(found, "news") else None
 
 
 def launcher(name: str) -> Launcher:
@@ -112,14 +176,16 @@ def _entry_points() -> list[Any]:
 
 
 def note(live: Path, name: str, handle: str) -> None:
-    """Write down who has the run. Raises OSError."""
-    write_json(live / SUBMITTED, {"launcher": name, "handle": handle})
+    """Write down who has the run, and under which handle (empty: it is about to be submitted). Raises OSError."""
+    far = distant(launcher(name))
+    host = far.host(handle) if far and handle else None
+    write_json(live / SUBMITTED, asdict(Submitted(name, handle, host)))
 
 
-def noted(live: Path) -> tuple[str, str] | None:
-    """Launcher and handle of a run in progress; None for one that was started here directly."""
+def noted(live: Path) -> Submitted | None:
+    """Who has a run in progress; None for one that was started here directly."""
     try:
         data = read_json(live / SUBMITTED)
-        return str(data["launcher"]), str(data["handle"])
-    except (OSError, ValueError, KeyError):
+        return Submitted(**{name: data[name] for name in Submitted.__dataclass_fields__ if name in data})
+    except (OSError, ValueError, TypeError):
         return None

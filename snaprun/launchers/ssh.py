@@ -1,0 +1,374 @@
+"""Launch a run on another machine over ssh: push its snapshot, start its supervisor there, and let go.
+
+What travels is a commit and an id. The far side claims the run by creating its ref, so that a start that is repeated
+after a cut connection starts nothing twice; the result comes back by git. Connections are shared for a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from snaprun import sync
+from snaprun.errors import SnaprunError, Unavailable, UsageFault
+from snaprun.gitrepo import GitRepo
+from snaprun.launchers import News, Site, State, Submission
+from snaprun.links import PRIVATE
+from snaprun.locate import clean_env
+from snaprun.order import Request, read_order
+
+Got = TypeVar("Got")
+
+ON = "on"
+DATA = "data:"
+PYTHON = "python"
+KERNEL = "kernel"
+"""The options: where, ``data:<name>`` for each folder that lies elsewhere there, the interpreter, the kernel."""
+
+MARK = b"@snaprun "
+PROTOCOL = 1
+NO_SNAPRUN = 96
+"""Exit code of the search for snaprun on the far side, where there is none."""
+
+PATIENCE = 20.0
+"""Seconds for an answer of a few lines. A start may take longer: kernels are looked for, a checkout is not."""
+
+START = 120.0
+MEGABYTES = 300.0
+
+HAND = (
+    "BatchMode=yes",
+    "ConnectTimeout=5",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=3",
+)
+"""Options of every connection: no question is asked, and silence ends it after a quarter of a minute."""
+
+LONGEST_SOCKET = 45
+"""Characters of the folder for shared connections: a socket's path has 104, ssh adds a hash of 40 and a suffix."""
+
+KINDS: dict[int, type[SnaprunError]] = {kind.code: kind for kind in SnaprunError.__subclasses__()}
+"""Which kind of error has which exit code: an error over there becomes the same one here."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A folder on a machine. ``login`` is what ssh calls it, ``python`` an interpreter there that has snaprun."""
+
+    login: str
+    port: int | None
+    path: str
+    python: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is, for git."""
+        return self.url_of(self.path)
+
+    def url_of(self, path: str) -> str:
+        """Where a folder of this machine is, for git."""
+        port = f":{self.port}" if self.port else ""
+        return f"ssh://{self.login}{port}/{quote(path.lstrip('/'), safe='/~')}"
+
+    def handle(self, run: str) -> str:
+        """What names a run there."""
+        python = f"?python={quote(self.python, safe='/~')}" if self.python else ""
+        return f"{self.url}{python}#{run}"
+
+
+def check(site: Site) -> None:
+    """Make sure that runs can be started there; a repository is made where there is none.
+
+    Raises:
+        UsageFault: the address makes no sense. SnaprunError: the machine cannot be reached, or something is missing.
+    """
+    _ready(site)
+
+
+def notes(site: Site) -> list[str]:
+    """What the user has beside the code and the other machine has not, a sentence each."""
+    wanted = _data_here(site)
+    about = _ready(site, wanted)
+    lacking = about.get("absent", [])
+    shown = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+    hint = f"--data {lacking[0]}=/folder/there" if lacking else ""
+    return [f"{about['host']} has no {shown}, which git ignores here: the run will not find it ({hint})"] * bool(
+        lacking
+    )
+
+
+def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
+    """Push the snapshots in one go and start the runs. Where the connection is cut after that, a run counts as
+    submitted: whether it is will be seen.
+
+    Raises:
+        SnaprunError: nothing was pushed, or the machine refused a run.
+    """
+    target = parse(site.options.get(ON))
+    repo = GitRepo(site.place)
+    _twice(lambda: sync.push(repo, target.url, [run.run for run in runs], env=git_env(site)))
+    for run in runs:
+        order = read_order(run.live)
+        ask: dict[str, Any] = {
+            "run": run.run,
+            "kernel": site.options.get(KERNEL),
+            "python": site.options.get(PYTHON),
+            "data": _data(site),
+            "order": {
+                "grace": order.grace,
+                "timeout": order.timeout,
+                "hold": order.hold,
+                "max_file_size": order.max_file_size,
+                "link": order.link,
+                "outputs": order.outputs,
+            },
+        }
+        try:
+            _twice(partial(call, site.env, target, "start", ask, patience=START))
+        except Cut:
+            continue
+    return [handle(site, run.run) for run in runs]
+
+
+def poll(site: Site, handles: Sequence[str]) -> list[State]:
+    """How these runs stand. Raises Unavailable where the machine cannot be reached."""
+    huge = dict.fromkeys(("log.txt", "metrics.jsonl", "artifacts.jsonl", "events.jsonl"), 1 << 62)
+    found = news(site, dict.fromkeys(handles, huge))
+    return [found[handle].state for handle in handles]
+
+
+def cancel(site: Site, handle: str, request: Request) -> bool:
+    """Ask that a run ends. Raises Unavailable where the machine cannot be reached."""
+    target, run = taken_apart(handle)
+    ask = {"run": run, "signal": int(request.signal), "grace": request.grace, "kill": request.kill}
+    about, _ = _twice(lambda: call(site.env, target, "stop", ask, patience=PATIENCE))
+    return bool(about["stopping"])
+
+
+def logs(site: Site, handle: str, offset: int) -> bytes:
+    """What a run in progress has printed, from a byte on (4 MB of it at most)."""
+    known = {"log.txt": offset, "metrics.jsonl": 1 << 62, "artifacts.jsonl": 1 << 62, "events.jsonl": 1 << 62}
+    return news(site, {handle: known})[handle].files.get("log.txt", b"")
+
+
+def handle(site: Site, run: str) -> str:
+    """The handle that a run will have."""
+    return parse(site.options.get(ON)).handle(run)
+
+
+def host(handle: str) -> str:
+    """The machine's name, as ssh calls it."""
+    return taken_apart(handle)[0].login.rpartition("@")[2]
+
+
+def news(site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
+    """What is new of these runs. Raises Unavailable where a machine cannot be reached."""
+    by_target: dict[Target, dict[str, str]] = {}
+    for handle in known:
+        target, run = taken_apart(handle)
+        by_target.setdefault(target, {})[run] = handle
+    found: dict[str, News] = {}
+    for target, runs in by_target.items():
+        ask = {"runs": {run: known[handle] for run, handle in runs.items()}}
+        about, data = call(site.env, target, "news", ask, patience=PATIENCE)
+        for run, handle in runs.items():
+            one = about["runs"][run]
+            files = {}
+            for name, size in one["files"]:
+                files[str(name)], data = data[:size], data[size:]
+            state = State(one["state"], one.get("reason"))
+            found[handle] = News(state, files, one.get("tip"), target.url_of(about["repository"]))
+    return found
+
+
+def artifact(site: Site, handle: str, sha256: str, path: Path) -> bool:
+    """Copy a file of the far artifact store to ``path``, which grows; False where it is not there.
+
+    Raises:
+        SnaprunError: the machine cannot be reached, or the disk here is full.
+    """
+    target, _ = taken_apart(handle)
+    with path.open("ab") as file:
+        while True:
+            ask = {"sha256": sha256, "offset": file.tell()}
+            about, data = _twice(partial(call, site.env, target, "artifact", ask, patience=MEGABYTES))
+            file.write(data)
+            if not about["found"] or not data:
+                return bool(about["found"])
+
+
+def parse(text: str | None) -> Target:
+    """The machine and folder that an address names: ``ssh://[user@]host[:port]/path[?python=/path/there]``.
+
+    Raises:
+        UsageFault: it is no such address.
+    """
+    if not text:
+        raise UsageFault("on which machine?", hint="--on ssh://host/path, or a name from the hosts in the settings")
+    wrong = UsageFault(f"{text!r} is no address of a folder", hint="--on ssh://host/path or ssh://host/~/path")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise wrong from error
+    query = parse_qs(parts.query)
+    path = unquote(parts.path)
+    path = path[1:] if path.startswith("/~/") else path
+    good = re.fullmatch(r"(?:[A-Za-z0-9._][A-Za-z0-9._+-]*@)?[A-Za-z0-9._:\[\]][A-Za-z0-9._:\[\]-]*", parts.netloc)
+    if parts.scheme != "ssh" or not good or len(path) < 2 or "\n" in path or not set(query) <= {"python"}:
+        raise wrong
+    login = parts.netloc if port is None else parts.netloc.rpartition(":")[0]
+    return Target(login, port, path.rstrip("/"), query.get("python", [None])[0])
+
+
+def taken_apart(handle: str) -> tuple[Target, str]:
+    """The machine and the run that a handle names."""
+    url, _, run = handle.rpartition("#")
+    return parse(url), run
+
+
+def git_env(site: Site) -> dict[str, str]:
+    """What git needs in its environment to go the same way."""
+    return {"GIT_SSH_COMMAND": shlex.join(_ssh(site.env)), "GIT_SSH_VARIANT": "ssh"}
+
+
+class Cut(Unavailable):
+    """The connection failed: what was asked may have been done or not."""
+
+
+def call(
+    env: Mapping[str, str], target: Target, verb: str, ask: Mapping[str, Any], *, patience: float
+) -> tuple[dict[str, Any], bytes]:
+    """Ask the far side one thing: its answer, and the bytes that come with it.
+
+    Raises:
+        Cut, Denied: the machine cannot be reached. Unavailable: no snaprun there. SnaprunError: as it says.
+    """
+    question = json.dumps({"protocol": PROTOCOL, "path": target.path, **ask}).encode()
+    port = ["-p", str(target.port)] if target.port else []
+    command = [*_ssh(env), "-T", *port, "--", target.login, _search(target, verb)]
+    with tempfile.TemporaryFile() as said:  # no pipe: a shared connection would keep it open for its whole life
+        try:
+            done = subprocess.run(
+                command, input=question, stdout=subprocess.PIPE, stderr=said, timeout=patience, env=clean_env(env),
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise Cut(f"{target.login} does not answer", hint=f"ssh {target.login}") from error
+        except FileNotFoundError as error:
+            raise Unavailable(f"{command[0]} is not installed", hint="install the OpenSSH client") from error
+        said.seek(0)
+        words = said.read().decode("utf-8", "replace")
+    head, mark, rest = done.stdout.partition(b"\n" + MARK)
+    if not mark:
+        raise _no_answer(target, done.returncode, words or head.decode("utf-8", "replace"))
+    line, _, data = rest.partition(b"\n")
+    about = json.loads(line)
+    if "error" in about:
+        kind = KINDS.get(about["code"], Unavailable)
+        raise kind(f"{target.login.rpartition('@')[2]}: {about['error']}", hint=about["hint"])
+    return about, data
+
+
+def _no_answer(target: Target, code: int, words: str) -> SnaprunError:
+    if code == NO_SNAPRUN:
+        text = f"no Python on {target.login} has snaprun ({', '.join(_pythons(target))})"
+        install = "python3 -m venv ~/.snaprun && ~/.snaprun/bin/pip install snaprun"
+        return Unavailable(text, hint=f"ssh {target.login} '{install}', or --on '{target.url}?python=/path/there'")
+    error = sync.fault(words, target.url)
+    return Cut(error.message, hint=error.hint) if type(error) is Unavailable else error
+
+
+def _twice(action: Callable[[], Got]) -> Got:
+    """Do something, and once more where the connection was cut: all that is asked of the far side can be repeated."""
+    try:
+        return action()
+    except Unavailable as error:
+        if isinstance(error, Cut) or "cannot be reached" in error.message:
+            return action()
+        raise
+
+
+def _ready(site: Site, wanted: Sequence[str] = ()) -> dict[str, Any]:
+    ask = {
+        "hash": GitRepo(site.place).hash_name(),
+        "data": _data(site),
+        "python": site.options.get(PYTHON),
+        "wanted": [name for name in wanted if name not in _data(site)],
+    }
+    about, _ = call(site.env, parse(site.options.get(ON)), "ready", ask, patience=PATIENCE)
+    return dict(about)
+
+
+def _data(site: Site) -> dict[str, str]:
+    return {name.removeprefix(DATA): path for name, path in site.options.items() if name.startswith(DATA)}
+
+
+def _data_here(site: Site) -> list[str]:
+    """The topmost ignored files and folders of the user's tree, but caches and environments."""
+    out = GitRepo(site.place).run("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory").out
+    found = [os.fsdecode(line).rstrip("/") for line in out.split(b"\0")[:-1]]
+    whole: list[str] = []
+    for name in sorted(found):
+        inside = whole and name.startswith(f"{whole[-1]}/")
+        if not inside and PRIVATE.isdisjoint(name.split("/")) and not name.endswith(".pyc"):
+            whole.append(name)
+    return whole
+
+
+def _ssh(env: Mapping[str, str]) -> list[str]:
+    """The ssh command: the user's own, as git would find it in the environment, with our options."""
+    base = shlex.split(env.get("GIT_SSH_COMMAND") or "") or [env.get("GIT_SSH") or "ssh"]
+    options = [*HAND]
+    folder = _sockets(env)
+    if folder is not None:
+        options += ["ControlMaster=auto", f"ControlPath={folder}/%C", "ControlPersist=60"]
+    return [*base, *(part for option in options for part in ("-o", option))]
+
+
+def _sockets(env: Mapping[str, str]) -> str | None:
+    """A folder that only this user can enter for the sockets of shared connections, or None."""
+    root = env.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    folder = os.path.join(root, f"snaprun-ssh-{os.getuid()}")
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        about = os.lstat(folder)
+    except OSError:
+        return None
+    safe = about.st_uid == os.getuid() and about.st_mode & 0o77 == 0 and os.path.isdir(folder)
+    plain = re.fullmatch(r"[\w./-]+", folder, re.ASCII)
+    return folder if safe and plain and len(folder) <= LONGEST_SOCKET and not os.path.islink(folder) else None
+
+
+def _search(target: Target, verb: str) -> str:
+    """A line for the far shell, whichever it is: find a Python that has snaprun, and call it there."""
+    tries = " ".join(_quoted(path) for path in _pythons(target))
+    probe = "import importlib.util as u, sys; sys.exit(u.find_spec('snaprun') is None)"
+    script = (
+        f'cd /; for p in {tries}; do if "$p" -c {shlex.quote(probe)} </dev/null >/dev/null 2>&1; '
+        f'then exec "$p" -m snaprun.far {verb}; fi; done; exit {NO_SNAPRUN}'
+    )
+    return f"exec sh -c {shlex.quote(script)}"
+
+
+def _pythons(target: Target) -> list[str]:
+    """Where to look for snaprun, first one winning."""
+    if target.python:
+        return [target.python]
+    homes = (".snaprun", ".local/share/pipx/venvs/snaprun", ".local/share/uv/tools/snaprun")
+    return [f"{target.path}/.venv/bin/python", "python3", "python", *(f"~/{home}/bin/python" for home in homes)]
+
+
+def _quoted(path: str) -> str:
+    """A path for a shell, with its tilde alive."""
+    return f'"$HOME"/{shlex.quote(path[2:])}' if path.startswith("~/") else shlex.quote(path)
