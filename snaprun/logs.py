@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from snaprun import cells, live, record, watch
 from snaprun.cells import joined
@@ -25,20 +26,30 @@ def whole(repo: GitRepo, run: Run) -> Iterator[bytes]:
     """
     folder = live.find(repo.place, run.id)
     if folder is not None:
-        yield from _pieces(folder.log)
-        return
+        try:
+            yield from _pieces(folder.log)
+            return
+        except FileNotFoundError:  # it has ended just now
+            pass
     end = record.read_result(repo, run.id)
     if end is None:
         raise DataFault(f"run {run.id[:8]} has no log: it is {run.status}", hint="snaprun history")
-    yield watch.whole_log(repo, run.commit, end)
+    yield from watch.whole_log(repo, run.commit, end)
 
 
 def last_lines(pieces: Iterator[bytes], count: int) -> bytes:
     """The last ``count`` lines of it."""
     if count == 0:
         return b""
-    lines = b"".join(pieces).splitlines(keepends=True)
-    return b"".join(lines[-count:])
+    kept: list[bytes] = []
+    for piece in pieces:  # a log may be larger than the memory: hold no more than these lines
+        *lines, rest = ((kept.pop() if kept else b"") + piece).split(b"\n")
+        kept += [line + b"\n" for line in lines]
+        del kept[: max(0, len(kept) - count)]
+        kept.append(rest)
+    if kept and not kept[-1]:
+        kept.pop()
+    return b"".join(kept[-count:])
 
 
 def of_cell(repo: GitRepo, run: Run, number: int) -> bytes:
@@ -52,7 +63,7 @@ def of_cell(repo: GitRepo, run: Run, number: int) -> bytes:
         texts = [
             joined(event["o"].get("text", ""))
             for _, event in read_events(folder.events)
-            if event.get("e") == "out" and event.get("n") == number and event["o"].get("output_type") == "stream"
+            if event.get("n") == number and _is_stream(event)
         ]
         return "".join(texts).encode("utf-8", "surrogateescape")
     raw = repo.blob(run.commit, f"{SNAP_DIR}/executed.ipynb")
@@ -84,13 +95,18 @@ def stamped(repo: GitRepo, run: Run) -> Iterator[bytes]:
 def _stamped(folder: Live) -> Iterator[bytes]:
     fresh = True
     for _, event in read_events(folder.events):
-        if event.get("e") != "out" or event["o"].get("output_type") != "stream":
+        if not _is_stream(event):
             continue
         mark = datetime.fromtimestamp(event["t"]).astimezone().isoformat(timespec="milliseconds")
         for line in joined(event["o"].get("text", "")).splitlines(keepends=True):
             text = f"{mark}  {line}" if fresh else line
             fresh = line.endswith("\n")
             yield text.encode("utf-8", "surrogateescape")
+
+
+def _is_stream(event: Mapping[str, Any]) -> bool:
+    """Whether a journal's event is text that was printed; a large output is only pointed at, and never a stream."""
+    return event.get("e") == "out" and event.get("o", {}).get("output_type") == "stream"
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -57,36 +57,40 @@ def follow(repo: GitRepo, run_id: str, *, offset: int = 0, tick: float = TICK) -
         DataFault: there is no such run.
     """
     folder = find(repo.place, run_id)
-    view = View(folder, offset=offset) if folder is not None else None
-    if view is None:
-        yield ended(repo, run_id, offset=offset)
+    if folder is None:
+        yield from ended(repo, run_id, offset=offset)
         return
-    last = 0.0
-    since = time.monotonic()
+    view = View(folder, offset=offset)
     try:
-        while True:
-            now = time.monotonic()
-            gone = not view.live.path.exists()
-            log, news = view.read()
-            since = since if view.result is not None else now
-            over = gone or (view.result is not None and now - since > LINGER)
-            while over and log:  # all that is left of the log, before the end
-                yield Update(log, view.progress)
-                log, _ = view.read()
-            if over:
-                yield replace(ended(repo, run_id, offset=view.offset), progress=view.progress)
-                return
-            if log or news or now - last >= tick:
-                last = now
-                yield Update(log, view.progress)
-            if len(log) < PIECE:
-                time.sleep(INTERVAL)
+        yield from _until_end(view, tick)
+        for update in ended(repo, run_id, offset=view.offset):
+            yield replace(update, progress=view.progress)
     finally:
         view.close()
 
 
-def ended(repo: GitRepo, run_id: str, *, offset: int = 0) -> Update:
-    """The one update of a run that is over: the rest of its log, and its end.
+def _until_end(view: View, tick: float) -> Iterator[Update]:
+    """What a run in progress shows, until nothing more can come."""
+    last = 0.0
+    since = time.monotonic()
+    while True:
+        now = time.monotonic()
+        gone = not view.live.path.exists()
+        log, news = view.read()
+        since = since if view.result is not None else now
+        over = gone or (view.result is not None and now - since > LINGER)
+        if log or news or now - last >= tick:
+            last = now
+            yield Update(log, view.progress)
+        if log:
+            continue
+        if over:
+            return
+        time.sleep(INTERVAL)
+
+
+def ended(repo: GitRepo, run_id: str, *, offset: int = 0) -> Iterator[Update]:
+    """The updates of a run that is over: the rest of its log in pieces, and its end.
 
     Raises:
         DataFault: there is no such run, or it is not over.
@@ -97,17 +101,24 @@ def ended(repo: GitRepo, run_id: str, *, offset: int = 0) -> Update:
         hint = f"snaprun show {run_id[:8]}"
         raise DataFault(f"run {run_id[:8]} has not ended, and is not in progress either", hint=hint)
     done = sum(cell.state in COUNTED and cell.number > 0 for cell in end.cells)
-    progress = Progress(total=len(end.cells), done=done, attempt=end.attempts, state="ended")
-    log = whole_log(repo, tip, end)[offset:]
-    return Update(log, progress, End(end.status, end.exit_code, end.reason, tip))
+    total = sum(cell.number > 0 for cell in end.cells)
+    progress = Progress(total=total, done=done, attempt=end.attempts, state="ended")
+    for piece in whole_log(repo, tip, end, offset=offset):
+        yield Update(piece, progress)
+    yield Update(b"", progress, End(end.status, end.exit_code, end.reason, tip))
 
 
-def whole_log(repo: GitRepo, tip: str, end: Result) -> bytes:
-    """The log of a run that is over; a very long one lies in the artifact store, and only its ends in git."""
+def whole_log(repo: GitRepo, tip: str, end: Result, *, offset: int = 0) -> Iterator[bytes]:
+    """The log of a run that is over, in pieces; a very long one lies in the artifact store, only its ends in git."""
     for artifact in end.artifacts:
         if artifact.path == LOG and artifact.stored == "store":
             try:
-                return (repo.place.state / "artifacts" / artifact.sha256).read_bytes()
+                file = (repo.place.state / "artifacts" / artifact.sha256).open("rb")
             except FileNotFoundError:
                 break
-    return repo.blob(tip, LOG) or b""
+            with file:
+                file.seek(offset)
+                while piece := file.read(PIECE):
+                    yield piece
+            return
+    yield (repo.blob(tip, LOG) or b"")[offset:]
