@@ -79,6 +79,8 @@ class Dispatcher:
     def _settle(self) -> None:
         """Look after every run that was started: watch it, take it out when it is over, start it again if it fell."""
         for run, tip in claims.claimed(self.store, self.host).items():
+            if run in self._watched:  # its supervisor still ends what is left of it, and would end a new attempt too
+                continue
             folder = live.find(self.place, run)
             if folder is None:
                 self._over(run, tip)
@@ -134,6 +136,8 @@ class Dispatcher:
         except SnaprunError as error:
             if handle is not None:
                 handle.abandon()
+            if folder is None and live.find(self.place, found.run) is not None:
+                return True  # somebody resumed it by hand: the queue waits for its end
             if folder is not None:
                 live.remove(folder)
             self._say(f"run {found.run[:8]} cannot be started: {error.message}")
