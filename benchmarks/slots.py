@@ -1,13 +1,13 @@
 """What a slot costs beside git's own commands: first use against ``git worktree add``, reuse against ``git status``.
 
-Run it by hand on a quiet machine: ``python benchmarks/slots.py [FILES …]``. Medians of several rounds, in one table.
+Run it by hand on a quiet machine: ``python benchmarks/slots.py [FILES …]``. The best of several rounds, in one table:
+other work on the machine only ever adds.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +19,7 @@ from snaprun import links, slots
 from snaprun.gitrepo import GitRepo
 from snaprun.locate import find
 
-ROUNDS = 7
+ROUNDS = 15
 
 
 def git(top: Path, *args: str) -> str:
@@ -65,7 +65,7 @@ def use(repo: GitRepo, commit: str) -> slots.Slot:
 
 
 def measure(top: Path, rounds: int) -> dict[str, float]:
-    """Median milliseconds of each thing measured."""
+    """Milliseconds of each thing measured."""
     repo = GitRepo(find(top, os.environ))
     times: dict[str, list[float]] = {"worktree add": [], "first use": [], "status": [], "reuse": [], "link": []}
     commit = changed(top, 0)
@@ -86,7 +86,7 @@ def measure(top: Path, rounds: int) -> dict[str, float]:
         times["reuse"].append((time.perf_counter() - start) * 1000)
         times["link"].append(timed(lambda: links.link(repo, slot)))  # noqa: B023
         slots.release(slot)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: min(values) for name, values in times.items()}
 
 
 def main(counts: list[int]) -> None:
