@@ -177,11 +177,11 @@ class Journal:
     def _wake(self) -> None:
         """Lock held: see that what waits is written soon, or now if it is much."""
         waiting = self._events.waiting + self._log.waiting
-        if waiting > SURVIVAL:
-            raise WriteFault(f"{self.folder} cannot be written", hint="df -h")
         if waiting > BACKLOG and not self._refused:
             self._end_stream()
             self._write()
+        if self._refused and waiting > SURVIVAL:
+            raise WriteFault(f"{self.folder} cannot be written", hint="df -h")
         if not self._dirty.is_set():
             self._dirty.set()
 

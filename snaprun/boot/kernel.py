@@ -60,6 +60,12 @@ del sys.modules["debugpy"], debugger
 PATIENCE = 0.5
 """Seconds to wait at a cell's end for what is still in a pipe; only a child that never stops writing takes them."""
 
+MESSAGES = 100
+"""Messages that wait in the publishing socket at most; ZeroMQ's own 1,000 can be a gigabyte."""
+
+FULL = 256 * 1024
+"""Characters printed at which the printing thread itself waits until they are sent: else the kernel's memory grows."""
+
 PIPES = [int(number) for number in os.environ.pop("SNAPRUN_PIPES", "").split(",") if number]
 """Read and write end of the pipe for stdout, then for stderr; inherited from the worker."""
 
@@ -77,6 +83,7 @@ class Context:
         made = self.context.socket(kind, *args, **options)
         if kind in (zmq.PUB, zmq.XPUB):
             made.setsockopt(zmq.XPUB_NODROP, 1)
+            made.setsockopt(zmq.SNDHWM, MESSAGES)
         return made
 
 
@@ -89,6 +96,7 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
         self._busy = threading.Lock()
         self._mine = os.getpid()
         self._childs = ""
+        self._printed = 0
         fd = self._original_stdstream_fd = 1 if name == "stdout" else 2
         self._original_stdstream_copy = os.dup(fd)
         read, write = PIPES[2 * fd - 2 : 2 * fd] if PIPES else os.pipe()
@@ -135,7 +143,12 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
             if "\n" in string:
                 self._flush_child()
             return len(string)
-        return super().write(string)
+        written = super().write(string)
+        self._printed += len(string)
+        if self._printed > FULL:
+            self._printed = 0
+            self.flush()
+        return written
 
     def flush(self) -> None:
         if self._should_watch and self._mine != os.getpid():

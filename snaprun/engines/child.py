@@ -59,7 +59,7 @@ class Child:
         self.tail = b""
         self._started = self.began
         self._talk = talk
-        self._partial = b""
+        self._partial: list[bytes] = []
         self._ooms = oom_kills()
         self._selector = selectors.DefaultSelector()
         self._names: dict[int, str] = {}
@@ -266,7 +266,11 @@ class Child:
 
     def _hear(self, data: bytes) -> None:
         """Messages, a line each; of a line cut by the end of what was read the rest comes later."""
-        *lines, self._partial = (self._partial + data).split(b"\n")
+        if b"\n" not in data:
+            self._partial.append(data)
+            return
+        *lines, rest = b"".join([*self._partial, data]).split(b"\n")
+        self._partial = [rest]
         for line in lines:
             message = json.loads(line)
             self._talk(message)

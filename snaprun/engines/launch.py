@@ -54,8 +54,7 @@ class KernelProcess:
         self._boots = module_of(kernel) is not None
         self._folder = Path(tempfile.mkdtemp(prefix=SOCKETS, dir=_short_folder(job.environment)))
         self._context = zmq.Context()
-        if not self._boots:
-            self._context.setsockopt(zmq.RCVHWM, 0)  # such a kernel drops what we do not take: take all
+        self._context.setsockopt(zmq.RCVHWM, 100 if self._boots else 0)  # 0, all: others drop what we do not take
         self._context.setsockopt(zmq.RECONNECT_IVL, 10)
         self.manager = _Manager(connection_file=str(job.live.kernel), transport="ipc", ip=str(self._folder / "k"))
         self.manager.chosen = _spec(kernel)
