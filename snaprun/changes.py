@@ -11,7 +11,8 @@ from pathlib import Path
 from snaprun import artifacts
 from snaprun.checkout import INDEX
 from snaprun.fill import WHOLE
-from snaprun.gitrepo import UNFLUSHED, GitRepo, failure
+from snaprun.gitchild import failure
+from snaprun.gitrepo import UNFLUSHED, GitRepo
 from snaprun.links import PRIVATE
 from snaprun.model import SNAP_DIR, Artifact
 

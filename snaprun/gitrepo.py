@@ -18,7 +18,8 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else `import git` raises
 
 from git.cmd import Git
 
-from snaprun.errors import CannotCreate, DataFault, Denied, SnaprunError, Unavailable, WriteFault
+from snaprun.errors import SnaprunError
+from snaprun.gitchild import Answer, Child, Found
 from snaprun.locate import LOCAL_ENV, Place, around
 from snaprun.objects import GitObject, algorithm, pack
 
@@ -58,23 +59,11 @@ SAFE = [
 UNFLUSHED = ("-c", "core.fsync=pack,pack-metadata,reference")
 """For commands that write many loose objects, which :meth:`GitRepo.flush` then takes to the disk together."""
 
-CAUSES = ("No space left", "Disk quota exceeded", "File name too long", "Read-only file system", "Permission denied")
-"""What the system says of a fault; git may say more after it."""
-
 DURABLE = ("-c", "core.fsync=committed,reference")
 """For moving a ref."""
 
 COMMITTER = "snaprun <snaprun@localhost>"
-IDENTITY = {"GIT_COMMITTER_NAME": "snaprun", "GIT_COMMITTER_EMAIL": "snaprun@localhost"}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a git command gave: exit code, raw output, and the error text."""
-
-    code: int
-    out: bytes
-    err: str
+"""Who commits snapshots and results; their author is the user."""
 
 
 @dataclass(frozen=True)
@@ -85,63 +74,6 @@ class TreeEntry:
     kind: str
     oid: str
     path: str
-
-
-@dataclass(frozen=True)
-class Found:
-    """An object as ``cat-file`` gives it."""
-
-    oid: str
-    kind: str
-    data: bytes
-
-
-class Child:
-    """A git command under way: a context that holds a process until :meth:`finish` or its end."""
-
-    def __init__(self, args: Sequence[str], process: Any, stdin: bytes | None = None) -> None:
-        self._args = args
-        self._process = process
-        self._stdin = stdin
-
-    def finish(self, *, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> Answer:
-        """Wait for the end and return what the command gave, or raise as :meth:`GitRepo.run` does."""
-        out, err = self._process.communicate(self._stdin if stdin is None else stdin)
-        answer = Answer(int(self._process.returncode), out, err.decode("utf-8", "surrogateescape"))
-        if ok and answer.code not in ok:
-            raise failure(self._args, answer)
-        return answer
-
-    def ask(self, name: str) -> Found | None:
-        """The object of this name (no newline in it) from a ``cat-file --batch``, or None."""
-        pipe = self._process
-        pipe.stdin.write(os.fsencode(name) + b"\n")
-        pipe.stdin.flush()
-        head = pipe.stdout.readline().decode("utf-8", "replace").rstrip("\n")
-        oid, _, rest = head.partition(" ")
-        kind, _, size = rest.partition(" ")
-        if not size.isdigit():
-            return None
-        data = pipe.stdout.read(int(size))
-        pipe.stdout.read(1)
-        return Found(oid, kind, data)
-
-    def end(self) -> None:
-        """Let the command go, if it is still there: nothing that it would still say is wanted."""
-        process = self._process.proc
-        if process.returncode is None:
-            for pipe in (process.stdin, process.stdout, process.stderr):
-                if pipe is not None:
-                    with suppress(BrokenPipeError):
-                        pipe.close()
-            process.terminate()
-            process.wait()
-
-    def __enter__(self) -> Child:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
 
 
 class GitRepo:
@@ -172,7 +104,6 @@ class GitRepo:
             "GIT_WORK_TREE": str(tree),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_NO_LAZY_FETCH": "1",
             **self._extra,
             **(env or {}),
         }
@@ -258,10 +189,6 @@ class GitRepo:
             entries.append(TreeEntry(mode, kind, oid, os.fsdecode(path)))
         return entries
 
-    def write_blob(self, data: bytes) -> str:
-        """Store ``data`` exactly as it is, and return its object id."""
-        return self.run("hash-object", "-w", "--no-filters", "--stdin", stdin=data).out.decode().strip()
-
     def hash_name(self) -> str:
         """The hash of the repository: sha1 or sha256."""
         return self.text("rev-parse", "--show-object-format")
@@ -299,11 +226,6 @@ class GitRepo:
             for file in files:
                 os.close(file)
 
-    def branch(self) -> str | None:
-        """The short name of the branch that HEAD is on, or None where it is detached."""
-        found = self.run("symbolic-ref", "--quiet", "--short", "HEAD", ok=())
-        return os.fsdecode(found.out).rstrip("\n") if found.code == 0 else None
-
     def missing(self, oids: Iterable[str]) -> list[str]:
         """Those of these objects that the repository does not have; git is asked only for what is not a loose file."""
         objects = os.path.join(self.place.common_dir, "objects")
@@ -312,18 +234,6 @@ class GitRepo:
             return []
         out = self.run("cat-file", "--batch-check", stdin="".join(f"{oid}\n" for oid in asked).encode()).out
         return [line.split(" ")[0] for line in out.decode().splitlines() if line.endswith(" missing")]
-
-    def commit(self, tree: str, message: str, *, parents: Sequence[str], author: Mapping[str, str], date: str) -> str:
-        """Make a commit object (no ref moves, no hook, no signature) and return its id.
-
-        ``author`` holds ``GIT_AUTHOR_NAME`` and ``GIT_AUTHOR_EMAIL``; ``date`` is ``<seconds> <zone>``.
-        """
-        env = {**IDENTITY, **author, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-        args = [arg for parent in parents for arg in ("-p", parent)]
-        made = self.run(
-            "commit-tree", tree, *args, "-F", "-", stdin=message.encode("utf-8", "surrogateescape"), env=env
-        )
-        return made.out.decode().strip()
 
     def moving(self) -> Child:
         """An ``update-ref`` that waits for :meth:`move_ref`."""
@@ -370,11 +280,6 @@ class GitRepo:
         with self.start("var", "GIT_AUTHOR_IDENT") as asked:
             yield answer
 
-    def author(self) -> dict[str, str]:
-        """The user's identity as environment for a commit; a stand-in where git has none."""
-        name, rest = author_of(self.run("var", "GIT_AUTHOR_IDENT", ok=())).split(" <", 1)
-        return {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": rest.removesuffix(">")}
-
 
 def author_of(answer: Answer) -> str:
     """``Name <address>`` from what ``git var GIT_AUTHOR_IDENT`` gave; a stand-in where git knows none."""
@@ -382,31 +287,6 @@ def author_of(answer: Answer) -> str:
     if answer.code != 0 or not rest:
         return "snaprun user <user@localhost>"
     return f"{name.strip() or 'snaprun user'} <{rest.split('>', 1)[0]}>"
-
-
-def failure(args: Sequence[str], answer: Answer) -> SnaprunError:
-    """The error that fits what git said."""
-    said = answer.err.strip()
-    lines = said.splitlines() or [f"exit code {answer.code}"]
-    text = f"git {args[0]} failed: {next((line for line in lines if any(word in line for word in CAUSES)), lines[-1])}"
-    if out_of_space(said):
-        return WriteFault(text, hint="free some disk space, then try again")
-    if "File name too long" in said:
-        return CannotCreate(text, hint="snaprun exec --in-place runs in your own tree, where the name fits")
-    if "Read-only file system" in said:
-        return CannotCreate(text, hint="the repository is read-only: clone it to where you can write")
-    if "Permission denied" in said or "insufficient permission" in said or "dubious ownership" in said:
-        return Denied(text, hint="ls -ld .git .git/objects shows who may write there")
-    if "unable to create" in said or "cannot lock ref" in said:
-        return CannotCreate(text, hint="git status, git fsck")
-    if "bad object" in said or "corrupt" in said or "not a valid object" in said:
-        return DataFault(text, hint="git fsck")
-    return Unavailable(text, hint="git status, git fsck")
-
-
-def out_of_space(said: str) -> bool:
-    """Whether git's complaint means a full disk."""
-    return "No space left" in said or "Disk quota exceeded" in said
 
 
 def _scrub(settings: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from snaprun.errors import DataFault, Denied, SnaprunError, Unavailable, WriteFault
-from snaprun.gitrepo import GitRepo, out_of_space
+from snaprun.gitchild import out_of_space
+from snaprun.gitrepo import GitRepo
 from snaprun.model import RUN_REF
 
 INCOMING = "refs/snaprun/incoming/"

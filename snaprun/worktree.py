@@ -17,7 +17,8 @@ from pathlib import Path
 
 from snaprun import manifest
 from snaprun.errors import CannotCreate, DataFault, SnaprunError
-from snaprun.gitrepo import UNFLUSHED, Answer, Found, GitRepo, failure
+from snaprun.gitchild import Answer, Found, failure
+from snaprun.gitrepo import UNFLUSHED, GitRepo
 from snaprun.manifest import GITLINK, Link, Listing, Rules, look
 from snaprun.model import LeftOut
 from snaprun.objects import Entry, GitObject, algorithm, graft, lookup, make

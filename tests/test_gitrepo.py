@@ -9,7 +9,8 @@ import pytest
 
 from snaprun import locate
 from snaprun.errors import CannotCreate, DataFault, Denied, SnaprunError, Unavailable, WriteFault
-from snaprun.gitrepo import Answer, GitRepo, author_of, failure
+from snaprun.gitchild import Answer, failure
+from snaprun.gitrepo import GitRepo, author_of
 from snaprun.objects import make
 from tests.sandbox import Sandbox
 
@@ -104,13 +105,13 @@ def test_a_child_that_is_not_wanted_any_more_is_gone(git: GitRepo) -> None:
 
 
 def test_the_author_is_the_users_or_a_stand_in(repo: Sandbox, git: GitRepo, sealed: Path) -> None:
-    assert git.author() == {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}
     with git.author_meanwhile() as name:
         assert name() == "Ada <ada@example.org>"
     with git.author_meanwhile() as name:
         assert name() == "Ada <ada@example.org>"
     (sealed / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
-    assert git.author() == {"GIT_AUTHOR_NAME": "snaprun user", "GIT_AUTHOR_EMAIL": "user@localhost"}
+    with GitRepo(git.place).author_meanwhile() as name:
+        assert name() == "snaprun user <user@localhost>"
     assert author_of(Answer(0, b"", "")) == "snaprun user <user@localhost>"
 
 

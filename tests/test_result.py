@@ -35,13 +35,11 @@ def freeze(box: Sandbox, **spec: Any) -> str:
     index.parent.mkdir(exist_ok=True)
     git.run("read-tree", "HEAD", index=index)
     for name, content in {"run.json": document, "params.json": {"lr": 0.1}}.items():
-        oid = git.write_blob(json.dumps(content).encode())
+        oid = box.git("hash-object", "-w", "--stdin", stdin=json.dumps(content).encode()).strip()
         git.run("update-index", "--add", "--cacheinfo", f"100644,{oid},.snaprun/{name}", index=index)
     tree = git.text("write-tree", index=index)
     index.unlink()
-    made = git.commit(
-        tree, f"snaprun: nb.ipynb {os.urandom(4).hex()}", parents=[], author=git.author(), date="1767322245 +0000"
-    )
+    made = box.git("commit-tree", tree, "-m", f"snaprun: nb.ipynb {os.urandom(4).hex()}").strip()
     git.move_ref(RUN_REF + made, made, None)
     return made
 

@@ -1,0 +1,105 @@
+"""One git command under way: what it gives, how it is let go, and which error its failure is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from snaprun.errors import CannotCreate, DataFault, Denied, SnaprunError, Unavailable, WriteFault
+
+CAUSES = ("No space left", "Disk quota exceeded", "File name too long", "Read-only file system", "Permission denied")
+"""What the system says of a fault; git may say more after it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a git command gave: exit code, raw output, and the error text."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object as ``cat-file`` gives it."""
+
+    oid: str
+    kind: str
+    data: bytes
+
+
+class Child:
+    """A git command under way: a context that holds a process until :meth:`finish` or its end."""
+
+    def __init__(self, args: Sequence[str], process: Any, stdin: bytes | None = None) -> None:
+        self._args = args
+        self._process = process
+        self._stdin = stdin
+
+    def finish(self, *, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> Answer:
+        """Wait for the end and return what the command gave, or raise as :meth:`GitRepo.run` does."""
+        out, err = self._process.communicate(self._stdin if stdin is None else stdin)
+        answer = Answer(int(self._process.returncode), out, err.decode("utf-8", "surrogateescape"))
+        if ok and answer.code not in ok:
+            raise failure(self._args, answer)
+        return answer
+
+    def ask(self, name: str) -> Found | None:
+        """The object of this name (no newline in it) from a ``cat-file --batch``, or None."""
+        pipe = self._process
+        pipe.stdin.write(os.fsencode(name) + b"\n")
+        pipe.stdin.flush()
+        head = pipe.stdout.readline().decode("utf-8", "replace").rstrip("\n")
+        oid, _, rest = head.partition(" ")
+        kind, _, size = rest.partition(" ")
+        if not size.isdigit():
+            return None
+        data = pipe.stdout.read(int(size))
+        pipe.stdout.read(1)
+        return Found(oid, kind, data)
+
+    def end(self) -> None:
+        """Let the command go, if it is still there: nothing that it would still say is wanted."""
+        process = self._process.proc
+        if process.returncode is None:
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
+            process.terminate()
+            process.wait()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
+def failure(args: Sequence[str], answer: Answer) -> SnaprunError:
+    """The error that fits what git said."""
+    said = answer.err.strip()
+    lines = said.splitlines() or [f"exit code {answer.code}"]
+    text = f"git {args[0]} failed: {next((line for line in lines if any(word in line for word in CAUSES)), lines[-1])}"
+    if out_of_space(said):
+        return WriteFault(text, hint="free some disk space, then try again")
+    if "File name too long" in said:
+        return CannotCreate(text, hint="snaprun exec --in-place runs in your own tree, where the name fits")
+    if "Read-only file system" in said:
+        return CannotCreate(text, hint="the repository is read-only: clone it to where you can write")
+    if "Permission denied" in said or "insufficient permission" in said or "dubious ownership" in said:
+        return Denied(text, hint="ls -ld .git .git/objects shows who may write there")
+    if "unable to create" in said or "cannot lock ref" in said:
+        return CannotCreate(text, hint="git status, git fsck")
+    if "bad object" in said or "corrupt" in said or "not a valid object" in said:
+        return DataFault(text, hint="git fsck")
+    return Unavailable(text, hint="git status, git fsck")
+
+
+def out_of_space(said: str) -> bool:
+    """Whether git's complaint means a full disk."""
+    return "No space left" in said or "Disk quota exceeded" in said
