@@ -147,7 +147,7 @@ def _of_notebook(scene: Scene, change: Change, content: bytes) -> Iterator[Findi
         return
     if policy.secrets != "off" and not _is_second_half(scene, path):
         for found in guards.leaks(node, scene.question.secrets):
-            yield complained(path, found, level(policy.secrets))
+            yield complained(path, found, level(policy.secrets) if found.check == "secrets" else "warn")
     if scene.special is not None or half:
         return
     if policy.size != "off":

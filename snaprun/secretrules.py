@@ -95,7 +95,7 @@ PREFIXED = (
     ("a Postman key", ("pmak-",), r"PMAK-[a-f0-9]{24}-[a-f0-9]{34}"),
     ("a Contentful token", ("cfpat-",), r"CFPAT-[A-Za-z0-9_-]{43}"),
     ("a Typeform token", ("tfp_",), r"tfp_[A-Za-z0-9_.=-]{40,}"),
-    ("an Asana token", ("/",), r"[12]/\d{10,20}(?:/\d{10,20})?:[a-f0-9]{32}"),
+    ("an Asana token", ("1/1", "2/1"), r"[12]/\d{10,20}(?:/\d{10,20})?:[a-f0-9]{32}"),
     ("a HubSpot token", ("pat-na", "pat-eu"), r"pat-(?:na|eu)\d-[0-9a-f]{8}-[0-9a-f-]{27}"),
     ("a New Relic key", ("nrak-", "nrjs-", "nrii-"), r"NR(?:AK|JS|II)-[A-Za-z0-9_-]{19,}"),
     ("a Grafana token", ("glsa_", "glc_"), r"(?:glsa_[A-Za-z0-9]{32}_[a-f0-9]{8}|glc_[A-Za-z0-9+/]{32,}={0,2})"),
@@ -142,7 +142,7 @@ PREFIXED = (
 KEY_BLOCK = r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?!\s*(?:\.\.\.|…|\\?[\"']))"
 """A private key of OpenSSH, OpenSSL or GnuPG; not its mere first line quoted in code that looks for one."""
 
-IN_URL = r"[a-z][a-z0-9+.-]{1,20}://[^\s:/@'\"<>{}$%]{0,64}:(?P<value>[^\s/@'\"<>{}$]{3,128})@[A-Za-z0-9.\[-]"
+IN_URL = r"[a-z][a-z0-9+.-]{1,40}://[^\s:/@'\"<>{}$%]{0,64}:(?P<value>[^\s/@'\"<>{}$]{3,128})@[A-Za-z0-9.\[-]"
 """A password in the address of a database or a repository."""
 
 IN_HEADER = (

@@ -32,29 +32,32 @@ class Secret:
     mend: str = MEND
 
 
-_BEFORE = r"(?<![A-Za-z0-9+/_-])"
 _KEY_BLOCK = re.compile(KEY_BLOCK)
 _IN_URL = re.compile(IN_URL, re.IGNORECASE)
 _IN_HEADER = re.compile(IN_HEADER, re.IGNORECASE)
+_WORDS = ("pass", "pwd", "secret", "key", "token", "credential")
+"""One of these stands in every name of :data:`NAMES`."""
+
 _VALUE = r"[^\s'\"`\\,;(){}\[\]<>]{8,200}"
 _GIVEN = re.compile(
-    rf"(?P<name>[A-Za-z0-9_.-]{{0,40}}{NAMES}[A-Za-z0-9_-]{{0,20}})[\"']?\]?\s*(?::\s*str\s*)?(?::=|=>|==?|:|,)\s*"
-    rf"[rbuf]{{0,2}}(?P<quote>[\"'])(?P<value>[^\"'\n]{{8,200}})(?P=quote)",
+    rf"(?:--)?(?P<name>[A-Za-z0-9_.-]{{0,40}}?{NAMES}[A-Za-z0-9_-]{{0,20}})(?:"
+    rf"[\"']?\]?\s*(?::\s*str\s*)?(?::=|=>|==?|:|,)\s*[rbuf]{{0,2}}(?P<quote>[\"'])(?P<value>[^\"'\n]{{8,200}})(?P=quote)|"
+    rf"(?<=[A-Z0-9])(?:=|\s*:\s*|\s+(?=\S{{16}}))(?P<bare>{_VALUE}))",
     re.IGNORECASE,
-)
-_SHELL = re.compile(
-    rf"(?<![A-Za-z0-9_])(?P<name>[A-Z0-9_]{{0,40}}{NAMES.upper()}[A-Z0-9_]{{0,20}})"
-    rf"(?:=|\s*:\s*|(?<=\w)\s+(?=\S{{16}}))(?P<value>{_VALUE})",
-    re.MULTILINE,
 )
 _OPTION = re.compile(rf"--(?P<name>{NAMES})(?:=|\s+)[\"']?(?P<value>{_VALUE})", re.IGNORECASE)
+_SERVICES = """
+wandb comet_ml neptune kaggle dagshub cohere mistral together datadog cloudflare algolia twitter linkedin okta fastly
+circleci travis codecov snyk sonar heroku vercel deepl mapbox etherscan openweather
+"""
+_PLACES = tuple(_SERVICES.split())
 _BY_PLACE = re.compile(
-    r"(?P<name>wandb|comet_ml|neptune|kaggle|dagshub|cohere|mistral|together|datadog|cloudflare|algolia|twitter|linkedin|"
-    r"okta|fastly|circleci|travis|codecov|snyk|sonar|heroku|vercel|deepl|mapbox|etherscan|openweather)"
-    r"[\w.\s\"'\[\]-]{0,40}(?:key|token|secret|login|auth)[\w\"'\]]{0,20}\s*(?:=|:|\(|,)\s*(?:\w+\s*=\s*)?[\"']"
-    r"(?P<value>[A-Za-z0-9_-]{16,80})[\"']",
+    r"(?P<name>\w+)[\w.\s\"'\[\]-]{0,40}(?:key|token|secret|login|auth)[\w\"'\]]{0,20}\s*(?:=|:|\(|,)\s*"
+    r"(?:\w+\s*=\s*)?[\"'](?P<value>[A-Za-z0-9_-]{16,80})[\"']",
     re.IGNORECASE,
 )
+_NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
+_WORD_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/_-")
 _DATA_URI = re.compile(r"data:[\w.+-]{1,60}/[\w.+;=-]{1,80};base64,[A-Za-z0-9+/=\s\\]+")
 _PLACEHOLDER = re.compile(
     r"[<$%{*]|(?:your|my|the|an?|some|example|changeme|change[_-]me|placeholder|dummy|fake|sample|redacted|hidden|"
@@ -100,39 +103,72 @@ def _candidates(text: str, values: Mapping[str, str]) -> Iterator[tuple[Secret, 
     for kind, words, form in PREFIXED:
         if any(word in lower for word in words):
             for match in _pattern(form).finditer(text):
-                yield Secret(kind, _mask(match[0]), match.start()), match.end()
-    if "private key" in lower:
-        for match in _KEY_BLOCK.finditer(text):
-            yield Secret("a private key", match[0].strip("-").lower(), match.start()), match.end()
-    for word, form, kind in (
-        ("://", _IN_URL, "a password in an address"),
-        ("authorization", _IN_HEADER, "a credential"),
-    ):
-        if word in lower:
-            for match in form.finditer(text):
-                if not _PLACEHOLDER.match(match["value"]) and not _is_dull(match["value"]):
-                    yield Secret(kind, _mask(match["value"]), match.start("value")), match.end("value")
+                if not match.start() or text[match.start() - 1] not in _WORD_CHARS or ".com/" in match[0]:
+                    yield Secret(kind, _mask(match[0]), match.start()), match.end()
+    for start in _hits(lower, "-----begin "):
+        block = _KEY_BLOCK.match(text, start)
+        if block:
+            yield Secret("a private key", block[0].strip("-").lower(), start), block.end()
+    for hit in _hits(lower, "://"):
+        yield from _proof("a password in an address", _IN_URL.match(text, _start_of_name(lower, hit)))
+    for hit in _hits(lower, "authorization"):
+        yield from _proof("a credential", _IN_HEADER.match(text, hit))
     yield from _named(text, lower)
+
+
+def _proof(kind: str, match: re.Match[str] | None) -> Iterator[tuple[Secret, int]]:
+    if match and not _PLACEHOLDER.match(match["value"]) and not _is_dull(match["value"]):
+        yield Secret(kind, _mask(match["value"]), match.start("value")), match.end("value")
 
 
 @cache
 def _pattern(form: str) -> re.Pattern[str]:
     """A rule, made ready when its word is first seen: all of them take longer than a commit should."""
-    return re.compile(form if r"\.com/" in form else _BEFORE + form)
+    return re.compile(form)
 
 
 def _named(text: str, lower: str) -> Iterator[tuple[Secret, int]]:
-    """Values that are given to something named like a secret."""
-    if not any(word in lower for word in ("pass", "pwd", "secret", "key", "token", "credential", "login", "auth")):
+    """Values that are given to something named like a secret.
+
+    Each form is tried only where a word of it stands: searching a whole text for it takes seconds a megabyte.
+    """
+    seen = set()
+    for word in _WORDS:
+        for hit in _hits(lower, word):
+            start = _start_of_name(lower, hit)
+            if start not in seen:
+                seen.add(start)
+                yield from _value_in(_GIVEN.match(text, start) or _OPTION.match(text, start))
+    for place in _PLACES:
+        for hit in _hits(lower, place):
+            yield from _value_in(_BY_PLACE.match(text, hit))
+
+
+def _value_in(match: re.Match[str] | None) -> Iterator[tuple[Secret, int]]:
+    if match is None:
         return
-    for form in (_GIVEN, _SHELL, _OPTION, _BY_PLACE):
-        for match in form.finditer(text):
-            name, value = match["name"], match["value"]
-            if not _NO_SECRET_NAME.search(name) and _is_telling(value) and not _PLACEHOLDER.match(value):
-                yield (
-                    Secret(f"a value given to {name.strip('.-')}", _mask(value), match.start("value")),
-                    match.end("value"),
-                )
+    group = "bare" if match.re is _GIVEN and match["value"] is None else "value"
+    name, value = match["name"].strip(".-"), match[group]
+    if group == "bare" and name != name.upper():
+        return  # without quotes only as shells and .env files have it
+    if not _NO_SECRET_NAME.search(name) and _is_telling(value) and not _PLACEHOLDER.match(value):
+        yield Secret(f"a value given to {name}", _mask(value), match.start(group)), match.end(group)
+
+
+def _hits(lower: str, word: str) -> Iterator[int]:
+    """Every place of ``word``."""
+    place = lower.find(word)
+    while place >= 0:
+        yield place
+        place = lower.find(word, place + len(word))
+
+
+def _start_of_name(lower: str, hit: int) -> int:
+    """Where the name around a hit begins."""
+    start = hit
+    while start > 0 and hit - start < 60 and lower[start - 1] in _NAME_CHARS:
+        start -= 1
+    return start
 
 
 def _is_telling(value: str) -> bool:
