@@ -112,7 +112,6 @@ def of_work_tree(repo: GitRepo, *, other: Side, max_file_size: int, include: tup
 def files(repo: GitRepo, a: Side, b: Side) -> list[FileDiff]:
     """What git says of the files of two trees, renames followed; snaprun's own folder is left out."""
     out = repo.run(
-        "--literal-pathspecs",
         "diff",
         "--raw",
         "--numstat",
@@ -124,6 +123,8 @@ def files(repo: GitRepo, a: Side, b: Side) -> list[FileDiff]:
         "--end-of-options",
         a.tree,
         b.tree,
+        "--",
+        f":(top,exclude){SNAP_DIR}",  # before renames are sought, or a user's script is taken for a moved paired one
     ).out
     return _parse(out)
 
