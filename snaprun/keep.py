@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,7 +58,9 @@ def keep(ground: Ground, asked: tuple[str, ...]) -> Kept:
     present, deleted = changes.changed(ground.inner, links=record.links)
     extra += [ground.slot.path / name for name in record.outputs]
     for module in checkout.submodules(ground.repo, ground.inner):  # their files are no part of the snapshot's tree
-        extra += [module.place.top / path for path in changes.changed(module, links=())[0]]
+        place = f"{os.path.relpath(module.place.top, ground.slot.path)}/"
+        linked = [path.removeprefix(place) for path in record.links if path.startswith(place)]
+        extra += [module.place.top / path for path in changes.changed(module, links=linked)[0]]
     top = ground.slot.path
     for_git, made, notes = changes.sort_out(top, present, extra, store=ground.store, max_file_size=ground.limit)
     if not for_git and not deleted:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from snaprun import slots
-from snaprun.checkout import INDEX, opened
+from snaprun.checkout import INDEX, opened, submodules
 from snaprun.gitrepo import GitRepo
 from snaprun.model import SNAP_DIR
 from snaprun.slots import Linked, Slot
@@ -113,15 +113,27 @@ def compare(before: Fingerprints, after: Fingerprints) -> list[str]:
 
 
 def _ignored(repo: GitRepo, slot: Slot) -> list[str]:
-    """The ignored files and folders of the user's tree that are not in the snapshot, a folder with a slash.
+    """The ignored files and folders of the user's tree and its submodules that are not in the snapshot."""
+    inner = opened(repo, slot.path)
+    if inner is None:
+        return []
+    found = _ignored_in(repo, inner)
+    for module in submodules(repo, inner):
+        name = os.path.relpath(module.place.top, slot.path)
+        sub = repo.inner(name)
+        found += [f"{name}/{path}" for path in _ignored_in(sub, module)] if sub else []
+    return found
+
+
+def _ignored_in(repo: GitRepo, inner: GitRepo) -> list[str]:
+    """The ignored files and folders of one repository that are not in its checkout, a folder with a slash.
 
     An ignored folder stands for all that is in it. Git also names a folder that is not ignored itself but holds
     ignored files only, and then these files: the run may make files there that belong into its result, so the files
     are linked one by one, unless they are too many.
     """
-    inner = opened(repo, slot.path)
-    index = repo.place.index if inner is None else inner.place.git_dir / INDEX
     args = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
+    index = inner.place.git_dir / INDEX
     listed = sorted(os.fsdecode(line) for line in repo.run(*args, index=index).out.split(b"\0")[:-1])
     found: list[str] = []
     whole = ""

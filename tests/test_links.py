@@ -115,3 +115,24 @@ def test_changed_inputs_are_named(repo: Sandbox) -> None:
     many = {f"data/{number}": (1, 1) for number in range(15)}
     assert links.compare(many, {})[-1] == "5 more linked files changed during the run"
     slots.release(slot)
+
+
+def test_ignored_data_of_a_submodule_is_linked(repo: Sandbox) -> None:
+    library = Sandbox(repo.path.parent / "library")
+    library.write(".gitignore", "/data/\n*.so\n")
+    library.write("lib.py", "x")
+    library.commit()
+    repo.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library.path), "vendor/lib")
+    repo.commit()
+    repo.write("vendor/lib/data/weights", "1")
+    repo.write("vendor/lib/fast.so", "1")
+    git = gate(repo)
+    slot = run_in(git, freeze(repo))
+    links.link(git, slot)
+    assert linked(slot.path) == ["vendor/lib/data", "vendor/lib/fast.so"]
+    tip = commit_result(git, slots.laid_out(slot), ending(), slot=slot, max_file_size=LIMIT)
+    assert '"artifacts": []' in repo.git("show", f"{tip}:.snaprun/result.json")
+    slots.release(slot)
+    again = run_in(git, freeze(repo))
+    assert linked(again.path) == []
+    slots.release(again)
