@@ -46,6 +46,13 @@ _GIVEN = re.compile(
     re.IGNORECASE,
 )
 _OPTION = re.compile(rf"--(?P<name>{NAMES})(?:=|\s+)[\"']?(?P<value>{_VALUE})", re.IGNORECASE)
+_LOOSE = re.compile(
+    r"(?P<name>[A-Za-z0-9_.-]{0,60}token)[\"']?\]?\s*[=:,]\s*[\"']"
+    r"(?P<value>(?=\w*\d)(?=\w*[A-Za-z])[A-Za-z0-9_]{20,200})[\"']",
+    re.IGNORECASE,
+)
+"""Something merely called a token is one only with a value like one: models have tokens too."""
+
 _SERVICES = """
 wandb comet_ml neptune kaggle dagshub cohere mistral together datadog cloudflare algolia twitter linkedin okta fastly
 circleci travis codecov snyk sonar heroku vercel deepl mapbox etherscan openweather
@@ -138,7 +145,9 @@ def _named(text: str, lower: str) -> Iterator[tuple[Secret, int]]:
             start = _start_of_name(lower, hit)
             if start not in seen:
                 seen.add(start)
-                yield from _value_in(_GIVEN.match(text, start) or _OPTION.match(text, start))
+                yield from _value_in(
+                    _GIVEN.match(text, start) or _OPTION.match(text, start) or _LOOSE.match(text, start)
+                )
     for place in _PLACES:
         for hit in _hits(lower, place):
             yield from _value_in(_BY_PLACE.match(text, hit))

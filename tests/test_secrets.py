@@ -48,7 +48,9 @@ KINDS = {
     "hugging face": "hf_" + some(ALNUM, 34),
     "wandb": 'wandb.login(key="' + some(HEX, 40) + '")',
     "wandb in the environment": "WANDB_API_KEY=" + some(HEX, 40),
-    "kaggle": '{"username":"ada","key":"' + some(HEX, 32) + '"}  # kaggle.json: KAGGLE_KEY="' + some(HEX, 31) + 'a"',
+    "kaggle": '{"username":"ada","key":"' + some(HEX, 32) + '"}',
+    "facebook": "EAACEdEose0cBA" + some(ALNUM, 80),
+    "something called a token": 'lab_token = "' + some(ALNUM, 30) + '1a"',
     "databricks": "dapi" + some(HEX, 32),
     "replicate": "r8_" + some(ALNUM, 37),
     "npm": "npm_" + some(ALNUM, 36),
@@ -164,6 +166,7 @@ def test_notebooks_full_of_images_and_hashes_raise_no_alarm() -> None:
         "password: str = field(repr=False)",
         "git@github.com:ada/lab.git and ssh://git@github.com/ada/lab.git",
         "loss: 0.123, key: value, token: hello world",
+        "dict(pad_token='[PAD]', eos_token='<|endoftext|>', unk_token='<unk>', next_token='continuation of it')",
     ],
 )
 def test_what_only_speaks_of_secrets_is_none(text: str) -> None:
