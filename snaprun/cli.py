@@ -35,6 +35,9 @@ SECTIONS = {
         "show": "Show everything of one run, or print one file of it.",
         "logs": "Print what a run has printed, and follow it.",
         "diff": "Show what changed between two runs.",
+        "compare": "Show many runs as one table.",
+        "log": "Show how a cell changed from run to run.",
+        "plot": "Draw a metric of runs.",
     },
     "Use": {
         "restore": "Write files of a run back to disk.",

@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from snaprun import exact
@@ -114,6 +114,28 @@ def grid(
     )
 
 
+def only(found: Grid, metrics: Sequence[str]) -> Grid:
+    """The table with these metrics alone, in this order."""
+    rows = tuple(
+        replace(row, metrics={name: row.metrics[name] for name in metrics if name in row.metrics}) for row in found.rows
+    )
+    return replace(found, metrics=tuple(metrics), rows=rows)
+
+
+def ordered(found: Grid, name: str, *, largest_first: bool = False) -> Grid:
+    """The rows in the order of a metric or a parameter; those without it stand last."""
+
+    def value(row: Row) -> Any:
+        return row.metrics[name].mean if name in row.metrics else row.params.get(name)
+
+    rows = list(found.rows)
+    numbers = [row for row in rows if _is_number(value(row))]
+    texts = [row for row in rows if not _is_number(value(row)) and value(row) is not None]
+    numbers.sort(key=value, reverse=largest_first)
+    texts.sort(key=lambda row: str(value(row)), reverse=largest_first)
+    return replace(found, rows=(*numbers, *texts, *(row for row in rows if value(row) is None)))
+
+
 def _row(runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str], pick: Callable[[Any], float]) -> Row:
     found = {}
     for name in metrics:
@@ -149,6 +171,10 @@ def _marked(rows: Sequence[Row], metrics: Sequence[str], better: Sequence[tuple[
             if value == top:
                 best.setdefault(number, set()).add(name)
     return [Row(row.runs, row.params, row.metrics, frozenset(best.get(number, ()))) for number, row in enumerate(rows)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def _in_order(mappings: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

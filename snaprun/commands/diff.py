@@ -24,6 +24,9 @@ SECTIONS = ["run", "params", "metrics", "code", "outputs", "timings", "files", "
 @click.option("--word-diff", is_flag=True, help="Mark the words that changed, not only the lines.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one self-contained page.")
 @click.option("--md", "as_md", is_flag=True, help="Print Markdown, for a pull request.")
+@click.option(
+    "--tool", type=click.Choice(["nbdime", "nbdime-web"]), help="Show the two notebooks in another tool instead."
+)
 @json_option
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when the runs differ.")
 def command(**wanted: Any) -> int:

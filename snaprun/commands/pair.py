@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -22,7 +23,8 @@ def command(notebook: Path, formats: str | None) -> int:
     from snaprun import api
     from snaprun.commands.context import here
 
-    done = api.pair(here(), notebook, formats)
+    door = here()
+    done = api.pair(door, notebook, formats)
     for script, written in done.scripts:
-        click.echo(f"{'wrote' if written else 'in sync:'} {script.relative_to(done.notebook.parent)}", err=True)
+        click.echo(f"{'wrote' if written else 'in sync:'} {os.path.relpath(script, door.cwd)}", err=True)
     return 0

@@ -1,0 +1,76 @@
+"""``snaprun plot``: a metric of many runs as a chart."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from snaprun.commands.compare import grouping
+from snaprun.commands.history import filters
+from snaprun.commands.options import json_option
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("plot", short_help="Draw a metric of runs.")
+@click.argument("metric")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many runs.")
+@click.option("--all", "everything", is_flag=True, help="All runs, however many.")
+@filters
+@grouping
+@click.option(
+    "--x", "across", type=click.Choice(["step", "time"]), default="step", show_default=True, help="What lies on x."
+)
+@click.option("--smooth", type=float, default=0.0, metavar="WEIGHT", help="Smooth: from 0 (not at all) to under 1.")
+@click.option("--log", is_flag=True, help="Make the y axis logarithmic.")
+@click.option("--svg", type=FILE, help="Write an SVG file.")
+@click.option("--png", type=FILE, help="Write a PNG file (needs the extra images).")
+@click.option("--html", type=FILE, help="Write one self-contained page.")
+@json_option
+def command(
+    metric: str,
+    runs: tuple[str, ...],
+    mean: bool,
+    by: tuple[str, ...],
+    across: str,
+    smooth: float,
+    log: bool,
+    svg: Path | None,
+    png: Path | None,
+    html: Path | None,
+    as_json: bool,
+    **chosen: Any,
+) -> int:
+    """Draw a metric of runs over its steps or over time, in the terminal or as a file.
+
+    \b
+      snaprun plot loss                       the latest runs that are there
+      snaprun plot loss base @ --smooth 0.6
+      snaprun plot accuracy --group @ --mean  mean and band over the seeds of a sweep
+      snaprun plot loss @ --log --svg loss.svg
+
+    Runs are named, or filtered as in history. A run in progress is drawn as far as it is.
+    """
+    from snaprun import plot, plotpng, plotsvg, series, show, surveying
+    from snaprun.commands.context import here, stdout
+    from snaprun.surveying import Grouping
+    from snaprun.writing import write
+
+    door = here()
+    listed = surveying.runs_of(door, runs, chosen, now=time.time())
+    by_time = across == "time"
+    chart = surveying.chart(door, metric, listed, Grouping(mean, by), by_time=by_time, smooth=smooth, log=log)
+    for path, draw in ((svg, plotsvg.svg), (png, plotpng.png), (html, plotsvg.html)):
+        if path is not None:
+            drawn = draw(chart)
+            write(path, drawn if isinstance(drawn, bytes) else drawn.encode())
+            click.echo(f"wrote {path}", err=True)
+    if as_json:
+        click.echo(show.as_json(series.as_json(chart)))
+    elif svg is png is html is None:
+        click.echo(plot.text(chart, stdout()))
+    return 0
