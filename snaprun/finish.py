@@ -22,7 +22,7 @@ from snaprun.gitrepo import GitRepo
 from snaprun.journal import Journal
 from snaprun.live import Live
 from snaprun.model import Result, Run, RunSpec, Status, utc
-from snaprun.order import ENDING, TALK, Order, asked_stop, read_json
+from snaprun.order import ENDING, LIMIT, TALK, Order, asked_stop, read_json
 from snaprun.replay import Replay, render, replay_live
 from snaprun.slots import Slot
 
@@ -67,6 +67,8 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     document = prepared(repo, folder, spec)
     replayed = replay_live(folder, document)
     verdict = judge(replayed, folder)
+    if verdict.status is Status.TIMED_OUT and order.options.get(LIMIT):
+        verdict = replace(verdict, reason=f"{verdict.reason} ({order.options[LIMIT]})")
     tip = result.finished(repo, order.run)
     if tip is None or tip == order.after:
         ending = result.Ending(

@@ -25,6 +25,9 @@ SUBMITTED = "submitted.json"
 """Names in the live folder: the order, who supervises, who asked for an end, how it was seen to end, own messages, and
 which launcher has the run."""
 
+LIMIT = "limit"
+"""Among the options of an order: why the run may not take longer, where its timeout is not the user's own."""
+
 RUN = "run"
 FINALISE = "finalise"
 """What a worker can be asked to do with a live folder."""

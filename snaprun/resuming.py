@@ -55,21 +55,10 @@ def again(door: Door, run: Run) -> Live:
         UsageFault: it succeeded, it is a snapshot only, or it ran in the user's own tree, which has moved on.
         Unavailable: its kernel or interpreter is not there any more.
     """
-    short = run.id[:8]
-    if run.status in (Status.SUCCEEDED, Status.SAVED) or not run.status.over:
-        state = "is only a snapshot" if run.status is Status.SAVED else f"is {run.status}"
-        raise UsageFault(f"run {short} {state}: there is nothing to resume", hint=f"snaprun rerun {short}")
     handle = local.start(door.env)
     folder: Live | None = None
     try:
-        repo = GitRepo(door.place)
-        spec = record.read_spec(repo, run.id)
-        if spec.in_place:
-            raise UsageFault(f"run {short} ran in your own tree", hint=f"snaprun exec {spec.notebook} --in-place")
-        order = _order(door, run, spec, _kernel(door, spec))
-        frozen = Snapshot(run.id, "", spec, record.read_params(repo, run.id))
-        document = prepare.prepare(repo, run.id, spec)
-        folder = live.create(door.place, frozen, order.to_json(), notebook=document)
+        folder = folder_again(door, run)
         handle.launch(folder.path)
     except BaseException:
         handle.abandon()
@@ -77,6 +66,25 @@ def again(door: Door, run: Run) -> Live:
             live.remove(folder)
         raise
     return folder
+
+
+def folder_again(door: Door, run: Run) -> Live:
+    """The live folder for a further attempt at a run that has ended without success, for somebody to launch.
+
+    Raises:
+        UsageFault, Unavailable: as :func:`again`.
+    """
+    short = run.id[:8]
+    if run.status in (Status.SUCCEEDED, Status.SAVED) or not run.status.over:
+        state = "is only a snapshot" if run.status is Status.SAVED else f"is {run.status}"
+        raise UsageFault(f"run {short} {state}: there is nothing to resume", hint=f"snaprun rerun {short}")
+    repo = GitRepo(door.place)
+    spec = record.read_spec(repo, run.id)
+    if spec.in_place:
+        raise UsageFault(f"run {short} ran in your own tree", hint=f"snaprun exec {spec.notebook} --in-place")
+    order = _order(door, run, spec, _kernel(door, spec))
+    frozen = Snapshot(run.id, "", spec, record.read_params(repo, run.id))
+    return live.create(door.place, frozen, order.to_json(), notebook=prepare.prepare(repo, run.id, spec))
 
 
 def _kernel(door: Door, spec: RunSpec) -> Kernel | None:

@@ -169,7 +169,7 @@ def _execute(repo: GitRepo, live: Live, order: Order, ground: Ground, journal: J
         python=order.python,
         labels={cell.number: cell.label for cell in cells.code_cells(document)},
         attempt=order.attempt,
-        timeout=spec.timeout,
+        timeout=order.timeout,
         cell_timeout=spec.cell_timeout,
         grace=order.grace,
         hold=order.hold,
