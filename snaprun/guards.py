@@ -18,6 +18,9 @@ MARKER = re.compile(rb"^(<{7} |>{7} |={7}\r?$)", re.MULTILINE)
 """How git marks the two sides of a conflict."""
 
 _LONG_BASE64 = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
+_HOME = re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\\\?Users\\\\?)(?!runner|jovyan|vscode|shared)[\w.-]+", re.IGNORECASE)
+"""A folder in somebody's home; not those of well-known containers."""
+
 _MOST_BASE64 = 20_000
 MOST_SEARCHED = 10_000_000
 """Characters of one text that are searched for secrets: of a longer one the beginning and the end."""
@@ -73,6 +76,20 @@ def sizes(node: Node, *, max_output: int, max_image: int) -> Iterator[Complaint]
             heaviest[1],
             f"outputs weigh {_human(total)} (limit {_human(max_output)}), {_human(heaviest[0])} of it in this cell",
         )
+
+
+def leftovers(node: Node) -> Iterator[Complaint]:
+    """What a reader elsewhere has no use for: tracebacks, paths of one's own home, the state of widgets."""
+    if isinstance(node["metadata"].get("widgets"), dict):
+        yield Complaint("leftovers", "metadata", "stores the state of widgets")
+    for where, cell in _named(node):
+        if any(output.get("output_type") == "error" for output in cell.get("outputs") or ()):
+            yield Complaint("leftovers", where, "stores a traceback")
+        for text in (cells.joined(cell.get("source")), *_texts(cell)):
+            home = _HOME.search(text[:MOST_SEARCHED])
+            if home is not None:
+                yield Complaint("leftovers", where, f"names a folder of one computer: {home[0]}")
+                break
 
 
 def leaks(node: Node, values: Mapping[str, str] | None = None) -> Iterator[Complaint]:

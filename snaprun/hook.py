@@ -39,7 +39,7 @@ class Question:
 
     ``files`` restricts the check to these paths, and adds those that the commit leaves as they are (a framework calls
     the hook on all files). ``framework``: nothing is ever staged. ``demand``: runs are missed even where there are none
-    at all.
+    at all. ``special`` names a merge that git's folder does not show yet.
     """
 
     index: Index
@@ -51,6 +51,7 @@ class Question:
     framework: bool = False
     fix: bool = False
     demand: bool = False
+    special: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def check(question: Question) -> Report:
     seen = look(question.index, question.files)
     if not seen.changes:
         return Report()
-    special = staged.special(question.index.place)
+    special = question.special or staged.special(question.index.place)
     findings: list[Finding] = []
     pairs: Sequence[Pair] = ()
     try:
@@ -153,6 +154,9 @@ def _of_notebook(scene: Scene, change: Change, content: bytes) -> Iterator[Findi
     if policy.size != "off":
         for found in guards.sizes(node, max_output=policy.max_output, max_image=policy.max_image):
             yield complained(path, found, level(policy.size), f"jupyter nbconvert --clear-output --inplace {path}")
+    if policy.leftovers != "off":
+        for found in guards.leftovers(node):
+            yield complained(path, found, level(policy.leftovers))
     yield from _of_runs(scene, path, node, content, policy)
 
 

@@ -14,7 +14,7 @@ from snaprun.settings import size
 LEVELS = ("off", "warn", "require")
 """Not checked at all; told, but the commit goes on; the commit is refused."""
 
-CHECKS = ("pair", "run", "outputs", "secrets", "size")
+CHECKS = ("pair", "run", "outputs", "secrets", "size", "leftovers")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Policy:
     outputs: str = "warn"
     secrets: str = "require"
     size: str = "warn"
+    leftovers: str = "off"
     max_output: int = 10 * 10**6
     max_image: int = 2 * 10**6
 

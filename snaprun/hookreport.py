@@ -39,9 +39,12 @@ def status_lines(status: Status) -> list[str]:
     """The state of every hook, one line each, and where git looks for them."""
     origin = f"  (core.hooksPath, {status.folder.scope}: {status.folder.origin})" if status.folder.origin else ""
     made = [f"hooks in {one_line(str(status.folder.path))}{origin}"]
-    made += [f"{hook.kind:<12}  {_about(hook)}" for hook in status.hooks]
+    made += [f"{hook.kind:<16}  {_about(hook)}" for hook in status.hooks]
     if status.framework:
-        made.append(f"{'framework':<12}  {status.framework} has our hook")
+        made.append(f"{'framework':<16}  {status.framework} has our hook")
+    if status.last:
+        refused = "refused" if status.last.get("refused") else "passed"
+        made.append(f"last check        {status.last.get('time')}: {status.last.get('notebooks')} notebooks, {refused}")
     if not status.required:
         made.append("snaprun.hookRequired is false: a hook that cannot run only warns")
     return made

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from snaprun import hookfile
+from snaprun.hook import Report
 from snaprun.hookfile import Folder
 from snaprun.hookscript import ORIGINAL, VERSION, Owner
 from snaprun.locate import Place
-from snaprun.model import SCHEMA
+from snaprun.model import SCHEMA, utc
 from snaprun.plumbing import call
+
+NOTE = "hook.json"
+"""In the state folder: when the hook last checked something, and what came of it."""
 
 PATIENCE = 30.0
 """Seconds that an interpreter gets to say whether it has snaprun."""
@@ -51,6 +58,7 @@ class Status:
     hooks: tuple[Hook, ...]
     framework: str | None
     required: bool
+    last: Mapping[str, Any] | None = None
 
     @property
     def ok(self) -> bool:
@@ -77,6 +85,7 @@ class Status:
             "hooks_path_scope": self.folder.scope,
             "framework": self.framework,
             "required": self.required,
+            "last": self.last,
             "hooks": [asdict(hook) for hook in self.hooks],
         }
 
@@ -88,7 +97,26 @@ def status(place: Place, env: Mapping[str, str], kinds: Sequence[str]) -> Status
     code, out, _ = call(["config", "--type=bool", "--get", "snaprun.hookRequired"], cwd=place.top, env=env)
     checked: dict[str, str | None] = {}
     hooks = tuple(_hook(place, env, where, kind, framework, checked) for kind in kinds)
-    return Status(where, hooks, framework, required=code != 0 or out.strip() != b"false")
+    return Status(where, hooks, framework, required=code != 0 or out.strip() != b"false", last=_last(place))
+
+
+def note(place: Place, report: Report, *, now: float) -> None:
+    """Note that the hook has checked notebooks, for ``hook status``; no commit fails because this cannot be written."""
+    document = {"time": utc(now), "notebooks": report.notebooks, "refused": report.refused}
+    with suppress(OSError):
+        place.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=place.state, prefix="hook-")
+        with os.fdopen(handle, "w") as file:
+            json.dump(document, file)
+        os.replace(name, place.state / NOTE)
+
+
+def _last(place: Place) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads((place.state / NOTE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _hook(

@@ -487,6 +487,21 @@ def test_outputs_that_are_too_large(repo: Sandbox) -> None:
     ]
 
 
+def test_leftovers_only_where_they_are_asked_for(repo: Sandbox) -> None:
+    error = {"output_type": "error", "ename": "E", "evalue": "", "traceback": ["File /home/ada/lab/x.py"]}
+    node = with_outputs(sandbox.notebook("open('/Users/ada/x.csv')", "1 / 0", "'/home/jovyan/x'"), {2: [error]})
+    node["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {}}
+    put(repo, node)
+    assert ("train.ipynb", "leftovers") not in checked(repo)
+    settings(repo, 'leftovers = "require"')
+    assert [found["text"] for found in findings(repo, code=1) if found["check"] == "leftovers"] == [
+        "metadata: stores the state of widgets",
+        "cell 1: names a folder of one computer: /Users/ada",
+        "cell 2: stores a traceback",
+        "cell 2: names a folder of one computer: /home/ada",
+    ]
+
+
 def test_a_file_of_git_lfs_is_passed_over(repo: Sandbox) -> None:
     repo.write("train.ipynb", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     repo.git("add", ".")

@@ -210,6 +210,22 @@ def test_a_clean_merge(repo: Sandbox) -> None:
     assert calls(repo) == ["pre-merge-commit", "prepare-commit-msg", "commit-msg", "post-merge"]
 
 
+def test_a_clean_merge_that_brings_a_secret(repo: Sandbox) -> None:
+    branches(repo, "x = 1", "x = 2")
+    repo.git("checkout", "-q", "theirs")
+    pair(repo, "train", f"key = 'ghp_{'a1B2' * 9}'")
+    repo.git("add", ".")
+    git(repo, "commit", "--no-verify", "-m", "secret")
+    repo.git("checkout", "-q", "ours")
+    repo.write("new", "")
+    repo.git("add", ".")
+    git(repo, "commit", "-m", "new")
+    done = git(repo, "merge", "--no-edit", "theirs")
+    assert done.returncode != 0
+    assert "GitHub token" in done.stderr
+    assert "no run executed" not in done.stderr
+
+
 def test_a_merge_with_a_conflict(repo: Sandbox) -> None:
     branches(repo, "x = 2", "x = 3")
     assert git(repo, "merge", "theirs").returncode == 1

@@ -294,7 +294,7 @@ def test_a_read_only_folder(repo: Sandbox) -> None:
 
 def test_status_without_a_hook(repo: Sandbox) -> None:
     assert status(repo, 1)["pre-commit"]["state"] == "none"
-    assert "pre-commit    not installed" in hook(repo, "status", code=1)
+    assert "pre-commit        not installed" in hook(repo, "status", code=1)
     put(repo)
     assert status(repo, 1)["pre-commit"]["state"] == "foreign"
 
@@ -310,6 +310,16 @@ def test_status_of_a_hook_that_cannot_work(repo: Sandbox) -> None:
     path.write_bytes(hookscript.text("pre-commit", python="/usr/bin/python3"))
     assert "has no snaprun" in str(status(repo, 2)["pre-commit"]["problem"])
     assert "BROKEN" in hook(repo, "status", code=2)
+
+
+def test_status_tells_of_the_last_check(repo: Sandbox) -> None:
+    repo.notebook("train.ipynb", "x = 1")
+    repo.git("add", ".")
+    hook(repo, "run", "pre-commit")
+    said = json.loads(hook(repo, "status", "--json", code=1))
+    assert (said["last"]["notebooks"], said["last"]["refused"]) == (1, 0)
+    assert "1 notebooks, passed" in hook(repo, "status", code=1)
+    assert (repo.path / ".git/snaprun/hook.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_status_tells_where_hooks_path_comes_from(repo: Sandbox) -> None:

@@ -171,13 +171,14 @@ def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bo
       snaprun hook run pre-commit                    check what is staged now
       snaprun hook run --fix pre-commit              and stage the stale half of pairs
       snaprun hook run pre-commit train.ipynb        only this notebook
-      SNAPRUN_SKIP=pair,run git commit               leave checks out: pair, run, outputs, secrets, size, all
+      SNAPRUN_SKIP=pair,run git commit               leave checks out; all leaves out every one
 
     Exit code 1 refuses the commit.
     """
     import os
+    import time
 
-    from snaprun import hook, locate, secrets, staged
+    from snaprun import hook, hookstatus, locate, secrets, staged
 
     index = staged.opened(Path.cwd(), os.environ)
     policies = _policies(index)
@@ -196,20 +197,25 @@ def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bo
         framework=framework or _in_framework(os.environ),
         fix=fix,
         demand=demand,
+        special="merge" if kind == "pre-merge-commit" else None,  # MERGE_HEAD is only written after this hook
     )
-    return _answer(hook.check(question), as_json=as_json, quiet=quiet)
+    report = hook.check(question)
+    hookstatus.note(index.place, report, now=time.time())
+    return _answer(report, as_json=as_json, quiet=quiet)
 
 
 def _answer(report: Any, *, as_json: bool, quiet: bool) -> int:
     import json
+    import sys
 
     from snaprun import hookreport
 
     if as_json:
         click.echo(json.dumps(hookreport.to_json(report), indent=2))
     else:
+        utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
         for line in hookreport.lines(report, quiet=quiet):
-            click.echo(line)
+            click.echo(line if utf8 else line.replace("…", "..."))
     if not report.refused:
         return 0
     count = f"{report.refused} problem{'s' if report.refused > 1 else ''}"
