@@ -1,0 +1,43 @@
+"""What every looking command does first: the index tells the truth, whatever happened to it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from snaprun import door, reads, runlist
+from snaprun.door import Door
+from snaprun.runlist import Filter
+from tests.sandbox import Sandbox
+
+
+def at(repo: Sandbox) -> Door:
+    return door.opened(repo.path, os.environ)
+
+
+def ids(repo: Sandbox) -> list[str]:
+    with reads.index(at(repo)) as reader:
+        return [run.id for run in runlist.query(reader, Filter())]
+
+
+def test_looking_where_nothing_ran_makes_nothing(repo: Sandbox) -> None:
+    with repo.untouched():
+        assert ids(repo) == []
+    assert not (repo.path / ".git" / "snaprun").exists()
+
+
+def test_a_missing_or_damaged_index_is_rebuilt_from_git(repo: Sandbox) -> None:
+    made = [repo.snaprun("snapshot", "-q").stdout.strip() for _ in range(2)]
+    index = repo.path / ".git" / "snaprun" / "index.sqlite3"
+    assert ids(repo) == made[::-1]
+    index.unlink()
+    assert ids(repo) == made[::-1]
+    index.write_bytes(b"this is no database at all" * 1000)
+    assert ids(repo) == made[::-1]
+
+
+def test_a_linked_worktree_sees_the_same_runs(repo: Sandbox, tmp_path: Path) -> None:
+    run_id = repo.snaprun("snapshot", "-q").stdout.strip()
+    repo.git("worktree", "add", "-q", str(tmp_path / "other"))
+    with reads.index(door.opened(tmp_path / "other", os.environ)) as reader:
+        assert [run.id for run in runlist.query(reader, Filter())] == [run_id]
