@@ -298,7 +298,7 @@ def _label(source: str, above: Mapping[str, Any], marks: tuple[str, ...]) -> str
 def _candidates(source: str) -> Iterator[str]:
     """The first comment if the cell opens with one that says something, then the first line of code."""
     for line in source.splitlines():
-        text = line.strip()
+        text = line.strip().removeprefix('"""').removesuffix('"""').strip()  # a docstring opens with what it is about
         comment = re.match(r"(?:#|//|--|;;|%(?![\w%]))+\s*(.*)", text)
         if comment is None and text:
             yield text

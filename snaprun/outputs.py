@@ -234,8 +234,10 @@ def _texts(a: Item, b: Item, one: str, other: str) -> OutputDiff:
         text = f"{name}: {one} -> {other}"
     elif more == less:
         text = f"{name}: {more} lines differ"
+    elif more and less:
+        text = f"{name}: {less} lines -> {more} lines"
     else:
-        text = f"{name}: {less} lines -> {more} lines" if more and less else f"{name}: +{more} -{less} lines"
+        text = f"{name}: {more} lines more" if more else f"{name}: {less} lines fewer"
     if cut:
         text += ", and more"
     return OutputDiff("changed", a.kind, a.mime, _one(text), a, b, False, None, tuple(kept), left_out)

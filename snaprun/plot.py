@@ -58,7 +58,10 @@ def _line(one: Curve, across: Axis, up: Axis, right: int, bottom: int) -> Iterat
     places = [
         (round(across.share(x) * right), round((1 - up.share(y)) * bottom)) for x, y in zip(one.x, one.y, strict=True)
     ]
-    yield places[0]
+    x, y = places[0]
+    yield x, y
+    if len(places) == 1:  # a single dot would be overlooked
+        yield from ((max(x - 1, 0), y), (min(x + 1, right), y), (x, max(y - 1, 0)), (x, min(y + 1, bottom)))
     for (x0, y0), (x1, y1) in pairwise(places):
         steps = max(abs(x1 - x0), abs(y1 - y0))
         for step in range(1, steps + 1):

@@ -49,7 +49,7 @@ def _load(text: str) -> tuple[Any, yaml.Node | None]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark is not None and "\n" in text else ""
-        raise ValueError(f"{getattr(error, 'problem', None) or error}{where}") from error
+        raise ValueError(f"it is no YAML: {getattr(error, 'problem', None) or error}{where}") from error
     except (RecursionError, OverflowError) as error:
         raise ValueError(f"too deep or too large: {error}") from error
     finally:
