@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
-from snaprun.errors import CannotCreate, Denied, SnaprunError, WriteFault
+from snaprun.errors import Denied, SnaprunError, WriteFault
 from snaprun.fill import PARTIAL, WHOLE, fill
 from snaprun.gitrepo import GitRepo
+from snaprun.linked import create, erase, open_up, opened, remove
 from snaprun.locate import clean_env, find
 
 INDEX = "snaprun.index"
@@ -41,7 +40,7 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False, hold:
     inner = opened(repo, path, hold=hold)
     if inner is None:
         remove(repo, path)
-        inner = _create(repo, path, commit, hold=hold)
+        inner = create(repo, path, commit, hold=hold)
     git_dir = inner.place.git_dir
     index = git_dir / INDEX
     afresh = afresh or (git_dir / PARTIAL).exists()
@@ -70,23 +69,6 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False, hold:
     shutil.copyfile(index, git_dir / "index.new")
     os.replace(git_dir / "index.new", git_dir / "index")
     return tuple(notes)
-
-
-def opened(repo: GitRepo, path: Path, *, hold: int | None = None) -> GitRepo | None:
-    """Git in the linked worktree at ``path``; None where there is none that is whole and belongs to ``repo``."""
-    try:
-        text = (path / ".git").read_bytes() if not path.is_symlink() and not (path / ".git").is_symlink() else b""
-        git_dir = Path(os.fsdecode(text.removeprefix(b"gitdir: ").removesuffix(b"\n")))
-        back = Path(os.fsdecode((git_dir / "gitdir").read_bytes().removesuffix(b"\n")))
-    except OSError:
-        return None
-    if not text.startswith(b"gitdir: ") or back != path / ".git":
-        return None
-    if git_dir.parent != repo.place.common_dir / "worktrees" or not (git_dir / "commondir").is_file():
-        return None
-    if not (git_dir / "HEAD").is_file():
-        return None
-    return GitRepo(replace(repo.place, top=path, git_dir=git_dir, index=git_dir / "index"), hold=hold)
 
 
 def submodules(repo: GitRepo, inner: GitRepo) -> Iterator[GitRepo]:
@@ -119,71 +101,6 @@ def dirty(repo: GitRepo, path: Path) -> bool:
         options=WHOLE,
     )
     return bool(found.out)
-
-
-def remove(repo: GitRepo, path: Path) -> None:
-    """Take the checkout at ``path`` away, with its entry in the repository; nothing behind a link is touched.
-
-    An entry that points to where the checkout was before the repository was moved goes as well.
-    """
-    erase(path)
-    own = os.path.join(*path.parts[-3:], ".git")  # "snaprun/slots/<n>/.git"
-    folder = repo.place.common_dir / "worktrees"
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-        try:
-            back = os.fsdecode((entry / "gitdir").read_bytes().removesuffix(b"\n"))
-        except OSError:
-            continue
-        moved = "/snaprun/slots/" in back and back.endswith(f"/{own}") and not os.path.exists(back)
-        if moved or back == os.fspath(path / ".git"):
-            erase(entry)
-
-
-def erase(path: Path) -> None:
-    """Remove a file, a link or a whole folder, also where a run took its own permission away."""
-    try:
-        if not stat.S_ISDIR(path.lstat().st_mode):
-            path.unlink()
-            return
-    except FileNotFoundError:
-        return
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        open_up(path)
-        shutil.rmtree(path)
-
-
-def open_up(folder: Path) -> None:
-    """Give ourselves access again to every folder below ``folder``."""
-    os.chmod(folder, 0o700)
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                open_up(Path(entry.path))
-
-
-def _create(repo: GitRepo, path: Path, commit: str, *, hold: int | None) -> GitRepo:
-    """Add a linked worktree at ``path`` without any file in it yet."""
-    try:
-        GitRepo(repo.place, hold=hold).run(
-            "worktree",
-            "add",
-            "--detach",
-            "--no-checkout",
-            "--quiet",
-            "--",
-            str(path),
-            commit,
-            options=(*WHOLE, "-c", "worktree.useRelativePaths=false"),
-        )
-    except SnaprunError:
-        remove(repo, path)
-        raise
-    inner = opened(repo, path, hold=hold)
-    if inner is None:
-        raise CannotCreate(f"git made no usable checkout at {path}", hint="git worktree list")
-    return inner
 
 
 def _drop_leftovers(git_dir: Path) -> None:

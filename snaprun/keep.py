@@ -60,7 +60,8 @@ def keep(ground: Ground, asked: tuple[str, ...]) -> Kept:
     for module in checkout.submodules(ground.repo, ground.inner):  # their files are no part of the snapshot's tree
         place = f"{os.path.relpath(module.place.top, ground.slot.path)}/"
         linked = [path.removeprefix(place) for path in record.links if path.startswith(place)]
-        extra += [module.place.top / path for path in changes.changed(module, links=linked)[0]]
+        files = [module.place.top / path for path in changes.changed(module, links=linked)[0]]
+        extra += [path for path in files if not path.is_symlink()]
     top = ground.slot.path
     for_git, made, notes = changes.sort_out(top, present, extra, store=ground.store, max_file_size=ground.limit)
     if not for_git and not deleted:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from snaprun import slots
-from snaprun.checkout import INDEX, opened, submodules
+from snaprun.checkout import INDEX, submodules
 from snaprun.gitrepo import GitRepo
+from snaprun.linked import opened
 from snaprun.model import SNAP_DIR
 from snaprun.slots import Linked, Slot
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun import checkout, keep, slots
+from snaprun import keep, linked, slots
 from snaprun.errors import DataFault, SnaprunError, WriteFault
 from snaprun.gitrepo import COMMITTER, GitRepo, author_of
 from snaprun.keep import Ground, Kept
@@ -50,7 +50,7 @@ def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | No
     before = finished(repo, run_id)
     if before is not None and before != ending.previous:
         return before
-    inner = None if slot is None or slots.laid_out(slot) != run_id else checkout.opened(repo, slot.path)
+    inner = None if slot is None or slots.laid_out(slot) != run_id else linked.opened(repo, slot.path)
     try:
         with scratch(repo.place) as folder:
             ground = Ground(repo, inner, slot, folder, repo.place.state / "artifacts", max_file_size)

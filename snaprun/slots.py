@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from snaprun import checkout
+from snaprun import checkout, linked
 from snaprun.errors import Busy, CannotCreate, Denied, SnaprunError, WriteFault
 from snaprun.gitrepo import GitRepo
 from snaprun.process import boot_id
@@ -95,7 +95,7 @@ def lay_out(repo: GitRepo, slot: Slot, snapshot_id: str) -> tuple[str, ...]:
         unlink(slot)
         notes = checkout.bring(repo, slot.path, snapshot_id, afresh=boot != now, hold=slot.lock)
         if before == CHANGING and checkout.dirty(repo, slot.path):
-            checkout.remove(repo, slot.path)
+            linked.remove(repo, slot.path)
             notes = checkout.bring(repo, slot.path, snapshot_id, hold=slot.lock)
         _write(laid, f"{now} {snapshot_id}")
     except OSError as error:
@@ -114,7 +114,7 @@ def _give_up(repo: GitRepo, slot: Slot) -> None:
     """
     if not slot.reused:
         with suppress(OSError):
-            checkout.remove(repo, slot.path)
+            linked.remove(repo, slot.path)
             slot.beside("laid").unlink(missing_ok=True)
     with suppress(OSError):
         release(slot)
@@ -176,7 +176,7 @@ def prune(repo: GitRepo, *, live: Path, keep: int = 0) -> list[Path]:
             keep -= 1
         else:
             unlink(slot)
-            checkout.remove(repo, slot.path)
+            linked.remove(repo, slot.path)
             for kind in ("laid", "owner"):
                 slot.beside(kind).unlink(missing_ok=True)
             gone.append(slot.path)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import checkout, links, slots
+from snaprun import checkout, linked, links, slots
 from snaprun.errors import SnaprunError
 from snaprun.model import Result, Status
 from snaprun.result import Ending, commit_result
@@ -94,7 +94,7 @@ def test_a_file_damaged_behind_the_back_of_a_killed_layout_is_found(repo: Sandbo
     slot = used(repo, one)
     slots.release(slot)
     slot.beside("laid").write_text("another boot " + one)
-    inner = checkout.opened(gate(repo), slot.path)
+    inner = linked.opened(gate(repo), slot.path)
     assert inner is not None
     victim = slot.path / "f0/0"
     about = victim.stat()
@@ -110,7 +110,7 @@ def test_a_damaged_slot_is_mended_or_made_anew(damage: str, repo: Sandbox, tmp_p
     one, two = varied(repo)
     slot = used(repo, one)
     slots.release(slot)
-    inner = checkout.opened(gate(repo), slot.path)
+    inner = linked.opened(gate(repo), slot.path)
     assert inner is not None
     git_dir = inner.place.git_dir
     if damage == "index":
@@ -122,11 +122,11 @@ def test_a_damaged_slot_is_mended_or_made_anew(damage: str, repo: Sandbox, tmp_p
         (slot.path / ".git").unlink()
         subprocess.run(["git", "init", "-q"], cwd=slot.path, check=True)
     elif damage == "admin":
-        checkout.erase(git_dir)
+        linked.erase(git_dir)
     elif damage == "head":
         (git_dir / "HEAD").write_text("ref: refs/heads/main\n")
     elif damage == "everything":
-        checkout.erase(slot.path)
+        linked.erase(slot.path)
     elif damage == "locks":
         for name in ("index.lock", "HEAD.lock", f"{checkout.INDEX}.lock", "MERGE_HEAD"):
             (git_dir / name).write_text(one)
@@ -148,6 +148,9 @@ def test_a_damaged_slot_is_mended_or_made_anew(damage: str, repo: Sandbox, tmp_p
 @pytest.mark.parametrize("command", ["read-tree", "worktree", "update-ref"])
 def test_killing_git_at_any_system_call_leaves_slots_that_work(repo: Sandbox, tmp_path: Path, command: str) -> None:
     commits = varied(repo)
+    if command == "worktree":
+        repo.git("config", "extensions.worktreeConfig", "true")
+        repo.git("config", "--worktree", "core.abbrev", "9")  # only git knows how to add a worktree then
     wanted = [expected(repo, commit) for commit in commits]
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     _shim(tmp_path / "bin", command, "-e trace=all", output=tmp_path / "calls")
@@ -166,17 +169,25 @@ def test_killing_git_at_any_system_call_leaves_slots_that_work(repo: Sandbox, tm
             assert {name: data for name, (_, data) in contents(slot.path).items()} == wanted[(number + 1) % 2]
             slots.release(slot)
     assert repo.git("fsck", "--strict", "--no-dangling") == ""
-    assert list((repo.path / ".git").rglob("*.lock")) == [repo.path / ".git/snaprun/slots/0.lock"]
+    assert [path for path in (repo.path / ".git").rglob("*.lock") if "slots" not in path.parts[:-1]] == (
+        [repo.path / ".git/snaprun/worktrees.lock"] if command == "worktree" else []
+    )
 
 
 @pytest.mark.slow
-def test_killing_the_process_at_any_system_call_leaves_slots_that_work(repo: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fresh", [False, True])
+def test_killing_the_process_at_any_system_call_leaves_slots_that_work(
+    repo: Sandbox, tmp_path: Path, fresh: bool
+) -> None:
     commits = varied(repo)
     wanted = [expected(repo, commit) for commit in commits]
     with repo.untouched():
-        slots.release(used(repo, commits[0]))
+        if not fresh:
+            slots.release(used(repo, commits[0]))
         _traced(repo, commits[1], tmp_path / "calls", "trace=all")
-        for number, (call, count) in enumerate(_calls(tmp_path / "calls")[::23]):
+        for number, (call, count) in enumerate(_calls(tmp_path / "calls")[::11]):
+            if fresh:
+                slots.prune(gate(repo), live=gate(repo).place.live)
             _traced(repo, commits[number % 2], tmp_path / "calls", f"inject={call}:signal=SIGKILL:when={count}")
             slot = used(repo, commits[(number + 1) % 2])
             assert {name: data for name, (_, data) in contents(slot.path).items()} == wanted[(number + 1) % 2]

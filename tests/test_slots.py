@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 from snaprun import slots
+from snaprun.errors import SnaprunError
 from snaprun.gitrepo import GitRepo
 from snaprun.locate import find
 from tests.sandbox import Sandbox
@@ -110,3 +114,66 @@ def test_git_in_the_slot_sees_the_snapshot_as_its_detached_head(repo: Sandbox) -
         assert subprocess.check_output(["git", "status", "--porcelain"], cwd=slot.path) == b""
         assert subprocess.run(["git", "symbolic-ref", "-q", "HEAD"], cwd=slot.path, check=False).returncode == 1
         slots.release(slot)
+
+
+HOLD = """
+import os, sys
+from pathlib import Path
+
+import pytest
+from snaprun import slots
+from snaprun.errors import SnaprunError
+from snaprun.gitrepo import GitRepo
+from snaprun.locate import find
+git = GitRepo(find(Path(sys.argv[1]), os.environ))
+slot = slots.claim(git, sys.argv[2], live=git.place.live)
+slots.lay_out(git, slot, sys.argv[3])
+print(slot.number, flush=True)
+sys.stdin.read()
+slots.release(slot)
+"""
+
+
+def test_many_runs_at_once_each_get_their_own_slot(repo: Sandbox) -> None:
+    repo.write("src/a.py", "one")
+    commit = repo.commit()
+    with repo.untouched():
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-c", HOLD, repo.path, f"run{number}", commit],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(6)
+        ]
+        numbers = [child.stdout.readline().strip() for child in children if child.stdout]
+        for child in children:
+            child.communicate()
+    assert sorted(numbers) == ["0", "1", "2", "3", "4", "5"]
+    assert [child.returncode for child in children] == [0] * 6
+    git = gate(repo)
+    gone = slots.prune(git, live=git.place.live, keep=1)
+    assert sorted(path.name for path in gone) == ["1", "2", "3", "4", "5"]
+    assert repo.git("worktree", "list").count("\n") == 2
+    slot = use(git, commit)
+    assert slot.number == 0 and slot.reused
+    slots.release(slot)
+
+
+def test_gc_and_prune_leave_a_slot_in_use_whole(repo: Sandbox) -> None:
+    commit = repo.git("commit-tree", "HEAD^{tree}", "-m", "only the slot knows it").strip()
+    slot = use(gate(repo), commit)
+    repo.git("gc", "--quiet", "--prune=now")
+    repo.git("worktree", "prune", "--expire=now")
+    assert subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=slot.path, text=True).strip() == commit
+    assert subprocess.run(["git", "fsck", "--no-dangling"], cwd=slot.path, check=False).returncode == 0
+    slots.release(slot)
+
+
+def test_a_state_folder_that_cannot_be_made_is_said(repo: Sandbox) -> None:
+    (repo.path / ".git/snaprun").write_text("a file in the way")
+    git = gate(repo)
+    with pytest.raises(SnaprunError) as caught:
+        slots.claim(git, "run", live=git.place.live)
+    assert caught.value.code == 73
