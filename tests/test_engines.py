@@ -333,6 +333,17 @@ class TestNotebookFeatures:
         assert len(ran.outputs(1)[0]["data"]["text/plain"]) == 5_000_000
         assert len(list(ran.live.blobs.iterdir())) == 1
 
+    def test_much_output_costs_no_memory(self, engine: str, tmp_path: Path) -> None:
+        code = (
+            "import resource\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "for i in range(400_000):\n    print(i, 'x' * 92)\n"
+        )
+        ask = "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+        ran = execute(tmp_path, code, ask, how=engine)
+        assert ran.log.count("\n") == 400_001
+        assert int(ran.text(2)) < 20_000  # of 40 MB that were printed; in KB, on macOS in bytes
+        assert "characters left out here" in ran.text(1)
+
     def test_exit_hooks_run_and_are_heard(self, engine: str, tmp_path: Path) -> None:
         code = "import atexit, pathlib\natexit.register(lambda: pathlib.Path('bye.txt').write_text('bye'))"
         execute(tmp_path, code, how=engine)

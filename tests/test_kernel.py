@@ -286,3 +286,34 @@ def test_10000_cells(tmp_path: Path) -> None:
     document = notebook(*[f"x = {number}" if number % 100 == 0 else "" for number in range(10_000)])
     ran = execute(tmp_path, document=document)
     assert (ran.outcome.exit_code, len(ran.cells)) == (0, 10_000)
+
+
+ODD = Kernel("odd", "odd", (sys.executable, str(Path(__file__).with_name("odd_kernel.py")), "{connection_file}"))
+
+
+def test_a_kernel_that_is_not_pythons(tmp_path: Path) -> None:
+    ran = execute(tmp_path, "one", "noise", "late", "last", kernel=ODD)
+    assert ran.outcome.exit_code == 0
+    assert [ran.text(number) for number in (1, 2, 3, 4)] == ["one\n", "noise\n", "late\nafter the reply\n", "last\n"]
+    assert "a warning of the process itself\n" in ran.log
+    assert ran.replay.notebook["metadata"]["language_info"]["name"] == "odd"
+
+
+def test_a_kernel_of_another_language_that_dies(tmp_path: Path) -> None:
+    ran = execute(tmp_path, "die", "never", kernel=ODD)
+    assert (ran.outcome.exit_code, ran.outcome.reason) == (137, "the kernel exited by itself with status 5")
+    assert ran.text(1) == "die\n"
+
+
+def test_a_lost_idle_message_is_found_out(tmp_path: Path) -> None:
+    ran = execute(tmp_path, "drop", "on", kernel=ODD, patience=0.3)
+    assert ran.outcome.exit_code == 0
+    assert ran.states == ["ok", "ok"]
+    assert [note for note in ran.replay.notes if "dropped messages of cell 1" in note]
+
+
+def test_a_kernel_that_publishes_nothing_more_is_given_up(tmp_path: Path) -> None:
+    ran = execute(tmp_path, "mute", "never", kernel=ODD, patience=0.1)
+    assert (ran.outcome.status, ran.outcome.exit_code) == (Status.FAILED, 125)
+    assert ran.outcome.reason == "the kernel never finished the output of cell 2"
+    assert ran.states == ["ok", "stopped"]

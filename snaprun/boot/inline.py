@@ -8,6 +8,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]  # else user's modules are shadowed
 
+import contextlib
 import runpy
 import signal
 import types
@@ -62,6 +63,13 @@ class Exit(ExitAutocall):  # type: ignore[misc]
         Shell.instance().leaving = "" if code is None else str(code)
 
 
+class Forget(dict):  # type: ignore[type-arg]
+    """Lists of outputs that nobody keeps: IPython 9 would hold every image in memory."""
+
+    def __missing__(self, key: Any) -> Any:
+        return []
+
+
 class Shell(InteractiveShell):  # type: ignore[misc]
     """IPython, with nobody in front of it."""
 
@@ -72,6 +80,10 @@ class Shell(InteractiveShell):  # type: ignore[misc]
     def init_user_ns(self) -> None:
         self.exiter = Exit(self)
         super().init_user_ns()
+
+    def _tee(self, **_: Any) -> Any:
+        """IPython 9 would keep a second copy of all that is printed in memory, for ``%notebook`` alone."""
+        return contextlib.nullcontext()
 
     def enable_gui(self, gui: Any = None) -> None:
         """There is none."""
@@ -98,6 +110,7 @@ def main() -> None:
     config = Config()
     config.HistoryManager.hist_file = ":memory:"
     shell = Shell.instance(config=config)
+    shell.history_manager.outputs = Forget()
     sys.modules["__main__"] = shell.user_module
     info = {"name": "python", "version": sys.version.split()[0], "mimetype": "text/x-python", "file_extension": ".py"}
     talk.send("ready", language_info={**info, "codemirror_mode": {"name": "ipython", "version": sys.version_info[0]}})

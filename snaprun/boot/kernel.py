@@ -10,6 +10,7 @@ of other languages that are built on ipykernel (``bash_kernel``, metakernel's), 
   in two. The worker holds the same pipes and reads what a dying kernel leaves in them.
 * Forked children print through these pipes, not through ZeroMQ.
 * Flushing waits as long as the worker does, and never for a thread that has ended (ipykernel 7 waits 10 s at its exit).
+* IPython keeps no second copy of all outputs in memory.
 * ``sys.exit()`` prints no advice to use Ctrl-D.
 
 Written for Python 3.8 and later, ipykernel 6 and 7.
@@ -26,6 +27,7 @@ sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != H
 import array
 import atexit
 import codecs
+import contextlib
 import faulthandler
 import fcntl
 import importlib.util
@@ -186,9 +188,23 @@ def change(application: Any) -> None:
         init_shell(self)
         if self.shell is not None:
             self.shell.events.register("post_execute", drain)
+            forget_outputs(self.shell)
         atexit.register(leave)  # after the publishing thread's own exit hook, so it comes before that one
 
     application.init_iopub, application.init_io, application.init_shell = iopub, io, shell
+
+
+class Forget(dict):  # type: ignore[type-arg]
+    """Lists of outputs that nobody keeps."""
+
+    def __missing__(self, key: Any) -> Any:
+        return []
+
+
+def forget_outputs(shell: Any) -> None:
+    """IPython 9 keeps all that was printed and shown in memory, for ``%notebook`` alone; it may be gigabytes."""
+    shell._tee = lambda **_: contextlib.nullcontext()
+    shell.history_manager.outputs = Forget()
 
 
 def drain() -> None:

@@ -39,7 +39,8 @@ class Job:
     ``notebook`` is a version 4 document with the parameters injected. ``kernel`` is for the kernel engine, ``python``
     (an interpreter) for the others, ``script`` (the paired script) for the script engine. ``environment`` is complete:
     nothing is inherited beside it. ``hold`` keeps the kernel of a failed cell for so many seconds. ``commented_magics``
-    lets a script run without what jupytext commented out.
+    lets a script run without what jupytext commented out. ``patience`` is how long a kernel may be silent between its
+    reply and its last output before it is asked whether it is there.
     """
 
     live: Live
@@ -54,6 +55,7 @@ class Job:
     cell_timeout: float | None = None
     start_timeout: float = 120.0
     grace: float = 10.0
+    patience: float = 5.0
     hold: float | None = None
     script: Path | None = None
     commented_magics: bool = False

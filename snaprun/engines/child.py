@@ -175,7 +175,9 @@ class Child:
         while self.alive() and time.monotonic() < end and self.stop.count == asked:
             self._pump(0.05)
         if self.alive():
+            self.journal.note(f"the interpreter did not end by itself within {seconds:g} s and was killed")
             self._kill()
+        self._pump(0.0)
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)

@@ -20,11 +20,8 @@ from snaprun.model import Status
 from snaprun.oom import oom_kills
 from snaprun.replay import numbers, source, tags
 
-QUIET = 60.0
-"""Seconds without any message after which a kernel that has replied but never got idle is given up."""
-
-PROBE = 5.0
-"""Seconds of such silence after which the kernel is asked something, to see whether it dropped its idle message."""
+QUIET = 12
+"""After so many times :attr:`Job.patience` of silence, a kernel that has replied but never got idle is given up."""
 
 IOPUB_PATIENCE = 0.05
 """Seconds between a kernel's answer and the next question, while it does not yet publish to us."""
@@ -239,15 +236,15 @@ class _Session:
         reply = await request.reply
         seen, since, probed = self.channels.arrived, time.monotonic(), False
         while not request.idle.done():
-            await asyncio.wait([request.idle], timeout=0.5)
+            await asyncio.wait([request.idle], timeout=min(0.5, self.job.patience))
             if self.channels.arrived != seen:
                 seen, since = self.channels.arrived, time.monotonic()
             quiet = time.monotonic() - since
-            if quiet > QUIET and not request.idle.done():
+            if quiet > QUIET * self.job.patience and not request.idle.done():
                 raise _Ended(
                     Outcome(Status.FAILED, 125, f"the kernel never finished the output of cell {request.number}")
                 )
-            if quiet > PROBE and not probed:
+            if quiet > self.job.patience and not probed:
                 probed = True
                 probe = self._request("kernel_info_request", {}, request.number)
                 probe.idle.add_done_callback(lambda _: self._dropped(request))
@@ -349,6 +346,7 @@ class _Session:
         while self.process.alive() and time.monotonic() < end and self.stop.count == asked:
             await self.process.gone(0.1)
         if self.process.alive():
+            self.journal.note(f"the kernel did not end by itself within {FAREWELL:g} s and was killed")
             await self.process.kill()
         await self._last_words(self.number)
 
