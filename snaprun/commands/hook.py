@@ -27,11 +27,13 @@ class Kinds(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
+        if not str(value).strip(", "):
+            self.fail("name a hook", param, ctx)
         found = tuple(dict.fromkeys(word.strip() for word in str(value).split(",") if word.strip()))
         for word in found:
             if word not in KINDS:
                 self.fail(f"{word!r} is none of {', '.join(KINDS)}", param, ctx)
-        return found or DEFAULT
+        return found
 
 
 kinds_option = click.option(
@@ -106,7 +108,7 @@ def install(kinds: tuple[str, ...], mode: str, via: str, force: bool, dry_run: b
 
 
 @command.command("uninstall", short_help="Take the hook out again.")
-@kinds_option
+@click.option("--type", "kinds", type=Kinds(), default=",".join(KINDS), help="Which hooks, comma-separated; else all.")
 @click.option("--force", is_flag=True, help="Remove it also if it was edited.")
 @dry_option
 def uninstall(kinds: tuple[str, ...], force: bool, dry_run: bool) -> None:
@@ -123,8 +125,7 @@ def uninstall(kinds: tuple[str, ...], force: bool, dry_run: bool) -> None:
     from snaprun import hookfile, locate
 
     place = locate.find(Path.cwd(), os.environ)
-    every = KINDS if kinds == DEFAULT else kinds
-    steps = hookfile.uninstall(place, locate.clean_env(os.environ), every, force=force, dry_run=dry_run)
+    steps = hookfile.uninstall(place, locate.clean_env(os.environ), kinds, force=force, dry_run=dry_run)
     for step in steps:
         click.echo(f"{step.hook}: {step.done}  {step.path}")
     if not steps:
