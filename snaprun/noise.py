@@ -16,6 +16,12 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<uuid>"),
     # `ipykernel_1234/56789.py`, `/tmp/ipykernel_1234`
     (re.compile(r"\bipykernel_\d+(?:/\d+\.py)?"), "ipykernel_…"),
+    # the checkout that a run was laid out in, temporary folders, process numbers
+    (re.compile(r"(?<=/snaprun/slots/)\d+"), "…"),
+    (re.compile(r"(?<=/tmp)\w{6,}"), "…"),
+    (re.compile(r"(?i)(?<=\bpid[ =:])\s*\d+"), "…"),
+    # `%timeit`: 10,000,000 loops each
+    (re.compile(r"\b\d[\d,]* loops? each"), "<loops>"),
     # moments: `2026-11-22 21:19:06.123`, `21:19:06`
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b\d{1,2}:\d\d:\d\d(?:[.,]\d+)?\b"), "<time>"),

@@ -91,6 +91,7 @@ def parse(raw: bytes, path: Path) -> Notebook:
             notes = (f"{name} has the old notebook format {document['nbformat']}; the run uses format 4",)
             document = _upgraded(document, name)
         node = cells.normal(document, name)
+        node = cells.with_ids(node) if node["nbformat_minor"] >= 5 else node  # a damaged one may lack some
     elif extension in TEXT_EXTENSIONS:
         node = cells.normal(_from_text(_text(raw, name), extension, name), name)
         notes = ()

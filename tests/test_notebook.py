@@ -190,6 +190,16 @@ def test_ten_thousand_cells_are_read_in_a_moment() -> None:
     assert time.process_time() - start < 2
 
 
+def test_ids_that_are_missing_or_doubled_are_made_good() -> None:
+    raw = document("x", "y", "z")
+    del raw["cells"][0]["id"]
+    raw["cells"][2]["id"] = raw["cells"][1]["id"]
+    ids = [cell["id"] for cell in notebook.parse(json.dumps(raw).encode(), Path("a.ipynb")).node["cells"]]
+    assert len(set(ids)) == 3
+    assert ids[1] == "cell-1"
+    assert "id" not in parsed("x", ids=False).node["cells"][0]
+
+
 def test_commented_magics_are_found() -> None:
     book = parsed("x = 1", "%time x", "!ls", "%%bash\nls", "y = '''\n%not a magic\n'''", "z = !ls", "a % b")
     assert [cell.number for cell in notebook.commented(book.node, "python")] == [2, 3, 4, 6]

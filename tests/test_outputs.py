@@ -70,6 +70,10 @@ def test_chunks_and_what_was_overwritten_do_not_count(a: list[dict[str, Any]], b
         ("100%|████| 300/300 [00:02<00:00, 120.5it/s]", "100%|████| 300/300 [00:03<00:00, 99.1it/s]"),
         ("2026-11-22 21:19:06,123 INFO x", "2026-11-23 09:00:00,001 INFO x"),
         ("/tmp/ipykernel_123/456.py:3", "/tmp/ipykernel_9/8.py:3"),
+        ("/repo/.git/snaprun/slots/1/x.py", "/repo/.git/snaprun/slots/12/x.py"),
+        ("/tmp/tmpab12cd34/x", "/tmp/tmpzz99yy88/x"),
+        ("pid 123", "PID 4567".lower()),
+        ("1.2 µs ± 3 ns per loop (7 runs, 1,000,000 loops each)", "2 µs ± 1 ns per loop (7 runs, 100,000 loops each)"),
         ("div 3f2504e0-4f89-11d3-9a0c-0305e82c3301", "div 11111111-4f89-11d3-9a0c-0305e82c3301"),
     ],
 )
