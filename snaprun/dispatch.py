@@ -128,6 +128,12 @@ class Dispatcher:
     def _start(self, found: Claim) -> bool:
         folder = handle = None
         try:
+            result.finished(self.repo, found.run)
+        except DataFault as error:
+            self._say(f"run {found.run[:8]} leaves the queue: {error.message}")
+            claims.forget(self.store, found.run)
+            return True
+        try:
             spec = record.read_spec(self.repo, found.run)
             snapshot = Snapshot(found.run, "", spec, record.read_params(self.repo, found.run))
             handle = self._supervisor(found.env, spec.engine)

@@ -1,0 +1,247 @@
+"""The queue at work: real runs, one after the other, whoever is killed in between."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from snaprun import lineup, live, process, queue, reads, runlist, settle, sweeping
+from snaprun.door import Door, opened
+from snaprun.intake import Wanted
+from snaprun.model import Run, Status
+from snaprun.runlist import Filter
+from snaprun.sweeping import Asked
+from tests.sandbox import Sandbox, wait_for
+
+HELD = """
+import os, pathlib, time
+folder = pathlib.Path(os.environ["GATES"])
+(folder / f"at-{x}").touch()
+while not (folder / f"go-{x}").exists() and not (folder / "go").exists():
+    time.sleep(0.01)
+"""
+
+
+THIRD_TIME = """
+import os, pathlib
+folder = pathlib.Path(os.environ["SNAPRUN_CHECKPOINT_DIR"])
+(folder / f"try-{len(os.listdir(folder))}").touch()
+assert len(os.listdir(folder)) > 2
+"""
+
+
+class Gates:
+    """Lets the runs of a notebook go on, one by one or all."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+
+    def at(self, number: int) -> bool:
+        return (self.folder / f"at-{number}").exists()
+
+    def open(self, number: int | None = None) -> None:
+        (self.folder / ("go" if number is None else f"go-{number}")).touch()
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Gates:
+    return Gates(tmp_path / "gates")
+
+
+@pytest.fixture
+def box(repo: Sandbox) -> Sandbox:
+    repo.notebook("nb.ipynb", "print(x)", parameters="x = 0\nseed = 0")
+    repo.notebook("held.ipynb", HELD, parameters="x = 0")
+    repo.notebook("bad.ipynb", THIRD_TIME)
+    repo.commit()
+    return repo
+
+
+def door(box: Sandbox, **env: str) -> Door:
+    return opened(box.path, {**os.environ, **env})
+
+
+def start(here: Door, notebook: str, *axes: str, jobs: int = 2, **asked: object) -> str:
+    wanted = Wanted(notebook=Path(notebook), engine="inline")
+    planned = sweeping.plan(here, wanted, Asked(axes=axes, jobs=jobs, **asked))  # type: ignore[arg-type]
+    sweeping.start(here, planned)
+    return planned.group
+
+
+def runs(here: Door, **wanted: object) -> list[Run]:
+    """As the index has them, oldest first, without any command's help to the queue."""
+    with runlist.connect(here.place.state) as reader:
+        return runlist.query(reader, Filter(ascending=True, **wanted))  # type: ignore[arg-type]
+
+
+def until_idle(here: Door) -> None:
+    wait_for(
+        lambda: queue.busy(here.place) is None and not live.scan(here.place), f"the queue to be done: {said(here)}"
+    )
+
+
+def said(here: Door) -> str:
+    path = queue.folder(here.place) / queue.TALK
+    return path.read_text() if path.exists() else ""
+
+
+def dispatchers(here: Door) -> list[int]:
+    mark = os.fsencode(str(here.place.common_dir))
+    found = []
+    for pid in process.table():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"snaprun.dispatch" in words and mark in words and not words.startswith(b"sh"):
+            found.append(pid)
+    return found
+
+
+def together(found: list[Run]) -> int:
+    """The largest number of runs that were at work at one time."""
+    moments = [(run.started or "", 1) for run in found] + [(run.ended or "", -1) for run in found]
+    most = now = 0
+    for _, step in sorted(moments):
+        now += step
+        most = max(most, now)
+    return most
+
+
+def test_a_sweep_runs_in_order_and_goes(box: Sandbox) -> None:
+    here = door(box)
+    with box.untouched():
+        group = start(here, "nb.ipynb", "x=1..4", seeds="2", jobs=1)
+        until_idle(here)
+    found = runs(here, group=group)
+    assert [(run.params["x"], run.seed, run.status.value) for run in found] == [
+        (x, seed, "succeeded") for x in (1, 2, 3, 4) for seed in (0, 1)
+    ]
+    assert [run.started for run in found] == sorted(run.started or "" for run in found)
+    assert together(found) == 1
+    assert len({run.commit for run in found}) == 8
+    wait_for(lambda: not dispatchers(here), "the dispatcher to go")
+    assert sorted(path.name for path in queue.folder(here.place).iterdir()) == ["bell", "dispatch.log", "lock"]
+    assert said(here) == ""
+
+
+def test_several_commands_at_once_share_one_cap(box: Sandbox, gates: Gates) -> None:
+    here = door(box, GATES=str(gates.folder))
+    lineup.limit(here, 2)
+    for number in (1, 2, 3, 4):
+        lineup.add(here, Wanted(notebook=Path("held.ipynb"), params=[f"x={number}"], engine="inline"))
+    wait_for(lambda: gates.at(1) and gates.at(2), "two runs at work")
+    assert (gates.at(3), gates.at(4)) == (False, False)
+    gates.open(2)
+    wait_for(lambda: gates.at(3), "the third")
+    assert not gates.at(4)
+    assert len(dispatchers(here)) == 1
+    gates.open()
+    until_idle(here)
+    assert [run.status.value for run in runs(here)] == ["succeeded"] * 4
+
+
+def test_a_killed_dispatcher_is_replaced(box: Sandbox, gates: Gates) -> None:
+    here = door(box, GATES=str(gates.folder))
+    start(here, "held.ipynb", "x=1..3", jobs=1)
+    wait_for(lambda: gates.at(1), "the first run")
+    (pid,) = dispatchers(here)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not dispatchers(here), "its end")
+    assert live.find(here.place, runs(here)[0].id) is not None  # the run itself goes on
+    gates.open()  # and its end starts another dispatcher
+    until_idle(here)
+    assert [run.status.value for run in runs(here)] == ["succeeded"] * 3
+
+
+def test_a_killed_run_is_settled_and_the_queue_goes_on(box: Sandbox, gates: Gates) -> None:
+    here = door(box, GATES=str(gates.folder))
+    start(here, "held.ipynb", "x=1..2", jobs=1)
+    wait_for(lambda: gates.at(1), "the first run")
+    folder = live.scan(here.place)[0]
+    pair = wait_for(lambda: settle.supervised_by(folder), "its supervisor")
+    for who in pair:
+        process.send(who, signal.SIGKILL)
+    wait_for(lambda: gates.at(2), "the second run")
+    gates.open()
+    until_idle(here)
+    assert [(run.status.value, run.exit_code) for run in runs(here)] == [("lost", 125), ("succeeded", 0)]
+
+
+def test_everything_killed_at_once(box: Sandbox, gates: Gates) -> None:
+    here = door(box, GATES=str(gates.folder))
+    start(here, "held.ipynb", "x=1..2", jobs=1, retries=1)
+    wait_for(lambda: gates.at(1), "the first run")
+    (pid,) = dispatchers(here)
+    pair = wait_for(lambda: settle.supervised_by(live.scan(here.place)[0]), "its supervisor")
+    os.kill(pid, signal.SIGKILL)
+    for who in pair:
+        process.send(who, signal.SIGKILL)
+    (gates.folder / "at-1").unlink()
+    wait_for(lambda: not dispatchers(here) and not any(process.alive(who) for who in pair), "their end")
+    with reads.index(here):  # any command that looks
+        pass
+    wait_for(lambda: gates.at(1), "the second attempt")
+    gates.open()
+    until_idle(here)
+    assert [(run.status.value, run.attempts) for run in runs(here)] == [("succeeded", 2), ("succeeded", 1)]
+
+
+def test_retries_keep_what_the_run_had_saved(box: Sandbox) -> None:
+    here = door(box)
+    made = lineup.add(here, Wanted(notebook=Path("bad.ipynb"), engine="inline"), retries=5)
+    until_idle(here)
+    (found,) = runs(here)
+    assert (found.status.value, found.attempts) == ("succeeded", 3)
+    subjects = box.git("log", "--format=%s", f"refs/snaprun/runs/{made.id}").splitlines()[:4]
+    assert subjects == ["snaprun: succeeded bad.ipynb", *["snaprun: failed bad.ipynb"] * 2, "snaprun: bad.ipynb"]
+
+
+def test_what_follows_a_failure_is_recorded_as_not_started(box: Sandbox) -> None:
+    here = door(box)
+    lineup.pause(here)
+    first = lineup.add(here, Wanted(notebook=Path("bad.ipynb"), engine="inline"))
+    second = lineup.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"), after=first.id)
+    lineup.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline", params=["x=2"]))
+    lineup.resume(here)
+    until_idle(here)
+    found = runs(here)
+    assert [run.status.value for run in found] == ["failed", "stopped", "succeeded"]
+    assert found[1].reason == f"not started: run {first.id[:8]}, which it was to follow, has failed"
+    assert box.git("log", "-1", "--format=%s", f"refs/snaprun/runs/{second.id}") == "snaprun: stopped nb.ipynb\n"
+
+
+def test_runs_get_the_environment_of_who_queued_them(box: Sandbox) -> None:
+    box.notebook("env.ipynb", "import os\nprint(os.environ['WHO'])")
+    one, other = door(box, WHO="ada"), door(box, WHO="bob")
+    for here in (one, other, one):
+        lineup.add(here, Wanted(notebook=Path("env.ipynb"), engine="inline"))
+    until_idle(one)
+    logs = [box.git("show", f"{run.commit}:.snaprun/log.txt") for run in runs(one)]
+    assert logs == ["ada\n", "bob\n", "ada\n"]
+
+
+def test_a_run_that_is_gone_leaves_the_queue(box: Sandbox) -> None:
+    here = door(box)
+    lineup.pause(here)
+    made = lineup.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
+    lineup.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
+    box.git("update-ref", "-d", f"refs/snaprun/runs/{made.id}")
+    lineup.resume(here)
+    until_idle(here)
+    assert [run.status for run in runs(here)][1] is Status.SUCCEEDED
+    assert "leaves the queue" in said(here)
+
+
+def test_a_full_queue_costs_a_look_nothing(box: Sandbox) -> None:
+    here = door(box)
+    lineup.pause(here)
+    lineup.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
+    wait_for(lambda: queue.busy(here.place) is None, "the dispatcher to rest")
+    wait_for(lambda: not dispatchers(here), "the dispatcher to go")
+    assert not queue.wake(here.place, here.env)
+    assert not dispatchers(here)
