@@ -13,8 +13,8 @@ from snaprun.errors import SettingsFault
 from snaprun.runlist import newer
 
 
-def upgrade(connection: Connection, shown: str) -> None:
-    """Run every migration that the index behind ``connection`` lacks, inside its transaction.
+def upgrade(connection: Connection, shown: str, *, to: str = "head") -> None:
+    """Run every migration up to ``to`` that the index behind ``connection`` lacks, inside its transaction.
 
     Raises:
         SettingsFault: its version is none of ours: a newer snaprun wrote it.
@@ -24,7 +24,7 @@ def upgrade(connection: Connection, shown: str) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     except CommandError as error:
         if "Can't locate revision" in str(error):
             raise newer(shown) from error

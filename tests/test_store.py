@@ -19,7 +19,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from snaprun import runlist, selectors, store, tables, where
+from snaprun import migrate, runlist, selectors, store, tables, where
 from snaprun.errors import Busy, CannotCreate, Denied, SettingsFault, Unavailable, WriteFault
 from snaprun.model import Metric, Run, Status
 from snaprun.runlist import Filter, IndexGap
@@ -361,3 +361,20 @@ def test_the_engine_reader_answers_as_the_file_reader(tmp_path: Path) -> None:
     with runlist.connect(tmp_path) as reader:
         assert runlist.query(index.reader(), wanted) == runlist.query(reader, wanted)
         assert selectors.find(index.reader(), "@~3") == selectors.find(reader, "@~3")
+
+
+def test_an_index_of_the_first_version_is_upgraded(tmp_path: Path) -> None:
+    repo = store.ensure_repo(tmp_path)
+    path = tmp_path / "index.sqlite3"
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.begin() as connection:
+        migrate.upgrade(connection, str(path), to="0001")
+        connection.exec_driver_sql("PRAGMA user_version = 1")
+        connection.exec_driver_sql("INSERT INTO repos VALUES (?, '/', 'now')", (repo,))
+    with pytest.raises(IndexGap) as caught:
+        runlist.connect(tmp_path)
+    assert caught.value.why == "older"
+    index = store.open_store(tmp_path)
+    assert index.built
+    index.record(run())
+    assert history(tmp_path) == [run()]
