@@ -8,6 +8,7 @@ Every measurement is a process of its own, import time included. CPU is that of 
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import statistics
@@ -56,7 +57,11 @@ def main() -> None:
 
 def _measure(name: str, path: Path) -> tuple[float, float]:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run([sys.executable, __file__, "--one", name, str(path)], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, __file__, "--one", name, str(path)], capture_output=True, check=False)
+    if done.returncode:  # a loaded machine makes papermill give up on flushed prints
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it failed"]
+        print(f"{path.stem}, {name}: {next((line for line in said if 'Error' in line), said[-1])}", file=sys.stderr)
+        return math.nan, math.nan
     wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
