@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from snaprun.cells import Node
 from snaprun.errors import InputMissing, SettingsFault
 from snaprun.half import Config, Half
 from snaprun.notebook import TEXT_EXTENSIONS, parse
+from snaprun.opcodes import changed
 from snaprun.skipping import JUPYTER_EXTRAS, skipping
 
 with skipping(*JUPYTER_EXTRAS):
@@ -168,7 +168,7 @@ def _places(here: list[Key], there: list[Key]) -> Iterator[str]:
         else:
             other += 1
             names.append(f"{kind} cell {other}")
-    for tag, start, end, _, _ in SequenceMatcher(None, here, there, autojunk=False).get_opcodes():
+    for tag, start, end, _, _ in changed(here, there):
         if tag in ("replace", "delete"):
             yield from names[start:end]
         elif tag == "insert":

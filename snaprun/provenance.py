@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from snaprun import cells, runlist, stored
 from snaprun.cells import Node
 from snaprun.errors import DataFault, InputMissing, SettingsFault
 from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status
+from snaprun.opcodes import changed
 from snaprun.plumbing import ask
 from snaprun.runlist import Filter
 from snaprun.staged import Index, contents
@@ -175,8 +175,7 @@ def _changed_since(index: Index, run: Run, node: Node, read: Callable[[str, byte
         return []
     after = _sources(node)
     found = []
-    matcher = SequenceMatcher(None, [text for _, text in before], [text for _, text in after], autojunk=False)
-    for tag, _, _, start, end in matcher.get_opcodes():
+    for tag, _, _, start, end in changed([text for _, text in before], [text for _, text in after]):
         if tag in ("replace", "insert"):
             found += [str(number) for number, _ in after[start:end]]
         elif tag == "delete":

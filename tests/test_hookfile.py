@@ -353,6 +353,25 @@ def test_hooks_by_configuration_need_a_later_git(repo: Sandbox) -> None:
         assert not (repo.path / ".git/snaprun").exists()
 
 
+def test_hooks_by_configuration(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What git 2.54 reads, written by whatever git is here; the script is called as git would call it."""
+    monkeypatch.setattr(hookfile, "CONFIG_GIT", (2, 31))
+    put(repo)
+    hook(repo, "install", "--via", "config", "--type", "pre-commit")
+    assert hooks(repo) == {"pre-commit": FOREIGN.encode()}, "no hook file is touched"
+    assert repo.git("config", "hook.snaprun-pre-commit.event") == "pre-commit\n"
+    command = repo.git("config", "hook.snaprun-pre-commit.command").strip()
+    repo.notebook("train.ipynb", "x = 1")
+    repo.git("add", ".")
+    done = subprocess.run(["sh", "-c", command], cwd=repo.path, capture_output=True, text=True, check=True)
+    assert "train.ipynb: no run executed this source" in done.stdout
+    assert status(repo, 0)["pre-commit"]["via"] == "config"
+    assert "removed from the configuration" in hook(repo, "uninstall")
+    assert "hook.snaprun" not in repo.git("config", "--list")
+    assert hooks(repo) == {"pre-commit": FOREIGN.encode()}
+    assert not (repo.path / ".git/snaprun/hooks/pre-commit").exists()
+
+
 def test_unknown_kinds_are_refused(repo: Sandbox) -> None:
     done = repo.snaprun("hook", "install", "--type", "pre-commit,pre-tea")
     assert done.returncode == 2
