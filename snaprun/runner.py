@@ -203,8 +203,11 @@ def run_environment(live: Live, order: Order, spec: RunSpec, ground: Ground) -> 
 
 
 def _clean(env: Mapping[str, str]) -> dict[str, str]:
-    """``env`` without git's variables and without what belongs to this worker alone."""
-    private = (process.MARK, process.SUPERVISOR, METRICS, PARAMS, ARTIFACTS, CHECKPOINTS, SEED)
+    """``env`` without git's variables and without what belongs to this worker alone.
+
+    Nor is a run part of a test that started it: below a pytest, ipykernel would leave the file descriptors alone.
+    """
+    private = (process.MARK, process.SUPERVISOR, METRICS, PARAMS, ARTIFACTS, CHECKPOINTS, SEED, "PYTEST_CURRENT_TEST")
     return {name: text for name, text in env.items() if not name.startswith("GIT_") and name not in private}
 
 

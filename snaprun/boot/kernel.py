@@ -94,11 +94,12 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
 
     flush_interval = 0.05  # seconds; what a killed kernel had not yet sent is lost
 
+    _printed = 0  # characters since the last pause; a class's default, for streams that are not redirected
+
     def _setup_stream_redirects(self, name: str) -> None:
         self._busy = threading.Lock()
         self._mine = os.getpid()
         self._childs = ""
-        self._printed = 0
         fd = self._original_stdstream_fd = 1 if name == "stdout" else 2
         self._original_stdstream_copy = os.dup(fd)
         read, write = PIPES[2 * fd - 2 : 2 * fd] if PIPES else os.pipe()
