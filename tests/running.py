@@ -63,7 +63,10 @@ class Started:
             return self.file("log.txt").decode()
 
     def until_logged(self, text: str) -> None:
-        wait_for(lambda: text in self.log(), f"{text!r} in the log")
+        try:
+            wait_for(lambda: text in self.log(), f"{text!r} in the log")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.log()} {self.said()} {self.events()[-5:]}") from error
 
     def end(self) -> Result:
         """Wait for the end; how it was."""
