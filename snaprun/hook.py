@@ -203,8 +203,12 @@ def _any_document(scene: Scene, path: str, raw: bytes) -> Node:
 def _of_outputs(
     scene: Scene, path: str, node: Node, content: bytes, verdict: Verdict, policy: Policy
 ) -> Iterator[Finding]:
-    known = verdict.runs if verdict.kind in ("validated", "failed", "running") else ()
-    origin = provenance.origin(scene.question.index, node, known)
+    origin = provenance.origin(scene.question.index, node, verdict.runs)
+    if verdict.kind == "changed":  # another source: its run's outputs say only how old these are
+        before, origin = origin, None
+        if before is not None and before.match.whole and policy.outputs != "strip":
+            yield hooksay.of_before(path, before, level(policy.outputs))
+            return
     if policy.outputs == "strip":
         yield _strip(scene, path, content, origin)
         return

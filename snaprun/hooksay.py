@@ -72,6 +72,12 @@ def of_outputs(path: str, origin: Origin, how_bad: str) -> Finding:
     return Finding(path, "outputs", how_bad, text, again)
 
 
+def of_before(path: str, origin: Origin, how_bad: str) -> Finding:
+    """Outputs of a run of this notebook as it was before."""
+    text = f"its outputs are run {origin.run.id[:8]}'s, from before the change"
+    return Finding(path, "outputs", how_bad, text, f"snaprun exec {quoted(path)}")
+
+
 def of_order(path: str, order: Sequence[int], how_bad: str) -> Finding:
     """Outputs of no run, executed in another order than they stand in."""
     text = f"outputs are out of order: {_numbers(order)} ran before a cell above"

@@ -382,6 +382,15 @@ def test_of_several_runs_the_one_whose_outputs_they_are(repo: Sandbox) -> None:
     assert said(repo, "outputs")["text"] == f"its outputs are run {first[:8]}'s"
 
 
+def test_outputs_from_before_the_change(repo: Sandbox) -> None:
+    run = executed(repo, PRINTS)
+    node = with_outputs(sandbox.notebook("print('one')", "print('zwei')", "print('three')"), PRINTS)
+    put(repo, node)
+    assert said(repo, "outputs")["text"] == f"its outputs are run {run}'s, from before the change"
+    settings(repo, 'outputs = "strip"')
+    assert said(repo, "outputs")["level"] == "fail"
+
+
 def test_outputs_out_of_order(repo: Sandbox) -> None:
     node = with_outputs(sandbox.notebook("a = 1", "b = 2", "c = 3"), {1: [stream("x")]})
     for cell, count in zip(node["cells"], (7, 3, 9), strict=True):

@@ -267,6 +267,25 @@ def test_linked_worktrees_share_the_hook(repo: Sandbox, tmp_path: Path) -> None:
     assert not (repo.path / ".git/hooks/pre-commit").exists()
 
 
+def test_a_worktree_of_a_bare_repository(repo: Sandbox, tmp_path: Path) -> None:
+    repo.git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
+    repo.git("-C", str(tmp_path / "bare.git"), "worktree", "add", "-q", str(tmp_path / "tree"))
+    tree = Sandbox.__new__(Sandbox)
+    tree.path = tmp_path / "tree"
+    hook(tree, "install")
+    assert (tmp_path / "bare.git/hooks/pre-commit").exists()
+    tree.write("train.ipynb", "{")
+    tree.git("add", ".")
+    done = subprocess.run(["git", "commit", "-m", "x"], cwd=tree.path, capture_output=True, text=True, check=False)
+    assert "train.ipynb: is cut off" in done.stderr
+
+
+def test_a_git_folder_elsewhere(tmp_path: Path) -> None:
+    box = Sandbox(tmp_path / "work", f"--separate-git-dir={tmp_path / 'elsewhere'}")
+    hook(box, "install")
+    assert (tmp_path / "elsewhere/hooks/pre-commit").exists()
+
+
 def test_a_bare_repository(tmp_path: Path) -> None:
     box = Sandbox(tmp_path / "bare", "--bare")
     with pytest.raises(Unavailable):
