@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -41,6 +42,8 @@ SINGLY = 1000
 NAMED = 10
 """Changed inputs named at most in the warnings of a run."""
 
+_LINK = re.compile(rb"(?:^|\0)120000 [0-9a-f]+ 0\t([^\0]+)")
+
 Fingerprints = Mapping[str, tuple[int, int]]
 
 
@@ -58,13 +61,14 @@ def link(
     That is every ignored file and folder (the topmost ignored folder as one link) but caches and environments, what
     ``patterns`` name (globs relative to the top), and the ``left_out`` paths of the snapshot. Folders that ``outputs``
     names are not linked: the run gets empty ones of its own, and what it writes there is kept. ``mapped`` names places
-    in the tree with the absolute path that each leads to, wherever it is on this machine.
+    in the tree with the absolute path that each leads to, wherever it is on this machine. A link of the user's own that
+    leads out of the tree by a relative path (``data -> ../../shared``) is made to lead to the same place from the slot.
 
     Raises:
         OSError: the slot cannot be written.
     """
     top = repo.place.top
-    private = tuple(_matching(top, outputs))
+    private = tuple(path for path in _matching(top, outputs) if _within(slot, f"{path}/file"))
     wanted = dict.fromkeys(path for path in _ignored(repo, slot) if not _is_private(top, path))
     wanted.update(dict.fromkeys([*_matching(top, patterns), *left_out]))
     chosen = [
@@ -75,15 +79,19 @@ def link(
     ]
     elsewhere = {path: Path(target) for path, target in (mapped or {}).items() if not os.path.lexists(slot.path / path)}
     chosen = [path for path in chosen if path not in elsewhere]
-    linked = Linked(links=(*chosen, *elsewhere), outputs=private)
+    escaping = _escaping(repo, slot)
+    linked = Linked(links=(*chosen, *elsewhere, *escaping), outputs=private)
     slots.record_links(slot, linked)
     for path in private:
         (slot.path / path).mkdir(parents=True, exist_ok=True)
-    for path in (*elsewhere, *chosen):
+    for path in escaping:
+        (slot.path / path).unlink()
+    targets = {**escaping, **elsewhere}
+    for path in linked.links:
         place = slot.path / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if not os.path.lexists(place):  # a pattern may have named what lies below another link
-            place.symlink_to(elsewhere.get(path, top / path))
+        if _within(slot, path) and not os.path.lexists(place):  # a pattern may name what lies below another link
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(targets.get(path, top / path))
     return linked
 
 
@@ -111,6 +119,31 @@ def compare(before: Fingerprints, after: Fingerprints) -> list[str]:
     if warnings and len(before) == WALKED:
         warnings.append(f"only the first {WALKED} linked files were looked at")
     return warnings
+
+
+def _escaping(repo: GitRepo, slot: Slot) -> dict[str, Path]:
+    """The links of the snapshot that lead out of the tree by a relative path, and where they lead from the user's."""
+    inner = opened(repo, slot.path)
+    if inner is None:
+        return {}
+    listed = inner.run("ls-files", "-s", "-z", index=inner.place.git_dir / INDEX).out
+    found = {}
+    for path in (os.fsdecode(match[1]) for match in _LINK.finditer(listed)):
+        if not os.path.islink(slot.path / path):
+            continue
+        folder, target = os.path.dirname(path), os.readlink(slot.path / path)
+        if not os.path.isabs(target) and os.path.normpath(os.path.join(folder, target)).split("/")[0] == "..":
+            found[path] = repo.place.top / folder / target
+    if found:  # git in the run shall not call them changed
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in found)
+        inner.run("update-index", "--assume-unchanged", "-z", "--stdin", stdin=stdin)
+    return found
+
+
+def _within(slot: Slot, path: str) -> bool:
+    """Whether making a path would stay in the slot: no folder on the way is a link out of it."""
+    top = os.path.realpath(slot.path)
+    return os.path.realpath(os.path.dirname(slot.path / path)).startswith(top)
 
 
 def _ignored(repo: GitRepo, slot: Slot) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from snaprun import links, slots
@@ -136,3 +137,47 @@ def test_ignored_data_of_a_submodule_is_linked(repo: Sandbox) -> None:
     again = run_in(git, freeze(repo))
     assert linked(again.path) == []
     slots.release(again)
+
+
+def test_links_that_lead_out_of_the_tree_lead_to_the_same_place(repo: Sandbox) -> None:
+    shared = repo.path.parent / "shared"
+    shared.mkdir()
+    (shared / "train.csv").write_text("1")
+    repo.write("deep/keep", "x")
+    (repo.path / "data").symlink_to("../shared")
+    (repo.path / "deep/data").symlink_to("../../shared/train.csv")
+    (repo.path / "deep/inside").symlink_to("../README")
+    repo.commit()
+    git = gate(repo)
+    run_id = freeze(repo)
+    with repo.untouched():
+        slot = run_in(git, run_id)
+        links.link(git, slot)
+        assert (slot.path / "data/train.csv").read_text() == (slot.path / "deep/data").read_text() == "1"
+        assert os.readlink(slot.path / "deep/inside") == "../README"
+        assert subprocess.check_output(["git", "status", "--porcelain"], cwd=slot.path) == b""
+        tip = commit_result(git, run_id, ending(), slot=slot, max_file_size=LIMIT)
+        assert repo.git("diff", "--name-only", run_id, tip, "--", ":(exclude).snaprun") == ""
+        slots.release(slot)
+        again = run_in(git, run_id)
+        assert os.readlink(again.path / "data") == "../shared"
+        slots.release(again)
+    assert (shared / "train.csv").exists()
+
+
+def test_nothing_is_made_behind_a_link_of_the_users(repo: Sandbox, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (repo.path / "abs").symlink_to(outside)
+    (repo.path / "gone").symlink_to("nowhere")
+    repo.commit()
+    (outside / "later").write_text("x")
+    git = gate(repo)
+    slot = run_in(git, freeze(repo))
+    links.link(
+        git, slot, patterns=("abs/later", "gone/x"), outputs=("abs", "abs/later"), left_out=("gone/y", "abs/none")
+    )
+    assert sorted(os.listdir(outside)) == ["later"]
+    tip = commit_result(git, slots.laid_out(slot), ending(), slot=slot, max_file_size=LIMIT)
+    assert '"artifacts": []' in repo.git("show", f"{tip}:.snaprun/result.json")
+    slots.release(slot)
