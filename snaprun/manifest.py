@@ -6,8 +6,9 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from snaprun import indexfile
 from snaprun.credentials import looks_secret, wanted
@@ -20,6 +21,8 @@ STATUS = (
     "--ignored=no", "--ignore-submodules=none",
 )  # fmt: skip
 """HEAD, branch, staged and unstaged changes, untracked files, conflicts and submodules, from one process."""
+
+SPECIAL = "a special file (a pipe, a socket or a device)"
 
 GITLINK = "160000"
 GONE = "000000"
@@ -124,6 +127,26 @@ def leave_out(top: Path, listing: Listing, rules: Rules) -> list[LeftOut]:
             if why:
                 left.append(LeftOut(path, why, size=about.st_size, mtime=about.st_mtime))
     return left
+
+
+def special(repo: GitRepo, index: Path, always: Iterable[str]) -> list[LeftOut]:
+    """New pipes, sockets and devices, which git itself never lists, in the folders where a notebook would open them.
+
+    Those are the top and every folder down to the notebook's.
+    """
+    top = repo.place.top
+    folders = {"", *(str(parent) for path in always for parent in PurePosixPath(path).parents if str(parent) != ".")}
+    found = []
+    for folder in folders:
+        with suppress(OSError):
+            for entry in os.scandir(top / folder):
+                if not (entry.is_symlink() or entry.is_file() or entry.is_dir()):
+                    found.append(f"{folder}/{entry.name}".lstrip("/"))
+    if not found:
+        return []
+    names = b"".join(os.fsencode(path) + b"\0" for path in found)
+    known = repo.run("check-ignore", "-z", "--stdin", stdin=names, index=index, ok=()).out.split(b"\0")
+    return [LeftOut(path, SPECIAL) for path in sorted(found) if os.fsencode(path) not in known]
 
 
 def look(path: str) -> os.stat_result | None:

@@ -187,16 +187,6 @@ def message(spec: RunSpec, params: Mapping[str, Any]) -> str:
     return f"{subject}\n\n{body}Snaprun-Schema: {SCHEMA}\nSnaprun-Nonce: {secrets.token_hex(16)}\n"
 
 
-def summary(snapshot: Snapshot) -> str:
-    """What went in, in a few words: ``train.ipynb + 3 changed files (2 untracked)``."""
-    words = snapshot.spec.notebook or "work tree"
-    if snapshot.changed:
-        words += f" + {snapshot.changed} changed file{'s' if snapshot.changed > 1 else ''}"
-    if snapshot.untracked:
-        words += f" ({snapshot.untracked} untracked)"
-    return words
-
-
 def document(data: Mapping[str, Any]) -> bytes:
     """JSON as snaprun writes it into git: readable in ``git show``, one final newline."""
     return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")

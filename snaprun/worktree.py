@@ -91,10 +91,13 @@ def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = 
         if listing.unmerged:
             _conflicts(listing, found, allowed=allow_conflicts)
         found.left += manifest.leave_out(repo.place.top, listing, rules)
+        special = manifest.special(repo, folder / "index", rules.always)
         out = {item.path for item in found.left}
         untracked = [path for path in listing.untracked if path not in out]
         found.entries.update(listing.settled)
         _read_files(repo, listing, untracked, found)
+        noted = {item.path for item in found.left}
+        found.left += [item for item in special if item.path not in noted]
         for path, link in listing.links.items():
             found.entries[path] = _submodule(repo, path, link, rules, found)
         return _put_together(listing, rules, untracked, found, ask)
@@ -222,7 +225,7 @@ def _read_files(repo: GitRepo, listing: Listing, untracked: Sequence[str], found
             modes[path] = seen if seen.startswith("1") else "100755" if about.st_mode & stat.S_IXUSR else "100644"
         elif not stat.S_ISDIR(about.st_mode):
             found.entries[path] = None
-            found.left.append(LeftOut(path, "a special file (a pipe, a socket or a device)"))
+            found.left.append(LeftOut(path, manifest.SPECIAL))
     plain = [path for path, mode in modes.items() if mode == LINK]  # core.symlinks=false: a link is a file on disk
     for path in plain:
         _make(found, path, LINK, Path(root, path).read_bytes())

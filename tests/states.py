@@ -426,10 +426,11 @@ def raw_names(box: Sandbox) -> None:
 
 
 def pipes(box: Sandbox) -> None:
-    """A pipe and a socket in place of tracked files, and new ones that git itself never sees."""
+    """A pipe and a socket in place of tracked files, and a new one, which git itself does not list."""
     (box.path / "README").unlink()
     os.mkfifo(box.path / "README")
     os.mkfifo(box.path / "new_pipe")
+    os.mkfifo(box.path / "ignored.log")
     (box.path / "tool.sh").unlink()
     here = os.getcwd()
     os.chdir(box.path)  # a socket's path must be short
@@ -638,7 +639,7 @@ STATES = [
     State("files, folders and links swapped", swaps),
     State("odd names", names),
     State("names that are not UTF-8", raw_names),
-    State("pipes and sockets", pipes, left={"README": "special", "tool.sh": "special"}),
+    State("pipes and sockets", pipes, left={"README": "special", "tool.sh": "special", "new_pipe": "special"}),
     State("huge untracked file", huge, left={"model.bin": "max-file-size"}),
     State("huge tracked file", huge_tracked, options={"max_file_size": 1000}),
     State("credentials", secrets, left={".env": "credential", "keys/id_rsa": "credential",

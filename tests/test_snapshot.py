@@ -24,7 +24,7 @@ from snaprun.errors import CannotCreate, Denied, InputMissing, SnaprunError, Wri
 from snaprun.gitrepo import GitRepo
 from snaprun.model import RunSpec
 from snaprun.publish import HOUR, forget, restore
-from snaprun.snapshot import Request, Snapshot, commit_run, freeze, message, summary, take
+from snaprun.snapshot import Request, Snapshot, commit_run, freeze, message, take
 from tests.sandbox import Sandbox
 from tests.states import in_commit, on_disk
 
@@ -121,17 +121,17 @@ def test_a_snapshot_is_a_commit_with_the_tree_the_message_and_the_ref_of_the_con
     assert (run["schema"], run["notebook"], run["branch"], run["dirty"]) == (1, "nb.ipynb", "main", True)
     assert run["parent"] == repo.git("rev-parse", "HEAD").strip()
     assert json.loads(shown(repo, made, ".snaprun/params.json")) == {"lr": 0.1, "epochs": 5}
-    assert summary(made) == "nb.ipynb + 1 changed file (1 untracked)"
+    assert (made.changed, made.untracked) == (1, 1)
 
 
-def test_the_summary_counts_what_differs_from_head_beside_the_notebook(box: Sandbox) -> None:
-    assert summary(take(opened(box), request())) == "nb.ipynb"
+def test_what_differs_from_head_beside_the_notebook_is_counted(box: Sandbox) -> None:
+    made = take(opened(box), request())
+    assert (made.changed, made.untracked) == (0, 0)
     box.write("pack/mod.py", "x = 2\n")
     (box.path / "README").unlink()
     box.write("one.py")
     box.write("two/three.py")
     made = take(opened(box), request())
-    assert summary(made) == "nb.ipynb + 4 changed files (2 untracked)"
     assert (made.changed, made.untracked) == (4, 2)
 
 
@@ -167,6 +167,19 @@ def test_a_second_snapshot_of_the_same_files_adds_no_blob_but_its_own(box: Sandb
     kinds = sorted(box.git("cat-file", "-t", oid).strip() for oid in new)
     assert kinds == ["blob", "commit", "tree", "tree"]  # run.json, .snaprun/, the top
     assert first.id != second.id
+
+
+def test_only_changed_files_are_read(box: Sandbox, tmp_path: Path) -> None:
+    box.git("config", "filter.count.clean", f"echo %f >> '{tmp_path / 'read'}'; cat")
+    box.write(".gitattributes", "*.py filter=count\n")
+    for number in range(50):
+        os.utime(box.write(f"pack/old{number}.py", "1\n"), (1, 1))
+    box.commit()
+    (tmp_path / "read").unlink()
+    box.write("pack/old7.py", "22\n")
+    box.write("new.py", "3\n")
+    take(opened(box), request())
+    assert sorted((tmp_path / "read").read_text().split()) == ["new.py", "pack/old7.py"]
 
 
 def test_the_subject_names_the_given_parameters_on_one_line_of_bounded_length() -> None:
