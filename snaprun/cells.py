@@ -26,7 +26,20 @@ Node = dict[str, Any]
 """A notebook document of nbformat 4 with joined sources."""
 
 KERNEL_LANGUAGES = {"ir": "r", "python2": "python", "python3": "python", "bash": "bash", "deno": "typescript"}
-LANGUAGE_NAMES = {"ipython": "python", "python3": "python", "python2": "python", "sh": "bash", "shell": "bash"}
+LANGUAGE_NAMES = {
+    "ipython": "python",
+    "python3": "python",
+    "python2": "python",
+    "sh": "bash",
+    "shell": "bash",
+    "c++11": "c++",
+    "c++14": "c++",
+    "c++17": "c++",
+    "c++20": "c++",
+    "c#": "csharp",
+    "f#": "fsharp",
+}
+"""What kernels call a language, and what jupytext calls it."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,13 @@ with skipping(*JUPYTER_EXTRAS):
 TEXT_EXTENSIONS = tuple(ext for ext in jupytext.NOTEBOOK_EXTENSIONS if ext != ".ipynb")
 """Extensions of the text notebooks that jupytext reads."""
 
+SCRIPTS: dict[str, str] = {str(about["language"]).lower(): extension for extension, about in reversed(_SCRIPT_EXTENSIONS.items())}
+SCRIPTS.update(r=".r", octave=".m")
+"""The extension of a script in each language, by its lower-case name."""
+
+NAMES = {str(about["language"]).lower(): str(about["language"]) for about in _SCRIPT_EXTENSIONS.values()}
+"""jupytext's own spelling of each language."""
+
 KEPT_METADATA = "tags,title,id,region_name,-all"
 """What the paired script keeps of a cell's metadata: without ``tags`` the parameters cell would be lost."""
 
@@ -119,13 +126,12 @@ def script(node: Node, language: str) -> tuple[str, str]:
         "jupytext": {
             "notebook_metadata_filter": "kernelspec,-all",
             "cell_metadata_filter": KEPT_METADATA,
-            "main_language": language,
+            "main_language": NAMES.get(language, language),
         }
     }
     kernelspec = node["metadata"].get("kernelspec")
     if isinstance(kernelspec, dict):
         kept["kernelspec"] = kernelspec
-        del kept["jupytext"]["main_language"]
     document = nbformat.from_dict({**cells.without_outputs(node), "metadata": kept})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # jupytext warns of minor formats that it does not know yet
@@ -134,11 +140,8 @@ def script(node: Node, language: str) -> tuple[str, str]:
 
 
 def script_extension(language: str) -> str:
-    """The extension of a script in ``language``; ``.txt``-like cases fall back to ``.py`` with its comments."""
-    for extension, about in _SCRIPT_EXTENSIONS.items():
-        if about["language"].lower() == language and extension != ".R":
-            return str(extension)
-    return ".py"
+    """The extension of a script in ``language``; of one that jupytext does not know, that of Python."""
+    return SCRIPTS.get(language, ".py")
 
 
 def commented(node: Node, language: str) -> list[CodeCell]:
@@ -156,7 +159,8 @@ def _has_magic(source: str, language: str) -> bool:
     first = next((line for line in lines if line.strip()), "")
     if language == "python" and first.lstrip().startswith("%%"):
         return True
-    return bool(comment_magic(list(lines), language, explicitly_code=True) != lines)
+    name = NAMES.get(language)  # of other languages jupytext comments nothing out
+    return name is not None and bool(comment_magic(list(lines), name, explicitly_code=True) != lines)
 
 
 def _upgraded(document: Node, name: str) -> Node:

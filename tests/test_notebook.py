@@ -205,6 +205,16 @@ def test_commented_magics_are_found() -> None:
     assert [cell.number for cell in notebook.commented(book.node, "python")] == [2, 3, 4, 6]
 
 
+@pytest.mark.parametrize(
+    ("language", "extension"),
+    [("r", ".r"), ("c++", ".cpp"), ("octave", ".m"), ("haskell", ".hs"), ("brainfuck", ".py")],
+)
+def test_magics_and_scripts_of_other_languages(language: str, extension: str) -> None:
+    book = parsed("x", "%timeit x", language=language, kernel=None)
+    assert notebook.script(book.node, language)[0] == extension
+    assert [cell.number for cell in notebook.commented(book.node, language)] in ([2], [])
+
+
 def test_importing_the_gate_leaves_the_slow_parts_out() -> None:
     slow = ["lark", "arrow", "tornado", "zmq", "jupyter_server", "jupyter_client", "git", "sqlalchemy"]
     code = f"import sys, snaprun.notebook; print([m for m in {slow} if m in sys.modules], None in sys.modules.values())"
