@@ -143,7 +143,7 @@ def _escaping(repo: GitRepo, slot: Slot) -> dict[str, Path]:
 def _within(slot: Slot, path: str) -> bool:
     """Whether making a path would stay in the slot: no folder on the way is a link out of it."""
     top = os.path.realpath(slot.path)
-    return os.path.realpath(os.path.dirname(slot.path / path)).startswith(top)
+    return f"{os.path.realpath(os.path.dirname(slot.path / path))}/".startswith(f"{top}/")
 
 
 def _ignored(repo: GitRepo, slot: Slot) -> list[str]:
