@@ -43,6 +43,9 @@ SECTIONS = {
         "restore": "Write files of a run back to disk.",
         "open": "Write a run's executed notebook to a file.",
     },
+    "Share": {
+        "fetch": "Bring home the results of runs on other machines, now.",
+    },
     "Keep": {
         "hook": "Check notebooks when they are committed.",
         "pair": "Pair a notebook with a script, by jupytext.",

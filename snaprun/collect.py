@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from snaprun import finish, live, record, result, sync
+from snaprun import elsewhere, finish, launchers, live, record, result, sync
 from snaprun.gitrepo import GitRepo
 from snaprun.live import Live
 from snaprun.locate import Place
@@ -26,6 +26,9 @@ def collect(place: Place, url: str, folders: Sequence[Live], *, env: Mapping[str
     for folder in folders:
         run = record.read_run(repo, folder.id)
         finish.index(repo, _index_url(folder), run)
+        told = launchers.noted(folder.path)
+        if told is not None:
+            elsewhere.remember(repo, folder.id, told)
         live.remove(folder)
 
 

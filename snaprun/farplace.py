@@ -1,20 +1,14 @@
-"""The place of runs that come from another machine: a repository in a folder, with the data that lies there."""
+"""The place of runs that come from another machine: a repository in a folder. Standard library only."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from snaprun import interpreter, kernels
 from snaprun.errors import CannotCreate, Denied, Unavailable
-from snaprun.gitrepo import GitRepo
-from snaprun.interpreter import Chosen
-from snaprun.kernels import Kernel
-from snaprun.links import PRIVATE
 from snaprun.locate import Place, around, clean_env
-from snaprun.model import RunSpec
 
 
 def found(path: Path, env: Mapping[str, str]) -> Place:
@@ -60,66 +54,11 @@ def made(path: Path, hash_name: str, env: Mapping[str, str]) -> Place:
         said = error.stderr.decode("utf-8", "replace").strip()
         raise CannotCreate(f"git init {path}: {said}", hint="ls -ld, df -h") from error
     place = found(path, env)
-    there = GitRepo(place).hash_name()
+    command = ["git", f"--git-dir={place.git_dir}", "rev-parse", "--show-object-format"]
+    there = subprocess.run(command, env=clean_env(env), check=False, capture_output=True, text=True).stdout.strip()
     if there != hash_name:
         raise Unavailable(f"the repository {path} has {there} objects, not {hash_name}", hint="--on another folder")
     return place
-
-
-def chosen(
-    place: Place, spec: RunSpec, *, kernel: str | None, python: str | None, env: Mapping[str, str]
-) -> tuple[Kernel | None, str | None]:
-    """Kernel and interpreter for a run on this machine, as the near side would choose them there.
-
-    Raises:
-        Unavailable: there is none, or ipykernel is missing; with the command that installs it.
-    """
-    available = kernels.specs(env)
-    picked = None
-    if spec.language == "python" or python is not None:
-        named = available.get((spec.kernel or "").lower())
-        folder = place.top / Path(spec.notebook).parent
-        own = named.python if named else None
-        picked = interpreter.choose_python(python, env=env, top=place.top, folder=folder, kernel=own)
-        available = kernels.specs(env, [os.fspath(Path(picked.python).parent.parent)])
-    if spec.engine != "kernel":
-        return None, picked.python if picked else None
-    used, _ = kernels.choose(
-        available, asked=kernel, named=spec.kernel, language=spec.language, python=picked.python if picked else None
-    )
-    if used.python is not None:
-        same = picked is not None and picked.python == used.python
-        interpreter.require(picked if same and picked else Chosen(used.python, used.name), env=env)
-    return used, used.python or (picked.python if picked else None)
-
-
-def python_of(asked: str, place: Place, env: Mapping[str, str]) -> str:
-    """The interpreter that was asked for. Raises Unavailable where there is none."""
-    return interpreter.choose_python(asked, env=env, top=place.top, folder=place.top).python
-
-
-def lay_data(repo: GitRepo, run: str) -> list[str]:
-    """What lies in the folder and not in the snapshot, as paths to link into the checkout.
-
-    In a clone of the project git itself tells data from code by ``.gitignore``; in a folder that has nothing checked
-    out, everything is data.
-    """
-    if repo.head() is not None:
-        return []
-    files = {entry.path for entry in repo.tree(run)}
-    folders = {parent.as_posix() for path in files for parent in Path(path).parents}
-    return list(_beside(repo.place.top, "", files, folders))
-
-
-def _beside(top: Path, inner: str, files: set[str], folders: set[str]) -> Iterator[str]:
-    for name in sorted(os.listdir(top / inner)):
-        path = f"{inner}/{name}" if inner else name
-        if name in PRIVATE or path in files:
-            continue
-        if path in folders and (top / path).is_dir():
-            yield from _beside(top, path, files, folders)
-        else:
-            yield path
 
 
 def _bare(path: Path) -> Place:

@@ -84,9 +84,11 @@ def begin(
     if name == LOCAL:
         return local.start(door.env, engine=engine), ()
     found = launchers.launcher(name)
-    found.check(site(door, wishes))
     far = launchers.distant(found)
-    return None, tuple(far.notes(site(door, wishes))) if far else ()
+    if far is not None:
+        return None, tuple(far.notes(site(door, wishes)))
+    found.check(site(door, wishes))
+    return None, ()
 
 
 def abandon(handle: Handle | None) -> None:

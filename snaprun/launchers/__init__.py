@@ -127,7 +127,7 @@ class Distant(Launcher, Protocol):
         ...
 
     def notes(self, site: Site) -> list[str]:
-        """What the user should know before a start: data that the machine has not, say."""
+        """As ``check``, and what the user should know before a start: data that the machine has not, say."""
         ...
 
     def host(self, handle: str) -> str:
@@ -139,6 +139,10 @@ class Distant(Launcher, Protocol):
 
         Raises Unavailable where the machine cannot be reached: that says nothing about a run.
         """
+        ...
+
+    def artifact(self, site: Site, handle: str, sha256: str, path: Path) -> bool:
+        """Copy a file of the artifact store there, from the byte on that ``path`` ends at; False where it is gone."""
         ...
 
     def git_env(self, site: Site) -> dict[str, str]:

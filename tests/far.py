@@ -1,0 +1,68 @@
+"""A second machine for tests: a real sshd on loopback, whose user has a home of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaprun import launchers, live, locate
+from snaprun.launchers import ssh
+from snaprun.live import Live
+from snaprun.locate import Place
+from tests.running import Started, found
+from tests.sandbox import Sandbox
+
+SERVICES = Path(__file__).parent / "services"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine: its service's folder, and the folder of runs that this test uses there."""
+
+    service: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the runs are, as this side sees it."""
+        return self.service / "home" / self.name
+
+    @property
+    def address(self) -> str:
+        """What ``--on`` takes."""
+        return f"ssh://far/~/{self.name}?python={sys.executable}"
+
+    @property
+    def place(self) -> Place:
+        """The repository there."""
+        return locate.around(self.folder, os.environ)
+
+    def live(self, run: str) -> Live | None:
+        """The live folder there."""
+        return live.find(self.place, run)
+
+    def call(self, verb: str) -> None:
+        """Do something to the server: cut, down, up."""
+        subprocess.run([SERVICES / "sshd", verb, self.service], check=True)
+
+    def command(self) -> str:
+        """How ssh is called."""
+        return f"ssh -F {self.service}/ssh_config"
+
+
+def started(box: Sandbox, machine: Machine, *args: str) -> Started:
+    """Start a run there, detached."""
+    done = box.snaprun("exec", "--detach", "--on", machine.address, *args)
+    assert done.returncode == 0, done.stderr
+    return found(box, done.stdout.strip())
+
+
+def handle(run: Started) -> str:
+    """The handle of a run in progress."""
+    told = launchers.noted(run.live.path)
+    assert told is not None
+    assert ssh.taken_apart(told.handle)[1] == run.id
+    return told.handle

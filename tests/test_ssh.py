@@ -1,0 +1,331 @@
+"""Runs on another machine: a real sshd on loopback, real connections, cut at bad moments."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snaprun import contact, launchers, record, settle
+from snaprun.contact import Pace
+from snaprun.errors import DataFault, Denied, Unavailable, UsageFault
+from snaprun.launchers import Site, Submission, ssh
+from snaprun.model import Status
+from snaprun.order import Request
+from snaprun.standing import look
+from tests import far, running
+from tests.far import SERVICES, Machine
+from tests.sandbox import Sandbox, wait_for
+
+pytestmark = pytest.mark.service
+
+SLOW = "import time\nprint('on', flush=True)\ntime.sleep(600)"
+GATED = """import pathlib, time
+print('on', flush=True)
+while not pathlib.Path({!r}).exists(): time.sleep(0.02)
+print('off')"""
+QUICK = Pace(interval=0.0, failing=(0.0,), grace=0.0)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Path]:
+    """The sshd, in a folder with a short name: sockets have short paths."""
+    with tempfile.TemporaryDirectory(prefix="sr") as folder:
+        service = Path(folder, "ssh")
+        done = subprocess.run([SERVICES / "sshd", "start", service], capture_output=True, text=True, check=False)
+        if done.returncode == 69:
+            pytest.skip(done.stderr.strip())
+        assert done.returncode == 0, done.stderr
+        yield service
+        subprocess.run([SERVICES / "sshd", "stop", service], check=True)
+
+
+@pytest.fixture
+def machine(server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """The machine, with a folder of the test's own."""
+    there = Machine(server, tmp_path.name)
+    monkeypatch.setenv("GIT_SSH_COMMAND", there.command())
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(server.parent))
+    return there
+
+
+def site(box: Sandbox, machine: Machine, **options: str) -> Site:
+    return Site(running.place(box), os.environ, {"on": machine.address, **options})
+
+
+def refreshed(run: running.Started, pace: Pace = QUICK) -> list[contact.Trouble]:
+    """Ask now."""
+    return contact.refresh(run.place, os.environ, [run.live], at_once=True, pace=pace)
+
+
+def test_a_run_there_is_seen_and_ends_here_as_one_of_here(repo: Sandbox, machine: Machine) -> None:
+    repo.write("helper.py", "ANSWER = 42\n")
+    first = "import sys; sys.path.insert(0, '..')\nimport helper\nprint(lr * helper.ANSWER)"
+    second = "open('made.txt', 'w').write('x')\nimport snaprun\nsnaprun.log(loss=0.5)"
+    repo.notebook("nb/a.ipynb", first, second, parameters="lr = 1")
+    with repo.untouched():
+        done = repo.snaprun("exec", "nb/a.ipynb", "-p", "lr=2", "--name", "far", "--on", machine.address)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "84\n"
+    shown = json.loads(repo.snaprun("show", "far", "--json").stdout)
+    assert (shown["status"], shown["launcher"], shown["metrics"]["loss"]["last"]) == ("succeeded", "ssh", 0.5)
+    assert [item["path"] for item in shown["artifacts"]] == ["nb/made.txt"]
+    assert repo.git("show", f"{shown['commit']}:nb/made.txt") == "x"
+    assert repo.git("for-each-ref", "refs/snaprun/fetched", "refs/snaprun/incoming") == ""
+    assert not any((running.place(repo).state / "live").iterdir())
+    assert record.read_run(running.GitRepo(machine.place), shown["id"]).commit == shown["commit"]
+
+
+def test_the_exit_code_travels_and_a_failure_is_one(repo: Sandbox, machine: Machine) -> None:
+    repo.notebook("a.ipynb", "print('hi')", "import sys\nsys.exit(7)")
+    assert repo.snaprun("exec", "a.ipynb", "--on", machine.address).returncode == 7
+    repo.notebook("b.ipynb", "1 / 0")
+    done = repo.snaprun("exec", "b.ipynb", "--on", machine.address)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_ps_logs_stop_and_wait_work_from_here(repo: Sandbox, machine: Machine) -> None:
+    repo.notebook("a.ipynb", SLOW)
+    run = far.started(repo, machine, "a.ipynb")
+    wait_for(lambda: repo.snaprun("logs", run.id).stdout == "on\n", "the log")
+    [going] = json.loads(repo.snaprun("ps", "--json").stdout)["runs"]
+    assert going["progress"]["host"] == "far"
+    assert (going["progress"]["cell"], going["progress"]["state"]) == (1, "running")
+    assert "on far" in repo.snaprun("ps").stdout
+    assert repo.snaprun("wait", run.id, "--timeout", "0.1").returncode == 75
+    done = repo.snaprun("stop", run.id)
+    assert done.returncode == 0, done.stderr
+    assert repo.snaprun("wait", run.id).returncode == 143
+    assert repo.snaprun("logs", run.id).stdout.startswith("on\n")
+    assert machine.live(run.id) is None
+
+
+def test_the_near_side_may_go_away_at_any_time(repo: Sandbox, machine: Machine, tmp_path: Path) -> None:
+    gate = tmp_path / "GO"
+    repo.notebook("a.ipynb", GATED.format(str(gate)))
+    viewer = subprocess.Popen([sys.executable, "-m", "snaprun", "exec", "a.ipynb", "--on", machine.address],
+                              cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    assert viewer.stdout is not None
+    assert viewer.stdout.readline() == b"on\n"
+    viewer.send_signal(signal.SIGKILL)
+    viewer.communicate()
+    machine.call("down")
+    gate.touch()
+    started = time.monotonic()
+    listing = json.loads(repo.snaprun("history", "--json").stdout)["runs"]
+    assert time.monotonic() - started < 15
+    assert [run["status"] for run in listing] == ["running"], "silence is not a failure"
+    run = running.found(repo, listing[0]["id"])
+    assert repo.snaprun("stop", run.id).returncode == Unavailable.code
+    assert contact.known(run.live).failures >= 1
+    assert contact.ending(run.live, launchers.noted(run.live.path), now=time.time() + 1e6) is None
+    machine.call("up")
+    done = wait_for(lambda: repo.snaprun("fetch", run.id), "contact")
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: repo.snaprun("fetch").returncode == 0 and not run.alive, "the result")
+    assert run.end().status is Status.SUCCEEDED
+    assert run.log() == "on\noff\n"
+
+
+def test_a_cut_connection_in_the_middle_of_a_log_loses_nothing(repo: Sandbox, machine: Machine) -> None:
+    repo.notebook("a.ipynb", "for i in range(30000):\n    print('line', i, flush=i % 100 == 0)")
+    viewer = subprocess.Popen([sys.executable, "-m", "snaprun", "exec", "a.ipynb", "--on", machine.address],
+                              cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    wait_for(lambda: any((running.place(repo).live).glob("*/submitted.json")), "the submission")
+    for _ in range(3):
+        machine.call("cut")
+    out, said = viewer.communicate(timeout=120)
+    assert viewer.returncode == 0, said
+    assert out == "".join(f"line {number}\n" for number in range(30000))
+
+
+def test_a_second_start_starts_nothing(repo: Sandbox, machine: Machine) -> None:
+    run = running.frozen(repo, repo.notebook("a.ipynb", SLOW), launcher="ssh")
+    where = site(repo, machine)
+    ssh.check(where)
+    [handle] = ssh.submit(where, [Submission(run.id, run.live.path)])
+    first = wait_for(lambda: settle.supervised_by(machine.live(run.id)), "the supervisor")
+    assert ssh.submit(where, [Submission(run.id, run.live.path)]) == [handle]
+    assert settle.supervised_by(machine.live(run.id)) == first
+    assert [state.state for state in ssh.poll(where, [handle])] == ["running"]
+    wait_for(lambda: ssh.logs(where, handle, 0) == b"on\n", "the log")
+    assert ssh.logs(where, handle, 1) == b"n\n"
+    assert ssh.cancel(where, handle, Request(signal.SIGINT))
+    wait_for(lambda: ssh.poll(where, [handle])[0].state == "ended", "the end")
+    assert not ssh.cancel(where, handle, Request(signal.SIGINT))
+
+
+def test_what_the_machine_does_not_know_is_lost_only_after_a_while(repo: Sandbox, machine: Machine) -> None:
+    run = far.started(repo, machine, "a.ipynb") if repo.notebook("a.ipynb", SLOW) else None
+    assert run is not None
+    wait_for(lambda: not refreshed(run) and look(run.live).state == "running", "news")
+    with Forgotten(machine, run.id):
+        assert not refreshed(run)
+        told = launchers.noted(run.live.path)
+        assert contact.known(run.live).state == "unknown"
+        assert contact.ending(run.live, told, now=time.time() + 50) is None
+        ending = contact.ending(run.live, told, now=time.time() + 70)
+        assert ending is not None
+        assert (ending["status"], ending["exit_code"]) == ("lost", 125)
+        contact.give_up(run.live)
+        done = repo.snaprun("history", "--json")
+    [listed] = json.loads(done.stdout)["runs"]
+    assert (listed["status"], listed["exit_code"]) == ("lost", 125)
+    assert "far" in listed["reason"]
+    assert run.log() == "on\n", "what was seen of it is kept"
+
+
+class Forgotten:
+    """The far side forgets a run: its processes end, its record is deleted."""
+
+    def __init__(self, machine: Machine, run: str) -> None:
+        folder = machine.live(run)
+        assert folder is not None
+        about = settle.supervised_by(folder)
+        for who in about or ():
+            running.process.send(who, signal.SIGKILL)
+        settle.settle(machine.place, os.environ)
+        subprocess.run(["git", "update-ref", "-d", f"refs/snaprun/runs/{run}"], cwd=machine.folder, check=True)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def test_a_crash_there_is_told_as_it_was(repo: Sandbox, machine: Machine) -> None:
+    repo.notebook("a.ipynb", SLOW)
+    run = far.started(repo, machine, "a.ipynb")
+    about = wait_for(lambda: settle.supervised_by(machine.live(run.id)), "the supervisor")
+    wait_for(lambda: not refreshed(run) and run.log() == "on\n", "the log")
+    for who in about:
+        running.process.send(who, signal.SIGKILL)
+    wait_for(lambda: not refreshed(run) and not run.alive, "the end")
+    end = record.read_result(run.repo, run.id)
+    assert end is not None
+    assert end.status is Status.LOST
+    assert "killed" in str(end.reason)
+
+
+def test_data_there_is_linked_and_what_is_missing_is_told_before(repo: Sandbox, machine: Machine) -> None:
+    repo.write(".gitignore", "data/\nmodels/\n__pycache__/\n")
+    repo.write("data/train.csv", "near")
+    repo.write("models/base.bin", "near")
+    repo.write("__pycache__/x.pyc", "")
+    repo.notebook("a.ipynb", "print(open('data/train.csv').read(), open('extra.txt').read())")
+    other = machine.service / "home" / "elsewhere" / machine.name
+    other.mkdir(parents=True)
+    (other / "train.csv").write_text("far")
+    machine.folder.mkdir()
+    (machine.folder / "extra.txt").write_text("beside")
+    done = repo.snaprun("exec", "a.ipynb", "--on", machine.address, "--data", f"data={other}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "far beside\n"
+    assert "has no models" in done.stderr
+    assert "data" not in done.stderr.split("has no ")[1].split(",")[0]
+    missing = repo.snaprun("exec", "a.ipynb", "--on", machine.address, "--data", "data=/no/such/folder")
+    assert missing.returncode == Unavailable.code
+    assert "/no/such/folder" in missing.stderr
+    assert len(json.loads(repo.snaprun("history", "--json").stdout)["runs"]) == 1
+
+
+def test_a_bare_repository_and_a_named_host(repo: Sandbox, machine: Machine) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", machine.folder], check=True)
+    repo.write("snaprun.toml", f'hosts = {{ big = "{machine.address}" }}\n')
+    repo.notebook("a.ipynb", "print(6 * 7)")
+    done = repo.snaprun("exec", "a.ipynb", "--on", "big")
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+    done = repo.snaprun("exec", "a.ipynb", "--on", "bigg")
+    assert done.returncode == UsageFault.code
+    assert "did you mean big?" in done.stderr
+
+
+def test_a_machine_that_is_not_there_or_changed_is_named(
+    repo: Sandbox, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    repo.notebook("a.ipynb", "1")
+    with repo.untouched():
+        done = repo.snaprun("exec", "a.ipynb", "--on", "ssh://127.0.0.1:1/tmp/x")
+        assert done.returncode == Unavailable.code
+        assert "127.0.0.1:1 cannot be reached" in done.stderr
+        known = tmp_path / "known_hosts"
+        known.write_text((machine.service / "known_hosts").read_text().split(" ", 1)[0] + " " + other_key(tmp_path))
+        config = tmp_path / "config"
+        real = (machine.service / "ssh_config").read_text()
+        config.write_text(real.replace(f"{machine.service}/known_hosts", str(known)))
+        monkeypatch.delenv("XDG_RUNTIME_DIR")
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        monkeypatch.setenv("GIT_SSH_COMMAND", f"ssh -F {config}")
+        done = repo.snaprun("exec", "a.ipynb", "--on", machine.address)
+        assert done.returncode == Denied.code
+        assert "host key of far has changed" in done.stderr
+        known.write_text("")
+        done = repo.snaprun("exec", "a.ipynb", "--on", machine.address)
+        assert done.returncode == Denied.code
+        assert "is not known yet" in done.stderr
+    assert repo.git("for-each-ref", "refs/snaprun") == ""
+
+
+def other_key(folder: Path) -> str:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "other"], check=True)
+    return (folder / "other.pub").read_text().rsplit(" ", 1)[0] + "\n"
+
+
+def test_a_machine_without_snaprun_is_told_how_to_get_it(repo: Sandbox, machine: Machine) -> None:
+    repo.notebook("a.ipynb", "1")
+    done = repo.snaprun("exec", "a.ipynb", "--on", "ssh://far/~/x?python=/no/python")
+    assert done.returncode == Unavailable.code
+    assert "no Python on far has snaprun (/no/python)" in done.stderr
+    assert "pip install snaprun" in done.stderr
+
+
+def test_a_kernel_that_is_missing_there_is_told_and_nothing_stays(repo: Sandbox, machine: Machine) -> None:
+    repo.notebook("a.ipynb", "1")
+    done = repo.snaprun("exec", "a.ipynb", "--on", machine.address, "--kernel", "nope")
+    assert done.returncode == Unavailable.code
+    assert "far: there is no kernel 'nope'" in done.stderr
+    assert repo.git("for-each-ref", "refs/snaprun") == ""
+    assert not any(running.place(repo).live.iterdir())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ssh://far",
+        "http://far/x",
+        "ssh://-oProxyCommand=x/y",
+        "ssh://a@-b/y",
+        "ssh://far/x?shell=1",
+        "ssh://far:x/y",
+        "",
+    ],
+)
+def test_an_address_that_makes_no_sense_is_refused(address: str) -> None:
+    with pytest.raises(UsageFault):
+        ssh.parse(address)
+
+
+def test_addresses() -> None:
+    target = ssh.parse("ssh://me@host:2222/~/a%20b/?python=~/x/bin/python")
+    assert (target.login, target.port, target.path, target.python) == ("me@host", 2222, "~/a b", "~/x/bin/python")
+    assert target.url == "ssh://me@host:2222/~/a%20b"
+    assert ssh.taken_apart(target.handle("ff")) == (target, "ff")
+
+
+def test_what_arrives_must_be_the_result_of_the_run(repo: Sandbox) -> None:
+    run = running.frozen(repo, repo.notebook("a.ipynb", "1"))
+    other = repo.commit("something else")
+    repo.git("update-ref", f"refs/snaprun/fetched/{run.id}", other)
+    with pytest.raises(DataFault, match="is no result"):
+        contact.import_module("snaprun.sync").accept(run.repo, run.id)
+    assert run.git_tip() == run.id
