@@ -58,7 +58,10 @@ def queue_json(found: Listing, runs: Mapping[str, Run]) -> str:
 
 def points(made: Sequence[Point], axes: Sequence[str], how: Look) -> str:
     """The runs of a sweep that has not begun."""
-    rows = [[str(point.number + 1), *(show.value(point.params.get(name, "")) for name in axes)] for point in made]
+    rows = [
+        [str(point.number + 1), *(show.value(point.params[name]) if name in point.params else "" for name in axes)]
+        for point in made
+    ]
     return show.fit(rows, ["", *axes], how)
 
 

@@ -1,0 +1,156 @@
+"""``sweep``, ``queue`` and ``stop --group`` as real processes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox import Sandbox, wait_for
+
+GATED = "import os, time\nprint(x, flush=True)\nwhile not os.path.exists(r'{}'): time.sleep(0.02)"
+
+
+@pytest.fixture
+def box(repo: Sandbox, tmp_path: Path) -> Sandbox:
+    log = "import snaprun\nsnaprun.log(loss=(lr - 0.03) ** 2 + seed)\nassert lr != 5"
+    repo.notebook("nb.ipynb", log, parameters="lr = 0.1\nseed = 0\nmode = 'a'")
+    repo.notebook("held.ipynb", GATED.format(tmp_path / "gate"), parameters="x = 0")
+    repo.notebook("plain.ipynb", "print(1)")
+    repo.notebook("seedless.ipynb", "print(lr)", parameters="lr = 0.1")
+    repo.commit()
+    return repo
+
+
+def test_a_sweep_from_start_to_end(box: Sandbox) -> None:
+    with box.untouched():
+        done = box.snaprun(
+            *("sweep", "nb.ipynb", "-p", "lr=0.1,0.01,5", "--seeds", "0,1", "-r", "mode=007", "-j", "2"),
+            *("--minimize", "loss", "--engine", "inline", "--json", "--name", "try", "-t", "first"),
+        )
+    assert done.returncode == 1, done.stderr
+    runs = json.loads(done.stdout)["runs"]
+    assert [(run["params"], run["seed"], run["status"]) for run in runs] == [
+        ({"lr": lr, "seed": seed, "mode": "007"}, seed, "failed" if lr == 5 else "succeeded")
+        for lr in (0.1, 0.01, 5)
+        for seed in (0, 1)
+    ]
+    (group,) = {run["group"] for run in runs}
+    assert {run["name"] for run in runs} == {"try"}
+    assert done.stderr.startswith("queued  6 runs of nb.ipynb  sweep " + group)
+    listed = box.snaprun("history", "--group", group, "--sort", "loss", "-q").stdout.split()
+    assert len(listed) == 6
+    trees = {box.git("rev-parse", f"{run['id']}:nb.ipynb") for run in runs}
+    assert len(trees) == 1
+    script = box.git("show", f"{runs[0]['id']}:.snaprun/notebook.py")
+    assert "lr = 0.1\nmode = " in script or "lr = 0.1\n" in script
+    assert "snaprun_parameters" not in script
+
+
+def test_the_summary_names_the_best(box: Sandbox) -> None:
+    done = box.snaprun("sweep", "nb.ipynb", "-p", "lr=0.1,0.01", "--minimize", "loss", "--engine", "inline")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "2 of 2 done: 2 succeeded" in done.stderr
+    assert "best loss 0.0004" in done.stderr
+    assert "lr=0.01" in done.stderr
+
+
+def test_a_dry_run_starts_nothing(box: Sandbox) -> None:
+    box.write("trials.csv", "lr,mode\n0.5,b\n0.25,\n")
+    done = box.snaprun("sweep", "nb.ipynb", "--from", "trials.csv", "--seeds", "2", "--dry-run", "--json")
+    assert [run["params"] for run in json.loads(done.stdout)["runs"]] == [
+        {"lr": 0.5, "mode": "b", "seed": 0},
+        {"lr": 0.5, "mode": "b", "seed": 1},
+        {"lr": 0.25, "seed": 0},
+        {"lr": 0.25, "seed": 1},
+    ]
+    table = box.snaprun("sweep", "nb.ipynb", "--from", "trials.csv", "-p", "seed=1..2", "--dry-run").stdout
+    assert [line.split() for line in table.splitlines()] == [
+        ["lr", "mode", "seed"],
+        ["1", "0.5", "b", "1"],
+        ["2", "0.5", "b", "2"],
+        ["3", "0.25", "1"],
+        ["4", "0.25", "2"],
+    ]
+    assert box.snaprun("history", "-q").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words", "hint"),
+    [
+        (["nb.ipynb"], 2, "nothing varies", "--seeds 3"),
+        (["nb.ipynb", "-p", "lr=0.1"], 2, "nothing varies", "snaprun exec"),
+        (["nb.ipynb", "-p", "lr=1..1001"], 2, "that is 1,001 runs", "--yes"),
+        (["nb.ipynb", "-p", "lr=1..9000000", "--yes"], 2, "that is 9,000,000 runs", "--random"),
+        (["nb.ipynb", "-p", "lr=0.1..0.5"], 2, "lr is a span", "--random"),
+        (["nb.ipynb", "-p", "lrr=1,2"], 64, "no parameter lrr", "did you mean lr?"),
+        (["nb.ipynb", "-p", "lr=1,2", "-p", "lr=3"], 64, "given twice", "lr=1,2,3"),
+        (["nb.ipynb", "-p", "lr=1,2", "--seeds", "0"], 2, "a number of seeds", "--seeds 5"),
+        (["nb.ipynb", "-p", "seed=1,2", "--seeds", "2"], 2, "--seeds and as a parameter", "leave one"),
+        (["seedless.ipynb", "--seeds", "2"], 2, "no parameter named seed", "seed = 0"),
+        (["plain.ipynb", "-p", "lr=1,2"], 64, "no cell tagged `parameters`", "tags"),
+        (["missing.ipynb", "-p", "lr=1,2"], 66, "missing.ipynb", ""),
+        (["nb.ipynb", "--from", "missing.csv"], 66, "missing.csv", "ls"),
+        (["nb.ipynb", "-p", "lr=1,2", "--after", "abcd1234"], 65, "no run 'abcd1234'", "history"),
+        (["nb.ipynb", "-p", "lr=1,2", "--minimize", "a", "--maximize", "b"], 2, "exclude each other", "--minimize a"),
+    ],
+)
+def test_what_is_refused(box: Sandbox, args: list[str], code: int, words: str, hint: str) -> None:
+    with box.untouched():
+        done = box.snaprun("sweep", *args)
+    assert done.returncode == code, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert words in lines[0]
+    assert hint in lines[1]
+    assert done.stdout == ""
+    assert box.git("for-each-ref", "refs/snaprun") == ""
+
+
+def test_the_queue_in_the_hands_of_a_user(box: Sandbox, tmp_path: Path) -> None:
+    add = ("queue", "add", "held.ipynb", "--engine", "inline", "-q", "-p")
+    box.snaprun("queue", "--jobs", "1")
+    first, second, third, last = (box.snaprun(*add, f"x={number}").stdout.strip() for number in (1, 2, 3, 4))
+    wait_for(lambda: box.snaprun("logs", first).stdout == "1\n", "the first run")
+    assert box.snaprun("queue", "-q").stdout.split() == [first, second, third, last]
+    assert box.snaprun("queue", "move", third, "--first").returncode == 0
+    assert box.snaprun("queue", "move", second, "--last").returncode == 0
+    assert box.snaprun("queue", "-q").stdout.split() == [first, third, last, second]
+    document = json.loads(box.snaprun("queue", "--json").stdout)
+    assert (document["schema"], document["jobs"], document["paused"]) == (1, 1, False)
+    assert [run["state"] for run in document["runs"]] == ["started", "waiting", "waiting", "waiting"]
+    assert document["runs"][1]["params"] == {"x": 3}
+    assert box.snaprun("queue", "drop", last).returncode == 0
+    dropped = box.snaprun("queue", "drop", last)
+    assert (dropped.returncode, dropped.stderr.splitlines()[0]) == (
+        3,
+        f"snaprun: error: run {last[:8]} does not wait in the queue",
+    )
+    table = box.snaprun("queue").stdout
+    assert "started" in table and "at most 1 at a time" in table
+    assert box.snaprun("queue", "pause").returncode == 0
+    (tmp_path / "gate").touch()
+    box.snaprun("wait", first)
+    wait_for(lambda: len(box.snaprun("queue", "-q").stdout.split()) == 2, "the first to leave the queue")
+    assert "paused" in box.snaprun("queue").stdout
+    assert box.snaprun("queue", "resume").returncode == 0
+    assert box.snaprun("wait", third, second).returncode == 0
+    statuses = {run["id"]: run["status"] for run in json.loads(box.snaprun("history", "--json").stdout)["runs"]}
+    assert statuses == {first: "succeeded", second: "succeeded", third: "succeeded", last: "saved"}
+    assert "the queue is empty" in box.snaprun("queue").stderr
+
+
+def test_stopping_a_sweep(box: Sandbox) -> None:
+    group = box.snaprun("sweep", "held.ipynb", "-p", "x=1..5", "-j", "1", "--engine", "inline", "-d").stdout.strip()
+    first = wait_for(
+        lambda: box.snaprun("history", "--group", group, "--status", "running", "-q").stdout, "a run"
+    ).strip()
+    wait_for(lambda: box.snaprun("logs", first).stdout == "1\n", "its cell")
+    assert box.snaprun("stop", "--group", group).returncode == 0
+    runs = json.loads(box.snaprun("history", "--group", group, "--json").stdout)["runs"]
+    assert sorted(run["status"] for run in runs) == ["saved"] * 4 + ["stopped"]
+    nothing = box.snaprun("stop", "--group", "feedbeef")
+    assert (nothing.returncode, nothing.stderr.splitlines()[0]) == (3, "snaprun: error: there is no sweep feedbeef")
+    assert box.snaprun("stop").returncode == 2
