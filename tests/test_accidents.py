@@ -64,7 +64,7 @@ def test_killed_at_any_instant_the_next_user_gets_a_whole_checkout(repo: Sandbox
     before = repo.state()
     slot = used(repo, commits[0])
     slots.release(slot)
-    for number in range(14):
+    for number in range(8):
         commit = commits[(number + 1) % 2]
         child = subprocess.Popen(
             [sys.executable, "-c", LAY_OUT, repo.path, commit], stdout=subprocess.PIPE, start_new_session=True

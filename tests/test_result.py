@@ -291,3 +291,36 @@ def test_files_of_a_submodule_are_kept_beside_git(repo: Sandbox) -> None:
         ("lib/lib.py", "store"),
         ("lib/made.bin", "store"),
     ]
+
+
+def test_sha256_and_names_that_are_not_utf8(tmp_path: Path) -> None:
+    box = Sandbox(tmp_path / "repo", "--object-format=sha256")
+    name = os.fsdecode(b"caf\xe9.txt")
+    box.write(name, "old")
+    box.write("a folder/inner", "old")
+    box.commit()
+    git = gate(box)
+    run_id = freeze(box)
+    slot = run_in(git, run_id)
+    (slot.path / name).write_text("new")
+    (slot.path / "a folder/inner").unlink()
+    (slot.path / "a folder").rmdir()
+    (slot.path / "a folder").write_text("a file now")
+    (slot.path / "new\nline").write_text("made")
+    (slot.path / os.fsdecode(b"big\xff")).write_bytes(b"0" * 2 * LIMIT)
+    tip = commit_result(git, run_id, ending(), slot=slot, max_file_size=LIMIT)
+    slots.release(slot)
+    assert len(tip) == 64
+    changed = box.git("diff", "--name-status", "--no-renames", "-z", run_id, tip, "--", ":(exclude).snaprun").split(
+        "\0"
+    )
+    assert dict(zip(changed[1::2], changed[::2], strict=False)) == {
+        "a folder": "A",
+        "a folder/inner": "D",
+        name: "M",
+        "new\nline": "A",
+    }
+    result = record.read_result(git, run_id)
+    assert result is not None
+    assert {item.path: item.stored for item in result.artifacts}[os.fsdecode(b"big\xff")] == "store"
+    assert box.git("fsck", "--strict", "--no-dangling") == ""

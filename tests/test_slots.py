@@ -145,16 +145,16 @@ def test_many_runs_at_once_each_get_their_own_slot(repo: Sandbox) -> None:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            for number in range(6)
+            for number in range(4)
         ]
         numbers = [child.stdout.readline().strip() for child in children if child.stdout]
         for child in children:
             child.communicate()
-    assert sorted(numbers) == ["0", "1", "2", "3", "4", "5"]
-    assert [child.returncode for child in children] == [0] * 6
+    assert sorted(numbers) == ["0", "1", "2", "3"]
+    assert [child.returncode for child in children] == [0] * 4
     git = gate(repo)
     gone = slots.prune(git, live=git.place.live, keep=1)
-    assert sorted(path.name for path in gone) == ["1", "2", "3", "4", "5"]
+    assert sorted(path.name for path in gone) == ["1", "2", "3"]
     assert repo.git("worktree", "list").count("\n") == 2
     slot = use(git, commit)
     assert slot.number == 0 and slot.reused
