@@ -14,6 +14,7 @@ from snaprun.journal import Journal, plain
 from snaprun.kernels import Kernel
 from snaprun.live import Live
 from snaprun.model import Status
+from snaprun.process import entry
 
 ENGINES: Mapping[str, str] = {
     "kernel": "snaprun.engines.kernel",
@@ -126,6 +127,17 @@ class Engine(Protocol):
 def engine(name: str) -> Engine:
     """The engine of this name. Raises KeyError when there is none."""
     return cast(Engine, importlib.import_module(ENGINES[name]))
+
+
+def runs(pid: int) -> bool:
+    """Whether a child of ours has not ended. It is not reaped by asking, so that its number and its group stay ours."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        found = entry(pid)
+        return found is not None and not found.dead
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
 
 
 def ended_by_exit(evalue: str) -> Outcome:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snaprun.engines import TIMED_OUT, Job, Outcome, Stop, died, environment
+from snaprun.engines import TIMED_OUT, Job, Outcome, Stop, died, environment, runs
 from snaprun.journal import Journal, plain
 from snaprun.model import Status
 from snaprun.oom import oom_kills
@@ -108,13 +108,8 @@ class Child:
         self._write(json.dumps(content).encode("ascii") + b"\n")
 
     def alive(self) -> bool:
-        """Whether it runs; it is not reaped by asking, so that its group stays ours."""
-        if self._process is None or self._process.returncode is not None:
-            return False
-        try:
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-        except ChildProcessError:
-            return False
+        """Whether it runs."""
+        return self._process is not None and self._process.returncode is None and runs(self.pid)
 
     def wait(self, done: Callable[[], bool], *, limit: float | None = None) -> None:
         """Pump until ``done()``. Raises Ended when the process dies, someone stops the run, or time is up."""

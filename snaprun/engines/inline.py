@@ -33,11 +33,17 @@ def refusal(notebook: Mapping[str, Any], *, language: str = "python") -> str | N
     return None
 
 
+def _language(notebook: Mapping[str, Any]) -> str:
+    metadata = notebook.get("metadata") or {}
+    named = (metadata.get("kernelspec") or {}).get("language") or (metadata.get("language_info") or {}).get("name")
+    return str(named or "python").lower()
+
+
 def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
     """Execute the notebook in IPython's shell; see :class:`snaprun.engines.Engine`."""
     cells = list(numbers(job.notebook))
     journal.start(attempt=job.attempt, cells=sum(1 for number, *_ in cells if number), kernel=None)
-    reason = refusal(job.notebook, language=job.kernel.language if job.kernel else "python")
+    reason = refusal(job.notebook, language=job.kernel.language if job.kernel else _language(job.notebook))
     if reason is None and job.hold is not None:
         reason = "the inline engine cannot be held on an error: nothing can connect to it"
     if reason is not None:

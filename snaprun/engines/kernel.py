@@ -282,7 +282,7 @@ class _Session:
 
     async def _until(self, future: asyncio.Future[Any], limit: float | None) -> str:
         """Wait for ``future``; else say what came first: ``stop``, ``dead`` or ``timeout``."""
-        pause = 0.01
+        pause, waited = 0.01, False
         stopping = asyncio.ensure_future(self.stopped.wait())
         try:
             while True:
@@ -292,14 +292,14 @@ class _Session:
                     return "done"
                 if stopping.done():
                     return "stop"
-                if not self.process.alive():
+                if waited and not self.process.alive():
                     await self.channels.hung_up(LAST_WORDS)
                     return "done" if future.done() else "dead"
                 if limit is not None and time.monotonic() >= limit:
                     return "timeout"
                 rest = pause if limit is None else min(pause, max(0.0, limit - time.monotonic()))
                 await asyncio.wait([future, stopping], timeout=rest, return_when=asyncio.FIRST_COMPLETED)
-                pause = min(pause * 1.5, 0.25)
+                pause, waited = min(pause * 1.5, 0.25), True
         finally:
             stopping.cancel()
 
@@ -325,11 +325,13 @@ class _Session:
         resume = self.job.live.resume
         resume.unlink(missing_ok=True)
         self.journal.event("hold", n=number, seconds=self.job.hold)
-        end = time.monotonic() + self.job.hold
+        began = time.monotonic()
+        end = began + self.job.hold
         while time.monotonic() < end and self.process.alive() and not self.stop.count:
             with contextlib.suppress(OSError, ValueError):
                 wish = json.loads(resume.read_bytes())
                 resume.unlink(missing_ok=True)
+                self.started += time.monotonic() - began  # the run's time limit is for code that runs
                 self.journal.event("resume", n=number, edited=wish.get("source") is not None)
                 return True, wish.get("source")
             with contextlib.suppress(asyncio.TimeoutError):

@@ -18,7 +18,7 @@ from jupyter_client.client import KernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from snaprun.engines import Job, environment
+from snaprun.engines import Job, environment, runs
 from snaprun.kernels import Kernel
 from snaprun.live import SOCKETS
 
@@ -99,13 +99,8 @@ class KernelProcess:
         return KernelClient(context=self._context, **self.manager.get_connection_info(session=True))
 
     def alive(self) -> bool:
-        """Whether the process runs; it is not reaped by asking, so that its group stays ours."""
-        if self.returncode is not None or not self.pid:
-            return False
-        try:
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-        except ChildProcessError:
-            return False
+        """Whether the process runs."""
+        return self.returncode is None and self.pid > 0 and runs(self.pid)
 
     async def gone(self, seconds: float) -> bool:
         """Wait until the process has ended, for so long at most; whether it has."""

@@ -28,6 +28,12 @@ class Widgets(NotebookClient):  # type: ignore[misc]
 
     def comm(self, message: Message) -> None:
         """A widget is made, changes or goes."""
+        data = message.content.get("data") or {}
+        area = self.comm_objects.get(message.content.get("comm_id"))
+        if area is not None and data.get("method") == "echo_update":
+            return  # our own news of an output area, which may be newer by now
+        if area is not None and "outputs" in (data.get("state") or {}):
+            area.outputs = data["state"]["outputs"]
         try:
             self.handle_comm_msg([], message.as_dict(), 0)
         except (KeyError, TypeError, ValueError, AssertionError, IndexError) as error:
