@@ -14,6 +14,8 @@ from snaprun import hookfile
 from tests.hooking import hook, pair
 from tests.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = Path(__file__).parent.parent / ".pre-commit-hooks.yaml"
 
 
