@@ -142,9 +142,9 @@ def stop(door: Door, folder: Live, number: int, *, grace: float | None = None, k
         return stopping.request(folder, number, grace=grace, kill=kill)
     request = Request(signal=number, kill=kill, grace=grace, time=time.time())
     with suppress(FileNotFoundError):  # it has just ended
-        asked = launchers.launcher(told.launcher).cancel(site(door), told.handle, request)
-        ask_stop(folder.path, request)
-        return asked
+        if told.host is None:  # whoever ends it finds the wish there
+            ask_stop(folder.path, request)
+        return launchers.launcher(told.launcher).cancel(site(door), told.handle, request)
     return False
 
 

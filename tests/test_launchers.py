@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import launchers
+from snaprun import launchers, process
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.launchers import Site, State, Submission, tmux
 from snaprun.model import Status
@@ -93,37 +94,25 @@ def test_without_tmux_nothing_is_made(repo: Sandbox, tmp_path: Path) -> None:
     assert repo.git("for-each-ref", "refs/snaprun") == ""
 
 
-PLUGIN = """
-import subprocess
-from snaprun.launchers import State
+PAGE = Path(__file__).parent.parent / "docs" / "launchers.md"
 
-def check(site): pass
 
-def submit(site, runs):
-    handles = []
-    for run in runs:
-        child = subprocess.Popen(run.command, cwd="/", start_new_session=True, env=dict(site.env),
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        handles.append(str(child.pid))
-    return handles
-
-def poll(site, handles): return [State("unknown") for _ in handles]
-
-def cancel(site, handle, request): return False
-
-def logs(site, handle, offset): return b""
-"""
+def example() -> str:
+    """The launcher that the documentation shows."""
+    found = re.search(r"<!-- example: gentle_launcher.py -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert found is not None
+    return found[1]
 
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another package that brings two launchers, of which one cannot be imported."""
-    (tmp_path / "demo_launcher.py").write_text(PLUGIN)
+    (tmp_path / "gentle_launcher.py").write_text(example())
     (tmp_path / "broken_launcher.py").write_text("import no_such_module\n")
     about = tmp_path / "demo-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: demo\nVersion: 1\n")
-    (about / "entry_points.txt").write_text("[snaprun.launchers]\ndemo = demo_launcher\nbroken = broken_launcher\n")
+    (about / "entry_points.txt").write_text("[snaprun.launchers]\ngentle = gentle_launcher\nbroken = broken_launcher\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(":"))
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
@@ -132,10 +121,28 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("plugin")
 def test_a_plug_in_launches_runs(repo: Sandbox) -> None:
     repo.notebook("a.ipynb", "print(6 * 7)")
-    done = repo.snaprun("exec", "a.ipynb", "--launcher", "demo")
+    done = repo.snaprun("exec", "a.ipynb", "--launcher", "gentle")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "42\n"
-    assert repo.snaprun("history", "--json").stdout.count('"launcher": "demo"') == 1
+    assert repo.snaprun("history", "--json").stdout.count('"launcher": "gentle"') == 1
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_plug_in_stops_runs_and_is_asked_about_those_that_vanished(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", SLOW)
+    done = repo.snaprun("exec", "a.ipynb", "--launcher", "gentle", "--detach")
+    assert done.returncode == 0, done.stderr
+    run = running.found(repo, done.stdout.strip())
+    run.until_logged("on")
+    assert os.getpriority(os.PRIO_PROCESS, run.pids()[0].pid) == 19
+    assert repo.snaprun("stop", run.id).returncode == 0
+    assert run.end().exit_code == 143
+    lost = running.found(repo, repo.snaprun("exec", "a.ipynb", "--launcher", "gentle", "--detach").stdout.strip())
+    lost.until_logged("on")
+    for who in lost.pids():
+        process.send(who, signal.SIGKILL)
+    wait_for(lambda: repo.snaprun("history", "-q") and not lost.alive, "the settling")
+    assert lost.end().reason == "its process is gone"
 
 
 @pytest.mark.usefixtures("plugin")
@@ -144,5 +151,5 @@ def test_a_broken_plug_in_is_named_and_hides_no_other() -> None:
         launchers.launcher("broken")
     with pytest.raises(UsageFault, match="no launcher 'locl'") as told:
         launchers.launcher("locl")
-    assert "demo" in told.value.hint
-    assert launchers.launcher("demo")
+    assert "gentle" in told.value.hint
+    assert launchers.launcher("gentle")

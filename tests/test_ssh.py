@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import contact, launchers, record, settle
+from snaprun import contact, launchers, process, record, settle, sync
 from snaprun.contact import Pace
 from snaprun.errors import DataFault, Denied, Unavailable, UsageFault
 from snaprun.launchers import Site, Submission, ssh
@@ -131,7 +131,7 @@ def test_the_near_side_may_go_away_at_any_time(repo: Sandbox, machine: Machine, 
     machine.call("up")
     done = wait_for(lambda: repo.snaprun("fetch", run.id), "contact")
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: repo.snaprun("fetch").returncode == 0 and not run.alive, "the result")
+    wait_for(lambda: repo.snaprun("fetch") and not run.alive, "the result")
     assert run.end().status is Status.SUCCEEDED
     assert run.log() == "on\noff\n"
 
@@ -165,42 +165,34 @@ def test_a_second_start_starts_nothing(repo: Sandbox, machine: Machine) -> None:
 
 
 def test_what_the_machine_does_not_know_is_lost_only_after_a_while(repo: Sandbox, machine: Machine) -> None:
-    run = far.started(repo, machine, "a.ipynb") if repo.notebook("a.ipynb", SLOW) else None
-    assert run is not None
+    repo.notebook("a.ipynb", SLOW)
+    run = far.started(repo, machine, "a.ipynb")
     wait_for(lambda: not refreshed(run) and look(run.live).state == "running", "news")
-    with Forgotten(machine, run.id):
-        assert not refreshed(run)
-        told = launchers.noted(run.live.path)
-        assert contact.known(run.live).state == "unknown"
-        assert contact.ending(run.live, told, now=time.time() + 50) is None
-        ending = contact.ending(run.live, told, now=time.time() + 70)
-        assert ending is not None
-        assert (ending["status"], ending["exit_code"]) == ("lost", 125)
-        contact.give_up(run.live)
-        done = repo.snaprun("history", "--json")
+    forget(machine, run.id)
+    assert not refreshed(run)
+    told = launchers.noted(run.live.path)
+    assert contact.known(run.live).state == "unknown"
+    assert contact.ending(run.live, told, now=time.time() + 50) is None
+    ending = contact.ending(run.live, told, now=time.time() + 70)
+    assert ending is not None
+    assert (ending["status"], ending["exit_code"]) == ("lost", 125)
+    contact.give_up(run.live)
+    done = repo.snaprun("history", "--json")
     [listed] = json.loads(done.stdout)["runs"]
     assert (listed["status"], listed["exit_code"]) == ("lost", 125)
     assert "far" in listed["reason"]
     assert run.log() == "on\n", "what was seen of it is kept"
 
 
-class Forgotten:
+def forget(machine: Machine, run: str) -> None:
     """The far side forgets a run: its processes end, its record is deleted."""
-
-    def __init__(self, machine: Machine, run: str) -> None:
-        folder = machine.live(run)
-        assert folder is not None
-        about = settle.supervised_by(folder)
-        for who in about or ():
-            running.process.send(who, signal.SIGKILL)
-        settle.settle(machine.place, os.environ)
-        subprocess.run(["git", "update-ref", "-d", f"refs/snaprun/runs/{run}"], cwd=machine.folder, check=True)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
+    folder = machine.live(run)
+    assert folder is not None
+    about = settle.supervised_by(folder)
+    for who in about or ():
+        process.send(who, signal.SIGKILL)
+    wait_for(lambda: settle.settle(machine.place, os.environ) or machine.live(run) is None, "the settling")
+    subprocess.run(["git", "update-ref", "-d", f"refs/snaprun/runs/{run}"], cwd=machine.folder, check=True)
 
 
 def test_a_crash_there_is_told_as_it_was(repo: Sandbox, machine: Machine) -> None:
@@ -209,7 +201,7 @@ def test_a_crash_there_is_told_as_it_was(repo: Sandbox, machine: Machine) -> Non
     about = wait_for(lambda: settle.supervised_by(machine.live(run.id)), "the supervisor")
     wait_for(lambda: not refreshed(run) and run.log() == "on\n", "the log")
     for who in about:
-        running.process.send(who, signal.SIGKILL)
+        process.send(who, signal.SIGKILL)
     wait_for(lambda: not refreshed(run) and not run.alive, "the end")
     end = record.read_result(run.repo, run.id)
     assert end is not None
@@ -327,5 +319,5 @@ def test_what_arrives_must_be_the_result_of_the_run(repo: Sandbox) -> None:
     other = repo.commit("something else")
     repo.git("update-ref", f"refs/snaprun/fetched/{run.id}", other)
     with pytest.raises(DataFault, match="is no result"):
-        contact.import_module("snaprun.sync").accept(run.repo, run.id)
+        sync.accept(run.repo, run.id)
     assert run.git_tip() == run.id
