@@ -159,11 +159,12 @@ def _lines(cell: _Cell) -> list[str]:
 
 
 def _outputs(side: Side) -> dict[int, list[dict[str, Any]]] | None:
-    """The outputs of each code cell by its number, from the result; None without a result."""
+    """The outputs of each code cell that ran, by its number; None without a result."""
     if side.executed is None:
         return None
     listed = side.executed["cells"]
-    return {cell.number: listed[cell.index]["outputs"] for cell in cells.code_cells(side.executed)}
+    ran = [cell for cell in cells.code_cells(side.executed) if cell.number not in side.unrun]
+    return {cell.number: listed[cell.index]["outputs"] for cell in ran}
 
 
 def _compared(
@@ -174,9 +175,9 @@ def _compared(
 ) -> tuple[OutputDiff, ...] | None:
     if out_a is None or out_b is None:
         return None
-    before = out_a.get(one.number, []) if one else []
-    after = out_b.get(other.number, []) if other else []
-    return tuple(outputs.compare(before, after))
+    before = out_a.get(one.number) if one else []
+    after = out_b.get(other.number) if other else []
+    return None if before is None or after is None else tuple(outputs.compare(before, after))
 
 
 def _seconds(side: Side) -> dict[int, float]:
@@ -224,8 +225,17 @@ def _left_out(a: Side, b: Side) -> Iterator[FileDiff]:
 def _notes(a: Side, b: Side) -> Iterator[str]:
     for side in (a, b):
         yield from (f"{side.name}: {note}" for note in side.notes)
+        if side.unrun:
+            yield f"{side.name}: {_counted(sorted(side.unrun))} did not run"
     if a.language != b.language:
         yield f"the notebooks are in different languages: {a.language}, {b.language}"
+
+
+def _counted(numbers: Sequence[int]) -> str:
+    """Cells by their numbers, a row of them as its ends."""
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"cells {numbers[0]} to {numbers[-1]}"
+    return f"cell{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 def _first_line(source: str) -> str:

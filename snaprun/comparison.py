@@ -20,7 +20,7 @@ class Side:
     """One side of a comparison, taken out of git. What is not there is None: a run that has no result yet, say.
 
     ``source`` is the notebook that was frozen, ``executed`` the one with the outputs; ``tree`` the commit or tree whose
-    files count; ``own`` the paths in it that belong to the notebook itself.
+    files count; ``own`` the paths in it that belong to the notebook itself; ``unrun`` the code cells that did not run.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Side:
     metrics: Mapping[str, Metric] | None = None
     environment: Mapping[str, Any] | None = None
     own: frozenset[str] = frozenset()
+    unrun: frozenset[int] = frozenset()
     left_out: Mapping[str, int | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun import cells, half, halves, notebook, parameters, record, snapshot
+from snaprun import cells, half, halves, live, metrics, notebook, parameters, record, replay, snapshot
 from snaprun.cells import Node
 from snaprun.comparison import FileDiff, Side
 from snaprun.errors import DataFault, SnaprunError
 from snaprun.gitrepo import GitRepo
 from snaprun.half import Config
-from snaprun.model import RUN_REF, SNAP_DIR, Result, RunSpec
+from snaprun.model import RUN_REF, SNAP_DIR, Cell, Metric, Result, RunSpec
 from snaprun.notebook import Notebook
 from snaprun.snapshot import Request
+
+NOT_RUN = ("not-run", "skipped")
+"""States of cells that have no outputs to compare."""
 
 SHOWN = 8
 """Digits of an id in a side's name."""
@@ -53,25 +56,30 @@ def of_run(repo: GitRepo, run_id: str) -> Side:
     names = ("run.json", "params.json", "result.json", "environment.json", "executed.ipynb")
     parts = dict(zip(names, repo.blobs(f"{tip}:{SNAP_DIR}/{name}" for name in names), strict=True))
     spec = RunSpec.from_json(_read(parts["run.json"]))
-    notes = []
-    if parts["result.json"] is None:
-        notes.append(f"no result yet ({run.status})" if not run.status.over else f"no result ({run.status})")
     executed, fault = _executed(parts["executed.ipynb"])
+    logged, notes = run.metrics, list[str]()
+    so_far: tuple[Cell, ...] = ()
+    if parts["result.json"] is None:
+        executed, logged, so_far = _so_far(repo, run_id)
+        notes.append("in progress: what it has given so far" if executed else f"no result ({run.status})")
     source = _source(repo, run_id, spec.notebook)
+    result = Result.from_json(_read(parts["result.json"])) if parts["result.json"] else None
+    unrun = frozenset(cell.number for cell in (result.cells if result else so_far) if cell.state in NOT_RUN)
     return Side(
         name=run_id[:SHOWN],
         commit=tip,
         tree=run_id,
         notebook=spec.notebook,
         run=run,
-        result=Result.from_json(_read(parts["result.json"])) if parts["result.json"] else None,
+        result=result,
         source=source.node,
         executed=executed,
         language=source.language,
         params=parameters.from_json(_read(parts["params.json"])) if parts["params.json"] else {},
-        metrics=run.metrics,
+        metrics=logged,
         environment=_read(parts["environment.json"]) if parts["environment.json"] else None,
         own=source.own,
+        unrun=unrun,
         left_out={one.path: one.size for one in spec.left_out},
         notes=(*notes, *fault, *source.notes),
     )
@@ -227,6 +235,19 @@ def _pair(repo: GitRepo, tree: str, path: str, book: Notebook) -> frozenset[str]
         return frozenset({path, *(one.path for one in halves.members(path, bare, config))})
     except SnaprunError:  # a pairing that cannot be understood pairs nothing
         return frozenset({path})
+
+
+def _so_far(repo: GitRepo, run_id: str) -> tuple[Node | None, Mapping[str, Metric], tuple[Cell, ...]]:
+    """What a run in progress has put out and logged, and how its cells stand; nothing where it is not in progress."""
+    folder = live.find(repo.place, run_id)
+    if folder is None:
+        return None, {}, ()
+    try:
+        document = cells.normal(json.loads(folder.notebook.read_bytes()), "notebook")
+        made = replay.replay_live(folder, document)
+        return cells.normal(made.notebook, "notebook"), metrics.summarise(folder.metrics.read_bytes()), made.cells
+    except (OSError, ValueError, SnaprunError):  # it ended just now, or has not quite begun
+        return None, {}, ()
 
 
 def _executed(raw: bytes | None) -> tuple[Node | None, tuple[str, ...]]:

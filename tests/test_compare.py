@@ -173,25 +173,43 @@ def test_the_notebook_and_its_pair_are_no_files(repo: Sandbox, digits: Path) -> 
 
 def test_a_failed_run(repo: Sandbox, digits: Path) -> None:
     error = CellError(4, "ValueError", "bad", "Traceback", "model.fit()")
-    failed = Result(status=Status.FAILED, exit_code=1, reason="cell 4: ValueError: bad", seconds=3, error=error)
+    states = ("ok", "ok", "ok", "failed", "not-run", "not-run", "not-run")
+    cells = tuple(Cell(number, f"cell {number}", state) for number, state in enumerate(states, 1))
+    failed = Result(Status.FAILED, 1, reason="cell 4: ValueError: bad", seconds=3, error=error, cells=cells)
+    said = {"output_type": "error", "ename": "ValueError", "evalue": "bad", "traceback": []}
     a = made(repo, "digits.ipynb")
-    b = made(
-        repo,
-        "digits.ipynb",
-        result=failed,
-        outputs={
-            4: [{"output_type": "error", "ename": "ValueError", "evalue": "bad", "traceback": []}],
-            5: [],
-            6: [],
-            7: [],
-        },
-    )
+    b = made(repo, "digits.ipynb", result=failed, outputs={4: [said], 5: [], 6: [], 7: []})
     found = compared(repo, a, b)
     assert found.differs
+    assert [cell.b for cell in found.outputs] == [4]
     text = shown(found)
     assert text[0].endswith(f"{b[:8]} (failed exit 1, 3.00 s)")
     assert f"           {b[:8]}: cell 4: ValueError: bad" in text
     assert any("+ error ValueError: bad" in line for line in text)
+    assert f"note: {b[:8]}: cells 5 to 7 did not run" in text
+
+
+def test_a_run_in_progress(repo: Sandbox, digits: Path) -> None:
+    a = made(repo, "digits.ipynb", metrics=logged(loss=0.3))
+    b = made(repo, "digits.ipynb", ended=False)
+    folder = gate(repo).place.live / b
+    folder.mkdir(parents=True)
+    (folder / "notebook.json").write_text(digits.read_text())
+    events = [
+        {"e": "start", "t": 1.0, "attempt": 1, "cells": 7},
+        {"e": "cell", "t": 1.0, "n": 1, "state": "start", "label": "parameters"},
+        {"e": "cell", "t": 2.0, "n": 1, "state": "ok", "seconds": 1.0},
+        {"e": "cell", "t": 2.0, "n": 2, "state": "start", "label": "load"},
+        {"e": "out", "t": 2.5, "n": 2, "o": stream("something else\n")},
+        {"e": "cell", "t": 3.0, "n": 2, "state": "ok", "seconds": 1.0},
+    ]
+    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    (folder / "metrics.jsonl").write_text('{"name": "loss", "value": 0.2}\n')
+    found = compared(repo, a, b)
+    assert [cell.b for cell in found.outputs] == [2]
+    assert [(one.name, one.a, one.b) for one in found.metrics or ()] == [("loss", 0.3, 0.2)]
+    assert any("in progress" in note for note in found.notes)
+    assert any("cells 3 to 7 did not run" in note for note in found.notes)
 
 
 def test_a_run_without_result(repo: Sandbox, digits: Path) -> None:
