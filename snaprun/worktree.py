@@ -15,31 +15,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from snaprun import manifest
+from snaprun import blobs, manifest
+from snaprun.blobs import Account
 from snaprun.errors import CannotCreate, DataFault, SnaprunError
-from snaprun.gitchild import Answer, Found, failure
-from snaprun.gitrepo import UNFLUSHED, GitRepo
+from snaprun.gitchild import Found
+from snaprun.gitrepo import GitRepo
 from snaprun.manifest import GITLINK, Link, Listing, Rules, look
 from snaprun.model import LeftOut
 from snaprun.objects import Entry, GitObject, algorithm, graft, lookup, make
 from snaprun.publish import publish
 from snaprun.scratch import scratch
 
-_GONE = re.compile(r"not found|cannot run|No such file or directory|hung up unexpectedly|filter '.*' failed 12[67]")
-_RAW_FILTER = re.compile(r"external filter '([^\n]+)' failed")
-
-_STORE = re.compile(
-    r"No space left|quota exceeded|insufficient permission|unable to write|temporary file|into database|failed to write"
-)
-"""Git cannot store anything; for a moment only, where a gc takes empty folders of the object store away."""
-
 SUBMODULE_REF = "refs/snaprun/submodules/"
 """In a submodule's own repository: keeps the commit that a snapshot of the whole refers to."""
 
 LINK = "120000"
-
-TRIES = 5
-"""How often a file that changes under our hands is read again before it is left out."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +53,12 @@ class Stored:
 
 
 @dataclass
-class _Reading:
+class _Reading(Account):
     """What a reading of the work tree has found so far."""
 
     entries: dict[str, Entry | None] = field(default_factory=dict)
     blobs: list[str] = field(default_factory=list)
     made: list[GitObject] = field(default_factory=list)
-    left: list[LeftOut] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    options: tuple[str, ...] = ()
     hash_name: str = ""
 
 
@@ -105,9 +92,9 @@ def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = 
 
 def again(repo: GitRepo, stored: Stored) -> bool:
     """Store the files anew after a prune; whether they are still the same."""
-    found = _Reading(hash_name=stored.algorithm)
-    files = [path for path, entry in stored.entries.items() if entry.oid in stored.blobs]
-    return set(_hash(repo, files, found).values()) >= set(stored.blobs)
+    wanted = set(stored.blobs)
+    files = [path for path, entry in stored.entries.items() if entry.oid in wanted]
+    return set(blobs.store(repo, files, Account()).values()) >= wanted
 
 
 def _put_together(
@@ -147,34 +134,32 @@ def _put_together(
 
 
 def _list(repo: GitRepo, index: Path, rules: Rules, found: _Reading) -> Listing:
-    """Git's account of the work tree; where a filter breaks it, without filters; where the index does, from HEAD."""
-    if not _copy_index(repo.place.index, index):
+    """Git's account of the work tree by a copy of the index, or by HEAD where there is none that can be read."""
+    lost = not _copy_index(repo.place.index, index)
+    if lost:
         _rebuild(repo, index, found, "missing")
+    try:
+        listing = _ask(repo, index, rules)
+    except SnaprunError as error:
+        if lost or "index" not in error.message:
+            raise
+        lost = True
+        _rebuild(repo, index, found, "broken")
+        listing = _ask(repo, index, rules)
+    return _complete(repo, listing) if lost else listing
+
+
+def _ask(repo: GitRepo, index: Path, rules: Rules) -> Listing:
+    """Git's account; where a filter breaks it, without filters, and where a submodule does, without a look into any."""
     try:
         return manifest.read(repo, index, rules.always)
     except SnaprunError as error:
         first = error
-    off = tuple(option for name in _filters(repo) for option in _switched_off(name))
-    with suppress(SnaprunError):  # what now looks changed without its filter is told apart when it is stored
-        return manifest.read(repo, index, rules.always, off)
-    with suppress(SnaprunError):
-        return manifest.read(repo, index, rules.always, off, submodules=False)
-    if "index" not in first.message:
-        raise first
-    _rebuild(repo, index, found, "broken")
-    return manifest.read(repo, index, rules.always, off, submodules=False)
-
-
-def _filters(repo: GitRepo) -> list[str]:
-    """The names of the filter drivers in git's configuration."""
-    out = repo.run("config", "-z", "--name-only", "--get-regexp", r"^filter\.", ok=()).out
-    return sorted({os.fsdecode(name).split(".", 1)[1].rsplit(".", 1)[0] for name in out.split(b"\0")[:-1]})
-
-
-def _switched_off(name: str) -> tuple[str, ...]:
-    """Options that make git take files past this filter driver as they are."""
-    off = f"filter.{name}"
-    return "-c", f"{off}.clean=", "-c", f"{off}.process=", "-c", f"{off}.required=false"
+    off = tuple(option for name in blobs.filters(repo) for option in blobs.switched_off(name))
+    for submodules in (True, False):
+        with suppress(SnaprunError):  # what now looks changed without its filter is told apart when it is stored
+            return manifest.read(repo, index, rules.always, off, submodules=submodules)
+    raise first
 
 
 def _copy_index(source: Path, target: Path) -> bool:
@@ -195,6 +180,13 @@ def _rebuild(repo: GitRepo, index: Path, found: _Reading, what: str) -> None:
     if repo.head() is not None:
         repo.run("read-tree", "HEAD", index=index)
         found.warnings.append(f"the index is {what}: the snapshot was built from HEAD and the files on disk")
+
+
+def _complete(repo: GitRepo, listing: Listing) -> Listing:
+    """After a rebuild: in a sparse checkout, only the lost index knew which files are away on purpose. None is lost."""
+    if repo.run("config", "--bool", "core.sparseCheckout", ok=()).out != b"true\n":
+        return listing
+    return replace(listing, settled={path: entry for path, entry in listing.settled.items() if entry is not None})
 
 
 def _conflicts(listing: Listing, found: _Reading, *, allowed: bool) -> None:
@@ -229,9 +221,10 @@ def _read_files(repo: GitRepo, listing: Listing, untracked: Sequence[str], found
     plain = [path for path, mode in modes.items() if mode == LINK]  # core.symlinks=false: a link is a file on disk
     for path in plain:
         _make(found, path, LINK, Path(root, path).read_bytes())
-    stored = _hash(repo, [path for path in modes if path not in plain], found)
+    wanted = [path for path in modes if path not in plain]
+    stored = blobs.store(repo, wanted, found)
     found.blobs += stored.values()
-    found.entries.update({path: Entry(modes[path], oid) for path, oid in stored.items()})
+    found.entries.update({path: Entry(modes[path], stored[path]) if path in stored else None for path in wanted})
 
 
 def _make(found: _Reading, path: str, mode: str, data: bytes) -> None:
@@ -239,69 +232,6 @@ def _make(found: _Reading, path: str, mode: str, data: bytes) -> None:
     made = make("blob", data, found.hash_name)
     found.made.append(made)
     found.entries[path] = Entry(mode, made.oid)
-
-
-def _hash(repo: GitRepo, paths: Sequence[str], found: _Reading) -> dict[str, str]:
-    """Store files as ``git add`` would and return their ids; the list is halved to find those that git cannot take."""
-    if not paths:
-        return {}
-    names = b"".join(_quoted(path) + b"\n" for path in paths)
-    options = (*found.options, *UNFLUSHED)
-    for _ in range(TRIES):
-        answer = repo.run("hash-object", "-w", "--stdin-paths", stdin=names, options=options, ok=())
-        if not _STORE.search(answer.err):
-            break
-    if answer.code == 0:
-        found.warnings += [f"stored raw, because its filter failed: {what}" for what in _RAW_FILTER.findall(answer.err)]
-        return dict(zip(paths, answer.out.decode().split(), strict=True))
-    if _STORE.search(answer.err):
-        raise failure(("hash-object",), answer)
-    if len(paths) > 1:
-        half = len(paths) // 2
-        return {**_hash(repo, paths[:half], found), **_hash(repo, paths[half:], found)}
-    if _GONE.search(answer.err) and _give_up_filter(repo, paths[0], found):
-        return _hash(repo, paths, found)
-    return _hash_hard(repo, paths[0], answer, found)
-
-
-def _hash_hard(repo: GitRepo, path: str, answer: Answer, found: _Reading) -> dict[str, str]:
-    """A file that git could not store: it vanished, cannot be read, changes under our hands, or defies its encoding."""
-    full = repo.place.top / path
-    found.entries[path] = None
-    about = look(str(full))
-    if about is None:
-        return {}
-    if not os.access(full, os.R_OK):
-        found.left.append(LeftOut(path, "it cannot be read", size=about.st_size, mtime=about.st_mtime))
-        return {}
-    for _ in range(TRIES):
-        again = repo.run("hash-object", "-w", "--no-filters", "--", path, options=UNFLUSHED, ok=())
-        if again.code == 0:
-            said = [line for line in answer.err.strip().splitlines() if line]
-            if said and answer.code > 0:
-                found.left.append(LeftOut(path, f"stored raw: {said[-1].removeprefix('fatal: ')}"))
-            return {path: again.out.decode().strip()}
-    found.left.append(LeftOut(path, "it changed while it was read", size=about.st_size, mtime=about.st_mtime))
-    return {}
-
-
-def _quoted(path: str) -> bytes:
-    """A path for ``--stdin-paths``, which takes C quotes where a line could be misread."""
-    name = os.fsencode(path)
-    if not name.startswith(b'"') and not re.search(rb"[\n\r]", name):
-        return name
-    return b'"' + re.sub(rb'[\n\r"\\]', lambda found: b"\\%03o" % found.group()[0], name) + b'"'
-
-
-def _give_up_filter(repo: GitRepo, path: str, found: _Reading) -> bool:
-    """Switch off the filter of this file, whose program is not there; whether there was one."""
-    out = repo.run("--literal-pathspecs", "check-attr", "-z", "filter", "--", path).out
-    name = os.fsdecode(out.split(b"\0")[2])
-    if name in ("unspecified", "unset", "set") or f"filter.{name}.clean=" in found.options:
-        return False
-    found.options += _switched_off(name)
-    found.warnings.append(f"the filter {name} does not work here: the files that it is for were stored raw")
-    return True
 
 
 def _submodule(repo: GitRepo, path: str, link: Link, rules: Rules, found: _Reading) -> Entry | None:

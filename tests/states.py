@@ -253,6 +253,11 @@ def sparse_outside(box: Sandbox) -> None:
     box.write("far/new.py", "new outside\n")
 
 
+def sparse_without_index(box: Sandbox) -> None:
+    sparse_cone(box)
+    (box.path / ".git/index").unlink()
+
+
 def split_index(box: Sandbox) -> None:
     box.git("update-index", "--split-index")
     box.write("pack/__init__.py", "x = 2\n")
@@ -616,6 +621,8 @@ STATES = [
     State("sparse checkout, cone", sparse_cone, content={"far/away.py": b"a\n"}),
     State("sparse index", sparse_index, content={"far/off/away.py": b"a\n"}),
     State("files outside the cone", sparse_outside),
+    State("sparse checkout, missing index", sparse_without_index, warns=("index is missing",),
+          content={"far/away.py": b"a\n"}),
     State("split index", split_index),
     State("index version 4", version_four),
     State("untracked cache", untracked_cache),
