@@ -5,9 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Store:
+    """The store at ``folder``, written by way of ``aside``, a private folder on the same file system.
+
+    Files above ``limit`` bytes go there instead of into git.
+    """
+
+    folder: Path
+    aside: Path
+    limit: int
 
 
 def digest(path: Path) -> tuple[str, int]:
@@ -20,17 +33,18 @@ def digest(path: Path) -> tuple[str, int]:
     return sha.hexdigest(), size
 
 
-def keep(folder: Path, path: Path) -> tuple[str, int]:
-    """Copy a file into the store at ``folder``, durably; its sha256 and size. What is there already stays as it is.
+def keep(store: Store, path: Path) -> tuple[str, int]:
+    """Copy a file into the store, durably; its sha256 and size. What is there already stays as it is.
 
-    The copy takes its final name only when it is complete and on the disk, so that a name never stands for half a file.
+    The copy takes its name in the store only when it is complete and on the disk: a name never stands for half a file.
 
     Raises:
         OSError: the file cannot be read, or the store cannot be written.
     """
+    folder = store.folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     sha, size = hashlib.sha256(), 0
-    handle, name = tempfile.mkstemp(prefix=".new-", dir=folder)
+    handle, name = tempfile.mkstemp(dir=store.aside)
     try:
         with path.open("rb") as source, os.fdopen(handle, "wb") as copy:
             while block := source.read(CHUNK):

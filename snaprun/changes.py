@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from snaprun import artifacts
+from snaprun.artifacts import Store
 from snaprun.checkout import INDEX
 from snaprun.fill import WHOLE
 from snaprun.gitchild import failure
@@ -56,7 +57,7 @@ def changed(inner: GitRepo, *, links: Iterable[str]) -> tuple[list[str], list[st
 
 
 def sort_out(
-    top: Path, present: Iterable[str], extra: Iterable[Path], *, store: Path, max_file_size: int
+    top: Path, present: Iterable[str], extra: Iterable[Path], *, store: Store
 ) -> tuple[list[str], list[Artifact], list[str]]:
     """Divide what a run made: the paths for git, every file as an artifact, and notes on what cannot be kept.
 
@@ -65,7 +66,7 @@ def sort_out(
     for_git: list[str] = []
     made: list[Artifact] = []
     notes: list[str] = []
-    room = TOTAL * max_file_size
+    room = TOTAL * store.limit
     sized = []
     for path in present:
         try:
@@ -81,7 +82,7 @@ def sort_out(
             sized.append((about.st_size, path))
     for size, path in sorted(sized):
         room -= size
-        in_git = size <= max_file_size and room >= 0
+        in_git = size <= store.limit and room >= 0
         try:
             sha, size = artifacts.digest(top / path) if in_git else artifacts.keep(store, top / path)
         except OSError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from snaprun import artifacts, changes, checkout, slots
+from snaprun.artifacts import Store
 from snaprun.fill import WHOLE
 from snaprun.gitrepo import GitRepo
 from snaprun.model import SNAP_DIR, Artifact
@@ -23,15 +24,14 @@ SHOWN = 1 << 20
 class Ground:
     """Where a run left its files: ``inner`` is git in its checkout, None where that is gone or was never there.
 
-    ``folder`` is a private empty one, ``store`` the artifact store, ``limit`` the size of a file that goes into git.
+    ``folder`` is a private empty one.
     """
 
     repo: GitRepo
     inner: GitRepo | None
     slot: Slot | None
     folder: Path
-    store: Path
-    limit: int
+    store: Store
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def keep(ground: Ground, asked: tuple[str, ...]) -> Kept:
     extra = [Path(path) for path in asked]
     if ground.inner is None or ground.slot is None:
         top = ground.repo.place.top
-        _, made, notes = changes.sort_out(top, (), extra, store=ground.store, max_file_size=ground.limit)
+        _, made, notes = changes.sort_out(top, (), extra, store=ground.store)
         return Kept({}, tuple(made), tuple(notes))
     record = slots.links(ground.slot)
     present, deleted = changes.changed(ground.inner, links=record.links)
@@ -63,7 +63,7 @@ def keep(ground: Ground, asked: tuple[str, ...]) -> Kept:
         files = [module.place.top / path for path in changes.changed(module, links=linked)[0]]
         extra += [path for path in files if not path.is_symlink()]
     top = ground.slot.path
-    for_git, made, notes = changes.sort_out(top, present, extra, store=ground.store, max_file_size=ground.limit)
+    for_git, made, notes = changes.sort_out(top, present, extra, store=ground.store)
     if not for_git and not deleted:
         return Kept({}, tuple(made), tuple(notes))
     entries, refused = store_entries(ground, ground.inner, for_git, deleted)
@@ -91,7 +91,7 @@ def log(ground: Ground, source: Path | bytes) -> tuple[Path | bytes, tuple[Artif
     """The log as it goes into git; of one above the limit its head and tail, and the whole as an artifact."""
     if isinstance(source, bytes):
         path = ground.folder / "log.txt"
-        if len(source) <= max(ground.limit, 2 * SHOWN):
+        if len(source) <= max(ground.store.limit, 2 * SHOWN):
             return source, ()
         path.write_bytes(source)
     elif not source.exists():
@@ -99,7 +99,7 @@ def log(ground: Ground, source: Path | bytes) -> tuple[Path | bytes, tuple[Artif
     else:
         path = source
     size = path.stat().st_size
-    if size <= max(ground.limit, 2 * SHOWN):
+    if size <= max(ground.store.limit, 2 * SHOWN):
         return (path if size > SHOWN else path.read_bytes()), ()
     sha, size = artifacts.keep(ground.store, path)
     with path.open("rb") as whole:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from snaprun import keep, linked, slots
+from snaprun.artifacts import Store
 from snaprun.errors import DataFault, SnaprunError, WriteFault
 from snaprun.gitrepo import COMMITTER, GitRepo, author_of
 from snaprun.keep import Ground, Kept
@@ -53,7 +54,8 @@ def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | No
     inner = None if slot is None or slots.laid_out(slot) != run_id else linked.opened(repo, slot.path)
     try:
         with scratch(repo.place) as folder:
-            ground = Ground(repo, inner, slot, folder, repo.place.state / "artifacts", max_file_size)
+            store = Store(repo.place.state / "artifacts", folder, max_file_size)
+            ground = Ground(repo, inner, slot, folder, store)
             return _commit(ground, run_id, ending)
     except OSError as error:
         raise WriteFault(f"cannot keep what run {run_id[:8]} made: {error}", hint="df -h; snaprun doctor") from error

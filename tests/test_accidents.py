@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -184,26 +185,68 @@ def test_killing_the_process_at_any_system_call_leaves_slots_that_work(
     with repo.untouched():
         if not fresh:
             slots.release(used(repo, commits[0]))
-        _traced(repo, commits[1], tmp_path / "calls", "trace=all")
+        _traced(lambda: slots.release(used(repo, commits[1])), tmp_path / "calls", "trace=all")
         for number, (call, count) in enumerate(_calls(tmp_path / "calls")[::11]):
             if fresh:
                 slots.prune(gate(repo), live=gate(repo).place.live)
-            _traced(repo, commits[number % 2], tmp_path / "calls", f"inject={call}:signal=SIGKILL:when={count}")
+            rule = f"inject={call}:signal=SIGKILL:when={count}"
+            _traced(lambda: slots.release(used(repo, commits[number % 2])), tmp_path / "calls", rule)  # noqa: B023
             slot = used(repo, commits[(number + 1) % 2])
             assert {name: data for name, (_, data) in contents(slot.path).items()} == wanted[(number + 1) % 2]
             slots.release(slot)
     assert repo.git("fsck", "--strict", "--no-dangling") == ""
 
 
-def _traced(box: Sandbox, commit: str, calls: Path, rule: str) -> None:
-    """Use a slot in a fork under strace."""
+@pytest.mark.slow
+def test_killing_a_finaliser_at_any_system_call_leaves_the_result_to_the_next(repo: Sandbox, tmp_path: Path) -> None:
+    git = gate(repo)
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 3_000_000)
+
+    def finish(run_id: str) -> None:
+        """What a finaliser does, whoever was there before."""
+        slot = slots.held(git, run_id)
+        if slot is None:
+            return
+        ending = Ending(Result(Status.SUCCEEDED, 0), executed=b"{}", log=log)
+        commit_result(git, run_id, ending, slot=slot, max_file_size=1000)
+        slots.release(slot)
+
+    def crashed() -> str:
+        """A run that ended without a record."""
+        run_id = take(git, request("README")).id
+        (git.place.live / run_id).mkdir(parents=True)
+        slot = slots.claim(git, run_id, live=git.place.live)
+        slots.lay_out(git, slot, run_id)
+        (slot.path / "made").write_text("by the run")
+        (slot.path / "large").write_bytes(b"0" * 2000)
+        os.close(slot.lock)
+        return run_id
+
+    run_id = crashed()
+    _traced(lambda: finish(run_id), tmp_path / "calls", "trace=all")
+    for call, count in _calls(tmp_path / "calls")[::17]:
+        (git.place.live / run_id).rmdir()
+        run_id = crashed()
+        _traced(lambda: finish(run_id), tmp_path / "calls", f"inject={call}:signal=SIGKILL:when={count}")  # noqa: B023
+        finish(run_id)
+        tip = repo.git("rev-parse", f"refs/snaprun/runs/{run_id}").strip()
+        assert repo.git("rev-parse", f"{tip}^").strip() == run_id
+        assert repo.git("show", f"{tip}:made") == "by the run"
+        assert len(repo.git("show", f"{tip}:.snaprun/log.txt")) > 2_000_000
+        assert len(list((git.place.state / "artifacts").iterdir())) == 2
+    assert repo.git("fsck", "--strict", "--no-dangling") == ""
+
+
+def _traced(call: Callable[[], object], calls: Path, rule: str) -> None:
+    """Call it in a fork under strace."""
     ready, go = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.write(ready[1], b"x")
             os.read(go[0], 1)
-            slots.release(used(box, commit))
+            call()
         finally:
             os._exit(0)
     os.read(ready[0], 1)
