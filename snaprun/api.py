@@ -143,7 +143,11 @@ def order_of(door: Door, wanted: Wanted, ready: Intake, made: Snapshot) -> Order
         notify_command=settings.notify_command,
         kernel=ready.kernel.to_json() if ready.kernel else None,
         python=ready.python,
-        options={"notify": wanted.notify, launching.WISHES: dict(wanted.wishes)},
+        options={
+            "notify": wanted.notify,
+            "variables": list(settings.environment),
+            launching.WISHES: dict(wanted.wishes),
+        },
     )
 
 
