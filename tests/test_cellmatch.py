@@ -74,7 +74,7 @@ def test_an_insert_an_edit_and_a_move_are_named_exactly(count: int, named: bool)
     assert by_b[15].similarity == 1
 
 
-@pytest.mark.parametrize("count", [80, 1000])
+@pytest.mark.parametrize("count", [80, pytest.param(1000, marks=pytest.mark.slow)])
 def test_when_every_cell_was_edited_each_finds_its_own(count: int) -> None:
     a = sources(count)
     b = [text.replace("_", "_z", 3) + "\nend = 1" for text in a]
