@@ -67,9 +67,10 @@ def artifact(ask: Mapping[str, Any]) -> Answer:
 
 
 def _grown(folder: Path, known: Mapping[str, int]) -> list[tuple[str, bytes]]:
-    """What files have beyond the bytes known. The journal is read first, so that the others hold what it speaks of."""
+    """What files have beyond the bytes known (negative: not wanted). The journal is read first, so that the others hold
+    what it speaks of."""
     found = {}
-    for name in reversed(GROWING):
+    for name in (name for name in reversed(GROWING) if known.get(name, 0) >= 0):
         try:
             with (folder / name).open("rb") as file:
                 file.seek(known.get(name, 0))

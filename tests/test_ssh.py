@@ -167,7 +167,7 @@ def test_a_second_start_starts_nothing(repo: Sandbox, machine: Machine) -> None:
 def test_what_the_machine_does_not_know_is_lost_only_after_a_while(repo: Sandbox, machine: Machine) -> None:
     repo.notebook("a.ipynb", SLOW)
     run = far.started(repo, machine, "a.ipynb")
-    wait_for(lambda: not refreshed(run) and look(run.live).state == "running", "news")
+    wait_for(lambda: not refreshed(run) and run.log() == "on\n" and look(run.live).state == "running", "news")
     forget(machine, run.id)
     assert not refreshed(run)
     told = launchers.noted(run.live.path)

@@ -40,6 +40,9 @@ PROTOCOL = 1
 NO_SNAPRUN = 96
 """Exit code of the search for snaprun on the far side, where there is none."""
 
+UNWANTED = dict.fromkeys(("log.txt", "metrics.jsonl", "artifacts.jsonl", "events.jsonl"), -1)
+"""Instead of the bytes that are known of each file: none of it is wanted."""
+
 PATIENCE = 20.0
 """Seconds for an answer of a few lines. A start may take longer: kernels are looked for, a checkout is not."""
 
@@ -142,8 +145,7 @@ def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
 
 def poll(site: Site, handles: Sequence[str]) -> list[State]:
     """How these runs stand. Raises Unavailable where the machine cannot be reached."""
-    huge = dict.fromkeys(("log.txt", "metrics.jsonl", "artifacts.jsonl", "events.jsonl"), 1 << 62)
-    found = news(site, dict.fromkeys(handles, huge))
+    found = news(site, dict.fromkeys(handles, UNWANTED))
     return [found[handle].state for handle in handles]
 
 
@@ -157,8 +159,7 @@ def cancel(site: Site, handle: str, request: Request) -> bool:
 
 def logs(site: Site, handle: str, offset: int) -> bytes:
     """What a run in progress has printed, from a byte on (4 MB of it at most)."""
-    known = {"log.txt": offset, "metrics.jsonl": 1 << 62, "artifacts.jsonl": 1 << 62, "events.jsonl": 1 << 62}
-    return news(site, {handle: known})[handle].files.get("log.txt", b"")
+    return news(site, {handle: {**UNWANTED, "log.txt": offset}})[handle].files.get("log.txt", b"")
 
 
 def handle(site: Site, run: str) -> str:
