@@ -7,10 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from snaprun.gitchild import Answer, failure
+from snaprun.gitchild import Answer, Child, failure
 from snaprun.gitrepo import UNFLUSHED, GitRepo
 from snaprun.manifest import look
 from snaprun.model import LeftOut
+
+HASH = ("hash-object", "-w", "--stdin-paths")
 
 TRIES = 5
 """How often a file that changes under our hands is read again before it is left out."""
@@ -32,7 +34,12 @@ class Account:
     options: tuple[str, ...] = ()
 
 
-def store(repo: GitRepo, paths: Sequence[str], account: Account) -> dict[str, str]:
+def waiting(repo: GitRepo) -> Child:
+    """A ``hash-object`` for :func:`store`, started ahead while git still looks for what changed."""
+    return repo.start(*HASH, options=UNFLUSHED, talk=True)
+
+
+def store(repo: GitRepo, paths: Sequence[str], account: Account, *, by: Child | None = None) -> dict[str, str]:
     """Store files and return their ids; the list is halved to find those that git cannot take.
 
     Raises:
@@ -41,9 +48,9 @@ def store(repo: GitRepo, paths: Sequence[str], account: Account) -> dict[str, st
     if not paths:
         return {}
     names = b"".join(_quoted(path) + b"\n" for path in paths)
-    for _ in range(TRIES):
-        options = (*account.options, *UNFLUSHED)
-        answer = repo.run("hash-object", "-w", "--stdin-paths", stdin=names, options=options, ok=())
+    for turn in range(TRIES):
+        with by if by and turn == 0 else repo.start(*HASH, options=(*UNFLUSHED, *account.options), talk=True) as child:
+            answer = child.finish(stdin=names, ok=())
         if not _STORE.search(answer.err):
             break
     if answer.code == 0:

@@ -180,10 +180,12 @@ def _commit(spec: RunSpec, params: Mapping[str, Any], tree: str, author: str) ->
 def message(spec: RunSpec, params: Mapping[str, Any]) -> str:
     """The commit message of a snapshot: subject with the given parameters, the user's words, trailers."""
     given = " ".join(f"{name}={_short(params[name])}" for name in spec.given if name in params)
-    subject = " ".join(f"snaprun: {spec.notebook or 'snapshot'} {given}".split())
+    words = " ".join(f"snaprun: {spec.notebook or 'snapshot'} {given}".split())
+    subject = "".join(letter if letter.isprintable() else "?" for letter in words)
     if len(subject) > SUBJECT:
         subject = subject[: SUBJECT - 1] + "…"
-    body = f"{spec.message.strip()}\n\n" if spec.message and spec.message.strip() else ""
+    said = (spec.message or "").replace("\0", "").strip()
+    body = f"{said}\n\n" if said else ""
     return f"{subject}\n\n{body}Snaprun-Schema: {SCHEMA}\nSnaprun-Nonce: {secrets.token_hex(16)}\n"
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from snaprun import blobs, manifest
 from snaprun.blobs import Account
 from snaprun.errors import CannotCreate, DataFault, SnaprunError
-from snaprun.gitchild import Found
+from snaprun.gitchild import Child, Found
 from snaprun.gitrepo import GitRepo
 from snaprun.manifest import GITLINK, Link, Listing, Rules, look
 from snaprun.model import LeftOut
@@ -71,7 +71,7 @@ def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = 
         DataFault: there are conflicts and they are not allowed.
         SnaprunError: see :func:`snaprun.gitrepo.failure`.
     """
-    with repo.reading() as ask:
+    with repo.reading() as ask, blobs.waiting(repo) as hasher:
         found = _Reading()
         listing = _list(repo, folder / "index", rules, found)
         found.hash_name = algorithm(listing.head) if listing.head else repo.hash_name()
@@ -82,7 +82,7 @@ def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = 
         out = {item.path for item in found.left}
         untracked = [path for path in listing.untracked if path not in out]
         found.entries.update(listing.settled)
-        _read_files(repo, listing, untracked, found)
+        _read_files(repo, listing, untracked, found, hasher)
         noted = {item.path for item in found.left}
         found.left += [item for item in special if item.path not in noted]
         for path, link in listing.links.items():
@@ -200,7 +200,7 @@ def _conflicts(listing: Listing, found: _Reading, *, allowed: bool) -> None:
     found.warnings.append(f"frozen with merge conflicts: {', '.join(listing.unmerged)}")
 
 
-def _read_files(repo: GitRepo, listing: Listing, untracked: Sequence[str], found: _Reading) -> None:
+def _read_files(repo: GitRepo, listing: Listing, untracked: Sequence[str], found: _Reading, hasher: Child) -> None:
     """Store what has to be read from disk."""
     root = os.fspath(repo.place.top)
     modes: dict[str, str] = {}
@@ -222,7 +222,7 @@ def _read_files(repo: GitRepo, listing: Listing, untracked: Sequence[str], found
     for path in plain:
         _make(found, path, LINK, Path(root, path).read_bytes())
     wanted = [path for path in modes if path not in plain]
-    stored = blobs.store(repo, wanted, found)
+    stored = blobs.store(repo, wanted, found, by=hasher)
     found.blobs += stored.values()
     found.entries.update({path: Entry(modes[path], stored[path]) if path in stored else None for path in wanted})
 

@@ -186,6 +186,8 @@ def test_the_subject_names_the_given_parameters_on_one_line_of_bounded_length() 
     spec = RunSpec(notebook="a\nb.ipynb", created=CREATED, given=("text", "xs"))
     subject = message(spec, {"text": "two\nlines", "xs": [1, 2], "other": 3}).split("\n")[0]
     assert subject == "snaprun: a b.ipynb text=two lines xs=[1, 2]"
+    odd = RunSpec(notebook="\x1b[31m\udcff.ipynb", created=CREATED, message="a\0b", given=("x",))
+    assert message(odd, {"x": "\0"}).startswith("snaprun: ?[31m?.ipynb x=?\n\nab\n\nSnaprun-Schema: 1\n")
     long = RunSpec(notebook="nb.ipynb", created=CREATED, given=("text",))
     assert len(message(long, {"text": "x" * 1000}).split("\n")[0]) == 200
 
