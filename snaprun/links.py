@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -222,9 +223,9 @@ def _holds_git(repo: GitRepo, path: str) -> bool:
 
 def _files(top: Path, path: str) -> Iterator[tuple[str, os.stat_result]]:
     """A linked file, or the files below a linked folder; what cannot be read is passed over."""
-    waiting = [path]
+    waiting = deque([path])
     while waiting:
-        name = waiting.pop()
+        name = waiting.popleft()  # what lies higher up first: there may be too many to see them all
         try:
             if os.path.isdir(top / name):
                 with os.scandir(top / name) as entries:
