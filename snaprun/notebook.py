@@ -25,7 +25,9 @@ with skipping(*JUPYTER_EXTRAS):
 TEXT_EXTENSIONS = tuple(ext for ext in jupytext.NOTEBOOK_EXTENSIONS if ext != ".ipynb")
 """Extensions of the text notebooks that jupytext reads."""
 
-SCRIPTS: dict[str, str] = {str(about["language"]).lower(): extension for extension, about in reversed(_SCRIPT_EXTENSIONS.items())}
+SCRIPTS: dict[str, str] = {
+    str(about["language"]).lower(): extension for extension, about in reversed(_SCRIPT_EXTENSIONS.items())
+}
 SCRIPTS.update(r=".r", octave=".m")
 """The extension of a script in each language, by its lower-case name."""
 
