@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import zmq
 
 from snaprun.engines import Stop
 from snaprun.journal import Journal
@@ -317,3 +318,30 @@ def test_a_kernel_that_publishes_nothing_more_is_given_up(tmp_path: Path) -> Non
     assert (ran.outcome.status, ran.outcome.exit_code) == (Status.FAILED, 125)
     assert ran.outcome.reason == "the kernel never finished the output of cell 2"
     assert ran.states == ["ok", "stopped"]
+
+
+def test_a_suspended_console_does_not_hold_the_run(tmp_path: Path) -> None:
+    """A subscriber that takes nothing: without a socket of our own the kernel would wait for it."""
+    folder = live_folder(tmp_path)
+    context = zmq.Context()
+    asleep = context.socket(zmq.SUB)
+    asleep.setsockopt(zmq.RCVHWM, 1)
+
+    def subscribe() -> None:
+        wait_for(lambda: folder.exists() and "ready" in (folder / "log.txt").read_text(), "the cell to run")
+        about = json.loads((folder / "kernel.json").read_bytes())
+        asleep.connect(f"{about['transport']}://{about['ip']}-{about['iopub_port']}")
+        asleep.setsockopt(zmq.SUBSCRIBE, b"")
+        assert asleep.poll(60_000)
+        (tmp_path / "go").write_text("")
+
+    thread = threading.Thread(target=subscribe)
+    thread.start()
+    wait = "import os, time\nprint('ready', flush=True)\nwhile not os.path.exists('go'):\n"
+    code = wait + "    print('.', flush=True)\n    time.sleep(0.01)"
+    try:
+        ran = execute(tmp_path, code, "for i in range(5000):\n    print(i, 'x' * 500, flush=True)")
+    finally:
+        thread.join()
+        context.destroy(linger=0)
+    assert ran.text(2).count("\n") == 5000

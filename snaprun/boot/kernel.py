@@ -3,8 +3,8 @@
 ``python kernel.py MODULE ARGUMENT…`` is ``python -m MODULE ARGUMENT…`` for ``ipykernel_launcher`` and for the kernels
 of other languages that are built on ipykernel (``bash_kernel``, metakernel's), except that:
 
-* ZeroMQ may not drop messages (``XPUB_NODROP``): without it 20,000 flushed prints arrive as 13,000. The kernel waits
-  for the worker instead.
+* The worker gets all that is published through a socket of its own that never drops (``PUSH``): through Jupyter's IOPub
+  20,000 flushed prints arrive as 13,000. The kernel waits for the worker; for a console beside it, it does not.
 * What is written to the file descriptors 1 and 2 (``os.system``, child processes, C libraries) belongs to the cell
   that was running: it is all read before the cell counts as done, in the order of arrival, without cutting characters
   in two. The worker holds the same pipes and reads what a dying kernel leaves in them.
@@ -63,17 +63,34 @@ PATIENCE = 0.5
 """Seconds to wait at a cell's end for what is still in a pipe; only a child that never stops writing takes them."""
 
 MESSAGES = 100
-"""Messages that wait in the publishing socket at most; ZeroMQ's own 1,000 can be a gigabyte."""
+"""Messages that wait for the worker at most; ZeroMQ's own 1,000 can be a gigabyte."""
 
 FULL = 256 * 1024
 """Characters printed at which the printing thread itself waits until they are sent: else the kernel's memory grows."""
+
+WORKER = os.environ.pop("SNAPRUN_WORKER")
+"""Where the worker listens."""
 
 PIPES = [int(number) for number in os.environ.pop("SNAPRUN_PIPES", "").split(",") if number]
 """Read and write end of the pipe for stdout, then for stderr; inherited from the worker."""
 
 
+class Publisher(zmq.Socket):  # type: ignore[type-arg]
+    """Jupyter's publishing socket, which drops what a slow console does not take, and the worker's, which waits."""
+
+    worker: Any = None
+
+    def send_multipart(self, *args: Any, **options: Any) -> Any:
+        self.worker.send_multipart(*args, **options)
+        return super().send_multipart(*args, **options)
+
+    def close(self, linger: Any = None) -> None:
+        self.worker.close(linger)
+        super().close(linger)
+
+
 class Context:
-    """A ZeroMQ context whose publishing sockets wait instead of dropping."""
+    """A ZeroMQ context that makes such a socket where ipykernel asks for a publishing one."""
 
     def __init__(self, context: Any) -> None:
         self.context = context
@@ -82,10 +99,14 @@ class Context:
         return getattr(self.context, name)
 
     def socket(self, kind: Any, *args: Any, **options: Any) -> Any:
-        made = self.context.socket(kind, *args, **options)
-        if kind in (zmq.PUB, zmq.XPUB):
-            made.setsockopt(zmq.XPUB_NODROP, 1)
-            made.setsockopt(zmq.SNDHWM, MESSAGES)
+        if kind not in (zmq.PUB, zmq.XPUB):
+            return self.context.socket(kind, *args, **options)
+        made = Publisher(self.context, kind)
+        made.worker = self.context.socket(zmq.PUSH)
+        made.worker.setsockopt(zmq.SNDHWM, MESSAGES)
+        made.worker.setsockopt(zmq.RECONNECT_IVL, 10)
+        made.worker.linger = 5000
+        made.worker.connect(WORKER)
         return made
 
 

@@ -18,6 +18,8 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 DELIMITER = b"<IDS|MSG>"
+ONLINE = zmq.EVENT_CONNECTED | zmq.EVENT_ACCEPTED
+
 BATCH = 200
 """Messages handled before the loop may do something else."""
 
@@ -48,9 +50,12 @@ class Message:
 
 
 class Channels:
-    """The shell, control and IOPub sockets of a kernel. ``receive`` is called with every message."""
+    """The sockets of a kernel: shell, control, and the one by which it publishes (``iopub``).
 
-    def __init__(self, client: Any, receive: Callable[[Message], None]) -> None:
+    ``receive`` is called with every message, ``published`` is where to hear what is published.
+    """
+
+    def __init__(self, client: Any, receive: Callable[[Message], None], *, published: Any) -> None:
         self.session = client.session
         self._receive = receive
         self._loop = asyncio.get_running_loop()
@@ -59,11 +64,11 @@ class Channels:
         self.arrived = 0
         identity = self.session.bsession
         self._sockets: dict[str, Any] = {
-            "iopub": client.connect_iopub(),
+            "iopub": published,
             "shell": client.connect_shell(identity=identity),
             "control": client.connect_control(identity=identity),
         }
-        self._monitor = self._sockets["iopub"].get_monitor_socket(zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED)
+        self._monitor = self._sockets["iopub"].get_monitor_socket(ONLINE | zmq.EVENT_DISCONNECTED)
         for name, socket in self._sockets.items():
             self._loop.add_reader(socket.FD, self._drain, name)
 
@@ -100,7 +105,7 @@ class Channels:
     def _connected(self) -> bool:
         while self._monitor.poll(0):
             event = parse_monitor_message(self._monitor.recv_multipart())["event"]
-            self._online = event == zmq.EVENT_CONNECTED
+            self._online = bool(event & ONLINE)
         return self._online
 
     def _soon(self, name: str) -> None:

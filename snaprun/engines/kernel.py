@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snaprun.engines import KILLED, TIMED_OUT, Job, Outcome, Stop, died, ended_by_error, ended_by_exit
-from snaprun.engines.channels import Channels, Message
+from snaprun.engines.channels import Message
 from snaprun.engines.launch import KernelProcess
 from snaprun.engines.widgets import Widgets
 from snaprun.journal import Journal, plain
@@ -110,7 +110,7 @@ class _Session:
             await self.process.start(self.job)
         except (OSError, RuntimeError, ValueError) as error:
             raise _Ended(self._no_kernel(f"the kernel cannot be started: {error}")) from error
-        self.channels = Channels(self.process.client(), self._receive)
+        self.channels = self.process.channels(self._receive)
         self.widgets = Widgets(self.channels, self.journal.note)
         end = time.monotonic() + self.job.start_timeout
         while True:  # a request sent before the kernel hears that we listen on IOPub is answered there to nobody

@@ -19,13 +19,17 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from snaprun.engines import Job, environment, runs
+from snaprun.engines.channels import Channels, Message
 from snaprun.kernels import Kernel
 from snaprun.live import SOCKETS
 
 BOOT = Path(__file__).resolve().parent.parent / "boot" / "kernel.py"
 IPYKERNEL = ("ipykernel_launcher", "ipykernel")
-SOCKET_ROOM = 107 - len(f"/{SOCKETS}12345678/k-99999")
+SOCKET_ROOM = 107 - len(f"/{SOCKETS}12345678/worker")
 """Bytes that the folder for the socket folder may have: ``sun_path`` holds 108 with the final NUL."""
+
+MESSAGES = 100
+"""Messages that wait for us at most in a socket whose other end waits as well."""
 
 TAIL = 4000
 """Bytes of the kernel process's own output that are kept to explain a failure."""
@@ -54,8 +58,12 @@ class KernelProcess:
         self._boots = module_of(kernel) is not None
         self._folder = Path(tempfile.mkdtemp(prefix=SOCKETS, dir=_short_folder(job.environment)))
         self._context = zmq.Context()
-        self._context.setsockopt(zmq.RCVHWM, 100 if self._boots else 0)  # 0, all: others drop what we do not take
         self._context.setsockopt(zmq.RECONNECT_IVL, 10)
+        self._context.setsockopt(zmq.RCVHWM, MESSAGES if self._boots else 0)  # 0, all: others drop what we do not take
+        self._pull: Any = None
+        if self._boots:
+            self._pull = self._context.socket(zmq.PULL)
+            self._pull.bind(f"ipc://{self._folder / 'worker'}")
         self.manager = _Manager(connection_file=str(job.live.kernel), transport="ipc", ip=str(self._folder / "k"))
         self.manager.chosen = _spec(kernel)
         self._readers: list[int] = []
@@ -68,7 +76,11 @@ class KernelProcess:
         noise, noise_end = os.pipe()
         out, out_end, err, err_end = (*os.pipe(), *os.pipe())
         inherited = (out, out_end, err, err_end) if self._boots else ()
-        talk = {"SNAPRUN_PIPES": ",".join(map(str, inherited)), "SNAPRUN_PATH": str(job.live.import_path)}
+        talk = {
+            "SNAPRUN_PIPES": ",".join(map(str, inherited)),
+            "SNAPRUN_PATH": str(job.live.import_path),
+            "SNAPRUN_WORKER": f"ipc://{self._folder / 'worker'}",
+        }
         try:
             await self.manager.start_kernel(
                 env={**environment(job), **(talk if self._boots else {})},
@@ -94,9 +106,11 @@ class KernelProcess:
         """From now on what the process itself writes is passed on; before, it only explains a start that failed."""
         self._ready = True
 
-    def client(self) -> Any:
-        """jupyter_client's plain client: it knows the addresses and makes connected sockets."""
-        return KernelClient(context=self._context, **self.manager.get_connection_info(session=True))
+    def channels(self, receive: Callable[[Message], None]) -> Channels:
+        """Talk with it; ``receive`` is called with every message."""
+        client = KernelClient(context=self._context, **self.manager.get_connection_info(session=True))
+        pull, self._pull = self._pull, None
+        return Channels(client, receive, published=pull or client.connect_iopub())
 
     def alive(self) -> bool:
         """Whether the process runs."""
@@ -155,6 +169,8 @@ class KernelProcess:
         for number in self._caught:
             os.close(number)
         self._readers, self._caught = [], ()
+        if self._pull is not None:
+            self._pull.close(linger=0)
         await self.manager.cleanup_resources()
         self._context.destroy(linger=0)
         shutil.rmtree(self._folder, ignore_errors=True)
