@@ -6,11 +6,13 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun import artifacts
 from snaprun.artifacts import Store
 from snaprun.checkout import INDEX
+from snaprun.credentials import looks_secret
 from snaprun.fill import WHOLE
 from snaprun.gitchild import failure
 from snaprun.gitrepo import UNFLUSHED, GitRepo
@@ -21,8 +23,17 @@ TOTAL = 10
 """A result takes at most this many times the size limit of one file into git; the largest go to the store beyond."""
 
 
-def changed(inner: GitRepo, *, links: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The paths that differ from what was laid out (changed or new, not ignored), and those that are gone.
+@dataclass(frozen=True)
+class Changed:
+    """Paths of a checkout: changed or new, gone, and new ones that look like credentials."""
+
+    present: tuple[str, ...]
+    gone: tuple[str, ...]
+    secret: tuple[str, ...]
+
+
+def changed(inner: GitRepo, *, links: Iterable[str]) -> Changed:
+    """What differs from what was laid out; ignored files do not count.
 
     A folder that is a repository of its own ends in a slash. The links to the user's data, ``.snaprun/`` and new caches
     are no change of the run's.
@@ -41,6 +52,7 @@ def changed(inner: GitRepo, *, links: Iterable[str]) -> tuple[list[str], list[st
     linked = set(links)
     present: dict[str, None] = {}
     gone: dict[str, None] = {}
+    secret: list[str] = []
     top = inner.place.top
     for line in listed.split(b"\0")[:-1]:
         tag, path = line[:1], os.fsdecode(line[2:])
@@ -48,12 +60,15 @@ def changed(inner: GitRepo, *, links: Iterable[str]) -> tuple[list[str], list[st
             continue
         if path in linked and os.path.islink(top / path):
             continue
+        if tag == b"?" and looks_secret(path):
+            secret.append(path)
+            continue
         if tag == b"C" and os.path.isdir(top / path) and not os.path.islink(top / path):
             if os.path.lexists(top / path / ".git"):
                 continue  # a submodule
             tag = b"R"  # a folder took the file's place
         (gone if tag == b"R" else present)[path] = None
-    return [path for path in present if path not in gone], list(gone)
+    return Changed(tuple(path for path in present if path not in gone), tuple(gone), tuple(secret))
 
 
 def sort_out(
@@ -63,23 +78,9 @@ def sort_out(
 
     ``extra`` are files kept by request, wherever they lie: those outside of git's list go to the store.
     """
-    for_git: list[str] = []
+    for_git, sized, notes = _sized(top, present)
     made: list[Artifact] = []
-    notes: list[str] = []
     room = TOTAL * store.limit
-    sized = []
-    for path in present:
-        try:
-            about = os.lstat(top / path)
-        except FileNotFoundError:  # a process that the run left behind
-            continue
-        why = _unfit(path, about)
-        if why:
-            notes.append(f"{path} was not kept: {why}")
-        elif stat.S_ISLNK(about.st_mode):
-            for_git.append(path)
-        else:
-            sized.append((about.st_size, path))
     for size, path in sorted(sized):
         room -= size
         in_git = size <= store.limit and room >= 0
@@ -105,13 +106,34 @@ def sort_out(
     return for_git, sorted(made, key=lambda item: item.path), notes
 
 
-def add(inner: GitRepo, index: Path, paths: list[str], deleted: list[str]) -> list[str]:
+def _sized(top: Path, present: Iterable[str]) -> tuple[list[str], list[tuple[int, str]], list[str]]:
+    """Links, files with their sizes, and notes on what is neither."""
+    links: list[str] = []
+    sized: list[tuple[int, str]] = []
+    notes: list[str] = []
+    for path in present:
+        try:
+            about = os.lstat(top / path)
+        except FileNotFoundError:  # a process that the run left behind
+            continue
+        why = _unfit(path, about)
+        if why:
+            notes.append(f"{path} was not kept: {why}")
+        elif stat.S_ISLNK(about.st_mode):
+            links.append(path)
+        else:
+            sized.append((about.st_size, path))
+    return links, sized, notes
+
+
+def add(inner: GitRepo, index: Path, paths: Iterable[str], deleted: Iterable[str]) -> list[str]:
     """Take ``deleted`` out of ``index`` and bring ``paths`` in as they are in the checkout now; notes on what failed.
 
     A path that git cannot read or convert is left as the snapshot has it, and the rest goes on.
     """
-    if deleted:
-        inner.run("update-index", "--force-remove", "-z", "--stdin", stdin=_listed(deleted), index=index, options=WHOLE)
+    gone = _listed(deleted)
+    if gone:
+        inner.run("update-index", "--force-remove", "-z", "--stdin", stdin=gone, index=index, options=WHOLE)
     notes: list[str] = []
     left = list(paths)
     while left:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,23 +55,24 @@ def keep(ground: Ground, asked: tuple[str, ...]) -> Kept:
         _, made, notes = changes.sort_out(top, (), extra, store=ground.store)
         return Kept({}, tuple(made), tuple(notes))
     record = slots.links(ground.slot)
-    present, deleted = changes.changed(ground.inner, links=record.links)
+    found = changes.changed(ground.inner, links=record.links)
     extra += [ground.slot.path / name for name in record.outputs]
     for module in checkout.submodules(ground.repo, ground.inner):  # their files are no part of the snapshot's tree
         place = f"{os.path.relpath(module.place.top, ground.slot.path)}/"
         linked = [path.removeprefix(place) for path in record.links if path.startswith(place)]
-        files = [module.place.top / path for path in changes.changed(module, links=linked)[0]]
+        files = [module.place.top / path for path in changes.changed(module, links=linked).present]
         extra += [path for path in files if not path.is_symlink()]
     top = ground.slot.path
-    for_git, made, notes = changes.sort_out(top, present, extra, store=ground.store)
-    if not for_git and not deleted:
+    for_git, made, notes = changes.sort_out(top, found.present, extra, store=ground.store)
+    notes += [f"{path} was not kept: it looks like a credential" for path in found.secret]
+    if not for_git and not found.gone:
         return Kept({}, tuple(made), tuple(notes))
-    entries, refused = store_entries(ground, ground.inner, for_git, deleted)
+    entries, refused = store_entries(ground, ground.inner, for_git, found.gone)
     return Kept(entries, tuple(made), (*notes, *refused))
 
 
 def store_entries(
-    ground: Ground, inner: GitRepo, for_git: list[str], deleted: list[str]
+    ground: Ground, inner: GitRepo, for_git: Iterable[str], deleted: Iterable[str]
 ) -> tuple[dict[bytes, Entry | None], list[str]]:
     """Store files as git does (filters, line ends, modes): the entries that then differ, and notes on what failed."""
     index = ground.folder / "index"

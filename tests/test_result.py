@@ -175,6 +175,7 @@ def test_what_cannot_go_into_git_is_said_and_the_rest_goes(repo: Sandbox) -> Non
     (slot.path / "clone/file").write_text("x")
     (slot.path / "link").symlink_to("/etc/hostname")
     (slot.path / "fine").write_text("x")
+    (slot.path / "token.key").write_text("made by the run")
     (slot.path / "README").unlink()
     (slot.path / "README").mkdir()
     (slot.path / "README/inner").write_text("a file became a folder")
@@ -185,7 +186,10 @@ def test_what_cannot_go_into_git_is_said_and_the_rest_goes(repo: Sandbox) -> Non
     assert repo.git("ls-tree", tip, "link").startswith("120000")
     result = record.read_result(git, run_id)
     assert result is not None
-    assert result.warnings == ("clone/ was not kept: it is a git repository of its own",)
+    assert result.warnings == (
+        "clone/ was not kept: it is a git repository of its own",
+        "token.key was not kept: it looks like a credential",
+    )
 
 
 def test_many_files_do_not_flood_git(repo: Sandbox) -> None:
