@@ -56,7 +56,7 @@ class Dispatcher:
         self.store = index
         self.repo = GitRepo(place)
         self.host = socket.gethostname()
-        self._folder = waiting.folder(place)
+        self._folder = place.queue
         self._told, self._tell = os.pipe()
         self._watched: set[str] = set()
         self._spare: Spare | None = None
@@ -218,7 +218,7 @@ class Dispatcher:
     def _leave(self, total: int) -> bool:
         """Go, unless somebody has queued a run meanwhile; whoever comes from now on starts another dispatcher."""
         about = waiting.busy(self.place)
-        (self._folder / waiting.BUSY).unlink(missing_ok=True)
+        self.place.busy.unlink(missing_ok=True)
         os.close(self._bell)
         if claims.awaited(self.store, self.host)[0]:
             if about is not None:
@@ -256,7 +256,7 @@ def main(argv: list[str]) -> int:
 
 def hang(place: Place) -> int:
     """Open the bell for reading: from now on it is heard."""
-    path = waiting.folder(place) / waiting.BELL
+    path = place.queue / waiting.BELL
     with suppress(FileExistsError):
         os.mkfifo(path, 0o600)
     return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -264,7 +264,7 @@ def hang(place: Place) -> int:
 
 def _only(place: Place) -> int | None:
     """The lock of the queue; None where another dispatcher serves it, which has been told to look again."""
-    held = os.open(waiting.folder(place) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    held = os.open(place.queue / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     for _ in range(TRIES):
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -55,7 +55,7 @@ def enqueue(door: Door, entries: Sequence[Entry]) -> None:
     Raises:
         SnaprunError: the index or the state folder cannot be written; nothing is queued.
     """
-    env = claims.keep_env(waiting.folder(door.place), door.env)
+    env = claims.keep_env(door.place.queue, door.env)
     claims.put(_index(door), socket.gethostname(), entries, env=env)
     _mark(door)
 

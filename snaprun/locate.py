@@ -78,6 +78,16 @@ class Place:
         """The folder of runs in progress."""
         return self.state / "live"
 
+    @property
+    def queue(self) -> Path:
+        """The folder of the queue."""
+        return self.state / "queue"
+
+    @property
+    def busy(self) -> Path:
+        """There while runs wait in the queue or were started from it."""
+        return self.queue / "busy.json"
+
 
 def clean_env(env: Mapping[str, str]) -> dict[str, str]:
     """``env`` without what would point git at another repository or change what it reads."""

@@ -247,9 +247,11 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``history --json`` lists: the keys are a contract, see docs/json.md."""
-        data = asdict(self)
+        data = {key: getattr(self, key) for key in JSON_KEYS}  # asdict() takes ten times as long
         data["status"] = self.status.value
-        return {key: data[key] for key in JSON_KEYS}
+        data["params"] = dict(self.params)
+        data["metrics"] = {name: dict(vars(metric)) for name, metric in self.metrics.items()}
+        return data
 
 
 @dataclass(frozen=True)

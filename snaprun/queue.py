@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from snaprun.locate import Place
@@ -20,17 +19,11 @@ from snaprun.order import read_json, write_json
 from snaprun.runlist import Reader
 from snaprun.supervision import supervisor_env
 
-FOLDER = "queue"
-"""Below the state folder: what follows."""
-
-BUSY = "busy.json"
-"""There while runs wait or work, with what a dispatcher needs to know; without it nobody is woken."""
-
 BELL = "bell"
-"""A pipe that the dispatcher listens at."""
+"""In the queue's folder: a pipe that the dispatcher listens at."""
 
 TALK = "dispatch.log"
-"""What a dispatcher has to say."""
+"""In the queue's folder: what a dispatcher has to say."""
 
 
 @dataclass(frozen=True)
@@ -76,23 +69,18 @@ def listing(reader: Reader, host: str) -> Listing:
     return Listing(tuple(runs), jobs, bool(paused))
 
 
-def folder(place: Place) -> Path:
-    """Where the queue keeps what is no row."""
-    return place.state / FOLDER
-
-
 def busy(place: Place) -> Mapping[str, Any] | None:
     """What :func:`mark` wrote, or None where nothing is queued."""
     try:
-        return read_json(folder(place) / BUSY)
+        return read_json(place.busy)
     except (OSError, ValueError):
         return None
 
 
 def mark(place: Place, about: Mapping[str, Any]) -> None:
     """Say that there is something to do. Raises OSError where the state folder cannot be written."""
-    folder(place).mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_json(folder(place) / BUSY, about)
+    place.queue.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_json(place.busy, about)
 
 
 def wake(place: Place, env: Mapping[str, str]) -> bool:
@@ -100,7 +88,7 @@ def wake(place: Place, env: Mapping[str, str]) -> bool:
 
     One look for a file where nothing is queued; starting a dispatcher takes no longer than starting a shell.
     """
-    if not (folder(place) / BUSY).exists():
+    if not place.busy.exists():
         return False
     try:
         return ring(place) or _start(place, env)
@@ -111,7 +99,7 @@ def wake(place: Place, env: Mapping[str, str]) -> bool:
 def ring(place: Place) -> bool:
     """Ring the bell; False where no dispatcher listens."""
     try:
-        bell = os.open(folder(place) / BELL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        bell = os.open(place.queue / BELL, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -125,7 +113,7 @@ def ring(place: Place) -> bool:
 
 def _start(place: Place, env: Mapping[str, str]) -> bool:
     """Start a dispatcher that is nobody's child, so that nobody has to wait for it."""
-    talk = os.open(folder(place) / TALK, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    talk = os.open(place.queue / TALK, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     where = json.dumps({name: os.fspath(path) for name, path in vars(place).items()})
     try:
         shell = os.posix_spawn(

@@ -6,6 +6,7 @@ What that takes is imported only where it is needed, which is nearly never.
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
 
-from snaprun import live, queue, runlist, settle
+from snaprun import runlist
 from snaprun.door import Door
 from snaprun.locate import clean_env
 from snaprun.model import RUN_REF, Status
@@ -28,15 +29,18 @@ def index(door: Door) -> Iterator[Reader]:
     Raises:
         SettingsFault: a newer snaprun wrote it. Denied, WriteFault, Unavailable: it cannot be reached or rebuilt.
     """
-    settle.settle(door.place, door.env)
-    queue.wake(door.place, door.env)
+    going = _going(door)
+    if going:
+        import_module("snaprun.settle").settle(door.place, door.env)
+    if door.place.busy.exists():
+        import_module("snaprun.queue").wake(door.place, door.env)
     reader = _reader(door)
     try:
-        missing, vanished = _missing(door, reader), _vanished(door, reader)
+        missing, vanished = _missing(door, reader) if going else [], _vanished(door, reader)
         if missing:
             import_module("snaprun.reindex").record_missing(door, missing)
         if vanished:
-            settle.revive(door.place, door.env, vanished)
+            import_module("snaprun.settle").revive(door.place, door.env, vanished)
         if missing or vanished:
             _close(reader)
             reader = _reader(door)
@@ -58,9 +62,18 @@ def _reader(door: Door) -> Reader:
     return runlist.connect(door.place.state, url)
 
 
+def _going(door: Door) -> bool:
+    """Whether there may be a run in progress: else all that looks after runs need not be imported."""
+    try:
+        with os.scandir(door.place.live) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
+
+
 def _missing(door: Door, reader: Reader) -> list[str]:
     """Runs in progress that the index does not know yet."""
-    ids = [folder.id for folder in live.scan(door.place)]
+    ids = [folder.id for folder in import_module("snaprun.live").scan(door.place)]
     return [run_id for run_id in ids if not runlist.query(reader, runlist.Filter(id=run_id, limit=1))]
 
 
@@ -68,7 +81,7 @@ def _vanished(door: Door, reader: Reader) -> list[str]:
     """Runs of this machine that should be in progress, and whose live folder somebody deleted."""
     running = runlist.query(reader, runlist.Filter(status=frozenset([Status.RUNNING])))
     here = socket.gethostname()
-    return [run.id for run in running if run.host == here and live.find(door.place, run.id) is None]
+    return [run.id for run in running if run.host == here and not (door.place.live / run.id).is_dir()]
 
 
 def _any_run(door: Door) -> bool:

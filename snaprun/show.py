@@ -9,13 +9,15 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from tabulate import tabulate
 
 from snaprun.model import SCHEMA, Details, Finding, Metric, Run, Snapshot, Status
-from snaprun.standing import Going
+
+if TYPE_CHECKING:  # a listing shows no progress
+    from snaprun.standing import Going
 
 ID_LENGTH = 8
 """Hex digits of an id that people are shown; any unique prefix of 4 or more is taken back."""

@@ -85,7 +85,7 @@ def until_idle(here: Door) -> None:
 
 
 def said(here: Door) -> str:
-    path = queue.folder(here.place) / queue.TALK
+    path = here.place.queue / queue.TALK
     return path.read_text() if path.exists() else ""
 
 
@@ -125,7 +125,7 @@ def test_a_sweep_runs_in_order_and_goes(box: Sandbox) -> None:
     assert together(found) == 1
     assert len({run.commit for run in found}) == 8
     wait_for(lambda: not dispatchers(here), "the dispatcher to go")
-    assert sorted(path.name for path in queue.folder(here.place).iterdir()) == ["bell", "dispatch.log", "lock"]
+    assert sorted(path.name for path in here.place.queue.iterdir()) == ["bell", "dispatch.log", "lock"]
     assert said(here) == ""
 
 
