@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from snaprun import links, live, record, result, slots
 from snaprun.engines import SIGNAL_CODES
-from snaprun.errors import DataFault
+from snaprun.errors import DataFault, SnaprunError
 from snaprun.gitrepo import GitRepo
 from snaprun.journal import Journal
 from snaprun.live import Live
-from snaprun.model import Result, Run, RunSpec, Status, utc
-from snaprun.order import ENDING, LIMIT, TALK, Order, asked_stop, read_json
+from snaprun.memory import RESERVE
+from snaprun.model import RUN_REF, Result, Run, RunSpec, Status, utc
+from snaprun.order import ENDING, LIMIT, TALK, Order, asked_stop, read_json, read_order
 from snaprun.replay import Replay, render, replay_live
 from snaprun.slots import Slot
 
@@ -69,6 +71,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     verdict = judge(replayed, folder)
     if verdict.status is Status.TIMED_OUT and order.options.get(LIMIT):
         verdict = replace(verdict, reason=f"{verdict.reason} ({order.options[LIMIT]})")
+    _keep_ref(repo, order)
     tip = result.finished(repo, order.run)
     if tip is None or tip == order.after:
         ending = result.Ending(
@@ -91,6 +94,25 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     live.remove(folder)
     _drop_checkpoints(repo, order.run)
     return run
+
+
+def provisional(folder: Live, error: Exception) -> None:
+    """Tell the index how a run ended whose record cannot be made now: it must not look as if it still ran.
+
+    Best effort, on what room the folder's reserve gives back: where the disk is full the index may be too.
+    """
+    why = error.message if isinstance(error, SnaprunError) else f"{type(error).__name__}: {error}"
+    try:
+        (folder.path / RESERVE).unlink(missing_ok=True)
+        order = read_order(folder.path)
+        repo = GitRepo(order.place)
+        spec = _spec(repo, folder)
+        found = judge(replay_live(folder, prepared(repo, folder, spec)), folder)
+        reason = "; ".join(filter(None, [found.reason, f"its record cannot be made yet: {why}"]))
+        run = Run.of(order.run, spec, folder.params(), commit=order.after or order.run, status=found.status)
+        index(repo, order.index_url, replace(run, exit_code=found.exit_code, reason=reason, attempts=order.attempt))
+    except (SnaprunError, OSError, ValueError) as another:
+        sys.stderr.write(f"the index cannot be told either: {another}\n")
 
 
 def prepared(repo: GitRepo, folder: Live, spec: RunSpec) -> Node:
@@ -157,6 +179,14 @@ def notify(command: str, run: Run, env: Mapping[str, str], folder: Path) -> None
         )
     except subprocess.TimeoutExpired:
         return
+
+
+def _keep_ref(repo: GitRepo, order: Order) -> None:
+    """Give a run in progress back the ref that somebody deleted, while its snapshot is still there."""
+    ref = RUN_REF + order.run
+    last = order.after or order.run
+    if not repo.refs(ref) and repo.resolve(last) == last:
+        repo.move_ref(ref, last, None)
 
 
 def _spec(repo: GitRepo, folder: Live) -> RunSpec:

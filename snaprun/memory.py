@@ -16,6 +16,12 @@ from snaprun.order import SUPERVISOR
 SMALL = ("spec.json", "params.json", "order.json", "notebook.json", SUPERVISOR)
 GROWING = ("events.jsonl", "log.txt", "metrics.jsonl", "artifacts.jsonl")
 
+RESERVE = "reserve"
+"""In the live folder: room on the disk, given back for the last words when there is no other."""
+
+ROOM = 256 * 1024
+"""Its bytes: an index takes a few pages and their journal."""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -23,6 +29,10 @@ class Memory:
 
     contents: Mapping[str, bytes]
     handles: Mapping[str, int]
+
+    def give_back(self, live: Live) -> None:
+        """Free the reserve: on a full disk the journal's end, and all that waits in memory, gets its room."""
+        (live.path / RESERVE).unlink(missing_ok=True)
 
     def restore(self, live: Live) -> None:
         """Make the folder again if it is gone; its new lock is held until this process ends.
@@ -46,9 +56,15 @@ class Memory:
 
 
 def remember(live: Live) -> Memory:
-    """What is in the folder now, and a hold on what will be."""
+    """What is in the folder now, a hold on what will be, and a reserve of room.
+
+    Raises:
+        OSError: the disk is full before the run has begun.
+    """
     contents = {name: content for name in SMALL if (content := _read(live.path / name)) is not None}
     handles = {name: os.open(live.path / name, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600) for name in GROWING}
+    with (live.path / RESERVE).open("wb") as reserve:
+        reserve.write(bytes(ROOM))
     return Memory(contents, handles)
 
 

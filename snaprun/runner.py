@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -77,23 +77,28 @@ def main(argv: list[str]) -> int:
         engines.engine(argv[0])
     code = 0
     while (task := receive_task(door)) is not None:
-        path, what, _held = task  # the lock is held by its descriptor until this process ends
+        path, what, held = task
         _talk_into(path)
-        try:
-            if what == RUN:
-                return run(Live(path), door, listener)
-            finalise(Live(path))
-        except (SnaprunError, OSError, ValueError) as error:
-            sys.stderr.write(f"run {path.name[:8]} cannot be finalised now: {error}\n")
-            code = 1
-        finally:
-            if what != RUN:
-                os.close(_held)
+        if what == RUN:  # the lock is held until this process ends
+            return _attempt(path, lambda live: run(live, door, listener))
+        code = _attempt(path, finalise) or code
+        os.close(held)
     return code
 
 
-def run(live: Live, door: socket.socket, listener: Listener) -> int:
-    """Execute a run and finalise it; 0 when the record is complete."""
+def _attempt(path: Path, work: Callable[[Live], None]) -> int:
+    """Do one task; where its record cannot be made now, say so in the index and leave the live folder for later."""
+    try:
+        work(Live(path))
+    except Exception as error:  # noqa: BLE001  # the edge: a bug of ours must not make a dead run look alive
+        traceback.print_exc()
+        finish.provisional(Live(path), error)
+        return 1
+    return 0
+
+
+def run(live: Live, door: socket.socket, listener: Listener) -> None:
+    """Execute a run and finalise it."""
     listener.live = live
     order = read_order(live.path)
     repo = GitRepo(order.place)
@@ -111,6 +116,7 @@ def run(live: Live, door: socket.socket, listener: Listener) -> int:
             traceback.print_exc()
             outcome = Outcome(Status.FAILED, 125, f"snaprun failed: {type(error).__name__}: {error}")
         _sweep(order)
+        memory.give_back(live)
         journal.end(
             status=outcome.status.value, exit_code=outcome.exit_code, reason=outcome.reason, signal=outcome.signal
         )
@@ -119,7 +125,6 @@ def run(live: Live, door: socket.socket, listener: Listener) -> int:
     peak = _peak_memory()
     _notify(order, finish.finish(repo, live, order, slot=slot, peak_memory=peak))
     queue.wake(order.place, _clean(os.environ))
-    return 0
 
 
 def finalise(live: Live) -> None:
@@ -218,7 +223,7 @@ def _describe(live: Live, order: Order, spec: RunSpec, job: Job) -> None:
     """
     _record_start(live, order, spec)
     python = order.python if job.kernel is None else job.kernel.python
-    about = environment.describe(python, job.environment)
+    about = environment.describe(python, job.environment, more=order.options.get("variables", ()))
     try:
         write_json(live.path / finish.ENVIRONMENT, {**about, "snaprun": __version__})
     except OSError as error:

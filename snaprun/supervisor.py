@@ -82,6 +82,7 @@ def main(argv: list[str]) -> int:
         os.waitpid(worker.pid, 0)
         return 0 if door is not None else 75
     live, held = task
+    words = os.dup(2)
     try:
         order = _begin(live, held, worker)
     except (OSError, ValueError) as error:
@@ -90,7 +91,7 @@ def main(argv: list[str]) -> int:
         os.waitpid(worker.pid, 0)
         return 125
     _answer(door, "ok")
-    return supervise(order, live, held, worker, signals)
+    return supervise(order, live, held, worker, signals, words)
 
 
 def spawn(*preload: str) -> Worker:
@@ -112,14 +113,18 @@ def spawn(*preload: str) -> Worker:
     return Worker(pid, ours)
 
 
-def supervise(order: Order, live: Path, held: int, worker: Worker, signals: Signals) -> int:
-    """Stay with the worker until it ends, then leave no process and no unfinished record behind."""
+def supervise(order: Order, live: Path, held: int, worker: Worker, signals: Signals, words: int) -> int:
+    """Stay with the worker until it ends, then leave no process and no unfinished record behind.
+
+    ``words`` is where the worker spoke before it had the run.
+    """
     before = oom_kills()
     status = _accompany(order, live, worker, signals)
     worker.door.close()
     left = _sweep(order)
     if not live.is_dir():
         return 0
+    _repeat(words)
     if not (live / ENDING).exists():
         write_json(live / ENDING, verdict(status, oom=(oom_kills() or 0) > (before or 0)))
     for who in left:
@@ -137,6 +142,15 @@ def verdict(status: int, *, oom: bool) -> dict[str, object]:
         return {"status": "lost", "exit_code": 125, "reason": why or f"snaprun's worker was killed by {name}"}
     code = os.WEXITSTATUS(status)
     return {"status": "lost", "exit_code": 125, "reason": f"snaprun's worker ended before the run did (exit {code})"}
+
+
+def _repeat(words: int) -> None:
+    """Put what was said too early into the live folder's log: why a worker could not even start, say."""
+    try:
+        size = os.fstat(words).st_size
+        os.write(2, os.pread(words, size, 0))
+    except OSError:  # it was a terminal or a pipe, and is read already
+        return
 
 
 def _wait_for_order(door: socket.socket, signals: Signals) -> tuple[Path, int] | None:

@@ -264,6 +264,40 @@ def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox
     assert not list((run.place.state / "slots").glob("*.owner"))
 
 
+WAITING = "import pathlib, time\nprint('on', flush=True)\nwhile not pathlib.Path('GO').exists(): time.sleep(0.01)"
+
+
+def _go(run: Started) -> None:
+    Path(next(event["path"] for event in run.events() if event["e"] == "slot"), "GO").touch()
+
+
+def test_a_deleted_ref_comes_back(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", WAITING))
+    run.until_logged("on")
+    repo.git("update-ref", "-d", f"refs/snaprun/runs/{run.id}")
+    _go(run)
+    assert run.end().status is Status.SUCCEEDED
+    assert run.git_tip() != run.id
+
+
+def test_a_record_that_cannot_be_made_is_told_and_tried_again(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", WAITING))
+    run.until_logged("on")
+    head = repo.git("rev-parse", "HEAD").strip()
+    repo.git("update-ref", f"refs/snaprun/runs/{run.id}", head)
+    pids = run.pids()
+    _go(run)
+    wait_for(lambda: not any(process.alive(who) for who in pids), "the end of both")
+    listed = running.listed(run)
+    assert (listed.status, listed.exit_code) == (Status.SUCCEEDED, 0)
+    assert "its record cannot be made yet" in (listed.reason or "")
+    assert settle.settle(run.place, os.environ) == []
+    repo.git("update-ref", f"refs/snaprun/runs/{run.id}", run.id)
+    assert settle.settle(run.place, os.environ) == [run.id]
+    assert run.end().status is Status.SUCCEEDED
+    assert running.listed(run).reason is None
+
+
 def test_a_notify_command_is_told(repo: Sandbox, tmp_path: Path) -> None:
     told = tmp_path / "told"
     command = f'echo "$SNAPRUN_RUN $SNAPRUN_STATUS $SNAPRUN_EXIT_CODE" >> {told}'
