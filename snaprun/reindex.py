@@ -1,18 +1,25 @@
-"""Bring the index up to what git and the live folders say."""
+"""Bring the index up to what git and the live folders say.
+
+SQLAlchemy is imported only when something is written: half a second that no start of a run should wait for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
-from snaprun import live, record, store
+from snaprun import live, record
 from snaprun.door import Door
 from snaprun.errors import DataFault
 from snaprun.gitrepo import GitRepo
 from snaprun.model import RUN_REF, Run
 from snaprun.record import Damaged
 from snaprun.runlist import Reader
-from snaprun.store import Store
+
+if TYPE_CHECKING:
+    from snaprun.store import Store
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ def reader(door: Door) -> Reader:
 
 def open_index(door: Door) -> Store:
     """The index of this repository, made where there is none."""
-    return store.open_store(door.place.state, door.settings.index_url)
+    return cast("Store", import_module("snaprun.store").open_store(door.place.state, door.settings.index_url))
 
 
 def _readable(repo: GitRepo, damaged: list[Damaged]) -> Iterator[Run]:
