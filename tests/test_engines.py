@@ -270,6 +270,10 @@ class TestNotebookFeatures:
         assert ran.outputs(2) == []
         assert ran.replay.notebook["cells"][1]["execution_count"] == 2
 
+    def test_children_are_heard_before_what_is_shown_after_them(self, engine: str, tmp_path: Path) -> None:
+        ran = execute(tmp_path, "import os\nprint('a')\nos.system('echo b')\n6 * 7", how=engine)
+        assert [out.get("text") for out in ran.outputs(1)] == ["a\nb\n", None]
+
     def test_figures(self, engine: str, tmp_path: Path) -> None:
         code = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nprint('after')"
         ran = execute(tmp_path, code, "plt.plot([2, 1]); plt.show()\nprint('shown')", how=engine)

@@ -62,6 +62,9 @@ del sys.modules["debugpy"], debugger
 PATIENCE = 0.5
 """Seconds to wait at a cell's end for what is still in a pipe; only a child that never stops writing takes them."""
 
+BRIEFLY = 0.02
+"""The same whenever a stream is flushed in the middle of a cell."""
+
 MESSAGES = 100
 """Messages that wait for the worker at most; ZeroMQ's own 1,000 can be a gigabyte."""
 
@@ -147,11 +150,11 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
         except (OSError, ValueError):
             self._exc = sys.exc_info()
 
-    def drain(self) -> None:
-        """Wait until all that the cell wrote to the file descriptor is in the stream."""
-        if not self._should_watch:  # as in ipykernel below a pytest
+    def drain(self, patience: float = PATIENCE) -> None:
+        """Wait until all that was written to the file descriptor is in the stream."""
+        if not self._should_watch or threading.current_thread() is self.watch_fd_thread:  # no watching below pytest
             return
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         waiting = array.array("i", [0])
         while self._should_watch and self._mine == os.getpid():
             fcntl.ioctl(self._fid, termios.FIONREAD, waiting)
@@ -182,6 +185,7 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
         if thread is None or not thread.is_alive() or thread is threading.current_thread():
             self._flush()
             return
+        self.drain(BRIEFLY)  # what a child wrote before a display comes before it
         done = threading.Event()
         self.pub_thread.schedule(self._flush)
         self.pub_thread.schedule(done.set)
