@@ -1,0 +1,68 @@
+"""A sweep in bad company: somebody kills its workers, supervisors and dispatchers all the time."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from snaprun import live, process, queue, settle, sweeping
+from snaprun.errors import SnaprunError
+from snaprun.intake import Wanted
+from snaprun.record import read_result
+from snaprun.sweeping import Asked
+from tests.sandbox import Sandbox, wait_for
+from tests.test_dispatch import dispatchers, door, runs
+
+RUNS = 24
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_run_has_a_true_record(repo: Sandbox) -> None:
+    repo.notebook("nb.ipynb", "import time\ntime.sleep(0.3)\nprint('whole', x)", parameters="x = 0")
+    repo.commit()
+    here = door(repo)
+    planned = sweeping.plan(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"), Asked((f"x=1..{RUNS}",), jobs=3))
+    sweeping.start(here, planned)
+    chance = random.Random(7)
+    killed: set[str] = set()
+
+    def strike() -> bool:
+        """Kill one thing, look as a user would, and say whether all is over."""
+        folders = live.scan(here.place)
+        if len(folders) > 3:
+            raise AssertionError(f"{len(folders)} at once")
+        if folders and chance.random() < 0.25:
+            folder = chance.choice(folders)
+            for who in settle.supervised_by(folder) or ():
+                killed.add(folder.id)
+                process.send(who, signal.SIGKILL)
+        elif chance.random() < 0.1:
+            for pid in dispatchers(here):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            return sweeping.standing(here, planned.group).over
+        except SnaprunError:
+            return False
+
+    wait_for(strike, "all runs to be over", patience=800)
+    wait_for(lambda: queue.busy(here.place) is None, "the queue to be empty")
+    found = runs(here, group=planned.group)
+    assert [run.params["x"] for run in found] == list(range(1, RUNS + 1))
+    assert live.scan(here.place) == []
+    repository = sweeping.GitRepo(here.place)
+    for run in found:
+        result = read_result(repository, run.id)
+        assert result is not None
+        assert (result.status, result.exit_code) == (run.status, run.exit_code)
+        log = repo.git("show", f"{run.commit}:.snaprun/log.txt")
+        if run.status.value == "succeeded":
+            assert log == f"whole {run.params['x']}\n"
+        else:
+            assert run.status.value == "lost"
+            assert run.id in killed
+    assert sum(run.status.value == "succeeded" for run in found) > RUNS // 3
