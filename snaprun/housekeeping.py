@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun import live, lock, plumbing, settle, slots
+from snaprun import launchers, live, lock, plumbing, settle, slots
 from snaprun.door import Door
 from snaprun.errors import SnaprunError
 from snaprun.gitrepo import GitRepo
@@ -98,7 +98,9 @@ def _unsettled(door: Door) -> Iterator[Finding]:
     """Runs that are neither looked after nor settled, as where the disk was full."""
     settle.settle(door.place, door.env)
     for folder in live.scan(door.place):
-        held = lock.take(folder.path) if settle.host_of(folder) is None else None
+        told = launchers.noted(folder.path)
+        elsewhere = settle.host_of(folder) is not None or (told is not None and told.asked)
+        held = None if elsewhere else lock.take(folder.path)
         if held is not None:
             os.close(held)
             hint = f"cat {folder.path}/snaprun.log"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
-from snaprun import live, reads, runlist, settle, usage
+from snaprun import contact, live, reads, runlist, settle, usage
 from snaprun.door import Door
 from snaprun.model import Run, Status
 from snaprun.runlist import Filter
@@ -39,6 +40,9 @@ def _going(door: Door, run: Run, earlier: Mapping[int, float], now: float) -> Go
     if folder is None:
         return Going(run, Progress(), None, None, None, None, None, None)
     standing = look(folder)
+    last = contact.known(folder)
+    if last.state == "queued":
+        standing = replace(standing, state=f"queued: {last.reason}" if last.reason else "queued")
     host = settle.host_of(folder)
     about = None if host else settle.supervised_by(folder)
     used = usage.of(about[0]) if about else None

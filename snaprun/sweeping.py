@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from snaprun import api, bulk, cells, claims, intake, launchers, launching, lineup, live, notebook, parameters, reads
+from snaprun import api, bulk, cells, claims, intake, launching, lineup, live, notebook, parameters, reads
 from snaprun import queue as waiting
 from snaprun import snapshot as freezing
 from snaprun import sweep as points
@@ -19,7 +19,6 @@ from snaprun.door import Door
 from snaprun.errors import InputMissing, ParameterFault, UsageFault
 from snaprun.gitrepo import GitRepo
 from snaprun.intake import Intake, Wanted
-from snaprun.launchers import Submission
 from snaprun.model import Run, Snapshot, utc
 from snaprun.notebook import Notebook
 from snaprun.parameters import Resolved
@@ -114,7 +113,8 @@ def start(door: Door, planned: Plan) -> list[Snapshot]:
     wanted = replace(planned.wanted, group=planned.group, params=(), raw=(), files=())
     name = wanted.launcher or door.settings.launcher
     if name != launching.LOCAL:
-        launchers.launcher(name).check(launching.site(door))
+        _, notes = launching.begin(door, name, wishes=wanted.wishes)
+        wanted = replace(wanted, notes=(*wanted.notes, *notes))
     after = api.find(door, planned.asked.after).id if planned.asked.after else None
     ready = intake.run(door, wanted)
     requests = list(_requests(planned, ready))
@@ -208,18 +208,12 @@ def _submit(door: Door, name: str, wanted: Wanted, ready: Intake, made: Sequence
     try:
         for one in made:
             folders.append(live.create(door.place, one, api.order_of(door, wanted, ready, one).to_json()))
-        runs = [Submission(folder.id, folder.path) for folder in folders]
-        for folder in folders:
-            launchers.note(folder.path, name, "")
-        handles = launchers.launcher(name).submit(launching.site(door), runs)
+        launching.submit(door, name, folders)
     except BaseException:
         for folder in folders:
             if not launching.taken(folder):
                 live.remove(folder)
         raise
-    for folder, handle in zip(folders, handles, strict=True):
-        if folder.path.exists():
-            launchers.note(folder.path, name, handle)
 
 
 def _text(door: Door, path: Path) -> str:

@@ -1,0 +1,217 @@
+"""Runs as jobs of a real Slurm: one host, loopback, no accounting."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snaprun import contact, launchers, launching, live
+from snaprun.errors import UsageFault
+from snaprun.launchers import State, slurm
+from snaprun.model import Status
+from tests import running
+from tests.sandbox import Sandbox, wait_for
+
+pytestmark = pytest.mark.service
+
+SERVICE = Path(__file__).parent / "services" / "slurm"
+CHECKPOINTED = """import os, time
+from pathlib import Path
+kept = Path(os.environ['SNAPRUN_CHECKPOINT_DIR'], 'x')
+print('again' if kept.exists() else 'first', flush=True)
+if not kept.exists():
+    kept.touch()
+    time.sleep(600)"""
+SLOW = "import time\nprint('on', flush=True)\ntime.sleep(600)"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Path]:
+    """The folder of the cluster."""
+    with tempfile.TemporaryDirectory(prefix="sl") as folder:
+        service = Path(folder, "slurm")
+        Path(folder).chmod(0o755)
+        try:
+            done = subprocess.run([SERVICE, "start", service], capture_output=True, text=True, check=False)
+            if done.returncode == 69:
+                pytest.skip(done.stderr.strip())
+            assert done.returncode == 0, done.stderr
+            yield service
+        finally:
+            subprocess.run([SERVICE, "stop", service], check=False, capture_output=True)
+
+
+@pytest.fixture(autouse=True)
+def config(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(cluster / "slurm.conf"))
+
+
+def started(box: Sandbox, options: str, *args: str) -> running.Started:
+    done = box.snaprun("exec", "a.ipynb", "--detach", "--slurm", options, *args)
+    assert done.returncode == 0, done.stderr
+    return running.found(box, done.stdout.strip())
+
+
+def job(run: running.Started) -> str:
+    told = wait_for(lambda: launchers.noted(run.live.path), "the handle")
+    return str(told.handle)
+
+
+def listed(box: Sandbox) -> dict[str, object]:
+    [run] = json.loads(box.snaprun("history", "--json").stdout)["runs"]
+    return dict(run)
+
+
+def test_a_job_is_a_run_as_any_other(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", "print(lr)", "import sys\nsys.exit(3)", parameters="lr = 1")
+    with repo.untouched():
+        done = repo.snaprun("exec", "a.ipynb", "-p", "lr=2", "--slurm", "time=5,job-name=mine")
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.startswith("2\n")
+    assert listed(repo)["launcher"] == "slurm"
+
+
+def test_a_job_that_waits_says_why_and_can_be_stopped(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", SLOW)
+    run = started(repo, "hold")
+    assert listed(repo)["status"] == "queued"
+    handle = job(run)
+    wait_for(lambda: f"held by its user: scontrol release {handle}" in repo.snaprun("ps", "--json").stdout, "why")
+    assert repo.snaprun("stop", run.id).returncode == 0
+    end = run.end()
+    assert (end.status, end.exit_code) == (Status.STOPPED, 143)
+
+
+def test_a_running_job_is_stopped_with_all_its_output(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", SLOW)
+    run = started(repo, "")
+    run.until_logged("on")
+    assert listed(repo)["status"] == "running"
+    done = repo.snaprun("stop", run.id)
+    assert done.returncode == 0, done.stderr
+    end = run.end()
+    assert (end.status, end.exit_code) == (Status.STOPPED, 143)
+    assert "on" in run.outputs()
+    assert run.processes() == []
+
+
+def test_a_run_ends_itself_before_the_time_limit_does(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", SLOW)
+    run = started(repo, "time=2")
+    run.until_logged("on")
+    order = wait_for(lambda: run.live.order() if run.live.order()["timeout"] else None, "the limit")
+    assert 60 < order["timeout"] < 115
+    assert "Slurm would have ended job" in order["options"]["limit"]
+    assert repo.snaprun("stop", run.id).returncode == 0
+
+
+def test_a_requeued_job_is_a_further_attempt(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", CHECKPOINTED)
+    run = started(repo, "")
+    run.until_logged("first")
+    for who in run.pids():
+        running.process.send(who, signal.SIGSTOP)  # the node hangs: nothing is recorded
+    subprocess.run(["scontrol", "requeue", job(run)], check=True)
+    wait_for(lambda: "again" in run.log(), "the second attempt", patience=150)
+    end = run.end()
+    assert (end.status, end.attempts) == (Status.SUCCEEDED, 2)
+    assert listed(repo)["attempts"] == 2
+
+
+def test_a_restart_of_the_controller_loses_nothing(repo: Sandbox, cluster: Path, tmp_path: Path) -> None:
+    gate = tmp_path / "GO"
+    repo.notebook("a.ipynb", f"import pathlib, time\nprint('on', flush=True)\n"
+                  f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.02)")  # fmt: skip
+    run = started(repo, "")
+    run.until_logged("on")
+    subprocess.run([SERVICE, "restart", cluster], check=True)
+    assert listed(repo)["status"] == "running"
+    gate.touch()
+    assert repo.snaprun("wait", run.id).returncode == 0
+
+
+def test_a_job_killed_outright_is_told_in_slurms_words(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", SLOW)
+    run = started(repo, "")
+    run.until_logged("on")
+    for who in run.pids():
+        running.process.send(who, signal.SIGKILL)
+    wait_for(lambda: repo.snaprun("history", "-q") and not run.alive, "the settling")
+    end = run.end()
+    assert end.status is Status.LOST
+    assert "on" in run.outputs()
+
+
+def test_an_array_of_runs(repo: Sandbox) -> None:
+    books = [repo.notebook(f"{number}.ipynb", f"print({number} * 7)") for number in range(3)]
+    runs = [running.frozen(repo, book, launcher="slurm", options={"launcher": {"jobs": "2"}}) for book in books]
+    launching.submit(running.door(repo), "slurm", [run.live for run in runs])
+    for number, run in enumerate(runs):
+        assert run.end().status is Status.SUCCEEDED
+        assert run.log() == f"{number * 7}\n"
+    names = {path.stem.partition("_")[2] for path in (runs[0].place.state / "slurm").glob("*.log")}
+    assert names == {"0", "1", "2"}
+    assert live.scan(runs[0].place) == []
+
+
+def test_what_slurm_refuses_is_refused_before_anything_is_frozen(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", "1")
+    for options, said in (
+        ("partition=nope", "invalid partition"),
+        ("gres=gpu:4", "gres"),
+        ("array=0-5", "not yours"),
+        ("jobs=x", "whole number"),
+    ):
+        done = repo.snaprun("exec", "a.ipynb", "--slurm", options)
+        assert done.returncode == UsageFault.code, options
+        assert said in done.stderr
+    assert repo.git("for-each-ref", "refs/snaprun") == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "meant"),
+    [
+        ("PENDING", "Resources", State("queued", "Resources")),
+        ("SUSPENDED", "None", State("running", "suspended by Slurm")),
+        ("COMPLETING", "None", State("running")),
+        ("", "", State("unknown", "Slurm knows no job 7")),
+    ],
+)
+def test_states_that_are_no_end(state: str, reason: str, meant: State) -> None:
+    assert slurm._state("7", state, reason) == meant
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "code"),
+    [
+        ("CANCELLED by 1000", "stopped", 143),
+        ("TIMEOUT", "timed-out", 124),
+        ("NODE_FAIL", "lost", 125),
+        ("OUT_OF_MEMORY", "failed", 137),
+        ("PREEMPTED", "lost", 125),
+    ],
+)
+def test_states_that_are_ends(state: str, status: str, code: int) -> None:
+    found = slurm._state("7", state, "None")
+    assert (found.state, found.status, found.exit_code) == ("ended", status, code)
+    assert state in str(found.reason)
+
+
+def test_a_job_that_slurm_has_forgotten_is_lost_after_a_while_only(repo: Sandbox) -> None:
+    run = running.frozen(repo, repo.notebook("a.ipynb", "1"), launcher="slurm")
+    launchers.note(run.live.path, "slurm", "999999")
+    assert contact.refresh(run.place, os.environ, [run.live], at_once=True) == []
+    told = launchers.noted(run.live.path)
+    assert told is not None
+    assert contact.ending(run.live, told, now=time.time() + 50) is None
+    found = contact.ending(run.live, told, now=time.time() + 70)
+    assert found is not None
+    assert found["status"] == "lost"
