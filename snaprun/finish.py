@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +179,26 @@ def notify(command: str, run: Run, env: Mapping[str, str], folder: Path) -> None
             check=False,
         )
     except subprocess.TimeoutExpired:
+        return
+
+
+def notify_desktop(run: Run, env: Mapping[str, str]) -> None:
+    """Tell the desktop, where it has ``notify-send`` (freedesktop.org's libnotify) and a session that shows it."""
+    program = shutil.which("notify-send", path=env.get("PATH"))
+    if program is None:
+        return
+    text = f"{run.name or run.notebook}: {run.status.value}, exit {run.exit_code}"
+    try:
+        subprocess.run(
+            [program, "--app-name=snaprun", f"snaprun {run.id[:8]}", text],
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=NOTIFY_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
         return
 
 

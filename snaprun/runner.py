@@ -139,6 +139,8 @@ def finalise(live: Live) -> None:
 def _notify(order: Order, ended: Run) -> None:
     if order.notify_command:
         finish.notify(order.notify_command, ended, _clean(os.environ), order.place.top)
+    if order.options.get("notify"):
+        finish.notify_desktop(ended, _clean(os.environ))
 
 
 def _ground(repo: GitRepo, live: Live, order: Order, journal: Journal) -> Ground:

@@ -127,3 +127,11 @@ def test_history_imports_only_what_a_listing_needs(repo: Sandbox) -> None:
     found = imported("history", cwd=repo.path)
     assert {"sqlite3", "tabulate", "click"} <= found
     assert not found & set(HEAVY)
+
+
+def test_a_start_imports_no_index(repo: Sandbox) -> None:
+    repo.notebook("nb.ipynb", "1")
+    found = imported("exec", "nb.ipynb", "--detach", cwd=repo.path)
+    assert "jupytext" in found
+    assert not found & {"sqlalchemy", "alembic", "nbclient", "IPython", "zmq", "rich", "psutil"}
+    assert repo.snaprun("wait", "@").returncode == 0

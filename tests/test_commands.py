@@ -203,3 +203,22 @@ def test_history_filters_and_forms(repo: Sandbox) -> None:
     assert csv[1].endswith("sweep,2.5,2.5")
     none = repo.snaprun("history", "--name", "nobody")
     assert (none.returncode, none.stderr) == (3, "no run matches\n")
+
+
+def test_notify_tells_the_desktop_and_the_users_command(
+    repo: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "said"
+    tool = tmp_path / "bin" / "notify-send"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\necho "desktop: $*" >> {said}\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SNAPRUN_NOTIFY_COMMAND", f'echo "command: $SNAPRUN_STATUS $SNAPRUN_EXIT_CODE" >> {said}')
+    repo.notebook("nb.ipynb", "1 / 0")
+    assert repo.snaprun("exec", "nb.ipynb", "--notify", "--name", "odd").returncode == 1
+    wait_for(lambda: said.exists() and len(said.read_text().splitlines()) == 2, "both notifications")
+    first, second = said.read_text().splitlines()
+    assert first == "command: failed 1"
+    assert second.startswith("desktop: --app-name=snaprun snaprun ")
+    assert second.endswith("odd: failed, exit 1")

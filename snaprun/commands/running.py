@@ -12,9 +12,8 @@ from typing import Any
 
 import click
 
-from snaprun import api, launching, listing, logs, ongoing, queue, reads, settle, show, watch
+from snaprun import api, launching, listing, logs, queue, reads, settle, show, watch
 from snaprun import live as folders
-from snaprun.bar import Bar
 from snaprun.commands.context import here, raw_stdout, stderr
 from snaprun.door import Door
 from snaprun.errors import NothingFound, RunFault, UsageFault
@@ -30,7 +29,11 @@ def execute(**options: Any) -> int:
     options["launcher"] = launching.launcher_of(options["launcher"], on=on, slurm=slurm)
     wishes = launching.wishes(door, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"])
     wanted = api.Wanted(**options, wishes=wishes, notify=notify, argv=tuple(sys.argv[1:]))
-    return start(door, api.freeze(door, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)
+    code = start(door, api.freeze(door, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)
+    if notify and not detach and sys.stderr.isatty():
+        # The bell, and the notification of terminals that know OSC 9 (iTerm2, Windows Terminal, kitty, WezTerm).
+        click.echo(f"\a\x1b]9;snaprun: the run has ended, exit {code}\x1b\\", nl=False, err=True)
+    return code
 
 
 def start(door: Door, pending: api.Pending, *, detach: bool, as_json: bool, quiet: bool) -> int:
@@ -65,6 +68,9 @@ def view(door: Door, run_id: str, notebook: str, *, stops: bool, to_stderr: bool
     data = sys.stderr.buffer if to_stderr else raw_stdout()
     bar = None
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        from snaprun import ongoing
+        from snaprun.bar import Bar  # rich: a detached start has no use for it
+
         bar = Bar(data, sys.stderr, ongoing.earlier_seconds(door, notebook))
     asked = Interrupts(door, run_id) if stops else None
     try:
