@@ -36,6 +36,8 @@ def collect(door: Door, *, keep_slots: int, now: float) -> Collected:
     settle.settle(door.place, door.env)
     repo, state = GitRepo(door.place), door.place.state
     live.tidy(door.place, older=HALF_MADE, now=now)
+    publish.restore(door.place)
+    refs.tidy(repo, loose=1)
     gone = [(path, _size(path)) for path in _unnamed_artifacts(repo, state / "artifacts", now)]
     old = [(path, _size(path)) for path in _idle_checkpoints(repo, door)]
     for path, _ in gone:

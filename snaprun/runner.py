@@ -15,7 +15,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from snaprun import __version__, cells, engines, environment, finish, frozen, links, process, queue, slots
+from snaprun import (
+    __version__,
+    cells,
+    engines,
+    environment,
+    finish,
+    frozen,
+    links,
+    process,
+    publish,
+    queue,
+    refs,
+    slots,
+)
 from snaprun.engines import Job, Outcome, Stop
 from snaprun.errors import SnaprunError
 from snaprun.gitrepo import GitRepo
@@ -124,6 +137,7 @@ def run(live: Live, door: socket.socket, listener: Listener) -> None:
     memory.restore(live)
     peak = _peak_memory()
     _notify(order, finish.finish(repo, live, order, slot=slot, peak_memory=peak))
+    refs.tidy(repo)
     queue.wake(order.place, _clean(os.environ))
 
 
@@ -151,6 +165,7 @@ def _ground(repo: GitRepo, live: Live, order: Order, journal: Journal) -> Ground
         return Ground(order.place.top, order.place.top / inner, None)
     slot = slots.claim(repo, order.run, live=order.place.live)
     journal.event("slot", number=slot.number, path=os.fspath(slot.path))
+    publish.restore(order.place, order.run)  # what a prune took while the run waited for its turn
     for note in slots.lay_out(repo, slot, order.run):
         journal.note(note)
     left_out = [item.path for item in spec.left_out]
