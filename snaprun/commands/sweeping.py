@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from snaprun import lineup, queueview, show, sweeping
+from snaprun import launching, lineup, queueview, show, sweeping
 from snaprun import sweep as spelled
 from snaprun.commands.context import here, stderr, stdout
 from snaprun.door import Door
@@ -37,8 +37,11 @@ def sweep(**options: Any) -> int:
     lowest, highest = options.pop("minimize"), options.pop("maximize")
     if lowest and highest:
         raise UsageFault("--minimize and --maximize exclude each other", hint=f"--minimize {lowest}")
+    on, slurm, data = (options.pop(key) for key in ("on", "slurm", "data"))
     door = here()
-    planned = sweeping.plan(door, Wanted(**options, argv=tuple(sys.argv[1:])), asked)
+    options["launcher"] = launching.launcher_of(options["launcher"], on=on, slurm=slurm)
+    wishes = launching.wishes(door, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"])
+    planned = sweeping.plan(door, Wanted(**options, wishes=wishes, argv=tuple(sys.argv[1:])), asked)
     if dry_run:
         text = (
             queueview.points_json(planned.points)
