@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun import launchers, live, lock, plumbing, settle, slots
+from snaprun import launchers, live, lock, plumbing, publish, refs, settle, slots
 from snaprun.door import Door
 from snaprun.errors import SnaprunError
 from snaprun.gitrepo import GitRepo
