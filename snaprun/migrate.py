@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
+import snaprun
 from snaprun.errors import SettingsFault
 from snaprun.runlist import newer
 
@@ -33,7 +34,7 @@ def upgrade(connection: Connection, shown: str, *, to: str = "head") -> None:
 
 def _folder() -> Path:
     """The migrations: in the installed package, or beside it in an editable install."""
-    here = Path(__file__).resolve().parent
+    here = Path(str(snaprun.__file__)).resolve().parent
     for folder in (here / "migrations", here.parent / "migrations"):
         if (folder / "env.py").is_file():
             return folder
