@@ -167,6 +167,7 @@ def test_doctor_gc_and_config(repo: Sandbox) -> None:
     assert not slot.exists()
     assert repo.git("worktree", "list").count("\n") == 1
     lock = repo.path / ".git" / "refs" / "snaprun" / "runs" / ("0" * 40 + ".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)  # gc has packed the refs, and their folder went with them
     lock.touch()
     wrong = repo.snaprun("doctor")
     assert wrong.returncode == 65
