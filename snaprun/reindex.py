@@ -32,8 +32,8 @@ class Rebuilt:
 
 
 def rebuild(door: Door) -> Rebuilt:
-    """Throw the rows of this repository away and read every run from its ref again."""
-    index = open_index(door)
+    """Throw the rows of this repository away and read every run from its ref again; a damaged file is moved aside."""
+    index = cast("Store", import_module("snaprun.store").mend(door.place.state, door.settings.index_url))
     damaged: list[Damaged] = []
     count = index.rebuild(_readable(GitRepo(door.place), damaged))
     return Rebuilt(count, tuple(damaged), str(index.set_aside) if index.set_aside else None)
