@@ -42,6 +42,9 @@ from snaprun.slots import Slot
 from snaprun.track import ARTIFACTS, METRICS, PARAMS
 
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SOON = 0.3
+"""Seconds between the interrupt and the end of a run that is to be killed."""
+
 SEED = "SNAPRUN_SEED"
 CHECKPOINTS = "SNAPRUN_CHECKPOINT_DIR"
 
@@ -61,14 +64,17 @@ class Listener:
         request = Request(number) if self.live is None else note_stop(self.live.path, number, time.time())
         if not self.stop.signal:
             self.stop.request(request.signal)
-            if request.grace is not None:
-                timer = threading.Timer(request.grace, self.stop.request, [number])
-                timer.daemon = True
-                timer.start()
-        elif self._interrupts > 1:
+            wait = SOON if request.kill else request.grace
+            if wait is not None:
+                self._again(wait, number)
+        elif self._interrupts > 1 or request.kill:
             self.stop.request(number)
-        if request.kill and self.stop.count < 2:
-            self.stop.request(number)
+
+    def _again(self, seconds: float, number: int) -> None:
+        """Ask a second time a little later, which ends the grace: an engine that hears both at once may take one."""
+        timer = threading.Timer(seconds, self.stop.request, [number])
+        timer.daemon = True
+        timer.start()
 
 
 @dataclass(frozen=True)
