@@ -321,3 +321,17 @@ def test_what_arrives_must_be_the_result_of_the_run(repo: Sandbox) -> None:
     with pytest.raises(DataFault, match="is no result"):
         sync.accept(run.repo, run.id)
     assert run.git_tip() == run.id
+
+
+def test_large_files_stay_there_until_they_are_asked_for(repo: Sandbox, machine: Machine) -> None:
+    repo.write("snaprun.toml", 'max-file-size = "1000"\n')
+    repo.notebook("a.ipynb", "open('big.bin', 'wb').write(b'x' * 5000)")
+    assert repo.snaprun("exec", "a.ipynb", "--on", machine.address).returncode == 0
+    [item] = json.loads(repo.snaprun("show", "@", "--json").stdout)["artifacts"]
+    assert (item["path"], item["stored"]) == ("big.bin", "store")
+    kept = running.place(repo).state / "artifacts" / item["sha256"]
+    assert not kept.exists()
+    done = repo.snaprun("fetch", "--artifacts", "@")
+    assert done.returncode == 0, done.stderr
+    assert kept.read_bytes() == b"x" * 5000
+    assert repo.snaprun("fetch", "--artifacts", "@").returncode == 3
