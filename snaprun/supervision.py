@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 
@@ -10,6 +11,24 @@ from snaprun import process
 from snaprun.live import Live
 from snaprun.locate import clean_env
 from snaprun.order import SUBMITTED, SUPERVISOR, read_json
+
+OUTER = (
+    process.MARK,
+    "SNAPRUN_ARTIFACTS_FILE",
+    "SNAPRUN_CHECKPOINT_DIR",
+    "SNAPRUN_METRICS_FILE",
+    "SNAPRUN_PARAMS_FILE",
+    "SNAPRUN_PATH",
+    "SNAPRUN_PIPES",
+    "SNAPRUN_REDIRECT",
+    "SNAPRUN_SEED",
+    "SNAPRUN_TALK",
+    "SNAPRUN_WORKER",
+)
+"""What a run finds in its environment: a run that it starts is another."""
+
+LIVE_PATH = re.compile(r"/snaprun/live/[0-9a-f]+/path/?$")
+SITE = "/snaprun/boot/site"
 
 
 def supervised_by(folder: Live) -> tuple[process.Identity, process.Identity] | None:
@@ -45,9 +64,14 @@ def host_of(folder: Live) -> str | None:
 
 def supervisor_env(env: Mapping[str, str]) -> dict[str, str]:
     """The environment of a supervisor, and so of the run: no trace of a calling git hook or of an outer run."""
-    made = {name: value for name, value in clean_env(env).items() if name != process.MARK}
-    paths = made.get("PYTHONPATH", "")
+    made = {name: value for name, value in clean_env(env).items() if name not in OUTER}
+    paths = [path for path in made.pop("PYTHONPATH", "").split(os.pathsep) if path and not _of_a_run(path)]
     if paths:  # the supervisor lives in another folder than its caller
-        made["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths.split(os.pathsep) if path)
+        made["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths)
     made[process.SUPERVISOR] = "1"
     return made
+
+
+def _of_a_run(path: str) -> bool:
+    """Whether an entry of the import path was put there for an outer run, with which it goes away."""
+    return bool(LIVE_PATH.search(path)) or path.endswith(SITE)
