@@ -6,8 +6,8 @@ import random
 import time
 from collections.abc import Callable
 
-from snaprun import cellmatch, outputs
-from snaprun.cellmatch import Item
+from snaprun.diffs import cellmatch, outputs
+from snaprun.diffs.cellmatch import Item
 
 WORDS = [
     "model",

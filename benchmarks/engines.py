@@ -86,12 +86,12 @@ def _one(name: str, path: Path) -> None:
 
 def _ours(name: str, path: Path, target: Path) -> None:
     from snaprun.engines import Job, Stop, engine
-    from snaprun.journal import Journal
-    from snaprun.kernels import of_python
-    from snaprun.live import create
-    from snaprun.locate import Place
+    from snaprun.git.locate import Place
     from snaprun.model import RunSpec, Snapshot
-    from snaprun.replay import render, replay_live
+    from snaprun.notebooks.kernels import of_python
+    from snaprun.progress.journal import Journal
+    from snaprun.progress.live import create
+    from snaprun.progress.replay import render, replay_live
 
     document = json.loads(path.read_bytes())
     with tempfile.TemporaryDirectory() as folder:

@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
 
-from snaprun import runlist, store, where  # noqa: E402
+from snaprun.index import runlist, store, where  # noqa: E402
 from tests.indexed import many  # noqa: E402
 from tests.sandbox import Sandbox  # noqa: E402
 

@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from snaprun import links, slots
-from snaprun.gitrepo import GitRepo
-from snaprun.locate import find
+from snaprun.checkouts import links, slots
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import find
 
 ROUNDS = 15
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun import locate
-from snaprun.gitrepo import GitRepo
+from snaprun.freeze.snapshot import Request, take
+from snaprun.git import locate
+from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RunSpec
-from snaprun.snapshot import Request, take
 
 FOLDER = 50
 """Files a folder: what a real project has, roughly."""

@@ -20,7 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
 
-from snaprun import lock, process  # noqa: E402
+from snaprun.progress import lock, process  # noqa: E402
 from tests import running  # noqa: E402
 from tests.sandbox import Sandbox, notebook  # noqa: E402
 

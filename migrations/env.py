@@ -1,4 +1,4 @@
-"""What alembic calls: upgrade the connection that ``snaprun.store`` hands over, inside its transaction."""
+"""What alembic calls: upgrade the connection that ``snaprun.index.store`` hands over, inside its transaction."""
 
 from __future__ import annotations
 

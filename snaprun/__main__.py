@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from snaprun.hookgate import idle
+from snaprun.hooks.hookgate import idle
 
 
 def main() -> None:

@@ -11,29 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun import (
-    export,
-    finish,
-    intake,
-    launching,
-    live,
-    logs,
-    pairing,
-    reads,
-    record,
-    reindex,
-    replay,
-    selectors,
-    strip,
-)
-from snaprun import snapshot as freezing
+from snaprun import intake, reads
 from snaprun.door import Door
 from snaprun.errors import CannotCreate, DataFault, InputMissing, SnaprunError, Unavailable
-from snaprun.gitrepo import GitRepo
+from snaprun.freeze import snapshot as freezing
+from snaprun.git import export
+from snaprun.git.gitrepo import GitRepo
+from snaprun.hooks import strip
+from snaprun.index import record, reindex, selectors
 from snaprun.intake import Intake, Wanted
 from snaprun.launchers.local import Handle
 from snaprun.model import RUN_REF, SNAP_DIR, Details, Run, Snapshot, Status
-from snaprun.order import Order
+from snaprun.notebooks import pairing
+from snaprun.progress import live, replay
+from snaprun.progress.order import Order
+from snaprun.running import finish, launching, logs
 
 __all__ = ["Door", "Wanted"]
 
@@ -277,7 +269,7 @@ def restore_outputs(door: Door, selector: str, path: str | None) -> tuple[Path, 
 
 
 def pair(door: Door, path: Path, formats: str | None) -> pairing.Paired:
-    """Pair a notebook with a script, see :func:`snaprun.pairing.pair`."""
+    """Pair a notebook with a script, see :func:`snaprun.notebooks.pairing.pair`."""
     return pairing.pair(Path(os.path.abspath(door.cwd / path)), formats)
 
 

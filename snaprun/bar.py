@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from snaprun.progress.standing import Progress as Standing
 from snaprun.show import clock
-from snaprun.standing import Progress as Standing
 
 WAITING = {"starting": "starting the kernel", "held": "held after an error", "finishing": "writing the result"}
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun import locate, settings
-from snaprun.locate import Place
+from snaprun import settings
+from snaprun.git import locate
+from snaprun.git.locate import Place
 from snaprun.settings import Settings
 
 

@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun import launchers, live, lock, plumbing, publish, refs, settle, slots
+from snaprun import launchers
+from snaprun.checkouts import slots
 from snaprun.door import Door
 from snaprun.errors import SnaprunError
-from snaprun.gitrepo import GitRepo
-from snaprun.locate import MIN_GIT, clean_env
+from snaprun.git import plumbing, publish, refs
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import MIN_GIT, clean_env
+from snaprun.index.reindex import open_index
 from snaprun.model import RUN_REF, SNAP_DIR, Finding
-from snaprun.reindex import open_index
+from snaprun.progress import live, lock
+from snaprun.running import settle
 
 HALF_MADE = 3600.0
 """Seconds after which a folder that a killed process left half made is nobody's any more."""

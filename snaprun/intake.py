@@ -11,20 +11,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun import __version__, cells, interpreter, kernels, notebook, parameters, record
-from snaprun.cells import Node
+from snaprun import __version__
 from snaprun.door import Door
 from snaprun.engines import ENGINES
 from snaprun.errors import DataFault, InputMissing, ParameterFault, UsageFault
-from snaprun.gitrepo import GitRepo
-from snaprun.interpreter import Chosen
-from snaprun.kernels import Kernel
+from snaprun.freeze.refreeze import refreeze
+from snaprun.freeze.snapshot import SOURCE, Frozen, Request
+from snaprun.git.gitrepo import GitRepo
+from snaprun.index import record
 from snaprun.model import SNAP_DIR, RunSpec, utc
 from snaprun.nearest import nearest
-from snaprun.notebook import Notebook
-from snaprun.parameters import Resolved
-from snaprun.refreeze import refreeze
-from snaprun.snapshot import SOURCE, Frozen, Request
+from snaprun.notebooks import cells, interpreter, kernels, notebook, parameters
+from snaprun.notebooks.cells import Node
+from snaprun.notebooks.interpreter import Chosen
+from snaprun.notebooks.kernels import Kernel
+from snaprun.notebooks.notebook import Notebook
+from snaprun.notebooks.parameters import Resolved
 
 
 @dataclass(frozen=True)

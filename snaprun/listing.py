@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from snaprun import moments, plumbing, reads, runlist
+from snaprun import reads
 from snaprun.door import Door
 from snaprun.errors import DataFault, UsageFault
-from snaprun.locate import clean_env
+from snaprun.git import plumbing
+from snaprun.git.locate import clean_env
+from snaprun.index import moments, runlist
+from snaprun.index.runlist import Filter
 from snaprun.model import Run, Status
-from snaprun.runlist import Filter
 
 NARROWING = ("status", "notebook", "since", "name", "tag", "group", "commit", "where")
 """Options of ``history`` that leave runs out."""
@@ -53,7 +55,7 @@ def _filter(door: Door, wanted: Mapping[str, Any], now: float) -> Filter:
 
 def _language() -> Any:
     """The language of ``--where`` and ``--sort``, imported only where one of them is given."""
-    return import_module("snaprun.where")
+    return import_module("snaprun.index.where")
 
 
 def _status(name: str) -> Status:
@@ -76,7 +78,7 @@ def _commit(door: Door, revision: str) -> str:
 
 def _sources(door: Door, commit: str) -> tuple[str, ...]:
     """The code hashes of the notebooks in a commit of the user's: runs of the same source belong to it."""
-    trailer, staged = import_module("snaprun.trailer"), import_module("snaprun.staged")
+    trailer, staged = import_module("snaprun.hooks.trailer"), import_module("snaprun.hooks.staged")
     index = staged.Index(door.place, clean_env(door.env))
-    found: tuple[str, ...] = trailer.sources(index, commit, lambda: import_module("snaprun.halves"))
+    found: tuple[str, ...] = trailer.sources(index, commit, lambda: import_module("snaprun.notebooks.halves"))
     return found

@@ -7,11 +7,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from snaprun import contact, live, reads, runlist, settle, usage
+from snaprun import reads
 from snaprun.door import Door
+from snaprun.index import runlist
+from snaprun.index.runlist import Filter
 from snaprun.model import Run, Status
-from snaprun.runlist import Filter
-from snaprun.standing import Going, Progress, look
+from snaprun.progress import live, usage
+from snaprun.progress.standing import Going, Progress, look
+from snaprun.running import contact, settle
 
 
 def in_progress(door: Door, *, now: float) -> list[Going]:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
 
-from snaprun import runlist
 from snaprun.door import Door
-from snaprun.locate import clean_env
+from snaprun.git.locate import clean_env
+from snaprun.index import runlist
+from snaprun.index.runlist import IndexGap, Reader
 from snaprun.model import RUN_REF, Status
-from snaprun.runlist import IndexGap, Reader
 
 
 @contextmanager
@@ -31,16 +31,16 @@ def index(door: Door) -> Iterator[Reader]:
     """
     going = _going(door)
     if going:
-        import_module("snaprun.settle").settle(door.place, door.env)
+        import_module("snaprun.running.settle").settle(door.place, door.env)
     if door.place.busy.exists():
-        import_module("snaprun.queue").wake(door.place, door.env)
+        import_module("snaprun.index.queue").wake(door.place, door.env)
     reader = _reader(door)
     try:
         missing, vanished = _missing(door, reader) if going else [], _vanished(door, reader)
         if missing:
-            import_module("snaprun.reindex").record_missing(door, missing)
+            import_module("snaprun.index.reindex").record_missing(door, missing)
         if vanished:
-            import_module("snaprun.settle").revive(door.place, door.env, vanished)
+            import_module("snaprun.running.settle").revive(door.place, door.env, vanished)
         if missing or vanished:
             _close(reader)
             reader = _reader(door)
@@ -52,13 +52,13 @@ def index(door: Door) -> Iterator[Reader]:
 def _reader(door: Door) -> Reader:
     url = door.settings.index_url
     if runlist.sqlite_path(door.place.state, url) is None:
-        return cast(Reader, import_module("snaprun.reindex").reader(door))
+        return cast(Reader, import_module("snaprun.index.reindex").reader(door))
     try:
         return runlist.connect(door.place.state, url)
     except IndexGap:
         if not _any_run(door):
             return NoRuns()
-    import_module("snaprun.reindex").rebuild(door)
+    import_module("snaprun.index.reindex").rebuild(door)
     return runlist.connect(door.place.state, url)
 
 
@@ -73,7 +73,7 @@ def _going(door: Door) -> bool:
 
 def _missing(door: Door, reader: Reader) -> list[str]:
     """Runs in progress that the index does not know yet."""
-    ids = [folder.id for folder in import_module("snaprun.live").scan(door.place)]
+    ids = [folder.id for folder in import_module("snaprun.progress.live").scan(door.place)]
     return [run_id for run_id in ids if not runlist.query(reader, runlist.Filter(id=run_id, limit=1))]
 
 

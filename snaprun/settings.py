@@ -17,7 +17,7 @@ import platformdirs
 
 from snaprun import tomlread
 from snaprun.errors import SettingsFault
-from snaprun.locate import Place
+from snaprun.git.locate import Place
 from snaprun.nearest import nearest
 
 BUILT_IN = "built-in"

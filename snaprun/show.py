@@ -17,7 +17,7 @@ from tabulate import tabulate
 from snaprun.model import SCHEMA, Details, Finding, Metric, Run, Snapshot, Status
 
 if TYPE_CHECKING:  # a listing shows no progress
-    from snaprun.standing import Going
+    from snaprun.progress.standing import Going
 
 ID_LENGTH = 8
 """Hex digits of an id that people are shown; any unique prefix of 4 or more is taken back."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from snaprun.exact import from_json
+from snaprun.notebooks.exact import from_json
 
 METRICS = "SNAPRUN_METRICS_FILE"
 PARAMS = "SNAPRUN_PARAMS_FILE"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snaprun import live, replay
 from snaprun.engines import Job, Outcome, Stop, engine
-from snaprun.journal import Journal, read_events
-from snaprun.kernels import Kernel, of_python
-from snaprun.live import Live
-from snaprun.locate import Place
+from snaprun.git.locate import Place
 from snaprun.model import Cell, CellError, RunSpec, Snapshot
+from snaprun.notebooks.kernels import Kernel, of_python
+from snaprun.progress import live, replay
+from snaprun.progress.journal import Journal, read_events
+from snaprun.progress.live import Live
 from tests.sandbox import notebook
 
 BASH = Kernel("bash", "bash", (sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"))

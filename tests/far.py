@@ -8,10 +8,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun import launchers, live, locate
+from snaprun import launchers
+from snaprun.git import locate
+from snaprun.git.locate import Place
 from snaprun.launchers import ssh
-from snaprun.live import Live
-from snaprun.locate import Place
+from snaprun.progress import live
+from snaprun.progress.live import Live
 from tests.running import Started, found
 from tests.sandbox import Sandbox
 

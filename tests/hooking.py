@@ -13,14 +13,15 @@ import jupytext
 import nbformat
 from click.testing import CliRunner
 
-from snaprun import cells, record, store
+from snaprun.checkouts.result import Ending, commit_result
 from snaprun.commands.hook import command
-from snaprun.gitrepo import GitRepo
-from snaprun.locate import find
+from snaprun.freeze.snapshot import Request, take
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import find
+from snaprun.index import record, store
 from snaprun.model import Result, RunSpec, Status, utc
-from snaprun.notebook import parse
-from snaprun.result import Ending, commit_result
-from snaprun.snapshot import Request, take
+from snaprun.notebooks import cells
+from snaprun.notebooks.notebook import parse
 from tests.sandbox import Sandbox, notebook
 
 Outputs = Mapping[int, Sequence[Mapping[str, Any]]]

@@ -12,16 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snaprun import cells, live, locate, parameters, process, record, runlist, settle, snapshot
 from snaprun.door import Door, opened
-from snaprun.gitrepo import GitRepo
-from snaprun.kernels import of_python
+from snaprun.freeze import snapshot
+from snaprun.freeze.snapshot import Request
+from snaprun.git import locate
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import Place
+from snaprun.index import record, runlist
 from snaprun.launchers import local
-from snaprun.live import Live
-from snaprun.locate import Place
 from snaprun.model import Result, Run, RunSpec, utc
-from snaprun.order import Order
-from snaprun.snapshot import Request
+from snaprun.notebooks import cells, parameters
+from snaprun.notebooks.kernels import of_python
+from snaprun.progress import live, process
+from snaprun.progress.live import Live
+from snaprun.progress.order import Order
+from snaprun.running import settle
 from tests.sandbox import Sandbox, wait_for
 
 

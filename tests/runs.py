@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snaprun import notebook, parameters, snapshot
-from snaprun.gitrepo import GitRepo
-from snaprun.locate import find
+from snaprun.checkouts.result import Ending, commit_result
+from snaprun.freeze import snapshot
+from snaprun.freeze.snapshot import Request
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import find
 from snaprun.model import Cell, Result, RunSpec, Status
-from snaprun.result import Ending, commit_result
-from snaprun.snapshot import Request
+from snaprun.notebooks import notebook, parameters
 from tests.sandbox import Sandbox
 
 ENVIRONMENT = {"python": "3.11.7", "platform": "Linux", "packages": {"numpy": "2.0.0", "torch": "2.3.0"}}

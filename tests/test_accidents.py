@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import checkout, linked, links, slots
+from snaprun.checkouts import checkout, linked, links, slots
+from snaprun.checkouts.result import Ending, commit_result
 from snaprun.errors import SnaprunError
+from snaprun.freeze.snapshot import take
 from snaprun.model import Result, Status
-from snaprun.result import Ending, commit_result
-from snaprun.snapshot import take
 from tests.sandbox import Sandbox
 from tests.test_checkout import contents, gate, used
 from tests.test_snapshot import _calls, _shim, request

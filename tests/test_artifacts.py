@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.artifacts import Store, digest, keep
+from snaprun.checkouts.artifacts import Store, digest, keep
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from snaprun import cellhistory, record, showcell
+from snaprun.diffs import cellhistory, showcell
 from snaprun.errors import NothingFound
+from snaprun.index import record
 from snaprun.model import Run
 from snaprun.show import Look
 from tests.runs import copied, edited, gate, logged, made

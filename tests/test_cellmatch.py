@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from snaprun.cellmatch import Item, Match, match
+from snaprun.diffs.cellmatch import Item, Match, match
 
 WORDS = [
     "model",

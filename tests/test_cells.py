@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import cells
+from snaprun.notebooks import cells
 from tests.sandbox import notebook as document
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import slots
-from snaprun.gitrepo import GitRepo
-from snaprun.locate import find
-from snaprun.snapshot import take
+from snaprun.checkouts import slots
+from snaprun.freeze.snapshot import take
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import find
 from tests.sandbox import Sandbox
 from tests.test_snapshot import request
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import claims, queue, runlist, store
-from snaprun.claims import Claim, Doomed, Entry
 from snaprun.errors import DataFault, UsageFault
-from snaprun.locate import Place
+from snaprun.git.locate import Place
+from snaprun.index import claims, queue, runlist, store
+from snaprun.index.claims import Claim, Doomed, Entry
+from snaprun.index.store import Store
 from snaprun.model import RunSpec, Snapshot, Status, utc
-from snaprun.order import Order
-from snaprun.store import Store
+from snaprun.progress.order import Order
 from tests.indexed import START, oid, run
 from tests.test_store import at_once
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from snaprun import compare, diffmd, direction, showdiff, sides
-from snaprun.comparison import Comparison
+from snaprun.diffs import compare, diffmd, direction, showdiff, sides
+from snaprun.diffs.comparison import Comparison
+from snaprun.diffs.showdiff import Wanted
 from snaprun.errors import DataFault
 from snaprun.model import Artifact, Cell, CellError, Result, Status
 from snaprun.show import Look
-from snaprun.showdiff import Wanted
 from tests.runs import ENVIRONMENT, copied, display, edited, gate, logged, made, stream
 from tests.sandbox import Sandbox, notebook
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import resuming, standing
-from snaprun.console import Console
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.model import Status
+from snaprun.progress import standing
+from snaprun.running import resuming
+from snaprun.running.console import Console
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for

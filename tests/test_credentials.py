@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snaprun.credentials import looks_secret, wanted
+from snaprun.freeze.credentials import looks_secret, wanted
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from snaprun import compare, diffpage, sides
+from snaprun.diffs import compare, diffpage, sides
 from tests.runs import copied, display, edited, gate, logged, made, stream
 from tests.sandbox import Sandbox, notebook
 

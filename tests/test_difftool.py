@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import difftool, sides
+from snaprun.diffs import difftool, sides
 from snaprun.errors import Unavailable
 from tests.runs import copied, edited, gate, made
 from tests.sandbox import Sandbox

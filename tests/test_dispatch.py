@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import lineup, live, process, queue, reads, runlist, settle, sweeping
+from snaprun import reads
 from snaprun.door import Door, opened
+from snaprun.index import queue, runlist
+from snaprun.index.runlist import Filter
 from snaprun.intake import Wanted
 from snaprun.model import Run, Status
-from snaprun.runlist import Filter
-from snaprun.sweeping import Asked
+from snaprun.progress import live, process
+from snaprun.running import settle
+from snaprun.sweeps import lineup, sweeping
+from snaprun.sweeps.sweeping import Asked
 from tests.sandbox import Sandbox, wait_for
 
 HELD = """
@@ -97,7 +101,7 @@ def dispatchers(here: Door) -> list[int]:
             words = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if b"snaprun.dispatch" in words and mark in words and not words.startswith(b"sh"):
+        if b"snaprun.running.dispatch" in words and mark in words and not words.startswith(b"sh"):
             found.append(pid)
     return found
 

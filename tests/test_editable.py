@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import slots
+from snaprun.checkouts import slots
 from tests.sandbox import Sandbox
 from tests.test_frozen import ask
 from tests.test_result import freeze, gate, run_in

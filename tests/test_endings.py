@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import lock, order, process, reads, runlist, selectors, settle
+from snaprun import reads
+from snaprun.index import runlist, selectors
 from snaprun.model import Result, Status
-from snaprun.order import Request, ask_stop
+from snaprun.progress import lock, order, process
+from snaprun.progress.order import Request, ask_stop
+from snaprun.running import settle
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for

@@ -12,8 +12,8 @@ import pytest
 
 from snaprun.engines import ENGINES, Stop, died, ended_by_exit
 from snaprun.errors import WriteFault
-from snaprun.journal import Journal
 from snaprun.model import Status
+from snaprun.progress.journal import Journal
 from tests.engineroom import execute
 from tests.sandbox import notebook, wait_for
 
@@ -215,7 +215,7 @@ def test_no_process_and_no_socket_is_left(how: str, tmp_path: Path) -> None:
 
 
 def test_an_interpreter_that_is_not_there(how: str, tmp_path: Path) -> None:
-    from snaprun.kernels import of_python
+    from snaprun.notebooks.kernels import of_python
 
     missing = "/nowhere/bin/python"
     ran = execute(tmp_path, "print(1)", how=how, kernel=of_python(missing), python=missing)

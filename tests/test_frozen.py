@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import frozen, slots
+from snaprun.checkouts import frozen, slots
 from tests.sandbox import Sandbox, wait_for
 from tests.test_result import freeze, gate, run_in
 

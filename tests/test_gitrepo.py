@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import locate
 from snaprun.errors import CannotCreate, DataFault, Denied, SnaprunError, Unavailable, WriteFault
-from snaprun.gitchild import Answer, failure
-from snaprun.gitrepo import GitRepo, author_of
-from snaprun.objects import make
+from snaprun.git import locate
+from snaprun.git.gitchild import Answer, failure
+from snaprun.git.gitrepo import GitRepo, author_of
+from snaprun.git.objects import make
 from tests.sandbox import Sandbox
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from snaprun import grid, showgrid
+from snaprun.diffs import grid, showgrid
 from snaprun.model import Metric, Run, Status
 from snaprun.show import Look
 

@@ -9,9 +9,9 @@ import jupytext
 import nbformat
 import pytest
 
-from snaprun import halves
 from snaprun.errors import InputMissing, SettingsFault
-from snaprun.half import Config, Half
+from snaprun.notebooks import halves
+from snaprun.notebooks.half import Config, Half
 from tests.sandbox import notebook
 
 FORMATS = [

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from snaprun import hookgate, notebook
+from snaprun.hooks import hookgate
 from snaprun.model import Status
+from snaprun.notebooks import notebook
 from tests import sandbox
 from tests.hooking import checked, findings, hook, pair, ran, stream, text_of, with_outputs
 from tests.sandbox import Sandbox

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from snaprun import hookfile
+from snaprun.hooks import hookfile
 from tests.hooking import hook, pair
 from tests.sandbox import Sandbox
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import hookscript
-from snaprun.hookscript import KINDS
+from snaprun.hooks import hookscript
+from snaprun.hooks.hookscript import KINDS
 from snaprun.model import Status
 from tests.hooking import hook, pair, ran, stream, with_outputs
 from tests.sandbox import Sandbox, notebook

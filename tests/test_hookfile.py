@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import hookfile, hookscript
 from snaprun.commands import hook as commands
 from snaprun.errors import SnaprunError, Unavailable, UsageFault
-from snaprun.hookscript import Owner
-from snaprun.locate import Place, find
+from snaprun.git.locate import Place, find
+from snaprun.hooks import hookfile, hookscript
+from snaprun.hooks.hookscript import Owner
 from tests.hooking import hook
 from tests.sandbox import Sandbox
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.indexfile import LIMIT, holds, ordinary
+from snaprun.git.indexfile import LIMIT, holds, ordinary
 from tests.sandbox import Sandbox
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from snaprun.errors import Unavailable
-from snaprun.interpreter import Chosen, asked_layout, choose_python, has, layout_of, require
+from snaprun.notebooks.interpreter import Chosen, asked_layout, choose_python, has, layout_of, require
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from snaprun.errors import WriteFault
-from snaprun.journal import CHUNK, LARGE, Journal, load_output, plain, read_events
+from snaprun.progress.journal import CHUNK, LARGE, Journal, load_output, plain, read_events
 from tests.sandbox import wait_for
 
 

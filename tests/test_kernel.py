@@ -13,11 +13,11 @@ import pytest
 import zmq
 
 from snaprun.engines import Stop
-from snaprun.journal import Journal
-from snaprun.kernels import Kernel
-from snaprun.live import SOCKETS
 from snaprun.model import Status
-from snaprun.oom import oom_kills
+from snaprun.notebooks.kernels import Kernel
+from snaprun.progress.journal import Journal
+from snaprun.progress.live import SOCKETS
+from snaprun.progress.oom import oom_kills
 from tests.engineroom import BASH, execute
 from tests.sandbox import notebook, wait_for
 

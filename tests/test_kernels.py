@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import kernels
 from snaprun.errors import Unavailable
+from snaprun.notebooks import kernels
 
 
 def spec(folder: Path, name: str, language: str, argv: list[str]) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import launchers, process
+from snaprun import launchers
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.launchers import Site, State, Submission, tmux
 from snaprun.model import Status
-from snaprun.order import Request
+from snaprun.progress import process
+from snaprun.progress.order import Request
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 

@@ -6,8 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from snaprun import links, slots
-from snaprun.result import commit_result
+from snaprun.checkouts import links, slots
+from snaprun.checkouts.result import commit_result
 from tests.sandbox import Sandbox
 from tests.test_result import LIMIT, ending, freeze, gate, run_in
 

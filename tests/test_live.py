@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import live
 from snaprun.errors import CannotCreate, DataFault, WriteFault
 from snaprun.model import RunSpec
+from snaprun.progress import live
 from tests.engineroom import make_live, place
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import locate
 from snaprun.errors import Unavailable
+from snaprun.git import locate
 from tests.sandbox import Sandbox
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snaprun import moments
 from snaprun.errors import UsageFault
+from snaprun.index import moments
 
 NOW = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 

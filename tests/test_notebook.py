@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from snaprun import cells, notebook
 from snaprun.errors import Denied, InputMissing, Unavailable
+from snaprun.notebooks import cells, notebook
 from tests.sandbox import notebook as document
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
@@ -217,7 +217,10 @@ def test_magics_and_scripts_of_other_languages(language: str, extension: str) ->
 
 def test_importing_the_gate_leaves_the_slow_parts_out() -> None:
     slow = ["lark", "arrow", "tornado", "zmq", "jupyter_server", "jupyter_client", "git", "sqlalchemy"]
-    code = f"import sys, snaprun.notebook; print([m for m in {slow} if m in sys.modules], None in sys.modules.values())"
+    code = (
+        f"import sys, snaprun.notebooks.notebook; "
+        f"print([m for m in {slow} if m in sys.modules], None in sys.modules.values())"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] False"
 

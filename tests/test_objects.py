@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import locate
-from snaprun.gitrepo import GitRepo
-from snaprun.objects import Entry, graft, lookup, make, make_tree, pack, parse_tree
+from snaprun.git import locate
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.objects import Entry, graft, lookup, make, make_tree, pack, parse_tree
 from tests.sandbox import Sandbox
 
 

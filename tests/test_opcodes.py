@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snaprun.opcodes import MOST, changed
+from snaprun.notebooks.opcodes import MOST, changed
 
 LISTS = st.lists(st.integers(0, 3), max_size=30)
 

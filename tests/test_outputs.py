@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from snaprun import htmltable, noise, pictures
-from snaprun.outputs import OutputDiff, compare
+from snaprun.diffs import htmltable, noise, pictures
+from snaprun.diffs.outputs import OutputDiff, compare
 from tests.runs import display, stream
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from snaprun import jsonedit, notebook, pairing
 from snaprun.errors import CannotCreate, Denied, InputMissing, SnaprunError, UsageFault
+from snaprun.notebooks import jsonedit, notebook, pairing
 from tests.sandbox import notebook as document
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snaprun import cells, defaults, exact, notebook, paramcode, parameters, typed
 from snaprun.errors import ParameterFault
+from snaprun.notebooks import cells, defaults, exact, notebook, paramcode, parameters, typed
 from tests.sandbox import notebook as document
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from snaprun import process
+from snaprun.progress import process
 from tests.sandbox import wait_for
 
 

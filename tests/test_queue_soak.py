@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import live, process, queue, settle, sweeping
 from snaprun.errors import SnaprunError
+from snaprun.index import queue
+from snaprun.index.record import read_result
 from snaprun.intake import Wanted
-from snaprun.record import read_result
-from snaprun.sweeping import Asked
+from snaprun.progress import live, process
+from snaprun.running import settle
+from snaprun.sweeps import sweeping
+from snaprun.sweeps.sweeping import Asked
 from tests.sandbox import Sandbox, wait_for
 from tests.test_dispatch import dispatchers, door, runs
 

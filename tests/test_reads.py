@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from snaprun import door, reads, runlist
+from snaprun import door, reads
 from snaprun.door import Door
-from snaprun.runlist import Filter
+from snaprun.index import runlist
+from snaprun.index.runlist import Filter
 from tests.sandbox import Sandbox
 
 

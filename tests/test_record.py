@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from snaprun import record
+from snaprun.checkouts.result import commit_result
 from snaprun.errors import DataFault
-from snaprun.gitrepo import GitRepo
+from snaprun.git.gitrepo import GitRepo
+from snaprun.index import record
+from snaprun.index.record import Damaged
 from snaprun.model import RUN_REF, Cell, CellError, Metric, Result, Run, RunSpec, Status
-from snaprun.record import Damaged
-from snaprun.result import commit_result
 from tests.sandbox import Sandbox
 from tests.test_result import LIMIT, ending, freeze, gate
 

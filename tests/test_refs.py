@@ -8,8 +8,8 @@ from itertools import count
 
 import pytest
 
-from snaprun import locate, refs
-from snaprun.gitrepo import GitRepo
+from snaprun.git import locate, refs
+from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RUN_REF
 from tests.sandbox import Sandbox
 

@@ -9,8 +9,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from snaprun.journal import Journal, read_events
-from snaprun.replay import CELL_LIMIT, Replay, numbers, render, replay
+from snaprun.progress.journal import Journal, read_events
+from snaprun.progress.replay import CELL_LIMIT, Replay, numbers, render, replay
 from tests.sandbox import notebook
 
 

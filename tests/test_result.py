@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from snaprun import links, record, slots
+from snaprun.checkouts import links, slots
+from snaprun.checkouts.result import Ending, commit_result
 from snaprun.errors import DataFault
-from snaprun.gitrepo import GitRepo
-from snaprun.locate import find
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import find
+from snaprun.index import record
 from snaprun.model import RUN_REF, Result, RunSpec, Status
-from snaprun.result import Ending, commit_result
 from tests.sandbox import Sandbox
 
 DONE = Result(status=Status.SUCCEEDED, exit_code=0)
@@ -264,8 +265,8 @@ def test_two_finalisers_at_once_agree(repo: Sandbox) -> None:
     run_id = freeze(repo)
     code = (
         "import os, sys; from pathlib import Path;"
-        "from snaprun.gitrepo import GitRepo; from snaprun.locate import find;"
-        "from snaprun.model import Result, Status; from snaprun.result import Ending, commit_result;"
+        "from snaprun.git.gitrepo import GitRepo; from snaprun.git.locate import find;"
+        "from snaprun.model import Result, Status; from snaprun.checkouts.result import Ending, commit_result;"
         "git = GitRepo(find(Path(sys.argv[1]), os.environ));"
         "ending = Ending(Result(Status.LOST, 125), executed=b'{}', log=os.urandom(8));"
         "print(commit_result(git, sys.argv[2], ending, slot=None, max_file_size=1000))"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import runlist, store, where
 from snaprun.errors import DataFault, SettingsFault
+from snaprun.index import runlist, store, where
+from snaprun.index.runlist import Filter, IndexGap, SqliteReader
 from snaprun.model import Run, Status
-from snaprun.runlist import Filter, IndexGap, SqliteReader
 from tests.indexed import many, oid, run
 
 HEAVY = {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import locate
 from snaprun.errors import CannotCreate
-from snaprun.scratch import announce, scratch, unlock
+from snaprun.git import locate
+from snaprun.git.scratch import announce, scratch, unlock
 from tests.sandbox import Sandbox
 
 DYING = """

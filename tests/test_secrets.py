@@ -10,7 +10,8 @@ import string
 
 import pytest
 
-from snaprun import cells, guards, secrets
+from snaprun.hooks import guards, secrets
+from snaprun.notebooks import cells
 from tests.sandbox import notebook
 
 ALNUM = string.ascii_letters + string.digits

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import runlist, selectors, store
 from snaprun.errors import DataFault
+from snaprun.index import runlist, selectors, store
+from snaprun.index.runlist import SqliteReader
 from snaprun.model import Status
-from snaprun.runlist import SqliteReader
 from tests.indexed import oid, run
 
 TWINS = ("abcd1" + "0" * 35, "abcd2" + "0" * 35)

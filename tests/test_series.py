@@ -9,8 +9,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from PIL import Image
 
-from snaprun import axes, plot, plotpng, plotsvg, series
-from snaprun.series import Curve, Point
+from snaprun.diffs import axes, plot, plotpng, plotsvg, series
+from snaprun.diffs.series import Curve, Point
 from snaprun.show import Look
 from tests.runs import copied, gate, logged, made
 from tests.sandbox import Sandbox

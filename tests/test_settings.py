@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from snaprun import locate, settings
+from snaprun import settings
 from snaprun.errors import SettingsFault
-from snaprun.locate import Place
+from snaprun.git import locate
+from snaprun.git.locate import Place
 from tests.sandbox import Sandbox
 
 

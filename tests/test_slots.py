@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import slots
+from snaprun.checkouts import slots
 from snaprun.errors import SnaprunError
-from snaprun.gitrepo import GitRepo
-from snaprun.locate import find
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import find
 from tests.sandbox import Sandbox
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import contact, launchers, launching, live
+from snaprun import launchers
 from snaprun.errors import UsageFault
 from snaprun.launchers import State, slurm
 from snaprun.model import Status
+from snaprun.progress import live
+from snaprun.running import contact, launching
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 

@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from snaprun import locate
 from snaprun.errors import CannotCreate, Denied, InputMissing, SnaprunError, WriteFault
-from snaprun.gitrepo import GitRepo
+from snaprun.freeze.snapshot import Request, Snapshot, commit_run, freeze, message, take
+from snaprun.git import locate
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.publish import HOUR, forget, restore
 from snaprun.model import RunSpec
-from snaprun.publish import HOUR, forget, restore
-from snaprun.snapshot import Request, Snapshot, commit_run, freeze, message, take
 from tests.sandbox import Sandbox
 from tests.states import in_commit, on_disk
 

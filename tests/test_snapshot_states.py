@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import locate
 from snaprun.errors import SnaprunError
-from snaprun.gitrepo import GitRepo
+from snaprun.freeze.snapshot import Request, take
+from snaprun.git import locate
+from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RunSpec
-from snaprun.snapshot import Request, take
 from tests.sandbox import Sandbox
 from tests.states import NOTEBOOK, STATES, State, base, in_commit, on_disk
 

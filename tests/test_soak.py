@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import process, record, runlist, settle
+from snaprun.index import record, runlist
 from snaprun.model import Status
+from snaprun.progress import process
+from snaprun.running import settle
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for

@@ -14,13 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import contact, launchers, process, record, settle, sync
-from snaprun.contact import Pace
+from snaprun import launchers
 from snaprun.errors import DataFault, Denied, Unavailable, UsageFault
+from snaprun.git import sync
+from snaprun.index import record
 from snaprun.launchers import Site, Submission, ssh
 from snaprun.model import Status
-from snaprun.order import Request
-from snaprun.standing import look
+from snaprun.progress import process
+from snaprun.progress.order import Request
+from snaprun.progress.standing import look
+from snaprun.running import contact, settle
+from snaprun.running.contact import Pace
 from tests import far, running
 from tests.far import SERVICES, Machine
 from tests.sandbox import Sandbox, wait_for

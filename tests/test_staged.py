@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import hookgate, staged
-from snaprun.staged import Index
+from snaprun.hooks import hookgate, staged
+from snaprun.hooks.staged import Index
 from tests.sandbox import Sandbox, notebook
 
 HEADER = "# ---\n# jupyter:\n#   jupytext:\n#     formats: ipynb,py:percent\n# ---\n"

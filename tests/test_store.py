@@ -19,10 +19,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from snaprun import migrate, runlist, selectors, store, tables, where
 from snaprun.errors import Busy, CannotCreate, Denied, SettingsFault, Unavailable, WriteFault
+from snaprun.index import migrate, runlist, selectors, store, tables, where
+from snaprun.index.runlist import Filter, IndexGap
 from snaprun.model import Metric, Run, Status
-from snaprun.runlist import Filter, IndexGap
 from tests.indexed import many, oid, run
 
 

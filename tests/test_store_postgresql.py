@@ -11,10 +11,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from snaprun import runlist, selectors, store, tables, where
 from snaprun.errors import DataFault, Denied, SettingsFault, Unavailable
+from snaprun.index import runlist, selectors, store, tables, where
+from snaprun.index.runlist import Filter, IndexGap
 from snaprun.model import Run, Status
-from snaprun.runlist import Filter, IndexGap
 from tests.indexed import START, many, oid, run
 from tests.test_store import WRITER, at_once
 from tests.test_where import FOUND, NOW, RUNS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from snaprun.errors import DataFault, InputMissing
-from snaprun.strip import restore_outputs, strip
+from snaprun.hooks.strip import restore_outputs, strip
 from tests.hooking import pair, ran, stream, with_outputs
 from tests.sandbox import Sandbox, notebook
 

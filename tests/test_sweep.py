@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snaprun import sweep
 from snaprun.errors import ParameterFault, SnaprunError, UsageFault
-from snaprun.sweep import Axis, Span
+from snaprun.sweeps import sweep
+from snaprun.sweeps.sweep import Axis, Span
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from snaprun import difflines, textdiff
+from snaprun.diffs import difflines, textdiff
 from snaprun.show import Look
 
 

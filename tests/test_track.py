@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snaprun import exact, track
+from snaprun import track
+from snaprun.notebooks import exact
 from snaprun.track import ARTIFACTS, METRICS, PARAMS, artifact, log
 
 

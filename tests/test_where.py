@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snaprun import runlist, store, where
 from snaprun.errors import UsageFault
+from snaprun.index import runlist, store, where
+from snaprun.index.runlist import Filter, SqliteReader
 from snaprun.model import Metric, Status, utc
-from snaprun.runlist import Filter, SqliteReader
 from tests.indexed import START, oid, run
 
 NOW = START + 3600

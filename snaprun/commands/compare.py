@@ -59,10 +59,11 @@ def command(
 
     Runs are named, or filtered as in history. Grouped rows show mean ± standard deviation and the number of runs.
     """
-    from snaprun import show, showgrid, surveying
+    from snaprun import show
     from snaprun.commands.context import here, stdout
-    from snaprun.surveying import Grouping
-    from snaprun.writing import write
+    from snaprun.diffs import showgrid, surveying
+    from snaprun.diffs.surveying import Grouping
+    from snaprun.git.writing import write
 
     door = here()
     listed = surveying.runs_of(door, runs, {**chosen, "sort": None}, now=time.time())

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import click
 
-from snaprun import comparing, difftool, show, showcell, showdiff
+from snaprun import show
 from snaprun.commands.context import here, stdout
-from snaprun.comparison import Comparison
-from snaprun.diffmd import markdown
-from snaprun.diffpage import page
+from snaprun.diffs import comparing, difftool, showcell, showdiff
+from snaprun.diffs.comparison import Comparison
+from snaprun.diffs.diffmd import markdown
+from snaprun.diffs.diffpage import page
+from snaprun.diffs.showdiff import SECTIONS, Wanted
 from snaprun.errors import UsageFault
+from snaprun.git.writing import write
 from snaprun.nearest import nearest
-from snaprun.showdiff import SECTIONS, Wanted
-from snaprun.writing import write
 
 
 def compare(

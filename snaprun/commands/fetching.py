@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import click
 
-from snaprun import api, contact, elsewhere, launchers, live, settle, show
+from snaprun import api, launchers, show
 from snaprun.commands.context import here, stderr
 from snaprun.door import Door
 from snaprun.errors import NothingFound, UsageFault
-from snaprun.gitrepo import GitRepo
-from snaprun.live import Live
+from snaprun.git.gitrepo import GitRepo
+from snaprun.progress import live
+from snaprun.progress.live import Live
+from snaprun.remote import elsewhere
+from snaprun.running import contact, settle
 
 
 def fetch(selectors: Sequence[str], *, artifacts: bool, give_up: bool, quiet: bool) -> int:

@@ -11,9 +11,9 @@ from snaprun.commands.options import json_option
 from snaprun.errors import UsageFault
 
 if TYPE_CHECKING:
-    from snaprun.hookpolicy import Policies
-    from snaprun.staged import Index
-    from snaprun.trailer import Library
+    from snaprun.hooks.hookpolicy import Policies
+    from snaprun.hooks.staged import Index
+    from snaprun.hooks.trailer import Library
 
 KINDS = ("pre-commit", "commit-msg", "post-commit", "post-rewrite", "pre-merge-commit")
 DEFAULT = ("pre-commit", "commit-msg")
@@ -90,7 +90,8 @@ def install(kinds: tuple[str, ...], mode: str, via: str, force: bool, dry_run: b
     """
     import os
 
-    from snaprun import hookfile, hookscript, locate
+    from snaprun.git import locate
+    from snaprun.hooks import hookfile, hookscript
 
     place = locate.find(Path.cwd(), os.environ)
     env = locate.clean_env(os.environ)
@@ -122,7 +123,8 @@ def uninstall(kinds: tuple[str, ...], force: bool, dry_run: bool) -> None:
     """
     import os
 
-    from snaprun import hookfile, locate
+    from snaprun.git import locate
+    from snaprun.hooks import hookfile
 
     place = locate.find(Path.cwd(), os.environ)
     steps = hookfile.uninstall(place, locate.clean_env(os.environ), kinds, force=force, dry_run=dry_run)
@@ -146,7 +148,8 @@ def status(as_json: bool) -> int:
     import json
     import os
 
-    from snaprun import hookreport, hookstatus, locate
+    from snaprun.git import locate
+    from snaprun.hooks import hookreport, hookstatus
 
     place = locate.find(Path.cwd(), os.environ)
     found = hookstatus.status(place, locate.clean_env(os.environ), KINDS)
@@ -179,7 +182,8 @@ def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bo
     import os
     import time
 
-    from snaprun import hook, hookstatus, locate, secrets, staged
+    from snaprun.git import locate
+    from snaprun.hooks import hook, hookstatus, secrets, staged
 
     index = staged.opened(Path.cwd(), os.environ)
     policies = _policies(index)
@@ -209,7 +213,7 @@ def _answer(report: Any, *, as_json: bool, quiet: bool) -> int:
     import json
     import sys
 
-    from snaprun import hookreport
+    from snaprun.hooks import hookreport
 
     if as_json:
         click.echo(json.dumps(hookreport.to_json(report), indent=2))
@@ -227,7 +231,7 @@ def _answer(report: Any, *, as_json: bool, quiet: bool) -> int:
 
 def _trailers(index: Index, policies: Policies, library: Library, args: tuple[str, ...]) -> int:
     """The commit-msg hook."""
-    from snaprun import hook, trailer
+    from snaprun.hooks import hook, trailer
 
     if len(args) != 1:
         raise UsageFault("commit-msg takes the file with the message", hint="snaprun hook run commit-msg FILE")
@@ -238,10 +242,10 @@ def _trailers(index: Index, policies: Policies, library: Library, args: tuple[st
 
 def _tell(index: Index, library: Library) -> int:
     """The post-commit hook: which run the commit is from. It never fails: the commit is made."""
-    from snaprun import trailer
     from snaprun.errors import SnaprunError
-    from snaprun.hookreport import one_line
-    from snaprun.hooksay import named
+    from snaprun.hooks import trailer
+    from snaprun.hooks.hookreport import one_line
+    from snaprun.hooks.hooksay import named
 
     try:
         for link in trailer.of_commit(index, "HEAD", library, changed_only=True):
@@ -254,7 +258,8 @@ def _tell(index: Index, library: Library) -> int:
 def _policies(index: Index) -> Policies:
     import os
 
-    from snaprun import hookpolicy, settings
+    from snaprun import settings
+    from snaprun.hooks import hookpolicy
 
     found = settings.load(index.place, os.environ)
     return hookpolicy.read(found.hook, skip=os.environ.get("SNAPRUN_SKIP", ""))
@@ -266,14 +271,15 @@ def _library(index: Index) -> Library:
     import os
     from functools import lru_cache
 
-    from snaprun import provenance, settings
-    from snaprun.trailer import Library
+    from snaprun import settings
+    from snaprun.hooks import provenance
+    from snaprun.hooks.trailer import Library
 
     @lru_cache(maxsize=1)
     def runs() -> provenance.Runs:
         return provenance.lookup(index, settings.load(index.place, os.environ).index_url)
 
-    return Library(runs=runs, load=lambda: importlib.import_module("snaprun.halves"))
+    return Library(runs=runs, load=lambda: importlib.import_module("snaprun.notebooks.halves"))
 
 
 def _in_framework(env: Any) -> bool:

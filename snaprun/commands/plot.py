@@ -55,10 +55,11 @@ def command(
 
     Runs are named, or filtered as in history. A run in progress is drawn as far as it is.
     """
-    from snaprun import plot, plotpng, plotsvg, series, show, surveying
+    from snaprun import show
     from snaprun.commands.context import here, stdout
-    from snaprun.surveying import Grouping
-    from snaprun.writing import write
+    from snaprun.diffs import plot, plotpng, plotsvg, series, surveying
+    from snaprun.diffs.surveying import Grouping
+    from snaprun.git.writing import write
 
     door = here()
     listed = surveying.runs_of(door, runs, chosen, now=time.time())

@@ -12,13 +12,15 @@ from typing import Any
 
 import click
 
-from snaprun import api, launching, listing, logs, queue, reads, settle, show, watch
-from snaprun import live as folders
+from snaprun import api, listing, reads, show
 from snaprun.commands.context import here, raw_stdout, stderr
 from snaprun.door import Door
 from snaprun.errors import NothingFound, RunFault, UsageFault
-from snaprun.gitrepo import GitRepo
+from snaprun.git.gitrepo import GitRepo
+from snaprun.index import queue
 from snaprun.model import Run, Status
+from snaprun.progress import live as folders
+from snaprun.running import launching, logs, settle, watch
 
 
 def execute(**options: Any) -> int:
@@ -166,7 +168,7 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
         raise NothingFound(f"there is no sweep {group}", hint="snaprun history")
     waiting = {run.id for run in runs if run.status is Status.QUEUED}
     if waiting:
-        waiting = set(importlib.import_module("snaprun.lineup").drop_ids(door, sorted(waiting)))
+        waiting = set(importlib.import_module("snaprun.sweeps.lineup").drop_ids(door, sorted(waiting)))
     going = [run for run in runs if not run.status.over and run.id not in waiting]
     if not going and waiting:
         if not quiet:

@@ -14,14 +14,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from snaprun import launching, lineup, queueview, show, sweeping
-from snaprun import sweep as spelled
+from snaprun import show
 from snaprun.commands.context import here, stderr, stdout
 from snaprun.door import Door
 from snaprun.errors import UsageFault
 from snaprun.intake import Wanted
 from snaprun.model import Status
-from snaprun.sweeping import Asked, Plan, Standing
+from snaprun.running import launching
+from snaprun.sweeps import lineup, queueview, sweeping
+from snaprun.sweeps import sweep as spelled
+from snaprun.sweeps.sweeping import Asked, Plan, Standing
 
 INTERVAL = 0.5
 """Seconds between two looks at a sweep."""

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import click
 
-from snaprun import api, live, resuming, show
+from snaprun import api, show
 from snaprun.commands.context import here, stderr
 from snaprun.commands.running import view
-from snaprun.console import Console, Said
 from snaprun.door import Door
 from snaprun.errors import UsageFault
-from snaprun.live import Live
 from snaprun.model import Run
+from snaprun.progress import live
+from snaprun.progress.live import Live
+from snaprun.running import resuming
+from snaprun.running.console import Console, Said
 
 with contextlib.suppress(ImportError):  # not everywhere; it gives input() a history and arrow keys
     import readline  # noqa: F401

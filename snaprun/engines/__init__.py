@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from snaprun.journal import Journal, plain
-from snaprun.kernels import Kernel
-from snaprun.live import Live
 from snaprun.model import Status
-from snaprun.process import entry
+from snaprun.notebooks.kernels import Kernel
+from snaprun.progress.journal import Journal, plain
+from snaprun.progress.live import Live
+from snaprun.progress.process import entry
 
 ENGINES: Mapping[str, str] = {
     "kernel": "snaprun.engines.kernel",

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from snaprun.engines import TIMED_OUT, Job, Outcome, Stop, died, environment, runs
-from snaprun.journal import Journal, plain
 from snaprun.model import Status
-from snaprun.oom import oom_kills
+from snaprun.progress.journal import Journal, plain
+from snaprun.progress.oom import oom_kills
 
 BOOT = Path(__file__).resolve().parent.parent / "boot"
 READ = 256 * 1024

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.locate import Place
-from snaprun.order import SUBMITTED, Request, read_json, write_json
+from snaprun.git.locate import Place
+from snaprun.progress.order import SUBMITTED, Request, read_json, write_json
 
 LAUNCHERS: Mapping[str, str] = {
     "local": "snaprun.launchers.local",
@@ -53,7 +53,7 @@ class Submission:
     @property
     def command(self) -> list[str]:
         """What executes the run to its end on a machine that shares this file system; its exit code says nothing."""
-        return [sys.executable, "-m", "snaprun.supervisor", os.fspath(self.live)]
+        return [sys.executable, "-m", "snaprun.running.supervisor", os.fspath(self.live)]
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from snaprun import lock, stopping
 from snaprun.errors import Busy, RunFault, Unavailable
 from snaprun.launchers import Site, State, Submission
-from snaprun.live import Live
-from snaprun.order import RUN, Request, send_task
-from snaprun.supervision import supervisor_env
+from snaprun.progress import lock, stopping
+from snaprun.progress.live import Live
+from snaprun.progress.order import RUN, Request, send_task
+from snaprun.progress.supervision import supervisor_env
 
 PATIENCE = 60.0
 """Seconds that a supervisor may take to answer: it only writes one small file, but the machine may be loaded."""
@@ -82,7 +82,7 @@ def start(env: Mapping[str, str], *, engine: str = "kernel") -> Handle:
     said = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115  # the handle closes it
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "snaprun.supervisor", "--engine", engine],
+            [sys.executable, "-m", "snaprun.running.supervisor", "--engine", engine],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=said,

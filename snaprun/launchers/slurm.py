@@ -1,7 +1,8 @@
 """Launch runs as Slurm jobs by Slurm's own commands: many runs are one array, the nodes share the file system.
 
-The job is a supervisor in the foreground, see :mod:`snaprun.job`. ``squeue`` says how it stands, ``sacct`` (where there
-is accounting) what became of it, and nothing that Slurm does not know of is ever taken for failed by that alone.
+The job is a supervisor in the foreground, see :mod:`snaprun.running.job`. ``squeue`` says how it stands, ``sacct``
+(where there is accounting) what became of it, and nothing that Slurm does not know of is ever taken for failed by that
+alone.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from pathlib import Path
 
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.launchers import Site, State, Submission
-from snaprun.order import Request
-from snaprun.supervision import supervisor_env
+from snaprun.progress.order import Request
+from snaprun.progress.supervision import supervisor_env
 
 OURS = ("array", "chdir", "error", "export", "input", "open-mode", "output", "parsable", "signal", "test-only", "wait",
         "wrap")  # fmt: skip
@@ -130,7 +131,7 @@ def logs(site: Site, handle: str, offset: int) -> bytes:
 def _script(runs: Sequence[Submission], top: Path) -> str:
     """The batch script: the live folder of the task, and the supervisor in the place of the shell."""
     folders = shlex.join(str(run.live) for run in runs)
-    job = shlex.join([sys.executable, "-m", "snaprun.job"])
+    job = shlex.join([sys.executable, "-m", "snaprun.running.job"])
     call = f'exec {job} "$1" {shlex.quote(str(top))}'
     return f'#!/bin/sh\nset -- {folders}\nshift "${{SLURM_ARRAY_TASK_ID:-0}}"\n{call}\n'
 

@@ -1,0 +1,178 @@
+"""What a run changed in its checkout, and which of it goes into git, which into the artifact store."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaprun.checkouts import artifacts
+from snaprun.checkouts.artifacts import Store
+from snaprun.checkouts.checkout import INDEX
+from snaprun.checkouts.fill import WHOLE
+from snaprun.checkouts.links import PRIVATE
+from snaprun.freeze.credentials import looks_secret
+from snaprun.git.gitchild import failure
+from snaprun.git.gitrepo import UNFLUSHED, GitRepo
+from snaprun.model import SNAP_DIR, Artifact
+
+TOTAL = 10
+"""A result takes at most this many times the size limit of one file into git; the largest go to the store beyond."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Paths of a checkout: changed or new, gone, and new ones that look like credentials."""
+
+    present: tuple[str, ...]
+    gone: tuple[str, ...]
+    secret: tuple[str, ...]
+
+
+def changed(inner: GitRepo, *, links: Iterable[str]) -> Changed:
+    """What differs from what was laid out; ignored files do not count.
+
+    A folder that is a repository of its own ends in a slash. The links to the user's data, ``.snaprun/`` and new caches
+    are no change of the run's.
+    """
+    listed = inner.run(
+        "ls-files",
+        "-z",
+        "-t",
+        "-m",
+        "-d",
+        "-o",
+        "--exclude-standard",
+        index=inner.place.git_dir / INDEX,
+        options=WHOLE,
+    ).out
+    linked = set(links)
+    present: dict[str, None] = {}
+    gone: dict[str, None] = {}
+    secret: list[str] = []
+    top = inner.place.top
+    for line in listed.split(b"\0")[:-1]:
+        tag, path = line[:1], os.fsdecode(line[2:])
+        if path.startswith(f"{SNAP_DIR}/") or (tag == b"?" and not PRIVATE.isdisjoint(path.split("/"))):
+            continue
+        if path in linked and os.path.islink(top / path):
+            continue
+        if tag == b"?" and looks_secret(path):
+            secret.append(path)
+            continue
+        if tag == b"C" and os.path.isdir(top / path) and not os.path.islink(top / path):
+            if os.path.lexists(top / path / ".git"):
+                continue  # a submodule
+            tag = b"R"  # a folder took the file's place
+        (gone if tag == b"R" else present)[path] = None
+    return Changed(tuple(path for path in present if path not in gone), tuple(gone), tuple(secret))
+
+
+def sort_out(
+    top: Path, present: Iterable[str], extra: Iterable[Path], *, store: Store
+) -> tuple[list[str], list[Artifact], list[str]]:
+    """Divide what a run made: the paths for git, every file as an artifact, and notes on what cannot be kept.
+
+    ``extra`` are files kept by request, wherever they lie: those outside of git's list go to the store.
+    """
+    for_git, sized, notes = _sized(top, present)
+    made: list[Artifact] = []
+    room = TOTAL * store.limit
+    for size, path in sorted(sized):
+        room -= size
+        in_git = size <= store.limit and room >= 0
+        try:
+            sha, size = artifacts.digest(top / path) if in_git else artifacts.keep(store, top / path)
+        except OSError as error:
+            notes.append(f"{path} was not kept: {_reason(error)}")
+            continue
+        made.append(Artifact(path, size, sha, "git" if in_git else "store"))
+        if in_git:
+            for_git.append(path)
+    known = {item.path for item in made}
+    for path, source in _extra(top, extra):
+        if path in known:
+            continue
+        known.add(path)
+        try:
+            sha, size = artifacts.keep(store, source)
+        except OSError as error:
+            notes.append(f"artifact {path} was not kept: {_reason(error)}")
+            continue
+        made.append(Artifact(path, size, sha, "store"))
+    return for_git, sorted(made, key=lambda item: item.path), notes
+
+
+def _sized(top: Path, present: Iterable[str]) -> tuple[list[str], list[tuple[int, str]], list[str]]:
+    """Links, files with their sizes, and notes on what is neither."""
+    links: list[str] = []
+    sized: list[tuple[int, str]] = []
+    notes: list[str] = []
+    for path in present:
+        try:
+            about = os.lstat(top / path)
+        except FileNotFoundError:  # a process that the run left behind
+            continue
+        why = _unfit(path, about)
+        if why:
+            notes.append(f"{path} was not kept: {why}")
+        elif stat.S_ISLNK(about.st_mode):
+            links.append(path)
+        else:
+            sized.append((about.st_size, path))
+    return links, sized, notes
+
+
+def add(inner: GitRepo, index: Path, paths: Iterable[str], deleted: Iterable[str]) -> list[str]:
+    """Take ``deleted`` out of ``index`` and bring ``paths`` in as they are in the checkout now; notes on what failed.
+
+    A path that git cannot read or convert is left as the snapshot has it, and the rest goes on.
+    """
+    gone = _listed(deleted)
+    if gone:
+        inner.run("update-index", "--force-remove", "-z", "--stdin", stdin=gone, index=index, options=WHOLE)
+    notes: list[str] = []
+    left = list(paths)
+    while left:
+        args = ("update-index", "--add", "--remove", "-z", "--stdin")
+        answer = inner.run(*args, stdin=_listed(left), index=index, options=(*WHOLE, *UNFLUSHED), ok=())
+        if answer.code == 0:
+            return notes
+        culprit = next((path for path in left if f"process path {path}\n" in answer.err + "\n"), None)
+        if culprit is None:
+            raise failure(args, answer)
+        left.remove(culprit)
+        notes.append(f"{culprit} was not kept: {answer.err.strip().splitlines()[0]}")
+    return notes
+
+
+def _reason(error: OSError) -> str:
+    """Why one file cannot be kept; a fault of the store itself is no matter of one file."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE):
+        raise error
+    return error.strerror or str(error)
+
+
+def _listed(paths: Iterable[str]) -> bytes:
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
+
+
+def _unfit(path: str, about: os.stat_result) -> str:
+    """Why a path cannot be stored; empty where it can."""
+    if path.endswith("/") or stat.S_ISDIR(about.st_mode):
+        return "it is a git repository of its own"
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISLNK(about.st_mode)):
+        return "it is no regular file"
+    return ""
+
+
+def _extra(top: Path, extra: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """The files below ``extra``, each with the name it gets: relative to the checkout where it lies in there."""
+    for given in extra:
+        files = sorted(item for item in given.rglob("*") if item.is_file()) if given.is_dir() else [given]
+        for item in files:
+            inside = item.is_relative_to(top)
+            yield str(item.relative_to(top)) if inside else str(item), item

@@ -1,0 +1,154 @@
+"""Make a linked worktree hold exactly one commit, whatever was in it before, by writing only what differs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from snaprun.checkouts.fill import PARTIAL, WHOLE, fill
+from snaprun.checkouts.linked import create, erase, open_up, opened, remove
+from snaprun.errors import Denied, SnaprunError, WriteFault
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import clean_env, find
+
+INDEX = "snaprun.index"
+"""Our own index of a checkout, in its git directory: what was laid out, out of reach of ``git add`` in a run."""
+
+MODULES = "snaprun.modules"
+"""In a checkout's git directory: the paths of its submodules, where it has any."""
+
+KEPT = {"HEAD", "ORIG_HEAD", "commondir", "config.worktree", "gitdir", "index", "locked", "modules", "refs", "reftable"}
+"""What a checkout's git directory keeps from run to run; a merge in progress, a lock, a reflog do not survive."""
+
+_SUBMODULE = re.compile(rb"(?:^|\0)160000 commit ([0-9a-f]+)\t([^\0]+)")
+
+
+def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False, hold: int | None = None) -> tuple[str, ...]:
+    """Lay ``commit`` out at ``path``, a linked worktree of ``repo`` that is made if need be; notes for the user.
+
+    Afterwards the folder holds the files of the commit and nothing else, HEAD is detached there, the index is clean.
+    ``afresh`` distrusts every file that is there already. ``hold`` is the descriptor of a lock: the git processes that
+    write hold it too, so that it is not free before the last of them has ended, whoever is killed.
+
+    Raises:
+        SnaprunError: git cannot write the files (disk full, a name too long for the file system, …).
+    """
+    inner = opened(repo, path, hold=hold)
+    if inner is None:
+        remove(repo, path)
+        inner = create(repo, path, commit, hold=hold)
+    git_dir = inner.place.git_dir
+    index = git_dir / INDEX
+    afresh = afresh or (git_dir / PARTIAL).exists()
+    _drop_leftovers(git_dir)
+    if afresh:
+        index.unlink(missing_ok=True)
+    try:
+        filled = fill(repo, inner, index, commit)
+    except WriteFault:
+        raise
+    except SnaprunError as error:  # our index is damaged, or the run before took its own permissions away
+        if isinstance(error, Denied):
+            open_up(path)
+        index.unlink(missing_ok=True)
+        _drop_leftovers(git_dir)
+        filled = fill(repo, inner, index, commit)
+    moving = inner.start("update-ref", "--no-deref", "HEAD", commit, options=WHOLE)
+    _sweep(path, filled.listed)
+    notes = list(filled.notes)
+    modules = {found[2]: found[1].decode() for found in _SUBMODULE.finditer(filled.listed)}
+    for name, recorded in modules.items():
+        notes += _submodule(repo, inner, os.fsdecode(name), recorded, hold=hold)
+    if modules:
+        (git_dir / MODULES).write_bytes(b"".join(name + b"\0" for name in modules))
+    moving.finish()
+    shutil.copyfile(index, git_dir / "index.new")
+    os.replace(git_dir / "index.new", git_dir / "index")
+    return tuple(notes)
+
+
+def submodules(repo: GitRepo, inner: GitRepo) -> Iterator[GitRepo]:
+    """Git in each submodule that is laid out in a checkout, at any depth."""
+    try:
+        names = (inner.place.git_dir / MODULES).read_bytes().split(b"\0")[:-1]
+    except FileNotFoundError:
+        return
+    for name in map(os.fsdecode, names):
+        sub = _own_repo(repo.place.top / name)
+        module = None if sub is None else opened(sub, inner.place.top / name)
+        if sub is not None and module is not None:
+            yield module
+            yield from submodules(sub, module)
+
+
+def dirty(repo: GitRepo, path: Path) -> bool:
+    """Whether anything in a checkout differs from what was laid out, ignored files included."""
+    inner = opened(repo, path)
+    if inner is None:
+        return True
+    found = inner.run(
+        "status",
+        "--porcelain",
+        "-z",
+        "--ignored",
+        "--untracked-files=all",
+        "--ignore-submodules=none",
+        index=inner.place.git_dir / INDEX,
+        options=WHOLE,
+    )
+    return bool(found.out)
+
+
+def _drop_leftovers(git_dir: Path) -> None:
+    """Remove what a run left in the checkout's git directory: only we hold the slot, so no lock there is alive."""
+    for entry in git_dir.iterdir():
+        if entry.name not in KEPT and entry.name != INDEX:
+            erase(entry)
+
+
+def _sweep(top: Path, listed: bytes) -> None:
+    """Remove everything below ``top`` that ``ls-tree -r -z`` did not list, without going behind any link.
+
+    ``git clean -ffdx`` leaves FIFOs, sockets and devices, and stops at a folder that may not be read.
+    """
+    known: dict[bytes, set[bytes]] = {b"": {b".git"}}
+    for line in listed.split(b"\0")[:-1]:
+        folder, _, name = line[line.index(b"\t") + 1 :].rpartition(b"/")
+        while folder not in known:
+            known[folder] = {name}
+            folder, _, name = folder.rpartition(b"/")
+        known[folder].add(name)
+    root = os.fsencode(top)
+    for folder in sorted(known):
+        place = os.path.join(root, folder)
+        with suppress(FileNotFoundError, NotADirectoryError):  # a partial clone: none of its files is here
+            if os.path.islink(place):
+                os.unlink(place)
+            for name in os.listdir(place):
+                if name not in known[folder]:
+                    erase(Path(os.fsdecode(os.path.join(place, name))))
+
+
+def _submodule(repo: GitRepo, inner: GitRepo, name: str, commit: str, *, hold: int | None) -> list[str]:
+    source, place = repo.place.top / name, inner.place.top / name
+    sub = _own_repo(source)
+    if sub is not None and sub.resolve(commit) == commit:
+        return [f"{name}/: {note}" for note in bring(sub, place, commit, hold=hold)]
+    erase(place)
+    place.mkdir(parents=True)
+    return [f"submodule {name} is empty in the run: its commit {commit[:8]} is not here"] if sub is not None else []
+
+
+def _own_repo(folder: Path) -> GitRepo | None:
+    """Git in the repository whose top is exactly ``folder``; None where that is no repository of its own."""
+    if not (folder / ".git").exists():
+        return None
+    try:
+        place = find(folder, clean_env(os.environ))
+    except SnaprunError:
+        return None
+    return GitRepo(place) if place.top == folder else None

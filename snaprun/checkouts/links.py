@@ -1,0 +1,241 @@
+"""Link the user's ignored data into a slot, and tell afterwards whether it changed while the run was reading it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from snaprun.checkouts import slots
+from snaprun.checkouts.checkout import INDEX, submodules
+from snaprun.checkouts.linked import opened
+from snaprun.checkouts.slots import Linked, Slot
+from snaprun.git.gitrepo import GitRepo
+from snaprun.model import SNAP_DIR
+
+PRIVATE = {
+    ".eggs",
+    ".git",
+    ".hypothesis",
+    ".ipynb_checkpoints",
+    ".mypy_cache",
+    ".nox",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".tox",
+    ".venv",
+    ".virtualenv",
+    "__pycache__",
+    "__pypackages__",
+    "node_modules",
+    "venv",
+}
+"""Caches and environments: a run makes its own, or does not need them. ``link`` in the settings overrides."""
+
+WALKED = 10_000
+"""Files fingerprinted at most: a stat each, 5 µs, twice a run."""
+
+SINGLY = 1000
+"""Ignored files linked one by one in a folder that is not ignored itself; where there are more, the folder is."""
+
+NAMED = 10
+"""Changed inputs named at most in the warnings of a run."""
+
+_LINK = re.compile(rb"(?:^|\0)120000 [0-9a-f]+ 0\t([^\0]+)")
+
+Fingerprints = Mapping[str, tuple[int, int]]
+
+
+def link(
+    repo: GitRepo,
+    slot: Slot,
+    *,
+    patterns: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    left_out: Sequence[str] = (),
+    mapped: Mapping[str, str] | None = None,
+) -> Linked:
+    """Link into a laid out slot what the user's tree has and the snapshot has not; what was linked.
+
+    That is every ignored file and folder (the topmost ignored folder as one link) but caches and environments, what
+    ``patterns`` name (globs relative to the top), and the ``left_out`` paths of the snapshot. Folders that ``outputs``
+    names are not linked: the run gets empty ones of its own, and what it writes there is kept. ``mapped`` names places
+    in the tree with the absolute path that each leads to, wherever it is on this machine. A link of the user's own that
+    leads out of the tree by a relative path (``data -> ../../shared``) is made to lead to the same place from the slot.
+
+    Raises:
+        OSError: the slot cannot be written.
+    """
+    top = repo.place.top
+    private = tuple(path for path in _matching(top, outputs) if _within(slot, f"{path}/file"))
+    wanted = dict.fromkeys(path for path in _ignored(repo, slot) if not _is_private(top, path))
+    wanted.update(dict.fromkeys([*_matching(top, patterns), *left_out]))
+    chosen = [
+        path
+        for given in wanted
+        for path in _around(top, given.rstrip("/"), private)
+        if os.path.lexists(top / path) and not os.path.lexists(slot.path / path) and not _holds_git(repo, path)
+    ]
+    elsewhere = {path: Path(target) for path, target in (mapped or {}).items() if not os.path.lexists(slot.path / path)}
+    chosen = [path for path in chosen if path not in elsewhere]
+    escaping = _escaping(repo, slot)
+    linked = Linked(links=(*chosen, *elsewhere, *escaping), outputs=private)
+    slots.record_links(slot, linked)
+    for path in private:
+        (slot.path / path).mkdir(parents=True, exist_ok=True)
+    for path in escaping:
+        (slot.path / path).unlink()
+    targets = {**escaping, **elsewhere}
+    for path in linked.links:
+        place = slot.path / path
+        if _within(slot, path) and not os.path.lexists(place):  # a pattern may name what lies below another link
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(targets.get(path, top / path))
+    return linked
+
+
+def fingerprint(top: Path, linked: Linked) -> dict[str, tuple[int, int]]:
+    """Size and time of change (ns) of every linked file by its path relative to ``top``, of the first ten thousand."""
+    found: dict[str, tuple[int, int]] = {}
+    for path in linked.links:
+        for name, about in _files(top, path):
+            if len(found) == WALKED:
+                return found
+            found[name] = (about.st_size, about.st_mtime_ns)
+    return found
+
+
+def compare(before: Fingerprints, after: Fingerprints) -> list[str]:
+    """Warnings on the inputs that changed or vanished between two fingerprints; new files are no inputs."""
+    changed = [
+        f"{path} {'changed' if path in after else 'vanished'} during the run"
+        for path, seen in before.items()
+        if after.get(path, seen if len(after) == WALKED else None) != seen
+    ]
+    warnings = changed[:NAMED]
+    if len(changed) > NAMED:
+        warnings.append(f"{len(changed) - NAMED} more linked files changed during the run")
+    if warnings and len(before) == WALKED:
+        warnings.append(f"only the first {WALKED} linked files were looked at")
+    return warnings
+
+
+def _escaping(repo: GitRepo, slot: Slot) -> dict[str, Path]:
+    """The links of the snapshot that lead out of the tree by a relative path, and where they lead from the user's."""
+    inner = opened(repo, slot.path)
+    if inner is None:
+        return {}
+    listed = inner.run("ls-files", "-s", "-z", index=inner.place.git_dir / INDEX).out
+    found = {}
+    for path in (os.fsdecode(match[1]) for match in _LINK.finditer(listed)):
+        if not os.path.islink(slot.path / path):
+            continue
+        folder, target = os.path.dirname(path), os.readlink(slot.path / path)
+        if not os.path.isabs(target) and os.path.normpath(os.path.join(folder, target)).split("/")[0] == "..":
+            found[path] = repo.place.top / folder / target
+    if found:  # git in the run shall not call them changed
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in found)
+        inner.run("update-index", "--assume-unchanged", "-z", "--stdin", stdin=stdin)
+    return found
+
+
+def _within(slot: Slot, path: str) -> bool:
+    """Whether making a path would stay in the slot: no folder on the way is a link out of it."""
+    top = os.path.realpath(slot.path)
+    return f"{os.path.realpath(os.path.dirname(slot.path / path))}/".startswith(f"{top}/")
+
+
+def _ignored(repo: GitRepo, slot: Slot) -> list[str]:
+    """The ignored files and folders of the user's tree and its submodules that are not in the snapshot."""
+    inner = opened(repo, slot.path)
+    if inner is None:
+        return []
+    found = _ignored_in(repo, inner)
+    for module in submodules(repo, inner):
+        name = os.path.relpath(module.place.top, slot.path)
+        sub = repo.inner(name)
+        found += [f"{name}/{path}" for path in _ignored_in(sub, module)] if sub else []
+    return found
+
+
+def _ignored_in(repo: GitRepo, inner: GitRepo) -> list[str]:
+    """The ignored files and folders of one repository that are not in its checkout, a folder with a slash.
+
+    An ignored folder stands for all that is in it. Git also names a folder that is not ignored itself but holds
+    ignored files only, and then these files: the run may make files there that belong into its result, so the files
+    are linked one by one, unless they are too many.
+    """
+    args = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
+    index = inner.place.git_dir / INDEX
+    listed = sorted(os.fsdecode(line) for line in repo.run(*args, index=index).out.split(b"\0")[:-1])
+    found: list[str] = []
+    whole = ""
+    for number, path in enumerate(listed):
+        if whole and path.startswith(whole):
+            continue
+        if path.endswith("/"):
+            many = number + SINGLY < len(listed) and listed[number + SINGLY].startswith(path)
+            if not many and number + 1 < len(listed) and listed[number + 1].startswith(path):
+                continue
+            whole = path
+        found.append(path)
+    return found
+
+
+def _is_private(top: Path, path: str) -> bool:
+    """Whether an ignored path is a cache, an environment, or what snaprun itself puts there."""
+    parts = path.rstrip("/").split("/")
+    if parts[0] == SNAP_DIR or not PRIVATE.isdisjoint(parts) or path.endswith((".pyc", ".pyo")):
+        return True
+    return path.endswith("/") and (top / path / "pyvenv.cfg").exists()
+
+
+def _around(top: Path, path: str, private: tuple[str, ...]) -> Iterator[str]:
+    """``path`` itself, or, where a private folder lies inside, its entries around that folder."""
+    if path in private or any(path.startswith(f"{folder}/") for folder in private):
+        return
+    if not any(folder.startswith(f"{path}/") for folder in private) or os.path.islink(top / path):
+        yield path
+        return
+    for name in sorted(os.listdir(top / path)):
+        yield from _around(top, f"{path}/{name}", private)
+
+
+def _matching(top: Path, patterns: Iterable[str]) -> Iterator[str]:
+    """The existing paths that globs relative to ``top`` name, without a trailing slash."""
+    for pattern in patterns:
+        clean = pattern.strip("/")
+        if not clean or ".." in clean.split("/"):
+            continue
+        if os.path.lexists(top / clean):
+            yield clean
+            continue
+        for found in sorted(top.glob(clean)):
+            yield found.relative_to(top).as_posix()
+
+
+def _holds_git(repo: GitRepo, path: str) -> bool:
+    """Whether the repository itself, and with it the slot, lies below a path."""
+    return repo.place.common_dir.is_relative_to(repo.place.top / path)
+
+
+def _files(top: Path, path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """A linked file, or the files below a linked folder; what cannot be read is passed over."""
+    waiting = deque([path])
+    while waiting:
+        name = waiting.popleft()  # what lies higher up first: there may be too many to see them all
+        try:
+            if os.path.isdir(top / name):
+                with os.scandir(top / name) as entries:
+                    inside = sorted(entries, key=lambda entry: entry.name)
+                for entry in inside:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(f"{name}/{entry.name}")
+                    elif entry.is_file():
+                        yield f"{name}/{entry.name}", entry.stat()
+            else:
+                yield name, os.stat(top / name)
+        except OSError:
+            continue

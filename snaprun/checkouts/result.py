@@ -1,0 +1,175 @@
+"""End a run in git: one commit on top of its snapshot with what it left, and the ref moved to it for good."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from snaprun.checkouts import keep, linked, slots
+from snaprun.checkouts.artifacts import Store
+from snaprun.checkouts.keep import Ground, Kept
+from snaprun.checkouts.slots import Slot
+from snaprun.errors import DataFault, SnaprunError, WriteFault
+from snaprun.git.gitrepo import COMMITTER, GitRepo, author_of
+from snaprun.git.objects import Entry, GitObject, algorithm, graft, make
+from snaprun.git.publish import publish
+from snaprun.git.scratch import scratch
+from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, Result
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is known of a run at its end. ``artifacts`` are files to keep by request, as absolute paths.
+
+    ``previous`` is the result commit of the attempt before, where a run was resumed.
+    """
+
+    result: Result
+    executed: bytes
+    log: Path | bytes
+    metrics: bytes = b""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: tuple[str, ...] = ()
+    previous: str | None = None
+
+
+def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | None, max_file_size: int) -> str:
+    """Make the result commit of a run and move its ref there; the commit's id.
+
+    Its tree is the snapshot's, plus what the run changed in ``slot`` (None: nothing, or the slot is gone), plus the
+    files of ``.snaprun/``. May be called again, also by another process: the first result stands and is returned.
+
+    Raises:
+        DataFault: the run's ref is gone, or stands somewhere unexpected.
+        WriteFault: the disk is full, or the objects are not all there after writing.
+    """
+    before = finished(repo, run_id)
+    if before is not None and before != ending.previous:
+        return before
+    inner = None if slot is None or slots.laid_out(slot) != run_id else linked.opened(repo, slot.path)
+    try:
+        with scratch(repo.place) as folder:
+            store = Store(repo.place.state / "artifacts", folder, max_file_size)
+            ground = Ground(repo, inner, slot, folder, store)
+            return _commit(ground, run_id, ending)
+    except OSError as error:
+        raise WriteFault(f"cannot keep what run {run_id[:8]} made: {error}", hint="df -h; snaprun doctor") from error
+    except SnaprunError:
+        other = finished(repo, run_id)
+        if other is None or other == ending.previous:
+            raise
+        return other  # another finaliser was first
+
+
+def _commit(ground: Ground, run_id: str, ending: Ending) -> str:
+    """Store everything and move the ref; the result commit's id."""
+    repo = ground.repo
+    author = repo.start("var", "GIT_AUTHOR_IDENT")
+    own = _own_commits(ground.inner, run_id)
+    kept = keep.keep(ground, ending.artifacts)
+    log, whole = keep.log(ground, ending.log)
+    notes = [f"the run committed {one[:8]} in its checkout: kept as a parent of its result" for one in own]
+    result = replace(
+        ending.result,
+        artifacts=(*kept.made, *whole),
+        warnings=(*ending.result.warnings, *kept.notes, *notes),
+    )
+    parts = {
+        "result.json": _json(result.to_json()),
+        "executed.ipynb": ending.executed,
+        "metrics.jsonl": ending.metrics,
+        "environment.json": _json({"schema": SCHEMA, **ending.environment}),
+        "log.txt": log,
+    }
+    parents = [run_id, *own, *([ending.previous] if ending.previous else [])]
+    objects, large = _objects(repo, parts, kept, result, parents, author_of(author.finish(ok=())))
+    stored = [entry.oid for entry in kept.entries.values() if entry]
+
+    def again() -> bool:
+        return keep.keep(ground, ending.artifacts).entries == kept.entries and _large(repo, parts) == large
+
+    publish(repo, RUN_REF + run_id, objects, [*stored, *large.values()], again=again, old=ending.previous or run_id)
+    return objects[-1].oid
+
+
+def _objects(
+    repo: GitRepo,
+    parts: Mapping[str, bytes | Path],
+    kept: Kept,
+    result: Result,
+    parents: Sequence[str],
+    author: str,
+) -> tuple[list[GitObject], dict[str, str]]:
+    """All new objects of a result, its commit last, and the ids of the parts that are stored already."""
+    run_id = parents[0]
+    hash_name = algorithm(run_id)
+    large = _large(repo, parts)
+    blobs = {name: make("blob", data, hash_name) for name, data in parts.items() if isinstance(data, bytes)}
+    oids = {**{name: blob.oid for name, blob in blobs.items()}, **large}
+    entries = {**kept.entries, **{f"{SNAP_DIR}/{name}".encode(): Entry("100644", oid) for name, oid in oids.items()}}
+    with repo.reading() as ask:
+
+        def read(name: str) -> bytes:
+            found = ask(name)
+            if found is None:
+                raise DataFault(f"run {run_id[:8]} is damaged: {name} is missing", hint="git fsck")
+            return found.data
+
+        tree = read(run_id)[5 : 5 + len(run_id)].decode()
+        top, trees, _ = graft(tree, entries, read, hash_name)
+        spec = json.loads(read(f"{run_id}:{SNAP_DIR}/run.json").decode("utf-8", "surrogateescape"))
+    now = f"{int(time.time())} +0000"
+    lines = [f"tree {top.oid}", *(f"parent {one}" for one in parents)]
+    text = "\n".join([*lines, f"author {author} {now}", f"committer {COMMITTER} {now}", "", _message(spec, result)])
+    commit = make("commit", text.encode("utf-8", "surrogateescape"), hash_name)
+    return [*blobs.values(), *trees, top, commit], large
+
+
+def _large(repo: GitRepo, parts: Mapping[str, bytes | Path]) -> dict[str, str]:
+    """Store the parts that lie in files, without reading them into memory; their ids."""
+    files = {name: os.fspath(part) for name, part in parts.items() if isinstance(part, Path)}
+    return {name: repo.text("hash-object", "-w", "--no-filters", "--", path) for name, path in files.items()}
+
+
+def finished(repo: GitRepo, run_id: str) -> str | None:
+    """The result commit of a run, or None while its ref stands at the snapshot.
+
+    Raises:
+        DataFault: there is no such ref, or it stands at neither.
+    """
+    tip = repo.refs(RUN_REF + run_id).get(RUN_REF + run_id)
+    if tip is None:
+        raise DataFault(f"there is no run {run_id[:8]}", hint="snaprun history")
+    if tip == run_id:
+        return None
+    if repo.resolve(f"{tip}^1") == run_id:
+        return tip
+    raise DataFault(f"run {run_id[:8]} stands at {tip[:8]}, which is no result of it", hint=f"git log {tip[:8]}")
+
+
+def _own_commits(inner: GitRepo | None, run_id: str) -> list[str]:
+    """The commit that the run's HEAD stands at, where the run made it: nothing else in the repository reaches it."""
+    if inner is None or (inner.place.git_dir / "HEAD").read_bytes().strip() == run_id.encode():
+        return []
+    head = inner.head()
+    if head is None or head == run_id:
+        return []
+    new = inner.run("rev-list", "--max-count=1", head, "--not", run_id, "--glob=refs/", ok=()).out
+    return [head] if new.strip() else []
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return (json.dumps(data, indent=1, ensure_ascii=True) + "\n").encode()
+
+
+def _message(spec: Mapping[str, Any], result: Result) -> str:
+    """The result commit's message: a subject for ``git log``, trailers for tools."""
+    notebook = " ".join(str(spec.get("notebook") or "notebook").split())
+    trailers = {"Schema": SCHEMA, "Status": result.status.value, "Exit-Code": result.exit_code}
+    lines = "".join(f"Snaprun-{key}: {value}\n" for key, value in trailers.items())
+    return f"snaprun: {result.status.value} {notebook}\n\n{lines}"

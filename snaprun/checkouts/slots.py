@@ -1,0 +1,235 @@
+"""Reusable checkouts, each held by one run at a time through a lock that the system frees when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from snaprun.checkouts import checkout, linked
+from snaprun.errors import Busy, CannotCreate, Denied, SnaprunError, WriteFault
+from snaprun.git.gitrepo import GitRepo
+from snaprun.progress.process import boot_id
+
+MOST = 1000
+"""More slots than this are never made: something is wrong long before."""
+
+CHANGING = "changing"
+"""Stands in a slot's ``laid`` file, in place of the commit, while its files are being changed."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A checkout held for one run. ``lock`` is the descriptor whose lock keeps others out; no child inherits it."""
+
+    number: int
+    path: Path
+    reused: bool
+    lock: int = field(repr=False, compare=False)
+
+    def beside(self, kind: str) -> Path:
+        """A file of ours about this slot: ``owner``, ``laid`` or ``links``."""
+        return self.path.with_name(f"{self.number}.{kind}")
+
+
+def claim(repo: GitRepo, run_id: str, *, live: Path) -> Slot:
+    """Hold a slot for a run: the one that it has already, else the first that is free, else a new one.
+
+    A slot is free when nobody holds its lock and its last owner is finalised, that is, has no folder in ``live`` (the
+    folder of all runs in progress) any more: what a crashed run left stays until its result commit is made from it.
+
+    Raises:
+        SnaprunError: the state folder cannot be written, or a thousand slots are in use.
+    """
+    folder = repo.place.state / "slots"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own = held(repo, run_id)
+        if own is not None:
+            return own
+        for number in range(MOST):
+            slot = _hold(folder, number)
+            if slot is None:
+                continue
+            if _free(slot, live):
+                _write(slot.beside("owner"), run_id)
+                return slot
+            os.close(slot.lock)
+    except OSError as error:
+        raise _fault(error, folder) from error
+    raise Busy(f"all {MOST} slots are in use", hint="snaprun ps, then stop what is not needed")
+
+
+def held(repo: GitRepo, run_id: str) -> Slot | None:
+    """The slot that a run owns, held for the caller; None where it owns none or another process holds it."""
+    folder = repo.place.state / "slots"
+    for owner in sorted(folder.glob("*.owner")):
+        if _read(owner) != run_id or not owner.stem.isdigit():
+            continue
+        slot = _hold(folder, int(owner.stem))
+        if slot is not None and _read(owner) == run_id:
+            return slot
+        if slot is not None:
+            os.close(slot.lock)
+    return None
+
+
+def lay_out(repo: GitRepo, slot: Slot, snapshot_id: str) -> tuple[str, ...]:
+    """Make the slot hold exactly the snapshot; notes for the user where that took a compromise.
+
+    A slot whose last change was interrupted, or that was last laid out before a reboot, is checked and, if that shows
+    a difference, laid out afresh.
+
+    Raises:
+        SnaprunError: the files cannot be written; the slot is given back then, and a new one is gone again.
+    """
+    laid = slot.beside("laid")
+    boot, _, before = _read(laid).partition(" ")
+    now = boot_id()
+    try:
+        _write(laid, f"{now} {CHANGING}")
+        unlink(slot)
+        notes = checkout.bring(repo, slot.path, snapshot_id, afresh=boot != now, hold=slot.lock)
+        if before == CHANGING and checkout.dirty(repo, slot.path):
+            linked.remove(repo, slot.path)
+            notes = checkout.bring(repo, slot.path, snapshot_id, hold=slot.lock)
+        _write(laid, f"{now} {snapshot_id}")
+    except OSError as error:
+        _give_up(repo, slot)
+        raise _fault(error, slot.path) from error
+    except SnaprunError:
+        _give_up(repo, slot)
+        raise
+    return notes
+
+
+def _give_up(repo: GitRepo, slot: Slot) -> None:
+    """Give back a slot that could not be laid out: what is there is mended by its next user; a new one frees its room.
+
+    What cannot be removed now stays, marked as being changed.
+    """
+    if not slot.reused:
+        with suppress(OSError):
+            linked.remove(repo, slot.path)
+            slot.beside("laid").unlink(missing_ok=True)
+    with suppress(OSError):
+        release(slot)
+
+
+def release(slot: Slot) -> None:
+    """Give the slot back: the links into the user's tree go at once, the rest when the next run needs the slot."""
+    try:
+        unlink(slot)
+        slot.beside("owner").unlink(missing_ok=True)
+    finally:
+        os.close(slot.lock)
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What stands in a slot beside the snapshot, as paths relative to its top: links, and folders kept afterwards."""
+
+    links: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+def links(slot: Slot) -> Linked:
+    """What was recorded about the slot's links."""
+    text = _read(slot.beside("links"))
+    if not text:
+        return Linked()
+    data = json.loads(text)
+    return Linked(tuple(data["links"]), tuple(data["outputs"]))
+
+
+def record_links(slot: Slot, linked: Linked) -> None:
+    """Remember what will be linked, before it is: whoever cleans up after a crash reads it."""
+    _write(slot.beside("links"), json.dumps(asdict(linked)))
+
+
+def unlink(slot: Slot) -> None:
+    """Remove the links to the user's data; what the run put in a link's place stays."""
+    for path in links(slot).links:
+        place = slot.path / path
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if place.is_symlink():
+                place.unlink()
+    slot.beside("links").unlink(missing_ok=True)
+
+
+def laid_out(slot: Slot) -> str:
+    """The snapshot that the slot holds, or an empty text."""
+    commit = _read(slot.beside("laid")).partition(" ")[2]
+    return "" if commit == CHANGING else commit
+
+
+def prune(repo: GitRepo, *, live: Path, keep: int = 0) -> list[Path]:
+    """Remove the free slots but the first ``keep``; the paths that are gone."""
+    folder = repo.place.state / "slots"
+    gone = []
+    for slot in _all_free(folder, live):
+        if keep > 0:
+            keep -= 1
+        else:
+            unlink(slot)
+            linked.remove(repo, slot.path)
+            for kind in ("laid", "owner"):
+                slot.beside(kind).unlink(missing_ok=True)
+            gone.append(slot.path)
+        os.close(slot.lock)
+    return gone
+
+
+def _all_free(folder: Path, live: Path) -> Iterator[Slot]:
+    numbers = sorted(int(path.stem) for path in folder.glob("*.lock") if path.stem.isdigit())
+    for number in numbers:
+        slot = _hold(folder, number)
+        if slot is None:
+            continue
+        if slot.reused and _free(slot, live):
+            yield slot
+        else:
+            os.close(slot.lock)
+
+
+def _hold(folder: Path, number: int) -> Slot | None:
+    """Slot ``number`` if its lock is to be had at once. Lock files are never removed, so a lock is never on a ghost."""
+    lock = os.open(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    path = folder / str(number)
+    return Slot(number, path, os.path.lexists(path), lock)
+
+
+def _free(slot: Slot, live: Path) -> bool:
+    owner = _read(slot.beside("owner"))
+    return not owner or not (live / owner).exists()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    os.replace(fresh, path)
+
+
+def _fault(error: OSError, path: Path) -> SnaprunError:
+    text = f"cannot write the checkout {path}: {error.strerror or error}"
+    if isinstance(error, PermissionError):
+        return Denied(text, hint=f"ls -ld {path.parent}")
+    if error.errno in (28, 122):  # ENOSPC, EDQUOT
+        return WriteFault(text, hint="free some disk space, then try again")
+    return CannotCreate(text, hint=f"ls -ld {path.parent}")

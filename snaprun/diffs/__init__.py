@@ -1,0 +1,1 @@
+"""Comparing runs: cells, outputs, metrics, tables and plots."""

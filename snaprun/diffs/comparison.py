@@ -1,0 +1,238 @@
+"""What a comparison of two runs is made of, and its JSON: schema ``snaprun.diff/1``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from snaprun.diffs.outputs import OutputDiff
+from snaprun.diffs.textdiff import Hunk
+from snaprun.model import Metric, Result, Run
+from snaprun.notebooks import exact
+from snaprun.notebooks.cells import Node
+
+SCHEMA = "snaprun.diff/1"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison, taken out of git. What is not there is None: a run that has no result yet, say.
+
+    ``source`` is the notebook that was frozen, ``executed`` the one with the outputs; ``tree`` the commit or tree whose
+    files count; ``own`` the paths in it that belong to the notebook itself; ``unrun`` the code cells that did not run.
+    """
+
+    name: str
+    commit: str | None
+    tree: str
+    notebook: str
+    run: Run | None = None
+    result: Result | None = None
+    source: Node | None = None
+    executed: Node | None = None
+    language: str = "python"
+    params: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Metric] | None = None
+    environment: Mapping[str, Any] | None = None
+    own: frozenset[str] = frozenset()
+    unrun: frozenset[int] = frozenset()
+    left_out: Mapping[str, int | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``snaprun.diff/1`` says of a side."""
+        run = self.run
+        return {
+            "name": self.name,
+            "run": run.id if run else None,
+            "commit": self.commit,
+            "notebook": self.notebook,
+            "status": run.status.value if run else None,
+            "exit_code": run.exit_code if run else None,
+            "reason": run.reason if run else None,
+            "seconds": run.seconds if run else None,
+            "started": run.started if run else None,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Value:
+    """A named value on both sides. ``state``: same, changed, added or removed."""
+
+    name: str
+    a: Any
+    b: Any
+    state: str
+
+
+@dataclass(frozen=True)
+class MetricDiff:
+    """A metric's last value on both sides. ``better``: whether B is better, None where that is not known."""
+
+    name: str
+    a: float | None
+    b: float | None
+    delta: float | None = None
+    rel: float | None = None
+    better: bool | None = None
+
+    @property
+    def state(self) -> str:
+        """same, changed, added or removed."""
+        if self.a is None or self.b is None:
+            return "added" if self.a is None else "removed"
+        return "same" if self.a == self.b or (self.a != self.a and self.b != self.b) else "changed"
+
+
+@dataclass(frozen=True)
+class CellDiff:
+    """A cell on both sides. ``a`` and ``b`` count the cells of its kind from 1, as runs and messages do for code.
+
+    ``part_of``: for a cell on one side only, the number on the other side of the cell it was split from or merged into.
+    ``outputs`` is None where there are none to compare.
+    """
+
+    kind: str
+    a: int | None
+    b: int | None
+    state: str
+    label: str
+    match: str = ""
+    similarity: float = 0.0
+    part_of: int | None = None
+    hunks: tuple[Hunk, ...] = ()
+    outputs: tuple[OutputDiff, ...] | None = None
+    a_source: str | None = None
+    b_source: str | None = None
+    a_seconds: float | None = None
+    b_seconds: float | None = None
+
+    @property
+    def outputs_differ(self) -> bool:
+        """Whether what the cell put out differs in more than noise."""
+        return any(one.state != "same" for one in self.outputs or ())
+
+    def to_json(self) -> dict[str, Any]:
+        """The object in ``snaprun.diff/1``."""
+        return {
+            "kind": self.kind,
+            "a": self.a,
+            "b": self.b,
+            "label": self.label,
+            "state": self.state,
+            "match": self.match or None,
+            "similarity": self.similarity,
+            "part_of": self.part_of,
+            "hunks": [{"a_start": one.a_start, "b_start": one.b_start, "lines": list(one.lines)} for one in self.hunks],
+            "outputs": None if self.outputs is None else [one.to_json() for one in self.outputs],
+            "seconds": {"a": self.a_seconds, "b": self.b_seconds},
+        }
+
+
+@dataclass(frozen=True)
+class FileDiff:
+    """A file that is not the notebook. ``state`` is git's letter: A, D, M, R (renamed), T (type); L: not in git."""
+
+    path: str
+    state: str
+    old_path: str | None = None
+    a_oid: str | None = None
+    b_oid: str | None = None
+    a_mode: str | None = None
+    b_mode: str | None = None
+    add: int | None = None
+    delete: int | None = None
+    binary: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The object in ``snaprun.diff/1``, where ``delete`` is called ``del``."""
+        data = asdict(self)
+        data["del"] = data.pop("delete")
+        return data
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two sides have in common and what not. A section that was not compared is None; ``notes`` say why."""
+
+    a: Side
+    b: Side
+    run: tuple[Value, ...]
+    params: tuple[Value, ...] | None
+    metrics: tuple[MetricDiff, ...] | None
+    cells: tuple[CellDiff, ...] | None
+    files: tuple[FileDiff, ...]
+    environment: tuple[Value, ...] | None
+    artifacts: tuple[Value, ...] | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> tuple[CellDiff, ...]:
+        """The cells whose source or place differs."""
+        return tuple(cell for cell in self.cells or () if cell.state != "same")
+
+    @property
+    def outputs(self) -> tuple[CellDiff, ...]:
+        """The cells whose outputs differ."""
+        return tuple(cell for cell in self.cells or () if cell.outputs_differ)
+
+    @property
+    def diverges(self) -> CellDiff | None:
+        """The first cell, in the order of B, that both sides have and whose outputs differ."""
+        return next((cell for cell in self.outputs if cell.a is not None and cell.b is not None), None)
+
+    @property
+    def identical(self) -> dict[str, bool | None]:
+        """By section: the same, not the same, or not known."""
+        compared = [cell for cell in self.cells or () if cell.outputs is not None]
+        return {
+            "params": _all_same(self.params),
+            "metrics": None if self.metrics is None else all(one.state == "same" for one in self.metrics),
+            "code": None if self.cells is None else not any(cell.kind == "code" for cell in self.code),
+            "text": None if self.cells is None else not any(cell.kind != "code" for cell in self.code),
+            "outputs": None if not compared else not self.outputs,
+            "files": not self.files,
+            "env": _all_same(self.environment),
+            "artifacts": _all_same(self.artifacts),
+        }
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything differs that is not only about when and how long (``diff --exit-code``)."""
+        status = any(value.name in ("status", "exit_code", "notebook") and value.state != "same" for value in self.run)
+        return status or any(same is False for same in self.identical.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``diff --json``: schema ``snaprun.diff/1``."""
+        first = self.diverges
+        return {
+            "schema": SCHEMA,
+            "a": self.a.to_json(),
+            "b": self.b.to_json(),
+            "identical": self.identical,
+            "first_divergence": None if first is None else {"a": first.a, "b": first.b, "label": first.label},
+            "run": [_value_json(value) for value in self.run],
+            "params": None if self.params is None else [_value_json(value) for value in self.params],
+            "metrics": None if self.metrics is None else [_metric_json(one) for one in self.metrics],
+            "cells": None if self.cells is None else [cell.to_json() for cell in self.cells],
+            "files": [one.to_json() for one in self.files],
+            "env": None if self.environment is None else [_value_json(value) for value in self.environment],
+            "artifacts": None if self.artifacts is None else [_value_json(value) for value in self.artifacts],
+            "truncated": [f"cell {cell.b}" for cell in self.outputs if any(one.left_out for one in cell.outputs or ())],
+            "notes": list(self.notes),
+        }
+
+
+def _all_same(found: Sequence[Value] | None) -> bool | None:
+    return None if found is None else all(value.state == "same" for value in found)
+
+
+def _value_json(value: Value) -> dict[str, Any]:
+    return {"name": value.name, "a": exact.to_json(value.a), "b": exact.to_json(value.b), "state": value.state}
+
+
+def _metric_json(one: MetricDiff) -> dict[str, Any]:
+    found = {**asdict(one), "state": one.state}
+    return {key: exact.to_json(value) for key, value in found.items()}

@@ -1,0 +1,1 @@
+"""Freezing the work tree into a snapshot."""

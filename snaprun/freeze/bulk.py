@@ -1,0 +1,96 @@
+"""Give many runs of one frozen tree their snapshots at once: one pack, one ref transaction, few waits for the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from snaprun.freeze.snapshot import Frozen, Request, commit_run, compose
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.objects import GitObject, pack
+from snaprun.model import RUN_REF, Snapshot
+
+SYNCS = 32
+"""Files whose way to the disk is awaited at a time."""
+
+
+def commit_runs(repo: GitRepo, frozen: Frozen, requests: Sequence[Request]) -> list[Snapshot]:
+    """The snapshots of these runs, in their order, each behind its ref; all of them or, but for the first, none.
+
+    The first is made as any other (:func:`snaprun.freeze.snapshot.commit_run`) and keeps the frozen tree alive for the
+    rest, whose own objects go into a pack that nobody may prune until the refs are there.
+
+    Raises:
+        SnaprunError: as :func:`snaprun.freeze.snapshot.commit_run`.
+    """
+    if not requests:
+        return []
+    first = commit_run(repo, frozen, requests[0])
+    made: list[Snapshot] = []
+    objects: dict[str, GitObject] = {}
+    for request in requests[1:]:
+        snapshot, own = compose(frozen, request)
+        made.append(snapshot)
+        objects.update({item.oid: item for item in own})
+    if made:
+        try:
+            with _packed(repo, list(objects.values()), frozen.stored.algorithm):
+                _point(repo, [snapshot.id for snapshot in made])
+        except BaseException:
+            repo.delete_ref(RUN_REF + first.id, first.id)
+            raise
+    return [first, *made]
+
+
+def delete_runs(repo: GitRepo, ids: Sequence[str]) -> None:
+    """Take back the refs of runs that were never started."""
+    lines = "".join(f"delete {RUN_REF}{run}\0{run}\0" for run in ids)
+    repo.run("update-ref", "--stdin", "-z", stdin=lines.encode())
+
+
+@contextmanager
+def _packed(repo: GitRepo, objects: Sequence[GitObject], algorithm: str) -> Iterator[None]:
+    """Store objects as one pack, which no prune touches inside the block (``git-index-pack(1)``, ``--keep``)."""
+    options = ("-c", "core.fsync=committed")
+    said = repo.run("index-pack", "--stdin", "--keep=snaprun", stdin=pack(objects, algorithm), options=options)
+    name = said.out.decode().split("\t")[-1].strip()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (repo.place.common_dir / "objects" / "pack" / f"pack-{name}.keep").unlink(missing_ok=True)
+
+
+def _point(repo: GitRepo, ids: Sequence[str]) -> None:
+    """Make a ref for each, in one transaction, and wait for the disk once for all of them.
+
+    Git itself would wait for each ref in turn; here the disk is told of all before the first is awaited.
+    """
+    lines = "".join(f"create {RUN_REF}{run}\0{run}\0" for run in ids)
+    repo.run("update-ref", "--stdin", "-z", stdin=lines.encode(), options=("-c", "core.fsync=none"))
+    folder = repo.place.common_dir / RUN_REF
+    files = [handle for handle in (_opened(folder / run) for run in ids) if handle is not None]
+    try:
+        for handle in files:
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        with ThreadPoolExecutor(SYNCS) as together:  # the system answers those that wait at the same time at once
+            list(together.map(os.fsync, files))
+    finally:
+        for handle in files:
+            os.close(handle)
+    within = _opened(folder)
+    if within is not None:
+        os.fsync(within)
+        os.close(within)
+
+
+def _opened(path: Path) -> int | None:
+    """The file, or None where git keeps its refs elsewhere (packed meanwhile, or a reftable)."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None

@@ -1,0 +1,198 @@
+"""Freeze the work tree as it is on disk into a commit of its own, without touching anything of the user's.
+
+The recipe is plumbing on a private copy of the index: the copy keeps git's stat cache, so that only changed files are
+read, and the user's index, HEAD, branches, stash and files are never written to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from snaprun.errors import InputMissing
+from snaprun.freeze import worktree
+from snaprun.freeze.manifest import Rules
+from snaprun.freeze.worktree import Stored
+from snaprun.git.gitrepo import COMMITTER, GitRepo
+from snaprun.git.objects import TREE_MODE, Entry, GitObject, make, make_tree, parse_tree
+from snaprun.git.publish import Pruned, publish
+from snaprun.git.scratch import scratch
+from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, RunSpec, Snapshot
+
+SOURCE = "source.ipynb"
+"""Below ``.snaprun/``: the notebook's bytes where git stores others at its own path."""
+
+SUBJECT = 200
+"""Longest subject line of a snapshot's commit, in characters."""
+
+TRIES = 3
+"""How often a snapshot is taken anew when a prune takes its objects away and the files have changed meanwhile."""
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to freeze, and what to write beside it.
+
+    ``spec.notebook`` is the notebook's path relative to the top (empty where none is meant); ``source`` its bytes as
+    the caller read them; ``params`` a mapping that JSON can say; ``files`` further content of ``.snaprun/`` by name.
+    """
+
+    spec: RunSpec
+    params: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    source: bytes | None = None
+    max_file_size: int = 50 * MEGABYTE
+    include: tuple[str, ...] = ()
+    allow_conflicts: bool = False
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A work tree in git's object store, not named by any ref yet: one serves all runs of a sweep."""
+
+    stored: Stored
+    author: str
+    notebook: str | None
+    changed: int
+    untracked: int
+    seconds: float
+
+
+def take(repo: GitRepo, request: Request) -> Snapshot:
+    """Freeze the work tree and make it a run's snapshot: a commit behind ``refs/snaprun/runs/<id>``, durable.
+
+    Raises:
+        DataFault: the index has conflicts and they are not allowed, or objects keep being pruned meanwhile.
+        InputMissing: the notebook is not there.
+        SnaprunError: git could not write, see :func:`snaprun.git.gitrepo.failure`.
+    """
+    for _ in range(TRIES):
+        with suppress(Pruned):
+            return commit_run(repo, freeze(repo, request), request)
+    return commit_run(repo, freeze(repo, request), request)
+
+
+def freeze(repo: GitRepo, request: Request) -> Frozen:
+    """Write the work tree to git's object store, leaving out what cannot or should not go in.
+
+    Raises:
+        SnaprunError: as :func:`take`.
+    """
+    start = time.monotonic()
+    notebook = request.spec.notebook
+    if notebook and not (repo.place.top / notebook).exists():
+        raise InputMissing(f"there is no notebook {notebook}", hint="ls; git status")
+    always = frozenset(path for path in (notebook, *request.include) if _own(repo.place.top, path))
+    rules = Rules(request.max_file_size, request.include, always)
+    with repo.author_meanwhile() as author, scratch(repo.place) as folder:
+        stored = worktree.store(repo, folder, rules, allow_conflicts=request.allow_conflicts)
+        name = author()
+    others = stored.changed - {notebook}
+    return Frozen(
+        stored=stored,
+        author=name,
+        notebook=stored.entries[notebook].oid if notebook in stored.entries else None,
+        changed=len(others),
+        untracked=len(others & stored.untracked),
+        seconds=time.monotonic() - start,
+    )
+
+
+def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
+    """Put one run's ``.snaprun/`` on top of a frozen tree, commit it, and point a new ref at it.
+
+    Raises:
+        Pruned: an object of the frozen tree is gone: freeze again.
+        SnaprunError: as :func:`take`; nothing is left behind but unreachable objects, which git collects.
+    """
+    start = time.monotonic()
+    stored = frozen.stored
+    made, objects = compose(frozen, request)
+    publish(
+        repo,
+        RUN_REF + made.id,
+        [*stored.objects, *objects],
+        stored.blobs,
+        again=lambda: worktree.again(repo, stored),
+    )
+    return replace(made, seconds=frozen.seconds + time.monotonic() - start)
+
+
+def compose(frozen: Frozen, request: Request) -> tuple[Snapshot, list[GitObject]]:
+    """The snapshot of one run on a frozen tree, and the objects that it has beyond the tree's, its commit the last."""
+    stored = frozen.stored
+    spec = replace(
+        request.spec,
+        parent=stored.head,
+        branch=stored.branch,
+        dirty=bool(stored.changed) or stored.head is None,
+        left_out=(*request.spec.left_out, *stored.left_out),
+        warnings=(*request.spec.warnings, *stored.warnings),
+    )
+    folder, objects = _snap_dir(spec, frozen, request)
+    root = make_tree(
+        {**parse_tree(stored.top.data, stored.algorithm), SNAP_DIR.encode(): Entry(TREE_MODE, folder)}, stored.algorithm
+    )
+    commit = make("commit", _commit(spec, request.params, root.oid, frozen.author), stored.algorithm)
+    made = Snapshot(commit.oid, root.oid, spec, dict(request.params), frozen.changed, frozen.untracked)
+    return made, [*objects, root, commit]
+
+
+def _own(top: Path, path: str) -> bool:
+    """Whether this path can stand in a tree as it is: below the top, not through a link, not in git's own folder."""
+    parts = path.split("/")
+    if not path or path.startswith("/") or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
+        return False
+    return (top / path).parent.resolve() == top.resolve().joinpath(*parts[:-1])
+
+
+def _snap_dir(spec: RunSpec, frozen: Frozen, request: Request) -> tuple[str, list[GitObject]]:
+    """The tree of ``.snaprun/`` and all objects of it."""
+    hash_name = frozen.stored.algorithm
+    files = {"run.json": document(spec.to_json()), "params.json": document(request.params), **request.files}
+    blobs = {name: make("blob", data, hash_name) for name, data in files.items()}
+    if request.source is not None:
+        source = make("blob", request.source, hash_name)
+        if source.oid != frozen.notebook:
+            blobs[SOURCE] = source
+    tree = make_tree({os.fsencode(name): Entry("100644", blob.oid) for name, blob in blobs.items()}, hash_name)
+    return tree.oid, [*blobs.values(), tree]
+
+
+def _commit(spec: RunSpec, params: Mapping[str, Any], tree: str, author: str) -> bytes:
+    """The content of a snapshot's commit."""
+    now = int(time.time())
+    parent = f"parent {spec.parent}\n" if spec.parent else ""
+    who = f"author {author} {now} +0000\ncommitter {COMMITTER} {now} +0000\n"
+    text = f"tree {tree}\n{parent}{who}\n{message(spec, params)}"
+    return text.encode("utf-8", "surrogateescape")
+
+
+def message(spec: RunSpec, params: Mapping[str, Any]) -> str:
+    """The commit message of a snapshot: subject with the given parameters, the user's words, trailers."""
+    given = " ".join(f"{name}={_short(params[name])}" for name in spec.given if name in params)
+    words = " ".join(f"snaprun: {spec.notebook or 'snapshot'} {given}".split())
+    subject = "".join(letter if letter.isprintable() else "?" for letter in words)
+    if len(subject) > SUBJECT:
+        subject = subject[: SUBJECT - 1] + "…"
+    said = (spec.message or "").replace("\0", "").strip()
+    body = f"{said}\n\n" if said else ""
+    return f"{subject}\n\n{body}Snaprun-Schema: {SCHEMA}\nSnaprun-Nonce: {secrets.token_hex(16)}\n"
+
+
+def document(data: Mapping[str, Any]) -> bytes:
+    """JSON as snaprun writes it into git: readable in ``git show``, one final newline."""
+    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

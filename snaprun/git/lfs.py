@@ -1,0 +1,69 @@
+"""Lay large files out as the user has them: content where they have content, pointers where they have pointers.
+
+Without this, git-lfs would download into a checkout what the user chose not to have (``GIT_LFS_SKIP_SMUDGE``,
+``lfs.fetchexclude``), and a kept checkout would keep a pointer after ``git lfs pull``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from snaprun.git.gitrepo import GitRepo
+
+POINTER = b"version https://git-lfs.github.com/spec/"
+LONGEST = 1024
+"""A pointer is shorter than this: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md."""
+
+
+@dataclass(frozen=True)
+class Smudging:
+    """What a checkout hands to git-lfs."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+
+
+def prepare(repo: GitRepo, checkout: Path) -> Smudging:
+    """How to lay out so that git-lfs does as it did in the user's tree.
+
+    Files of ``checkout`` that are of the other kind by now are removed, so that git writes them anew.
+    """
+    top = repo.place.top
+    if not _in_use(repo):
+        return Smudging()
+    listed = repo.run("ls-files", "-z", "--", ":(attr:filter=lfs)", ok=()).out
+    paths = [os.fsdecode(path) for path in listed.split(b"\0")[:-1]]
+    kinds = {path: is_pointer(top / path) for path in paths}
+    for path, pointer in kinds.items():
+        other = is_pointer(checkout / path)
+        if other is not None and pointer is not None and other != pointer:
+            (checkout / path).unlink()
+    pointers = [path for path, pointer in kinds.items() if pointer]
+    if not pointers:
+        return Smudging()
+    if len(pointers) == len(kinds):
+        return Smudging(env={"GIT_LFS_SKIP_SMUDGE": "1"})
+    excluded = ",".join(re.sub(r"([*?\[\]\\{}!, ])", "?", path) for path in pointers)
+    return Smudging(options=("-c", f"lfs.fetchexclude={excluded}"))
+
+
+def is_pointer(path: Path) -> bool | None:
+    """Whether a file holds a pointer instead of its content; None where there is no regular file."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    if path.stat().st_size >= LONGEST:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER
+
+
+def _in_use(repo: GitRepo) -> bool:
+    """Whether the repository has anything to do with git-lfs, without asking git."""
+    attributes = repo.place.top / ".gitattributes"
+    if (repo.place.common_dir / "lfs").is_dir():
+        return True
+    return attributes.is_file() and b"filter=lfs" in attributes.read_bytes()

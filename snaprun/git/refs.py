@@ -1,0 +1,115 @@
+"""Keep thousands of runs from slowing the user's own git down: refs packed in bulk, old runs folded into one ref.
+
+Figures in docs/performance.md: with 10,000 loose refs ``git log --decorate`` takes twenty times as long as with packed
+ones, and a push of anything compares every ref. A folded run is as safe as before: the archive's commits have the runs'
+tips as parents, and their messages name them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from snaprun.errors import SnaprunError
+from snaprun.git.gitrepo import COMMITTER, GitRepo
+from snaprun.git.objects import algorithm, make, make_tree
+from snaprun.git.publish import publish
+from snaprun.model import RUN_REF
+
+ARCHIVE = "refs/snaprun/archive"
+"""One ref over all folded runs: a chain of commits, each with up to :data:`WIDTH` runs' tips as further parents."""
+
+LOOSE = 300
+"""Loose run refs from which they are packed."""
+
+WIDTH = 1000
+"""Runs in one archive commit: git copes with far more parents, people's tools do not."""
+
+KEEP = 10_000
+"""Runs that keep a ref of their own."""
+
+SUBJECT = "snaprun: archive of runs"
+
+
+def tidy(repo: GitRepo, *, loose: int = LOOSE) -> bool:
+    """Pack the run refs when many of them are loose files; whether it was done. Cheap when there is nothing to do."""
+    folder = repo.place.common_dir / RUN_REF
+    try:
+        count = sum(1 for _ in os.scandir(folder))
+    except FileNotFoundError:  # none yet, all packed, or a repository with reftable
+        return False
+    if count < loose:
+        return False
+    only = repo.run("pack-refs", "--all", "--include", f"{RUN_REF}*", "--exclude", "refs/heads/*", ok=())
+    if only.code == 129:  # git before 2.43 knows no --include, and packs the user's refs as well, as gc does
+        repo.run("pack-refs", "--all")
+    return only.code in (0, 129)
+
+
+def fold(repo: GitRepo, *, keep: int = KEEP, over: Mapping[str, bool]) -> int:
+    """Fold the oldest runs beyond ``keep`` into the archive ref; how many.
+
+    ``over`` says of each run, oldest first, whether it has ended; the others keep their ref.
+    """
+    refs = {name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}
+    chosen = [run for run, ended in over.items() if ended and run in refs][: max(0, len(refs) - keep)]
+    for start in range(0, len(chosen), WIDTH):
+        _fold(repo, {run: refs[run] for run in chosen[start : start + WIDTH]})
+    return len(chosen)
+
+
+def folded(repo: GitRepo) -> dict[str, str]:
+    """The tip of every folded run by its id. A run that was folded, unfolded and folded again counts as last folded."""
+    found: dict[str, str] = {}
+    for message in _messages(repo):
+        for line in message.splitlines():
+            run, _, tip = line.partition(" ")
+            if len(run) in (40, 64) and len(tip) == len(run):
+                found.setdefault(run, tip)
+    return found
+
+
+def tips(repo: GitRepo) -> dict[str, str]:
+    """The tip of every run by its id, whether it has a ref of its own or is folded."""
+    return {**folded(repo), **{name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}}
+
+
+def unfold(repo: GitRepo, run: str) -> bool:
+    """Give a folded run its own ref back; whether there was one."""
+    tip = folded(repo).get(run)
+    if tip is None:
+        return False
+    with suppress(SnaprunError):  # it has one
+        repo.move_ref(RUN_REF + run, tip, None)
+    return True
+
+
+def _fold(repo: GitRepo, runs: Mapping[str, str]) -> None:
+    """One more archive commit; the runs' refs go in the same moment in which they are certain to be reachable."""
+    last = repo.resolve(ARCHIVE)
+    hash_name = algorithm(next(iter(runs)))
+    tree = make_tree({}, hash_name)
+    now = f"{COMMITTER} {int(time.time())} +0000"
+    parents = [*([last] if last else []), *dict.fromkeys(runs.values())]
+    lines = [
+        f"tree {tree.oid}",
+        *(f"parent {oid}" for oid in parents),
+        f"author {now}",
+        f"committer {now}",
+        "",
+        SUBJECT,
+    ]
+    text = "\n".join([*lines, "", *(f"{run} {tip}" for run, tip in runs.items()), ""])
+    publish(repo, ARCHIVE, [tree, make("commit", text.encode(), hash_name)], [], again=lambda: True, old=last)
+    orders = b"".join(f"delete {RUN_REF}{run}\0{tip}\0".encode() for run, tip in runs.items())
+    repo.run("update-ref", "--stdin", "-z", stdin=orders)
+
+
+def _messages(repo: GitRepo) -> Iterator[str]:
+    """The messages of the archive's commits, newest first."""
+    if repo.resolve(ARCHIVE) is None:
+        return
+    out = repo.text("log", "--first-parent", "--format=%B%x00", f"--grep=^{SUBJECT}$", ARCHIVE)
+    yield from out.split("\0")

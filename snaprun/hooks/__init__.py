@@ -1,0 +1,1 @@
+"""The git hook: what is staged, and which run executed it."""

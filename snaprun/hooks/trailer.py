@@ -1,0 +1,210 @@
+"""The trailer ``Snaprun-Run: <id> <path>`` of a commit message: which run executed a notebook that it takes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaprun.errors import InputMissing, UsageFault
+from snaprun.git.plumbing import ask, call
+from snaprun.hooks import hookpairs, provenance, staged
+from snaprun.hooks.hookgate import NOTEBOOK, TEXT, related
+from snaprun.hooks.hookpairs import Staged
+from snaprun.hooks.provenance import Runs
+from snaprun.hooks.staged import Change, Index
+from snaprun.model import Run, Status
+from snaprun.notebooks import cells
+from snaprun.notebooks.cells import Node
+from snaprun.notebooks.half import Jupytext
+
+NAME = "Snaprun-Run"
+
+_LINE = re.compile(rb"^Snaprun-Run: ([0-9a-f]{7,64}) ([^\r\n]+)\r?\n?", re.MULTILINE)
+
+_SCISSORS = re.compile(rb"^\S+ -{24} >8 -{24}\r?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A notebook of a commit and the run that executed its source."""
+
+    path: str
+    run: Run
+
+
+@dataclass(frozen=True)
+class Library:
+    """What links are found with: runs, and jupytext for text notebooks, each only when needed."""
+
+    runs: Callable[[], Runs]
+    load: Callable[[], Jupytext]
+
+
+def write(index: Index, message: Path, seen: Staged, library: Library) -> list[Link]:
+    """Bring the trailers of a commit message up to date with the staged notebooks; returns the links that it now has.
+
+    Trailers that are no longer true are dropped. A message that git takes for "abort" is left alone.
+
+    Raises:
+        UsageFault: there is no such message file.
+    """
+    try:
+        text = message.read_bytes()
+    except OSError as error:
+        raise UsageFault(
+            f"{message} cannot be read: {error.strerror}", hint="git calls this hook with the message's file"
+        ) from error
+    if _is_abort(index, text):
+        return []
+    kept = list(_still_true(index, text, library))
+    changed = {change.path for change in seen.changes}
+    links = [*(link for link in kept if link.path not in changed), *found(index, seen, library, prefer=kept)]
+    cleaned = _LINE.sub(b"", text)
+    if cleaned != text:
+        message.write_bytes(cleaned)
+    args = [f"--trailer={NAME}: {link.run.id} {link.path}" for link in links if "\n" not in link.path]
+    if args:
+        command = ["interpret-trailers", "--in-place", "--no-divider", "--if-exists=addIfDifferent", *args]
+        ask([*command, os.path.abspath(message)], cwd=index.place.top, env=index.env)
+    return links
+
+
+def found(index: Index, seen: Staged, library: Library, *, prefer: Sequence[Link] = ()) -> Iterator[Link]:
+    """The links of every changed notebook whose very source a run executed with success.
+
+    Of several runs, the one whose outputs the notebook stores is taken, else one in ``prefer``, else the newest.
+    """
+    notebooks: list[Link] = []
+    for change in sorted(seen.changes, key=lambda change: not change.path.endswith(NOTEBOOK)):
+        content = seen.blobs.get(change.oid) if change.is_file else None
+        if content is None:
+            continue
+        run = _run_of(index, change.path, content, library, {link.run.id for link in prefer})
+        if run is None or any(_is_half(change.path, run, link) for link in notebooks):
+            continue
+        notebooks.append(Link(change.path, run))
+        yield notebooks[-1]
+
+
+MOST_SOURCES = 500
+"""So many notebooks of a commit are asked about: SQLite before 3.32 takes no more than 999 values."""
+
+
+def sources(index: Index, revision: str, load: Callable[[], Jupytext]) -> tuple[str, ...]:
+    """The code hashes of the notebooks that a commit changed, or of all that it holds where it changed none.
+
+    None for a commit of snaprun's own: a run belongs to itself alone. ``revision`` is a resolved commit id.
+    """
+    about = ask(["cat-file", "commit", revision], cwd=index.place.top, env=index.env)
+    if b"\nSnaprun-Schema: " in about:
+        return ()
+    found = []
+    for change, content in _notebooks(index, revision, changed_only=False):
+        node = _document(change.path, content, load)
+        if node is not None:
+            found.append(cells.code_hash(node))
+    return tuple(dict.fromkeys(found))[:MOST_SOURCES]
+
+
+def of_commit(index: Index, revision: str, library: Library, *, changed_only: bool = False) -> list[Link]:
+    """Which runs the notebooks of a commit are from: by their source, so that nothing needs to be kept or can go stale.
+
+    Asked are the notebooks that the commit changed, and all that it holds where it changed none (unless
+    ``changed_only``). ``revision`` is a resolved commit id.
+    """
+    books = _notebooks(index, revision, changed_only=changed_only)
+    changes = tuple(change for change, _ in books)
+    seen = Staged(index, changes, {}, {change.oid: content for change, content in books})
+    return list(found(index, seen, library))
+
+
+def _notebooks(index: Index, revision: str, *, changed_only: bool) -> list[tuple[Change, bytes]]:
+    """The notebooks that a commit changed, or all that it holds where it changed none, with their contents."""
+    looks = [staged.committed] if changed_only else [staged.committed, staged.tree]
+    for look in looks:
+        changes = [change for change in look(index, revision) if change.is_file and _may_be(change.path)]
+        blobs = staged.contents(index, [change.oid for change in changes])
+        found = [(change, blobs[change.oid]) for change in changes if change.oid in blobs]
+        books = [(change, content) for change, content in found if _is_notebook(change.path, content)]
+        if books:
+            return books
+    return []
+
+
+def _is_half(path: str, run: Run, link: Link) -> bool:
+    """Whether ``path`` is the text half of a notebook that has its link already."""
+    stem = os.path.basename(link.path).removesuffix(NOTEBOOK)
+    return link.path.endswith(NOTEBOOK) and run.code_hash == link.run.code_hash and related(path, stem)
+
+
+def _is_abort(index: Index, message: bytes) -> bool:
+    """Whether git will give the commit up: the message says nothing, signs off nothing, or is the template untouched.
+
+    What git itself looks at: builtin/commit.c, ``message_is_empty`` and ``template_untouched``.
+    """
+    said = _said(index, message)
+    lines = [line for line in said.splitlines() if line and not line.startswith(b"Signed-off-by: ")]
+    if not lines:
+        return True
+    code, out, _ = call(["config", "--type=path", "--get", "commit.template"], cwd=index.place.top, env=index.env)
+    if code != 0:
+        return False
+    try:
+        template = (index.place.top / os.fsdecode(out.rstrip(b"\n"))).read_bytes()
+    except OSError:
+        return False
+    return _said(index, template) == said
+
+
+def _said(index: Index, message: bytes) -> bytes:
+    """A message as git will store it: without the diff of ``commit -v``, comments and empty lines around it."""
+    cut = _SCISSORS.search(message)
+    text = message[: cut.start()] if cut else message
+    return ask(["stripspace", "-s"], cwd=index.place.top, env=index.env, stdin=text).strip()
+
+
+def _may_be(path: str) -> bool:
+    return os.path.splitext(path)[1] in (NOTEBOOK, *TEXT)
+
+
+def _is_notebook(path: str, content: bytes) -> bool:
+    return path.endswith(NOTEBOOK) or hookpairs.is_text_notebook(path, content)
+
+
+def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: set[str]) -> Run | None:
+    node = _document(path, content, library.load)
+    if node is None or not any(cell.number for cell in cells.code_cells(node)):
+        return None
+    runs = [run for run in library.runs().by_code(cells.code_hash(node)) if run.status is Status.SUCCEEDED]
+    if len(runs) < 2 or not path.endswith(NOTEBOOK):
+        return runs[0] if runs else None
+    origin = provenance.origin(index, node, runs)
+    if origin is not None and origin.match.same and origin.match.kept:
+        return origin.run
+    return next((run for run in runs if run.id in prefer), runs[0])
+
+
+def _document(path: str, content: bytes, load: Callable[[], Jupytext]) -> Node | None:
+    if staged.is_lfs(content) or not _is_notebook(path, content):
+        return None
+    try:
+        return provenance.document(path, content) if path.endswith(NOTEBOOK) else load().document(path, content)
+    except InputMissing:
+        return None
+
+
+def _still_true(index: Index, message: bytes, library: Library) -> Iterator[Link]:
+    """The links that a message has already, as far as the staged notebook is still what that run executed."""
+    for match in _LINE.finditer(message):
+        path = os.fsdecode(match[2])
+        entry = staged.entries(index, [path]).get(path)
+        content = staged.contents(index, [entry[1]]).get(entry[1]) if entry else None
+        node = _document(path, content, library.load) if content is not None else None
+        if node is None:
+            continue
+        for run in library.runs().by_code(cells.code_hash(node)):
+            if run.id.startswith(match[1].decode("ascii")):
+                yield Link(path, run)

@@ -1,0 +1,1 @@
+"""The index: a database of runs that can be thrown away."""

@@ -1,0 +1,315 @@
+"""Change the queue: put runs in, take the next one out, set it in order. Every change is one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+
+from snaprun.errors import DataFault, UsageFault, WriteFault
+from snaprun.index.store import Store
+from snaprun.index.tables import queue, queues, runs
+from snaprun.model import Run, Snapshot, Status, utc
+from snaprun.progress.order import Order
+
+AGAIN = (Status.FAILED, Status.LOST, Status.TIMED_OUT)
+"""Endings after which a run with retries left is tried again."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run to queue. At most ``jobs`` of its group work at a time; it waits until the run ``after`` has succeeded."""
+
+    snapshot: Snapshot
+    order: Order
+    jobs: int | None = None
+    after: str | None = None
+    retries: int = 0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run whose turn it is: the content of its ``order.json``, and the name of its environment."""
+
+    run: str
+    order: Mapping[str, Any]
+    env: str
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """A run that can never start, because the one that it waits for did not succeed."""
+
+    run: str
+    order: Mapping[str, Any]
+    after: str
+    status: Status
+
+
+def put(store: Store, host: str, entries: Sequence[Entry], *, env: str) -> None:
+    """Queue frozen runs behind those that wait, and record them as queued; all of them or none.
+
+    ``env`` names their environment, see :func:`keep_env`.
+
+    Raises:
+        DataFault: a run to wait for is not in the index. UsageFault: it has ended without success.
+    """
+    made = [
+        Run.of(one.snapshot.id, one.snapshot.spec, one.snapshot.params, commit=one.snapshot.id, status=Status.QUEUED)
+        for one in entries
+    ]
+    with store.transaction() as connection:
+        store.alone(connection)
+        for after in dict.fromkeys(one.after for one in entries if one.after):
+            _check_after(connection, store, after)
+        store.add(connection, made)
+        last = connection.scalar(select(func.max(queue.c.position)).where(_mine(store, host))) or 0
+        now = utc(time.time())
+        rows = [
+            {
+                "repo": store.repo,
+                "run": one.snapshot.id,
+                "host": host,
+                "position": last + number,
+                "state": "waiting",
+                "group": one.snapshot.spec.group,
+                "jobs": one.jobs,
+                "after": one.after,
+                "retries": one.retries,
+                "attempt": one.order.attempt,
+                "tip": one.order.after,
+                "task": json.dumps(one.order.to_json()),
+                "env": env,
+                "queued": now,
+                "note": None,
+            }
+            for number, one in enumerate(entries, start=1)
+        ]
+        connection.execute(insert(queue), rows)
+
+
+def claim(store: Store, host: str, *, jobs: int) -> Claim | Doomed | None:
+    """Take the next run whose turn it is; None where there is none, or the cap is reached, or the queue rests.
+
+    ``jobs`` caps the runs that brought no cap of their own with them.
+    """
+    with store.transaction() as connection:
+        store.alone(connection)
+        limits = connection.execute(select(queues.c.jobs, queues.c.paused).where(_limits(store, host))).one_or_none()
+        if limits is not None and limits.paused:
+            return None
+        columns = [queue.c[name] for name in ("run", "state", "group", "jobs", "after")]
+        found = connection.execute(select(*columns).where(_mine(store, host)).order_by(queue.c.position)).all()
+        claimed = [row for row in found if row.state == "claimed"]
+        if limits is not None and limits.jobs is not None and len(claimed) >= limits.jobs:
+            return None
+        groups = Counter(row.group for row in claimed)
+        afters = _afters(connection, store, found)
+        for row in found:
+            if row.state == "claimed" or (groups[row.group] if row.jobs else len(claimed)) >= (row.jobs or jobs):
+                continue
+            status = afters.get(row.after)
+            if row.after is None or status is Status.SUCCEEDED:
+                return _claimed(connection, store, row.run)
+            if status is not None and status.over:
+                return _doomed(connection, store, row.run, status)
+    return None
+
+
+def give_back(store: Store, run: str, *, note: str | None = None) -> None:
+    """Let a claimed run wait again: it did not start, because of ``note``."""
+    with store.transaction() as connection:
+        connection.execute(update(queue).where(_entry(store, run)).values(state="waiting", note=note))
+
+
+def ended(store: Store, run: Run) -> bool:
+    """Take a run that is over out of the queue, or let it wait for its next attempt; whether it does."""
+    with store.transaction() as connection:
+        row = connection.execute(select(queue.c.retries, queue.c.attempt).where(_entry(store, run.id))).one_or_none()
+        if row is None:
+            return False
+        if run.status not in AGAIN or row.attempt > row.retries:
+            connection.execute(delete(queue).where(_entry(store, run.id)))
+            return False
+        again = {"state": "waiting", "attempt": row.attempt + 1, "tip": run.commit, "note": None}
+        connection.execute(update(queue).where(_entry(store, run.id)).values(again))
+    store.record(replace(run, status=Status.QUEUED, attempts=row.attempt + 1))
+    return True
+
+
+def drop(store: Store, ids: Iterable[str]) -> list[str]:
+    """Take waiting runs out of the queue; those that were in it. Their snapshots stay, as saved ones.
+
+    A run that was tried before keeps its last result.
+    """
+    dropped = []
+    with store.transaction() as connection:
+        for run in ids:
+            waiting = _entry(store, run) & (queue.c.state == "waiting")
+            row = connection.execute(select(queue.c.tip).where(waiting)).one_or_none()
+            if row is None:
+                continue
+            connection.execute(delete(queue).where(waiting))
+            if row.tip is None:
+                this = (runs.c.repo == store.repo) & (runs.c.id == run)
+                connection.execute(update(runs).where(this).values(status=Status.SAVED.value))
+            dropped.append(run)
+    return dropped
+
+
+def move(store: Store, host: str, ids: Sequence[str], *, before: str | None) -> None:
+    """Put waiting runs, in this order, before another waiting one, or behind all others with None.
+
+    Raises:
+        DataFault: one of them does not wait in this queue.
+    """
+    with store.transaction() as connection:
+        store.alone(connection)
+        mine = select(queue.c.run).where(_mine(store, host), queue.c.state == "waiting").order_by(queue.c.position)
+        waiting = list(connection.scalars(mine))
+        for run in [*ids, *([before] if before else [])]:
+            if run not in waiting:
+                raise DataFault(f"run {run[:8]} does not wait in the queue", hint="snaprun queue")
+        if before in ids:
+            raise UsageFault("a run cannot stand before itself", hint="snaprun queue")
+        others = [run for run in waiting if run not in ids]
+        at = others.index(before) if before else len(others)
+        top = connection.scalar(select(func.max(queue.c.position)).where(_mine(store, host))) or 0
+        for number, run in enumerate([*others[:at], *ids, *others[at:]], start=1):
+            connection.execute(update(queue).where(_entry(store, run)).values(position=top + number))
+
+
+def limit(store: Store, host: str, *, jobs: int | None) -> None:
+    """Let at most ``jobs`` runs of the queue work at a time, whatever they asked for; None takes that back."""
+    if jobs is not None and jobs < 1:
+        raise UsageFault(f"--jobs {jobs}: at least one run must be allowed", hint="snaprun queue --pause")
+    _set(store, host, {"jobs": jobs})
+
+
+def rest(store: Store, host: str, *, paused: bool) -> None:
+    """Start nothing more, or go on. What runs, runs on."""
+    _set(store, host, {"paused": paused})
+
+
+def claimed(store: Store, host: str) -> dict[str, str | None]:
+    """The runs that were taken out, each with the result commit that it had then."""
+    with store.transaction() as connection:
+        columns = select(queue.c.run, queue.c.tip).where(_mine(store, host), queue.c.state == "claimed")
+        return {row.run: row.tip for row in connection.execute(columns)}
+
+
+def awaited(store: Store, host: str) -> tuple[int, int, list[str]]:
+    """How many runs there are to serve, none that wait while the queue rests; how many there are in all; and the runs
+    outside of the queue that some wait for.
+    """
+    with store.transaction() as connection:
+        limits = connection.execute(select(queues.c.paused).where(_limits(store, host))).one_or_none()
+        found = connection.execute(select(queue.c.run, queue.c.after, queue.c.state).where(_mine(store, host))).all()
+    paused = limits is not None and limits.paused
+    inside = {row.run for row in found}
+    active = sum(row.state == "claimed" or not paused for row in found)
+    return active, len(found), sorted({row.after for row in found if row.after and row.after not in inside})
+
+
+def any_waiting(store: Store, host: str) -> bool:
+    """Whether a run waits that could be started before long."""
+    with store.transaction() as connection:
+        mine = select(queue.c.run).where(_mine(store, host), queue.c.state == "waiting", queue.c.after.is_(None))
+        return connection.scalar(mine.limit(1)) is not None
+
+
+def forget(store: Store, run: str) -> None:
+    """Take a run out of the queue whatever its state: it is gone from git."""
+    with store.transaction() as connection:
+        connection.execute(delete(queue).where(_entry(store, run)))
+
+
+def keep_env(folder: Path, env: Mapping[str, str]) -> str:
+    """Keep an environment for runs that start later, readable for the owner alone; its name.
+
+    Raises:
+        WriteFault: it cannot be written.
+    """
+    text = json.dumps(dict(sorted(env.items()))).encode("utf-8", "surrogateescape")
+    name = f"env-{hashlib.sha256(text).hexdigest()[:32]}.json"
+    half = folder / f".{name}.{os.getpid()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(text)
+        half.replace(folder / name)
+    except OSError as error:
+        raise WriteFault(f"cannot write {folder / name}: {error.strerror}", hint=f"df -h {folder}") from error
+    return name
+
+
+def read_env(folder: Path, name: str) -> dict[str, str] | None:
+    """The environment of this name, or None where it is gone or damaged."""
+    try:
+        found = json.loads((folder / name).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else None
+
+
+def _claimed(connection: Connection, store: Store, run: str) -> Claim:
+    row = _row(connection, store, run)
+    connection.execute(update(queue).where(_entry(store, run)).values(state="claimed", note=None))
+    return Claim(run, {**json.loads(row.task), "attempt": row.attempt, "after": row.tip}, row.env)
+
+
+def _doomed(connection: Connection, store: Store, run: str, status: Status) -> Doomed:
+    row = _row(connection, store, run)
+    connection.execute(update(queue).where(_entry(store, run)).values(state="claimed"))
+    return Doomed(run, {**json.loads(row.task), "attempt": row.attempt, "after": row.tip}, row.after, status)
+
+
+def _row(connection: Connection, store: Store, run: str) -> Row[Any]:
+    return connection.execute(select(queue).where(_entry(store, run))).one()
+
+
+def _afters(connection: Connection, store: Store, found: Sequence[Row[Any]]) -> dict[str, Status]:
+    """How the runs stand that others wait for; one that is in the queue itself has not ended, retries counted."""
+    inside = {row.run for row in found}
+    wanted = {row.after for row in found if row.after and row.after not in inside}
+    if not wanted:
+        return {}
+    rows = connection.execute(select(runs.c.id, runs.c.status).where(runs.c.repo == store.repo, runs.c.id.in_(wanted)))
+    known = {row.id: Status(row.status) for row in rows}
+    return {run: known.get(run, Status.LOST) for run in wanted}
+
+
+def _check_after(connection: Connection, store: Store, after: str) -> None:
+    status = connection.scalar(select(runs.c.status).where(runs.c.repo == store.repo, runs.c.id == after))
+    if status is None:
+        raise DataFault(f"there is no run {after[:8]} to wait for", hint="snaprun history")
+    if Status(status).over and status != Status.SUCCEEDED.value:
+        raise UsageFault(f"run {after[:8]} has {status}: nothing can come after it", hint=f"snaprun rerun {after[:8]}")
+
+
+def _set(store: Store, host: str, values: Mapping[str, Any]) -> None:
+    with store.transaction() as connection:
+        store.alone(connection)
+        if connection.execute(update(queues).where(_limits(store, host)).values(values)).rowcount == 0:
+            first = {"repo": store.repo, "host": host, "jobs": None, "paused": False, **values}
+            connection.execute(insert(queues).values(first))
+
+
+def _mine(store: Store, host: str) -> ColumnElement[bool]:
+    return (queue.c.repo == store.repo) & (queue.c.host == host)
+
+
+def _entry(store: Store, run: str) -> ColumnElement[bool]:
+    return (queue.c.repo == store.repo) & (queue.c.run == run)
+
+
+def _limits(store: Store, host: str) -> ColumnElement[bool]:
+    return (queues.c.repo == store.repo) & (queues.c.host == host)

@@ -1,0 +1,73 @@
+"""Bring the index up to what git and the live folders say.
+
+SQLAlchemy is imported only when something is written: half a second that no start of a run should wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from snaprun.door import Door
+from snaprun.errors import DataFault
+from snaprun.git.gitrepo import GitRepo
+from snaprun.index import record
+from snaprun.index.record import Damaged
+from snaprun.index.runlist import Reader
+from snaprun.model import RUN_REF, Run
+from snaprun.progress import live
+
+if TYPE_CHECKING:
+    from snaprun.index.store import Store
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """How many runs the index now has, which refs could not be read, and where a damaged index file was put."""
+
+    count: int
+    damaged: tuple[Damaged, ...]
+    set_aside: str | None
+
+
+def rebuild(door: Door) -> Rebuilt:
+    """Throw the rows of this repository away and read every run from its ref again; a damaged file is moved aside."""
+    index = cast("Store", import_module("snaprun.index.store").mend(door.place.state, door.settings.index_url))
+    damaged: list[Damaged] = []
+    count = index.rebuild(_readable(GitRepo(door.place), damaged))
+    return Rebuilt(count, tuple(damaged), str(index.set_aside) if index.set_aside else None)
+
+
+def record_missing(door: Door, ids: Iterable[str]) -> None:
+    """Record runs that have started so lately that their worker has not recorded them yet."""
+    repo, index = GitRepo(door.place), open_index(door)
+    for run_id in ids:
+        try:
+            index.record(record.read_run(repo, run_id))
+        except DataFault:
+            if live.find(door.place, run_id) is not None:  # else it was discarded just now
+                raise
+
+
+def reader(door: Door) -> Reader:
+    """Who answers queries where the index is no SQLite file; the index is rebuilt first where it must be."""
+    index = open_index(door)
+    if not index.built:
+        rebuild(door)
+    return index.reader()
+
+
+def open_index(door: Door) -> Store:
+    """The index of this repository, made where there is none."""
+    return cast("Store", import_module("snaprun.index.store").open_store(door.place.state, door.settings.index_url))
+
+
+def _readable(repo: GitRepo, damaged: list[Damaged]) -> Iterator[Run]:
+    tips = {name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}
+    for found in record.read_runs(repo, tips):
+        if isinstance(found, Damaged):
+            damaged.append(found)
+        else:
+            yield found

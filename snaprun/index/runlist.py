@@ -1,0 +1,390 @@
+"""The hot reads of the index: the standard sqlite3 and nothing heavy, so that ``snaprun history`` starts at once.
+
+Where the index is another database, the same query text goes through the reader that ``store.py`` hands over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from snaprun.errors import Busy, DataFault, Denied, SettingsFault, SnaprunError, WriteFault
+from snaprun.index.rows import like, plain
+from snaprun.model import Cell, Metric, Run, Status
+
+if TYPE_CHECKING:  # a listing without --where and --sort never loads their parser
+    from snaprun.index.where import Condition, Order
+
+INDEX_NAME = "index.sqlite3"
+INDEX_VERSION = 2
+"""The ``PRAGMA user_version`` that this snaprun reads and writes; a test holds ``tables.SCHEMA_VERSION`` to it."""
+
+BUSY_SECONDS = 30
+"""How long a statement waits for another process's transaction."""
+
+CHUNK = 500
+"""Runs whose params, metrics and tags are read at a time: SQLite before 3.32 takes no more than 999 values."""
+
+FIELDS = [
+    "id",
+    "notebook",
+    "status",
+    "created",
+    "commit",
+    "name",
+    "message",
+    "reason",
+    "exit_code",
+    "engine",
+    "launcher",
+    "group",
+    "seed",
+    "started",
+    "ended",
+    "seconds",
+    "parent",
+    "branch",
+    "dirty",
+    "host",
+    "user",
+    "attempts",
+    "code_hash",
+]
+"""The columns of ``runs`` that make a :class:`Run`, each under the name of its field."""
+
+COLUMNS = ", ".join(f'r."{name}"' for name in FIELDS)
+
+
+class IndexGap(DataFault):
+    """The index must be rebuilt before it can answer; ``why`` is ``missing``, ``older``, ``unbuilt`` or ``damaged``."""
+
+    def __init__(self, why: str, path: str) -> None:
+        super().__init__(f"the index {path} is {why}", hint="snaprun reindex")
+        self.why = why
+
+
+class Reader(Protocol):
+    """Whoever can answer a query for one repository."""
+
+    @property
+    def repo(self) -> str:
+        """The key of the repository in the index."""
+
+    def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Every row that ``sql`` gives, its ``:name`` marks bound to ``values``."""
+
+    def steady(self) -> AbstractContextManager[None]:
+        """A stretch in which all queries see the same state of the index."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)  # half of a millisecond less for every command that lists
+class Filter:
+    """Which runs to list, and in which order. An empty filter lists all, newest first.
+
+    ``id`` is a full id, ``named`` the very name; ``notebook`` and ``name`` may hold ``*`` and ``?``. ``commit`` is an
+    object id, or at least 4 digits of it: the run's own, its result's, or the user's HEAD. ``since`` is a UTC time as
+    ``moments.moment`` gives it; ``where.compile`` and ``where.order`` make ``where`` and ``sort``. ``sources`` are code
+    hashes of which a run may have one instead of belonging to ``commit``. ``limit`` and ``offset`` count runs in the
+    order asked for.
+    """
+
+    limit: int | None = None
+    offset: int = 0
+    id: str | None = None
+    named: str | None = None
+    status: frozenset[Status] = frozenset()
+    notebook: str | None = None
+    since: str | None = None
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    commit: str | None = None
+    sources: tuple[str, ...] = ()
+    group: str | None = None
+    code_hash: str | None = None
+    where: Condition | None = None
+    sort: Order | None = None
+    ascending: bool = False
+
+
+class SqliteReader:
+    """The index file, opened for reading. Close it, or use it in a ``with``."""
+
+    def __init__(self, path: Path, repo: str, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.repo = repo
+        self._connection = connection
+
+    def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Every row that ``sql`` gives, its ``:name`` marks bound to ``values``."""
+        with faults(self.path):
+            return self._connection.execute(sql, bound(values)).fetchall()
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """A stretch in which all queries see the same state of the index."""
+        with faults(self.path):
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.rollback()
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._connection.close()
+
+    def __enter__(self) -> SqliteReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def bound(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` as every database takes them; the index spells odd text the same way, so that it is found."""
+    return {name: plain(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def sqlite_path(state: Path, url: str | None) -> Path | None:
+    """The index's file, or None where ``url`` names another kind of database. No URL: the file in the state folder."""
+    if not url:
+        return state / INDEX_NAME
+    if not url.startswith("sqlite"):
+        return None
+    _, mark, rest = url.partition(":///")
+    if not mark or not rest or rest.startswith((":memory:", "file:")):
+        raise SettingsFault(f"the index cannot be {url!r}", hint="index-url = sqlite:////absolute/path.sqlite3")
+    return state / os.path.expanduser(rest.partition("?")[0])
+
+
+def repo_key(state: Path) -> str | None:
+    """The key under which this repository stands in the index, or None where none was made yet."""
+    try:
+        return (state / "repo").read_text("ascii").strip() or None
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+        return None
+    except PermissionError as error:
+        raise Denied(f"cannot read {state / 'repo'}: {error.strerror}", hint=f"ls -ld {state}") from error
+
+
+def connect(state: Path, url: str | None = None) -> SqliteReader:
+    """Open the SQLite index of the repository whose state folder is ``state``.
+
+    Raises:
+        IndexGap: it is missing, older than this snaprun, never filled from the refs, or damaged: rebuild it.
+        SettingsFault: a newer snaprun wrote it, or ``url`` is of another database (then ask ``store.open_store``).
+    """
+    path = sqlite_path(state, url)
+    if path is None:
+        raise SettingsFault("the index is not an SQLite file", hint="snaprun config")
+    repo = repo_key(state)
+    if repo is None or not path.exists():
+        raise IndexGap("missing", str(path))
+    with faults(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+        )
+    reader = SqliteReader(path, repo, connection)
+    try:
+        check(reader)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def check(reader: SqliteReader) -> None:
+    """Make sure that the file is of this snaprun's version and complete for this repository."""
+    version = reader.rows("PRAGMA user_version", {})[0][0]
+    if version > INDEX_VERSION:
+        raise newer(str(reader.path))
+    if version < INDEX_VERSION:
+        raise IndexGap("older", str(reader.path))
+    if not reader.rows("SELECT 1 FROM repos WHERE repo = :repo AND built IS NOT NULL", {"repo": reader.repo}):
+        raise IndexGap("unbuilt", str(reader.path))
+
+
+def newer(path: str) -> SettingsFault:
+    """The refusal of an index that a later version wrote."""
+    return SettingsFault(
+        f"the index {path} was written by a newer snaprun",
+        hint="pip install --upgrade snaprun, or set another index-url",
+    )
+
+
+def query(reader: Reader, wanted: Filter, *, cells: bool = False) -> list[Run]:
+    """The runs that pass ``wanted``, newest first unless it says otherwise; ``cells`` also reads their cells."""
+    values: dict[str, Any] = {"repo": reader.repo}
+    conditions = _conditions(wanted, values)
+    order = _order(wanted, values)
+    sql = f"SELECT r.key, {COLUMNS} FROM runs r WHERE {' AND '.join(conditions)} ORDER BY {order}"
+    if wanted.limit is not None:
+        sql += " LIMIT :limit OFFSET :offset"
+        values.update(limit=max(wanted.limit, 0), offset=wanted.offset)
+    with reader.steady():
+        return _with_children(reader, reader.rows(sql, values), cells=cells)
+
+
+def count(reader: Reader, wanted: Filter) -> int:
+    """How many runs pass ``wanted``, its limit left aside."""
+    values: dict[str, Any] = {"repo": reader.repo}
+    conditions = _conditions(wanted, values)
+    return int(reader.rows(f"SELECT count(*) FROM runs r WHERE {' AND '.join(conditions)}", values)[0][0])
+
+
+def names(reader: Reader, table: str) -> list[str]:
+    """Every name that a run of this repository has in ``table``: ``params``, ``metrics`` or ``tags``."""
+    column = {"params": "name", "metrics": "name", "tags": "tag"}[table]
+    sql = f"SELECT DISTINCT c.{column} FROM {table} c JOIN runs r ON r.key = c.run WHERE r.repo = :repo ORDER BY 1"
+    return [row[0] for row in reader.rows(sql, {"repo": reader.repo})]
+
+
+def _conditions(wanted: Filter, values: dict[str, Any]) -> list[str]:
+    """The parts of the WHERE; what the user gave goes into ``values``."""
+    found = ["r.repo = :repo"]
+    if wanted.status:
+        marks = _bind(values, "status", sorted(status.value for status in wanted.status))
+        found.append(f"r.status IN ({marks})")
+    if wanted.notebook is not None:
+        found.append(_path(values, wanted.notebook))
+    if wanted.since is not None:
+        found.append("r.created >= :since")
+        values["since"] = wanted.since
+    if wanted.name is not None:
+        found.append(_like(values, "name", wanted.name))
+    for number, tag in enumerate(wanted.tags):
+        found.append(f"EXISTS (SELECT 1 FROM tags t WHERE t.run = r.key AND t.tag = :tag{number})")
+        values[f"tag{number}"] = tag
+    if wanted.commit is not None:
+        values["commit"], values["commit_end"] = wanted.commit, wanted.commit + "g"
+        sides = (f'(r."{name}" >= :commit AND r."{name}" < :commit_end)' for name in ("id", "commit", "parent"))
+        source = f"r.code_hash IN ({_bind(values, 'source', wanted.sources)})" if wanted.sources else "0 = 1"
+        found.append(f"({' OR '.join([*sides, source])})")
+    for column, value in _exact(wanted).items():
+        if value is not None:
+            found.append(f'r."{column}" = :is_{column}')
+            values[f"is_{column}"] = value
+    if wanted.where is not None:
+        found.append(f"({wanted.where.sql})")
+        values.update(wanted.where.values)
+    return found
+
+
+def _exact(wanted: Filter) -> Mapping[str, str | None]:
+    """The columns that must hold the very value."""
+    return {"id": wanted.id, "name": wanted.named, "group": wanted.group, "code_hash": wanted.code_hash}
+
+
+def _order(wanted: Filter, values: dict[str, Any]) -> str:
+    """The ORDER BY: what was asked for, then newest first; runs without the value come last."""
+    way = "ASC" if wanted.ascending else "DESC"
+    if wanted.sort is None:
+        return f"r.created {way}, r.id {way}"
+    values.update(wanted.sort.values)
+    parts = [
+        part for key in wanted.sort.keys for part in (f"CASE WHEN {key} IS NULL THEN 1 ELSE 0 END", f"{key} {way}")
+    ]
+    return ", ".join([*parts, "r.created DESC", "r.id DESC"])
+
+
+def _path(values: dict[str, Any], notebook: str) -> str:
+    """A notebook by its path from the top, or by the end of it."""
+    return f"({_like(values, 'notebook', notebook)} OR {_like(values, 'notebook', '*/' + notebook, 'tail')})"
+
+
+def _like(values: dict[str, Any], column: str, pattern: str, mark: str = "") -> str:
+    """``column`` equals ``pattern``, or matches it where it holds ``*`` or ``?``."""
+    key = f"{column}{mark}"
+    if "*" not in pattern and "?" not in pattern:
+        values[key] = pattern
+        return f'r."{column}" = :{key}'
+    values[key] = like(pattern).replace("*", "%").replace("?", "_")
+    return f"r.\"{column}\" LIKE :{key} ESCAPE '!'"
+
+
+def _bind(values: dict[str, Any], stem: str, items: Sequence[Any]) -> str:
+    """Bind every item, and return their marks for an IN."""
+    for number, item in enumerate(items):
+        values[f"{stem}{number}"] = item
+    return ", ".join(f":{stem}{number}" for number in range(len(items)))
+
+
+def _with_children(reader: Reader, rows: Sequence[tuple[Any, ...]], *, cells: bool) -> list[Run]:
+    """The runs of these rows with what belongs to them, in the same order."""
+    made = []
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        values: dict[str, Any] = {}
+        marks = _bind(values, "k", [row[0] for row in part])
+        params = _grouped(reader, "name, value", "params", marks, values)
+        metrics = _grouped(reader, 'name, "last", "min", "max", steps', "metrics", marks, values)
+        tags = _grouped(reader, "tag", "tags", marks, values)
+        done = _grouped(reader, "number, label, state, seconds, cell_id", "cells", marks, values) if cells else {}
+        for row in part:
+            key = row[0]
+            made.append(_run(row[1:], params.get(key, ()), metrics.get(key, ()), tags.get(key, ()), done.get(key, ())))
+    return made
+
+
+Children = Mapping[int, list[tuple[Any, ...]]]
+
+
+def _grouped(reader: Reader, columns: str, table: str, marks: str, values: Mapping[str, Any]) -> Children:
+    order = "number" if table == "cells" else "position"
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for key, *rest in reader.rows(
+        f"SELECT run, {columns} FROM {table} WHERE run IN ({marks}) ORDER BY run, {order}", values
+    ):
+        found.setdefault(key, []).append(tuple(rest))
+    return found
+
+
+def _run(
+    row: Sequence[Any],
+    params: Sequence[tuple[Any, ...]],
+    metrics: Sequence[tuple[Any, ...]],
+    tags: Sequence[tuple[Any, ...]],
+    cells: Sequence[tuple[Any, ...]],
+) -> Run:
+    data = dict(zip(FIELDS, row, strict=True))
+    data["status"] = Status(data["status"])
+    data["dirty"] = bool(data["dirty"])
+    return Run(
+        **data,
+        params={name: json.loads(value) for name, value in params},
+        metrics={name: Metric(_nan(last), _nan(low), _nan(high), steps) for name, last, low, high, steps in metrics},
+        tags=tuple(tag for (tag,) in tags),
+        cells=tuple(Cell(number, label, state, seconds, id) for number, label, state, seconds, id in cells),
+    )
+
+
+def _nan(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+@contextmanager
+def faults(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into our kinds of error."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise fault(str(error), str(path)) from error
+
+
+def fault(said: str, path: str) -> SnaprunError:
+    """The error that fits what SQLite said; Python 3.10 knows no error codes, so the words decide."""
+    if "malformed" in said or "not a database" in said or "no such table" in said or "no such column" in said:
+        return IndexGap("damaged", path)
+    if "locked" in said or "busy" in said:
+        return Busy(f"another process holds the index {path}", hint="try again in a moment")
+    if "readonly" in said or "unable to open" in said or "permission" in said:
+        return Denied(f"the index {path} cannot be opened: {said}", hint=f"ls -l {path}")
+    if "full" in said or "I/O" in said:
+        return WriteFault(f"the index {path}: {said}", hint="free some disk space, then try again")
+    return DataFault(f"the index {path}: {said}", hint="snaprun reindex")

@@ -1,0 +1,451 @@
+"""The gate to the index: open it, bring it to this version, record runs, forget them, build it anew from the refs.
+
+Writes and every database but SQLite go through SQLAlchemy here; the hot reads of SQLite are in ``runlist.py``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from snaprun.errors import CannotCreate, DataFault, Denied, SettingsFault, SnaprunError, Unavailable, WriteFault
+from snaprun.index import rows, runlist
+from snaprun.index.runlist import IndexGap
+from snaprun.index.tables import CHILDREN, SCHEMA_VERSION, queue, repos, runs
+from snaprun.model import Run, Status, utc
+
+ADVISORY_LOCK = 0x736E6170
+"""The key of PostgreSQL's lock around a migration ("snap")."""
+
+BATCH = 500
+"""Runs written at a time when the index is built anew."""
+
+
+class Store:
+    """The index, opened for one repository. Holds no connection between calls; not to be carried over a fork."""
+
+    def __init__(self, engine: Engine, repo: str, *, path: Path | None = None) -> None:
+        self.repo = repo
+        self.path = path
+        self.set_aside: Path | None = None
+        """Where a damaged index file was moved when this one was opened; tell the user, and rebuild."""
+        self._engine = engine
+
+    @property
+    def shown(self) -> str:
+        """The index as it may be told to the user: its file, or its address without the password."""
+        return str(self.path) if self.path else self._engine.url.render_as_string(hide_password=True)
+
+    @property
+    def built(self) -> bool:
+        """Whether the index holds every run of this repository; if not, call :meth:`rebuild`."""
+        with self.transaction() as connection:
+            return connection.scalar(select(repos.c.built).where(repos.c.repo == self.repo)) is not None
+
+    def register(self, state: Path) -> None:
+        """Make sure that the index knows this repository."""
+        try:
+            with self.transaction() as connection:
+                if connection.scalar(select(repos.c.repo).where(repos.c.repo == self.repo)) is None:
+                    connection.execute(insert(repos).values(repo=self.repo, path=rows.plain(str(state))))
+        except IntegrityError:  # PostgreSQL: another process was faster
+            pass
+
+    def record(self, run: Run) -> None:
+        """Write a run with everything that belongs to it, in one transaction.
+
+        A run that is over is not put back to queued or running by a latecomer, except in a later attempt.
+        """
+        try:
+            self._record(run)
+        except IntegrityError:  # PostgreSQL: another process inserted the same run in between
+            self._record(run)
+
+    def add(self, connection: Connection, found: Sequence[Run]) -> None:
+        """Write many runs inside a caller's transaction, in place of what the index says of them."""
+        for start in range(0, len(found), BATCH):
+            batch = list(found[start : start + BATCH])
+            these = (runs.c.repo == self.repo) & runs.c.id.in_([run.id for run in batch])
+            connection.execute(delete(runs).where(these))  # a rebuild has met their refs already
+            _insert_many(connection, self.repo, batch)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Drop runs from the index."""
+        with self.transaction() as connection:
+            for id in ids:
+                connection.execute(delete(runs).where(runs.c.repo == self.repo, runs.c.id == id))
+
+    def rebuild(self, found: Iterable[Run]) -> int:
+        """Replace all rows of this repository by ``found``, in one transaction; how many there are.
+
+        Give a generator that reads the refs only when it is asked: no other process can record a run meanwhile.
+        """
+        total = 0
+        with self.transaction() as connection:
+            self.alone(connection)
+            source = iter(found)
+            batch = _take(source)
+            connection.execute(delete(runs).where(runs.c.repo == self.repo))
+            while batch:
+                total += len(batch)
+                _insert_many(connection, self.repo, batch)
+                batch = _take(source)
+            waiting = select(queue.c.run).where(queue.c.repo == self.repo)
+            lost = (runs.c.repo == self.repo) & (runs.c.status == Status.LOST.value) & runs.c.id.in_(waiting)
+            connection.execute(update(runs).where(lost).values(status=Status.QUEUED.value))
+            connection.execute(update(repos).where(repos.c.repo == self.repo).values(built=utc(time.time())))
+        return total
+
+    def reader(self) -> EngineReader:
+        """What :mod:`snaprun.index.runlist` asks where the index is no SQLite file."""
+        if not self.built:
+            raise IndexGap("unbuilt", self.shown)
+        return EngineReader(self)
+
+    def alone(self, connection: Connection) -> None:
+        """Let no other process into a transaction like this one until it ends (SQLite's always are alone)."""
+        connection.execute(select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update())
+
+    def _record(self, run: Run) -> None:
+        with self.transaction() as connection:
+            mine = select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update(read=True)
+            connection.execute(mine)
+            this = (runs.c.repo == self.repo) & (runs.c.id == run.id)
+            known = connection.execute(select(runs.c.key, runs.c.status, runs.c.attempts).where(this)).one_or_none()
+            if known and not run.status.over and Status(known.status).over and run.attempts <= known.attempts:
+                return
+            if known:
+                connection.execute(update(runs).where(runs.c.key == known.key).values(rows.of_run(self.repo, run)))
+                for table in CHILDREN:
+                    connection.execute(delete(table).where(table.c.run == known.key))
+                _insert_children(connection, {known.key: run})
+            else:
+                _insert_many(connection, self.repo, [run])
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction, all of it or nothing. Raises the kind of error that fits what the database says."""
+        with _faults(self.shown), self._engine.begin() as connection:
+            yield connection
+
+
+class EngineReader:
+    """A :class:`snaprun.index.runlist.Reader` over SQLAlchemy."""
+
+    def __init__(self, store: Store) -> None:
+        self.repo = store.repo
+        self._store = store
+        self._connection: Connection | None = None
+
+    def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Every row that ``sql`` gives, its ``:name`` marks bound to ``values``."""
+        if self._connection is None:
+            with self.steady():
+                return self.rows(sql, values)
+        return [tuple(row) for row in self._connection.execute(text(sql), runlist.bound(values))]
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """A stretch in which all queries see the same state of the index."""
+        engine = self._store._engine
+        with _faults(self._store.shown), engine.connect().execution_options(**_SNAPSHOT[engine.name]) as connection:
+            self._connection = connection
+            try:
+                yield
+            finally:
+                self._connection = None
+
+
+_SNAPSHOT: Mapping[str, Mapping[str, Any]] = {
+    "sqlite": {},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+
+
+def open_store(state: Path, url: str | None = None) -> Store:
+    """Open the index of the repository whose state folder is ``state``, made and brought to this version where needed.
+
+    A file that turns out to be damaged is moved aside; then :attr:`Store.set_aside` says where, and it is to be built.
+
+    Raises:
+        SettingsFault: ``url`` makes no sense, or a newer snaprun wrote the index.
+        Unavailable: the database does not answer, or its driver is not installed.
+        Denied, CannotCreate, WriteFault: the file cannot be written.
+    """
+    repo = ensure_repo(state)
+    path = runlist.sqlite_path(state, url)
+    if path is None:
+        engine = _server(url or "")
+        _ready_server(engine)
+        store = Store(engine, repo)
+        store.register(state)
+        return store
+    try:
+        return _open_file(state, repo, path)
+    except IndexGap:
+        return mend(state, url)
+
+
+def mend(state: Path, url: str | None = None) -> Store:
+    """Open the index after a thorough check: a damaged file is moved aside for an empty one.
+
+    The check reads the whole file; what is not SQLite is only opened.
+    """
+    path = runlist.sqlite_path(state, url)
+    if path is None:
+        return open_store(state, url)
+    set_aside = None
+    with _locked(path):
+        if not _sound(path):
+            set_aside = move_aside(path)
+    store = _open_file(state, ensure_repo(state), path)
+    store.set_aside = set_aside
+    return store
+
+
+def _open_file(state: Path, repo: str, path: Path) -> Store:
+    engine = _sqlite(path)
+    _ready_sqlite(engine, path)
+    store = Store(engine, repo, path=path)
+    store.register(state)
+    return store
+
+
+def ensure_repo(state: Path) -> str:
+    """The key of this repository in the index, made on first use; processes that start at once agree on it."""
+    found = runlist.repo_key(state)
+    if found:
+        return found
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = state / f"repo.{uuid.uuid4().hex}"
+        draft.touch(mode=0o600)
+        draft.write_text(f"{uuid.uuid4()}\n", "ascii")
+        try:
+            os.link(draft, state / "repo")
+        except FileExistsError:
+            if runlist.repo_key(state) is None:  # an empty file, left by a full disk
+                os.replace(draft, state / "repo")
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot(error, state) from error
+    return runlist.repo_key(state) or ensure_repo(state)
+
+
+def _cannot(error: OSError, path: Path) -> SnaprunError:
+    text = f"cannot write {path}: {error.strerror}"
+    if isinstance(error, PermissionError):
+        return Denied(text, hint=f"ls -ld {path.parent}")
+    return CannotCreate(text, hint=f"df -h {path.parent}")
+
+
+def _sqlite(path: Path) -> Engine:
+    """An engine over the file. Every transaction begins IMMEDIATE: a read that turns into a write may fail at once.
+
+    The journal stays in DELETE mode with full syncs: WAL can corrupt a file before SQLite 3.51.3, and needs a disk.
+    """
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), poolclass=NullPool, connect_args={"timeout": runlist.BUSY_SECONDS}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _ready_sqlite(engine: Engine, path: Path) -> None:
+    """Make and upgrade the file under a lock, after looking again."""
+    if _version(path) == SCHEMA_VERSION:
+        return
+    with _locked(path):
+        _create(path)
+        version = _version(path)
+        if version > SCHEMA_VERSION:
+            raise runlist.newer(str(path))
+        if version < SCHEMA_VERSION:
+            with _faults(str(path)), engine.begin() as connection:
+                _upgrade(connection, str(path))
+                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _version(path: Path) -> int:
+    """The version of an index file, 0 where there is none yet."""
+    return int(_ask(path, "PRAGMA user_version")) if path.exists() else 0
+
+
+def _sound(path: Path) -> bool:
+    """Whether the file is a whole database with our tables in it, or not made yet."""
+    try:
+        if not path.exists() or _ask(path, "PRAGMA user_version") == 0:
+            return True
+        _ask(path, "SELECT count(*) FROM run_list")  # raises where a table is missing
+        return str(_ask(path, "PRAGMA quick_check(1)")) == "ok"
+    except IndexGap:
+        return False
+
+
+def _ask(path: Path, sql: str) -> Any:
+    """The one value that a query gives."""
+    with runlist.faults(path):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=runlist.BUSY_SECONDS)
+        try:
+            return connection.execute(sql).fetchone()[0]
+        finally:
+            connection.close()
+
+
+def move_aside(path: Path) -> Path:
+    """Rename a damaged index file, with its journal, so that a new one can be made."""
+    target = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:6]}")
+    try:
+        for suffix in ("-journal", "-wal", "-shm"):
+            extra = path.with_name(path.name + suffix)
+            if extra.exists():
+                extra.rename(target.with_name(target.name + suffix))
+        path.rename(target)
+    except OSError as error:
+        raise _cannot(error, path) from error
+    return target
+
+
+def _create(path: Path) -> None:
+    """Make the file, readable for its owner alone; its journal takes the same mode."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise _cannot(error, path) from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of an index file: one process makes, upgrades or replaces it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _cannot(error, path) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _server(url: str) -> Engine:
+    """An engine over a database server; ``postgresql://`` means psycopg 3."""
+    try:
+        address = make_url(url)
+        if address.drivername in ("postgresql", "postgres"):
+            address = address.set(drivername="postgresql+psycopg")
+        if address.get_backend_name() != "postgresql":
+            raise SettingsFault(
+                f"the index cannot live in {address.get_backend_name()}", hint="index-url takes sqlite: or postgresql:"
+            )
+        return create_engine(address, poolclass=NullPool, connect_args={"connect_timeout": 10})
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise SettingsFault("index-url is not a database URL", hint="snaprun config shows where it is set") from error
+    except ModuleNotFoundError as error:
+        raise Unavailable(f"{error.name} is not installed", hint="pip install 'snaprun[postgresql]'") from error
+
+
+def _ready_server(engine: Engine) -> None:
+    """Upgrade the database, one process at a time."""
+    shown = engine.url.render_as_string(hide_password=True)
+    with _faults(shown), engine.begin() as connection:
+        if _server_version(connection) == f"{SCHEMA_VERSION:04}":
+            return
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        version = _server_version(connection)
+        if version is not None and version > f"{SCHEMA_VERSION:04}":
+            raise runlist.newer(shown)
+        if version != f"{SCHEMA_VERSION:04}":
+            _upgrade(connection, shown)
+
+
+def _server_version(connection: Connection) -> str | None:
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return str(found) if found is not None else None
+
+
+def _upgrade(connection: Connection, shown: str) -> None:
+    """Load alembic only now: an index that is current never pays for it."""
+    import_module("snaprun.index.migrate").upgrade(connection, shown)
+
+
+def _take(source: Iterator[Run]) -> list[Run]:
+    """The next batch, each run once: the last one given counts."""
+    batch: dict[str, Run] = {}
+    for run in source:
+        batch[run.id] = run
+        if len(batch) == BATCH:
+            break
+    return list(batch.values())
+
+
+def _insert_many(connection: Connection, repo: str, batch: list[Run]) -> None:
+    connection.execute(insert(runs), [rows.of_run(repo, run) for run in batch])
+    ids = {run.id: run for run in batch}
+    found = select(runs.c.key, runs.c.id).where(runs.c.repo == repo)
+    if len(batch) == 1:
+        found = found.where(runs.c.id == batch[0].id)
+    else:
+        found = found.where(runs.c.id >= min(ids), runs.c.id <= max(ids))
+    keys = {row.key: ids[row.id] for row in connection.execute(found) if row.id in ids}
+    _insert_children(connection, keys)
+
+
+def _insert_children(connection: Connection, keys: Mapping[int, Run]) -> None:
+    for table in CHILDREN:
+        made = [row for key, run in keys.items() for row in rows.of_children(table.name, key, run)]
+        if made:
+            connection.execute(insert(table), made)
+
+
+@contextmanager
+def _faults(shown: str) -> Iterator[None]:
+    """Turn what the database says into our kinds of error."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        said = str(error.orig).strip().splitlines()
+        raise _fault(error, said[0] if said else type(error.orig).__name__, shown) from error
+
+
+def _fault(error: DBAPIError, said: str, shown: str) -> SnaprunError:
+    if isinstance(error.orig, sqlite3.Error):
+        return runlist.fault(said, shown)
+    state = str(getattr(error.orig, "sqlstate", "") or "")
+    if state.startswith(("42501", "28")):
+        return Denied(f"the index {shown}: {said}", hint="check the user and its rights in index-url")
+    if state.startswith("53"):
+        return WriteFault(f"the index {shown}: {said}", hint="free disk space or connections on the database server")
+    if not state or state.startswith(("08", "57")):
+        return Unavailable(f"the index {shown} does not answer: {said}", hint="start the database, or check index-url")
+    return DataFault(f"the index {shown}: {said}", hint="snaprun reindex")

@@ -1,0 +1,1 @@
+"""Notebooks and their parameters: reading, writing, pairing, and what may run them."""

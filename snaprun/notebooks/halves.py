@@ -1,0 +1,206 @@
+"""The two halves of a jupytext pair, from their bytes alone: which files belong together, whether they say the same."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from snaprun.errors import InputMissing, SettingsFault
+from snaprun.notebooks import cells
+from snaprun.notebooks.cells import Node
+from snaprun.notebooks.half import Config, Half
+from snaprun.notebooks.notebook import TEXT_EXTENSIONS, parse
+from snaprun.notebooks.opcodes import changed
+from snaprun.notebooks.skipping import JUPYTER_EXTRAS, skipping
+
+with skipping(*JUPYTER_EXTRAS):
+    import jupytext
+    import nbformat
+    from jupytext.combine import combine_inputs_with_outputs
+    from jupytext.config import JupytextConfigurationError, load_jupytext_configuration_file, notebook_formats
+    from jupytext.formats import JupytextFormatError, read_metadata
+    from jupytext.paired_paths import InconsistentPath, paired_paths
+
+Key = tuple[str, str, tuple[str, ...]]
+
+
+def members(path: str, content: bytes, config: Config | None) -> list[Half]:
+    """The files that make a pair with ``path`` (itself included), by what it says or what the configuration says.
+
+    Nothing where it stands alone.
+
+    Raises:
+        InputMissing: ``content`` is no notebook.
+        SettingsFault: the configuration, or the formats that the file names, cannot be understood.
+    """
+    extension = os.path.splitext(path)[1]
+    with _quiet(path):
+        metadata = _metadata(path, content)
+        settings = _settings(config)
+        formats = notebook_formats({"metadata": metadata}, settings, path, fallback_on_current_fmt=False)
+        if not formats:
+            return []
+        own: dict[str, Any] = {"extension": extension}
+        name = metadata.get("jupytext", {}).get("text_representation", {}).get("format_name")
+        if name and extension != ".ipynb":
+            own["format_name"] = name
+        try:
+            found = paired_paths(path, own, formats)
+        except InconsistentPath:
+            return []
+    return [Half(os.path.normpath(name), _options(fmt, settings)) for name, fmt in found] if len(found) > 1 else []
+
+
+def differing(notebook: bytes, text: bytes, half: Half) -> tuple[str, ...]:
+    """Where a notebook and its text half say different things, in the notebook's own numbers; empty: in sync.
+
+    Outputs, cell ids, jupytext's version and other noise of the header do not count.
+
+    Raises:
+        InputMissing: one of them is no notebook.
+    """
+    with _quiet(half.path):
+        written = jupytext.writes(_bare(notebook), fmt=dict(half.format))
+        if _body(written) == _body(_decoded(half.path, text)):
+            return ()
+        here = _keys(_read(half, written))
+        there = _keys(_read(half, _decoded(half.path, text)))
+    return tuple(_places(here, there))
+
+
+def text_from(notebook: bytes, text: bytes | None, half: Half) -> bytes:
+    """The text half as it has to be for this notebook; line ends as in the old one."""
+    with _quiet(half.path):
+        made: str = jupytext.writes(_bare(notebook), fmt=dict(half.format))
+    made = made if made.endswith("\n") else made + "\n"
+    if text is not None and b"\r\n" in text:
+        made = made.replace("\n", "\r\n")
+    return made.encode("utf-8", "surrogatepass")
+
+
+def notebook_from(text: bytes, notebook: bytes | None, half: Half) -> bytes:
+    """The notebook as it has to be for this text half: the outputs of unchanged cells are kept."""
+    with _quiet(half.path):
+        node = _read(half, _decoded(half.path, text))
+        if notebook is not None:
+            node = combine_inputs_with_outputs(node, _node(notebook), fmt=dict(half.format))
+            if node.nbformat_minor < 5:
+                for cell in node.cells:
+                    cell.pop("id", None)
+        made: str = nbformat.writes(node, version=nbformat.NO_CONVERT)
+    return (made + "\n").encode("utf-8", "surrogatepass")
+
+
+def document(path: str, content: bytes) -> Node:
+    """The plain notebook document that any notebook file means, text notebooks included.
+
+    Raises:
+        InputMissing: it is no notebook.
+    """
+    return parse(content, Path(path)).node
+
+
+def _node(notebook: bytes) -> Any:
+    """A notebook as nbformat's own object."""
+    return nbformat.from_dict(cells.normal(cells.decode(notebook, "x.ipynb"), "x.ipynb"))
+
+
+def _metadata(path: str, content: bytes) -> Any:
+    """What either half says of itself; a text's header alone, since reading its cells takes a hundred times longer."""
+    if path.endswith(".ipynb"):
+        return nbformat.from_dict(cells.normal(cells.decode(content, path), path)["metadata"])
+    extension = os.path.splitext(path)[1]
+    if extension not in TEXT_EXTENSIONS:
+        raise InputMissing(f"{path} is no notebook by its extension", hint="jupytext --help")
+    return nbformat.from_dict(read_metadata(_decoded(path, content), extension))
+
+
+def _read(half: Half, text: str) -> Any:
+    return jupytext.reads(text, fmt=dict(half.format))
+
+
+def _decoded(path: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise InputMissing(f"{path} is not UTF-8 text", hint=f"file {path} shows what it is") from error
+
+
+def _bare(notebook: bytes) -> Any:
+    """A notebook without outputs as nbformat's own object: jupytext does not write them, and copies them first."""
+    return nbformat.from_dict(cells.without_outputs(cells.normal(cells.decode(notebook, "x.ipynb"), "x.ipynb")))
+
+
+def _body(text: str) -> str:
+    """A text notebook without its header: there jupytext notes its own version."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    rule = next((line for line in lines if line.strip()), "")
+    if rule.rstrip().endswith("---") and len(rule.rstrip()) <= 6:
+        marks = [number for number, line in enumerate(lines) if line.rstrip() == rule.rstrip()]
+        if len(marks) > 1:
+            lines = lines[marks[1] + 1 :]
+    return "\n".join(lines).strip("\n")
+
+
+def _keys(node: Any) -> list[Key]:
+    """What counts of each cell: kind, source, and which one holds the parameters."""
+    found = []
+    for cell in node["cells"]:
+        source = cells.plain(cells.joined(cell.get("source")))
+        marks = tuple(sorted({cells.PARAMETERS, cells.INJECTED}.intersection(cells.tags(cell))))
+        if source or marks:
+            found.append((str(cell["cell_type"]), source, marks if cell["cell_type"] == "code" else ()))
+    return found
+
+
+def _places(here: list[Key], there: list[Key]) -> Iterator[str]:
+    """Name the cells of ``here`` that differ; a cell that only ``there`` has is named by the one before it."""
+    names = []
+    code = other = 0
+    for kind, _, _ in here:
+        if kind == "code":
+            code += 1
+            names.append(f"cell {code}")
+        else:
+            other += 1
+            names.append(f"{kind} cell {other}")
+    for tag, start, end, _, _ in changed(here, there):
+        if tag in ("replace", "delete"):
+            yield from names[start:end]
+        elif tag == "insert":
+            yield f"after {names[start - 1]}" if start else "at the top"
+
+
+def _options(fmt: Any, settings: Any) -> Mapping[str, Any]:
+    """A format with what the configuration says on how to write and read it (headings, magics, cell markers)."""
+    made = dict(fmt)
+    if settings is not None and made.get("extension") != ".ipynb":
+        settings.set_default_format_options(made)
+        settings.set_default_format_options(made, read=True)
+    return made
+
+
+def _settings(config: Config | None) -> Any:
+    if config is None:
+        return None
+    try:
+        return load_jupytext_configuration_file(config.path, config.content.decode("utf-8"))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise SettingsFault(f"{config.path}: {error}", hint="mend it, and stage it again") from error
+
+
+@contextmanager
+def _quiet(path: str) -> Iterator[None]:
+    """Turn jupytext's faults into ours, and keep its warnings to itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (JupytextFormatError, JupytextConfigurationError) as error:
+            raise SettingsFault(f"{path}: {error}", hint="jupytext --set-formats ipynb,py:percent NOTEBOOK") from error
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise InputMissing(f"jupytext cannot read {path}: {error}", hint=f"jupytext --test {path}") from error

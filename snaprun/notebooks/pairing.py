@@ -1,0 +1,193 @@
+"""Pair a notebook with a script by jupytext: set its formats, write the script, overwrite nothing."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaprun.errors import Busy, CannotCreate, Denied, InputMissing, SnaprunError, UsageFault, WriteFault
+from snaprun.notebooks import halves, jsonedit, notebook
+from snaprun.notebooks.half import CONFIG_NAMES, Config, Half, is_config
+
+
+@dataclass(frozen=True)
+class Paired:
+    """What was done: the scripts and whether each was written now; ``said_by``: the notebook, or a jupytext file."""
+
+    notebook: Path
+    scripts: tuple[tuple[Path, bool], ...]
+    said_by: str
+    formats_set: bool
+
+
+def pair(path: Path, formats: str | None = None) -> Paired:
+    """Pair the notebook at ``path`` with a percent script beside it, or as jupytext's configuration says.
+
+    Every byte of the notebook stays as it is but for ``metadata.jupytext.formats``. A pair that is set up and in sync
+    is left alone; a script that is missing is written.
+
+    Raises:
+        InputMissing: no such notebook. CannotCreate: a file is in the way that is not its pair, or says other things.
+        UsageFault: it is no ``.ipynb``, or ``formats`` makes no sense. Denied, WriteFault: it cannot be written.
+    """
+    if path.suffix != ".ipynb":
+        raise UsageFault(f"{path.name} is no .ipynb notebook", hint="jupytext --to ipynb makes one of a text notebook")
+    path = path.resolve()
+    book = notebook.read(path)
+    if book.notes:
+        raise InputMissing(book.notes[0], hint=f"jupyter nbconvert --to notebook --inplace {path.name}")
+    config = _config(path)
+    said = halves.members(str(path), book.raw, config)
+    raw = book.raw
+    wanted = formats or (None if said else f"ipynb,{notebook.script_extension(book.language)[1:]}:percent")
+    if wanted is not None:
+        raw = _with_formats(book.raw, path, wanted)
+        said = halves.members(str(path), raw, config)
+    others = [half for half in said if not half.is_notebook]
+    if not others:
+        raise UsageFault(f"the formats {wanted} give {path.name} no script", hint="--formats ipynb,py:percent")
+    missing = [half for half in others if not _in_sync(raw, half, path.name)]
+    texts = {Path(half.path): halves.text_from(raw, None, half) for half in missing}
+    _write(path, book.raw, raw, texts)
+    return Paired(
+        notebook=path,
+        scripts=tuple((Path(half.path), Path(half.path) in texts) for half in others),
+        said_by=path.name if wanted is not None or config is None or _own_formats(book) else config.path,
+        formats_set=raw != book.raw,
+    )
+
+
+def find_config(folders: Sequence[Path]) -> Config | None:
+    """The first jupytext configuration in these folders, nearest first."""
+    for folder in folders:
+        for name in CONFIG_NAMES:
+            try:
+                content = (folder / name).read_bytes()
+            except OSError:
+                continue
+            if is_config(name, content):
+                return Config(str(folder / name), content)
+    return None
+
+
+def _config(path: Path) -> Config | None:
+    """jupytext's own search: from the notebook's folder upward, up to a ceiling that the environment may set."""
+    ceilings = [Path(item) for item in os.environ.get("JUPYTEXT_CEILING_DIRECTORIES", "").split(os.pathsep) if item]
+    folders = []
+    for folder in path.parents:
+        if folder in ceilings:
+            break
+        folders.append(folder)
+    return find_config(folders)
+
+
+def _own_formats(book: notebook.Notebook) -> bool:
+    said = book.node["metadata"].get("jupytext")
+    return isinstance(said, dict) and bool(said.get("formats"))
+
+
+def _with_formats(raw: bytes, path: Path, formats: str) -> bytes:
+    bom = b"\xef\xbb\xbf" if raw.startswith(b"\xef\xbb\xbf") else b""
+    try:
+        made = jsonedit.put(raw.decode("utf-8-sig"), ("metadata", "jupytext", "formats"), formats)
+    except ValueError as error:
+        raise InputMissing(f"{path.name} has odd metadata: {error}", hint="open it in Jupyter and save it") from error
+    return bom + made.encode("utf-8", "surrogatepass")
+
+
+def _in_sync(raw: bytes, half: Half, name: str) -> bool:
+    """Whether the script is there and says what the notebook says.
+
+    Raises:
+        CannotCreate: it is there and says something else: it may hold somebody's only copy.
+    """
+    script = Path(half.path)
+    try:
+        text = script.read_bytes()
+    except FileNotFoundError:
+        if script.is_symlink():
+            raise CannotCreate(f"{script.name} is a link to nowhere", hint=f"rm {script}") from None
+        return False
+    except OSError as error:
+        raise CannotCreate(f"{script} is in the way: {error.strerror}", hint=f"ls -ld {script}") from error
+    try:
+        places = halves.differing(raw, text, half)
+    except SnaprunError as error:
+        raise CannotCreate(f"{script.name} is there and is no pair of {name}", hint=f"mv {script} elsewhere") from error
+    if places:
+        raise CannotCreate(
+            f"{script.name} is there and differs from {name} ({', '.join(places[:3])})",
+            hint=f"rename {script.name}; or, if it is the pair, jupytext --sync {name}",
+        )
+    return True
+
+
+def _write(path: Path, before: bytes, after: bytes, scripts: dict[Path, bytes]) -> None:
+    """Put all files in place or none: the scripts by exclusive links, then the notebook by a rename."""
+    made: list[Path] = []
+    try:
+        for script, text in scripts.items():
+            script.parent.mkdir(parents=True, exist_ok=True)
+            _put_new(script, text)
+            made.append(script)
+        if after != before:
+            _replace(path, before, after)
+        for script in made:
+            os.utime(script)  # jupytext takes the half that is newer for the one to read
+    except OSError as error:
+        _undo(made)
+        raise _fault(path, error) from error
+    except SnaprunError:
+        _undo(made)
+        raise
+
+
+def _put_new(path: Path, content: bytes) -> None:
+    """Write a file that must not be there yet, so that others see all of it or nothing."""
+    other = path.with_name(f".snaprun-{os.getpid()}-{path.name}")
+    handle = os.open(other, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(other, path)
+    finally:
+        other.unlink(missing_ok=True)
+
+
+def _replace(path: Path, before: bytes, after: bytes) -> None:
+    mode = path.stat().st_mode & 0o7777
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".snaprun-")
+    other = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(after)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), mode)
+        if path.read_bytes() != before:
+            raise Busy(f"{path.name} was saved by somebody else just now", hint=f"snaprun pair {path.name}, once more")
+        os.replace(other, path)
+    finally:
+        other.unlink(missing_ok=True)
+
+
+def _undo(made: list[Path]) -> None:
+    for script in made:
+        script.unlink(missing_ok=True)
+
+
+def _fault(path: Path, error: OSError) -> SnaprunError:
+    if isinstance(error, FileExistsError):
+        return CannotCreate(
+            f"{error.filename2 or error.filename} has just been made by somebody else", hint="look at it"
+        )
+    if isinstance(error, PermissionError):
+        return Denied(f"cannot write beside {path.name}: {error.strerror}", hint=f"ls -ld {path.parent}")
+    return WriteFault(
+        f"cannot write beside {path.name}: {error.strerror}", hint=f"df {path.parent}; ls -ld {path.parent}"
+    )

@@ -1,0 +1,213 @@
+"""Parameters of a run: read from the command line and files, checked against the notebook, set in its injected cell.
+
+How a value is typed: :mod:`snaprun.notebooks.typed`; how it is written into a notebook:
+:mod:`snaprun.notebooks.paramcode`; how it is kept: :mod:`snaprun.notebooks.exact`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snaprun import tomlread
+from snaprun.errors import ParameterFault
+from snaprun.nearest import nearest
+from snaprun.notebooks import cells, defaults, exact, paramcode, typed
+from snaprun.notebooks.cells import Node
+
+RAW_HINT = "give it as text: -r {}=…"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The parameters of a run: ``given`` ones, ``merged`` with the notebook's plain defaults, and what to tell."""
+
+    given: Mapping[str, Any]
+    merged: Mapping[str, Any]
+    source: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+
+def parse(typed: Sequence[str] = (), raw: Sequence[str] = (), files: Sequence[Path] = ()) -> dict[str, Any]:
+    """The parameters of ``-p NAME=VALUE``, ``-r NAME=TEXT`` and ``-f FILE``.
+
+    Files come first, in their order, then ``-p`` and ``-r`` on top; a later one of a kind wins over an earlier one.
+
+    Raises:
+        ParameterFault: no ``=``, a value that is no YAML, a file that cannot be read, a name in both ``-p`` and ``-r``.
+    """
+    found: dict[str, Any] = {}
+    for path in files:
+        found.update(read_file(path))
+    values = dict(_split(item, "-p") for item in typed)
+    texts = dict(_split(item, "-r") for item in raw)
+    both = sorted(values.keys() & texts.keys())
+    if both:
+        raise ParameterFault(f"{both[0]} is given by -p and by -r", hint=f"leave one of the two out for {both[0]}")
+    found.update({name: value(said, name) for name, said in values.items()})
+    found.update(texts)
+    return found
+
+
+def value(said: str, name: str = "value") -> Any:
+    """The value that ``said`` means, see :mod:`snaprun.notebooks.typed`.
+
+    Raises:
+        ParameterFault: it is no YAML, or YAML would silently change it.
+    """
+    try:
+        return typed.value(said)
+    except ValueError as error:
+        raise ParameterFault(f"{name}={said}: {error}", hint=RAW_HINT.format(name)) from error
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The parameters in a ``.yaml``, ``.yml``, ``.json`` or ``.toml`` file.
+
+    Raises:
+        ParameterFault: it is missing or malformed, or no mapping of names to values that snaprun can keep.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ParameterFault(f"cannot read the parameters in {path}: {error}", hint=f"ls -l {path}") from error
+    kinds = {".yaml": typed.document, ".yml": typed.document, ".json": _json_file, ".toml": tomlread.loads}
+    reader = kinds.get(path.suffix.lower())
+    if reader is None:
+        raise ParameterFault(f"{path} is no .yaml, .yml, .json or .toml file", hint="rename it to what it is")
+    try:
+        found = reader(text)
+    except (ValueError, RecursionError) as error:
+        said = " ".join(str(error).split())
+        raise ParameterFault(f"{path} is malformed: {said}", hint=f"mend {path}") from error
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise ParameterFault(f"{path} is no mapping of names to values", hint="one `name: value` a line, for example")
+    return found
+
+
+def resolve(node: Node, language: str, given: Mapping[str, Any]) -> Resolved:
+    """Check ``given`` against a notebook, merge it with the notebook's own defaults, write the injected cell's source.
+
+    Raises:
+        ParameterFault: a name is no variable's name or unknown to the notebook, or a value cannot be written exactly.
+    """
+    own = _own(node, language)
+    for name in given:
+        if not paramcode.valid_name(name, language):
+            raise ParameterFault(f"{name!r} is no name of a variable in {language}", hint="rename the parameter")
+    place = cells.parameters_index(node)
+    if place is not None and own.closed:
+        _refuse_unknown(given, own.names)
+    for name, item in given.items():
+        _refuse_unkeepable(name, item)
+    base = own if given else _shown(node, language, own)
+    source = paramcode.code(given, language) if given else ""
+    merged = {**base.values, **given}
+    for name, item in base.values.items():
+        if name not in given and not _keepable(item):
+            del merged[name]
+    return Resolved(dict(given), merged, source, tuple(_notes(node, language, own, given)))
+
+
+def inject(node: Node, given: Mapping[str, Any], language: str) -> Node:
+    """The document that runs: ``given`` set in a cell behind the ``parameters`` cell; without any, ``node`` itself."""
+    return cells.inject(node, paramcode.code(given, language)) if given else node
+
+
+def to_json(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of ``params.json``: exact, see :mod:`snaprun.notebooks.exact`."""
+    return {name: exact.to_json(item) for name, item in params.items()}
+
+
+def from_json(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that ``params.json`` means."""
+    return {name: exact.from_json(item) for name, item in data.items()}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same parameter: by type and content, so that 1, 1.0 and true differ and NaN is NaN."""
+    return json.dumps(exact.to_json(one), sort_keys=True) == json.dumps(exact.to_json(other), sort_keys=True)
+
+
+def _split(item: str, option: str) -> tuple[str, str]:
+    name, sign, said = item.partition("=")
+    if not sign or not name.strip():
+        raise ParameterFault(f"{option} {item}: no NAME=VALUE", hint=f"{option} {item.strip('=') or 'lr'}=…")
+    if any("\ud800" <= char <= "\udfff" for char in item):
+        raise ParameterFault(
+            f"{option} {name}=…: the text is not valid UTF-8", hint="give it in a file: -f params.yaml"
+        )
+    return name.strip(), said
+
+
+def _own(node: Node, language: str) -> defaults.Defaults:
+    place = cells.parameters_index(node)
+    return defaults.Defaults(closed=False) if place is None else defaults.read(node["cells"][place]["source"], language)
+
+
+def _shown(node: Node, language: str, own: defaults.Defaults) -> defaults.Defaults:
+    """The defaults of a notebook run as it is: an injected cell that papermill once left in it runs too."""
+    place = cells.injected_index(node)
+    if place is None:
+        return own
+    left = defaults.read(node["cells"][place]["source"], language)
+    return defaults.Defaults((*own.names, *left.names), {**own.values, **left.values}, own.closed)
+
+
+def _refuse_unknown(given: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in given:
+        if name in names:
+            continue
+        near = nearest(name, names)
+        hint = f"did you mean {near}?" if near else "the notebook's parameters cell assigns no name at all"
+        if names and not near:
+            hint = f"it has {', '.join(names[:10])}{' …' if len(names) > 10 else ''}"
+        raise ParameterFault(f"the notebook has no parameter {name}", hint=hint)
+
+
+def _refuse_unkeepable(name: str, item: Any) -> None:
+    try:
+        json.dumps(exact.to_json(item))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ParameterFault(f"{name} cannot be kept: {error}", hint=RAW_HINT.format(name)) from error
+
+
+def _keepable(item: Any) -> bool:
+    try:
+        json.dumps(exact.to_json(item))
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _notes(node: Node, language: str, own: defaults.Defaults, given: Mapping[str, Any]) -> Iterator[str]:
+    """What a user should hear: parameters at the top, a type that changed, a cell that sets the name again."""
+    if not given:
+        return
+    if cells.parameters_index(node) is None:
+        yield f"no cell is tagged `parameters`: {', '.join(given)} set at the top of the notebook"
+    for name, item in given.items():
+        default = own.values.get(name)
+        if isinstance(item, str) and isinstance(default, (int, float)) and not isinstance(default, bool):
+            yield f"{name} is a number in the notebook ({exact.text(default)}) and now the text {item!r}"
+    if language != "python":
+        return
+    for cell in cells.code_cells(node):
+        if cell.number and cells.PARAMETERS not in cell.tags:
+            for name in sorted(given.keys() & defaults.python_names(cell.source)):
+                yield f"cell {cell.number} ({cell.label}) sets {name} itself"
+
+
+def _json_file(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in [name for name, _ in pairs[:number]])
+        raise ValueError(f"the key {twice} stands there twice")
+    return made

@@ -1,0 +1,85 @@
+"""Large files that a run has left in the artifact store of another machine: remember where, and copy them here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from snaprun import launchers
+from snaprun.errors import DataFault, NothingFound, WriteFault
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import Place
+from snaprun.index import record
+from snaprun.launchers import Site, Submitted
+from snaprun.model import Artifact
+from snaprun.progress.order import read_json, write_json
+
+FOLDER = "elsewhere"
+"""Below the state folder: by run, which launcher has its large files, and under which handle."""
+
+
+def remember(repo: GitRepo, run: str, told: Submitted) -> list[Artifact]:
+    """Note where the large files of a run are, if any of them is not here; those files. Raises OSError."""
+    missing = _missing(repo, run)
+    if missing:
+        folder = repo.place.state / FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_json(folder / f"{run}.json", {"launcher": told.launcher, "handle": told.handle})
+    return missing
+
+
+def known(place: Place) -> list[str]:
+    """The runs that have large files elsewhere."""
+    return sorted(path.stem for path in (place.state / FOLDER).glob("*.json"))
+
+
+def copy(repo: GitRepo, env: Mapping[str, str], run: str) -> Iterator[Artifact]:
+    """Copy the large files of a run into the artifact store here, each told when it is whole; a copy that was cut goes
+    on where it ended.
+
+    Raises:
+        NothingFound: nothing of it is elsewhere. DataFault: a file is gone or damaged there. WriteFault: no space.
+    """
+    note = repo.place.state / FOLDER / f"{run}.json"
+    try:
+        told = read_json(note)
+    except FileNotFoundError as error:
+        text = f"run {run[:8]} has left no file on another machine"
+        raise NothingFound(text, hint=f"snaprun show {run[:8]}") from error
+    far = launchers.distant(launchers.launcher(str(told["launcher"])))
+    store = repo.place.state / "artifacts"
+    for item in _missing(repo, run):
+        half = store / f".{item.sha256}.arriving"
+        try:
+            store.mkdir(mode=0o700, exist_ok=True)
+            there = far is not None and far.artifact(Site(repo.place, env), str(told["handle"]), item.sha256, half)
+            whole = there and _sha256(half) == item.sha256
+            if whole:
+                os.replace(half, store / item.sha256)
+        except OSError as error:
+            raise WriteFault(f"cannot keep {item.path}: {error.strerror}", hint="df -h") from error
+        if not whole:
+            with suppress(FileNotFoundError):
+                half.unlink()
+            why = "is damaged" if there else "is gone"
+            raise DataFault(f"{item.path} of run {run[:8]} {why} over there", hint=f"snaprun rerun {run[:8]}")
+        yield item
+    note.unlink(missing_ok=True)
+
+
+def _missing(repo: GitRepo, run: str) -> list[Artifact]:
+    result = record.read_result(repo, run)
+    store = repo.place.state / "artifacts"
+    stored = [item for item in (result.artifacts if result else ()) if item.stored == "store"]
+    return [item for item in stored if not (store / item.sha256).exists()]
+
+
+def _sha256(path: Path) -> str:
+    made = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            made.update(piece)
+    return made.hexdigest()

@@ -1,0 +1,65 @@
+"""The far side of a run on another machine: what a launcher calls there, as ``python -m snaprun.remote.far VERB``.
+
+A question is one JSON object on standard input; the answer is a line of JSON behind a mark, because a shell's start-up
+files may print as well, and after it the bytes that it announces. No code travels: a run is an id in a repository.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from snaprun import __version__
+from snaprun.errors import SnaprunError, Unavailable
+
+MARK = "@snaprun "
+"""What the line of the answer begins with."""
+
+PROTOCOL = 1
+"""Changes when questions or answers do: both sides must agree."""
+
+VERBS = {
+    "ready": "farstart",
+    "start": "farstart",
+    "news": "farlook",
+    "stop": "farlook",
+    "artifact": "farlook",
+}
+"""What can be asked, and the module with a function of that name: looking must not wait for what starting imports."""
+
+Answer = tuple[dict[str, Any], list[bytes]]
+
+
+def main(argv: list[str]) -> int:
+    """Answer one question; 0 even when the answer is an error of ours."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what was begun is finished, even if the connection is cut
+    about, pieces = answer(argv[0], json.loads(sys.stdin.buffer.read() or b"{}"))
+    out = sys.stdout.buffer
+    out.write(b"\n" + MARK.encode() + json.dumps(about).encode() + b"\n")
+    for piece in pieces:
+        out.write(piece)
+    out.flush()
+    return 0
+
+
+def answer(verb: str, ask: Mapping[str, Any]) -> Answer:
+    """The answer to a question, which may be an error."""
+    try:
+        if ask.get("protocol") != PROTOCOL:
+            text = f"{socket.gethostname()} has snaprun {__version__}, which speaks another protocol"
+            raise Unavailable(text, hint="install the same version of snaprun there")
+        found: Answer = getattr(import_module(f"snaprun.{VERBS[verb]}"), verb)(ask)
+        return found
+    except SnaprunError as error:
+        return {"error": error.message, "hint": error.hint, "code": error.code}, []
+    except OSError as error:
+        return {"error": f"{error.strerror}: {error.filename}", "hint": "df -h", "code": 74}, []
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,71 @@
+"""The place of runs that come from another machine: a repository in a folder. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from snaprun.errors import CannotCreate, Denied, Unavailable
+from snaprun.git.locate import Place, around, clean_env
+
+
+def found(path: Path, env: Mapping[str, str]) -> Place:
+    """The repository in a folder, which may be a bare one.
+
+    Raises:
+        Unavailable: there is none. Denied: git refuses it.
+    """
+    path = path.expanduser()
+    try:
+        place = around(path, env)
+        if os.path.realpath(place.top) == os.path.realpath(path):
+            return place
+    except Unavailable as error:
+        if "bare" not in error.message:
+            raise
+        return _bare(path)
+    raise Unavailable(f"{path} lies in the repository {place.top}", hint=f"--on with the folder {place.top}")
+
+
+def made(path: Path, hash_name: str, env: Mapping[str, str]) -> Place:
+    """The repository in a folder; both are made where there is none. Nothing is ever checked out into the folder: what
+    lies in it is data for the runs.
+
+    Raises:
+        SnaprunError: it cannot be made, or has another hash than the runs have.
+    """
+    path = path.expanduser()
+    if not path.is_absolute():
+        raise Unavailable(f"{path} is no absolute path", hint="--on ssh://host/absolute/path or ssh://host/~/path")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not (path / ".git").exists() and not (path / "HEAD").exists():
+            command = ["git", "init", "--quiet", f"--object-format={hash_name}", "--", os.fspath(path)]
+            subprocess.run(command, env=clean_env(env), check=True, capture_output=True)
+    except PermissionError as error:
+        raise Denied(f"cannot make {path}: {error.strerror}", hint="--on with a folder that you may write") from error
+    except FileNotFoundError as error:
+        raise Unavailable("git is not installed there", hint="install git 2.31 or newer there") from error
+    except OSError as error:
+        raise CannotCreate(f"cannot make {path}: {error.strerror}", hint="df -h") from error
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode("utf-8", "replace").strip()
+        raise CannotCreate(f"git init {path}: {said}", hint="ls -ld, df -h") from error
+    place = found(path, env)
+    command = ["git", f"--git-dir={place.git_dir}", "rev-parse", "--show-object-format"]
+    there = subprocess.run(command, env=clean_env(env), check=False, capture_output=True, text=True).stdout.strip()
+    if there != hash_name:
+        raise Unavailable(f"the repository {path} has {there} objects, not {hash_name}", hint="--on another folder")
+    return place
+
+
+def _bare(path: Path) -> Place:
+    """A bare repository, with an empty folder in its state for the work tree that it has not."""
+    top = path / "snaprun" / "top"
+    try:
+        top.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotCreate(f"cannot make {top}: {error.strerror}", hint=f"ls -ld {path}") from error
+    return Place(top=top, git_dir=path, common_dir=path, index=path / "index")

@@ -1,0 +1,232 @@
+"""Keep in contact with launchers: ask how runs stand, copy what is new of those on other machines, fetch their results.
+
+Reading commands come here through :func:`snaprun.running.settle.settle`. A launcher is asked every two seconds at most,
+by one process at a time, and less often when it does not answer: silence says nothing about a run. What was learnt
+lies as ``contact.json`` in the live folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from typing import Any
+
+from snaprun import launchers
+from snaprun.errors import SnaprunError
+from snaprun.git.locate import Place
+from snaprun.launchers import Distant, News, Site, State, Submitted
+from snaprun.progress.live import Live
+from snaprun.progress.order import read_json, write_json
+
+CONTACT = "contact.json"
+"""In the live folder: what its launcher said last."""
+
+GROWING = ("log.txt", "metrics.jsonl", "artifacts.jsonl", "events.jsonl")
+"""The files that are copied, the journal last: whoever reads it finds in the others what it speaks of."""
+
+PIECE = 4 << 20
+"""Bytes of a file in one answer; where that many came, there may be more."""
+
+PATIENCE = 10.0
+"""Seconds that a reading command copies at most before it goes on with what is here."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds: between two questions, between them after failures in a row, until an unknown run is lost."""
+
+    interval: float = 2.0
+    failing: tuple[float, ...] = (3.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+    grace: float = 60.0
+
+
+PACE = Pace()
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What is known from a run's launcher: times are seconds since the epoch, ``unknown`` since when it knows none."""
+
+    state: str = "unknown"
+    reason: str | None = None
+    status: str | None = None
+    exit_code: int | None = None
+    asked: float = 0.0
+    heard: float = 0.0
+    unknown: float | None = None
+    failures: int = 0
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Runs whose launcher did not answer, and what stood against it."""
+
+    runs: tuple[str, ...]
+    error: SnaprunError
+
+
+def known(folder: Live) -> Contact:
+    """What was learnt last about a run."""
+    try:
+        data = read_json(folder.path / CONTACT)
+        return Contact(**{name: data[name] for name in Contact.__dataclass_fields__ if name in data})
+    except (OSError, ValueError, TypeError):
+        return Contact()
+
+
+def refresh(
+    place: Place, env: Mapping[str, str], folders: Sequence[Live], *, at_once: bool = False, pace: Pace = PACE
+) -> list[Trouble]:
+    """Ask the launchers of these runs how they stand, where it is time to (``at_once``: in any case); what failed."""
+    now = time.time()
+    due: dict[str, list[tuple[Live, Submitted]]] = {}
+    for folder in folders:
+        told = launchers.noted(folder.path)
+        if told is not None and told.asked and (at_once or now >= _next(known(folder), pace)):
+            due.setdefault(told.launcher, []).append((folder, told))
+    if not due:
+        return []
+    with _alone(place, wait=at_once) as mine:
+        if not mine:
+            return []
+        return [trouble for name, runs in due.items() if (trouble := _ask(place, env, name, runs)) is not None]
+
+
+def ending(folder: Live, told: Submitted, *, now: float, pace: Pace = PACE) -> dict[str, Any] | None:
+    """How a run ended that left no result, as its launcher has it; None while that is not certain."""
+    last = known(folder)
+    if told.host is None and last.state == "ended":
+        why = last.reason or f"{told.launcher} says that it has ended, and it left no result"
+        return {"status": last.status or "lost", "exit_code": last.exit_code or 125, "reason": why}
+    if last.state == "unknown" and last.unknown is not None and now - last.unknown > pace.grace:
+        where = told.host or told.launcher
+        why = f": {last.reason}" if last.reason else ""
+        return {"status": "lost", "exit_code": 125, "reason": f"{where} does not know of this run{why}"}
+    return None
+
+
+def give_up(folder: Live) -> None:
+    """Take a run for lost without waiting any longer. Raises OSError."""
+    reason = known(folder).trouble or "it was given up"
+    write_json(folder.path / CONTACT, asdict(Contact(reason=reason, unknown=1.0)))
+
+
+def _next(last: Contact, pace: Pace) -> float:
+    """When a launcher is to be asked again."""
+    wait = pace.failing[min(last.failures, len(pace.failing)) - 1] if last.failures else pace.interval
+    return last.asked + wait
+
+
+def _ask(place: Place, env: Mapping[str, str], name: str, runs: Sequence[tuple[Live, Submitted]]) -> Trouble | None:
+    """Ask one launcher about its runs, and take in what it says."""
+    site = Site(place, env)
+    try:
+        found = launchers.launcher(name)
+        far = launchers.distant(found)
+        if far is not None:
+            return _ask_far(site, far, runs)
+        states = found.poll(site, [told.handle for _, told in runs])
+    except SnaprunError as error:
+        return _failed(runs, error)
+    for (folder, _), state in zip(runs, states, strict=True):
+        _learn(folder, state)
+    return None
+
+
+def _ask_far(site: Site, far: Distant, runs: Sequence[tuple[Live, Submitted]]) -> Trouble | None:
+    end = time.monotonic() + PATIENCE
+    asking = {told.handle: folder for folder, told in runs}
+    arrived: list[tuple[Live, News]] = []
+    while asking:
+        answers = far.news(site, {handle: _sizes(folder) for handle, folder in asking.items()})
+        more = {}
+        for handle, folder in asking.items():
+            news = answers[handle]
+            _append(folder, news.files)
+            _learn(folder, news.state)
+            if news.tip is not None:
+                arrived.append((folder, news))
+            elif any(len(data) == PIECE for data in news.files.values()):
+                more[handle] = folder
+        asking = more if time.monotonic() < end else {}
+    return _complete(site, far, arrived)
+
+
+def _complete(site: Site, far: Distant, arrived: Sequence[tuple[Live, News]]) -> Trouble | None:
+    """Fetch the results of ended runs and record them; their live folders go. The modules come only now: an end is
+    rare, and git and the index take half a second to import."""
+    by_url: dict[str, list[Live]] = {}
+    for folder, news in arrived:
+        by_url.setdefault(news.url, []).append(folder)
+    for url, folders in by_url.items():
+        collect = import_module("snaprun.remote.collect")
+        try:
+            collect.collect(site.place, url, folders, env=far.git_env(site))
+        except SnaprunError as error:
+            return _failed([(folder, Submitted("", "")) for folder in folders], error)
+    return None
+
+
+def _failed(runs: Sequence[tuple[Live, Submitted]], error: SnaprunError) -> Trouble:
+    for folder, _ in runs:
+        last = known(folder)
+        news = replace(last, asked=time.time(), failures=last.failures + 1, trouble=error.message)
+        _write(folder, news)
+    return Trouble(tuple(folder.id for folder, _ in runs), error)
+
+
+def _learn(folder: Live, state: State) -> None:
+    now = time.time()
+    last = known(folder)
+    since = (last.unknown or now) if state.state == "unknown" else None
+    _write(folder, Contact(state.state, state.reason, state.status, state.exit_code, now, now, since))
+
+
+def _write(folder: Live, news: Contact) -> None:
+    try:
+        write_json(folder.path / CONTACT, asdict(news))
+    except FileNotFoundError:  # it has ended
+        return
+
+
+def _sizes(folder: Live) -> dict[str, int]:
+    sizes = {}
+    for name in GROWING:
+        try:
+            sizes[name] = (folder.path / name).stat().st_size
+        except FileNotFoundError:
+            sizes[name] = 0
+    return sizes
+
+
+def _append(folder: Live, files: Mapping[str, bytes]) -> None:
+    """Append what is new. Killed in between, the next one asks from where this one came to."""
+    for name in GROWING:
+        if not files.get(name):
+            continue
+        try:
+            with (folder.path / name).open("ab") as file:
+                file.write(files[name])
+        except FileNotFoundError:
+            return
+
+
+@contextmanager
+def _alone(place: Place, *, wait: bool) -> Iterator[bool]:
+    """Whether this process is the one that asks now; with ``wait`` it becomes so."""
+    handle = os.open(place.state / "contact.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    mine = True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        mine = False
+    try:
+        yield mine
+    finally:
+        os.close(handle)

@@ -1,0 +1,291 @@
+"""Serve the queue of one repository on one machine: start runs as they come due, and go when nothing is left.
+
+One dispatcher at a time, by a lock; killed at any moment it leaves nothing that the next one does not pick up.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaprun import settings
+from snaprun.checkouts import result
+from snaprun.errors import DataFault, SnaprunError
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import Place
+from snaprun.index import claims, record, store
+from snaprun.index import queue as waiting
+from snaprun.index.claims import Claim, Doomed
+from snaprun.index.store import Store
+from snaprun.launchers import local
+from snaprun.model import Result, Snapshot, Status
+from snaprun.progress import live, lock, replay
+from snaprun.progress.live import Live
+from snaprun.progress.supervision import supervised_by
+from snaprun.running import prepare, settle
+
+PATIENCE = 30.0
+"""Seconds after which it looks again without having been told: what could not be started may start now."""
+
+
+TRIES = 100
+"""How often a second dispatcher tries to reach the first, 50 ms apart, before it trusts it to look by itself."""
+
+
+@dataclass(frozen=True)
+class Spare:
+    """A supervisor that was started ahead of its run, with this environment and engine."""
+
+    env: str
+    engine: str
+    handle: local.Handle
+
+
+class Dispatcher:
+    """What one dispatcher holds: the index, the bell, a thread for each run whose end it waits for."""
+
+    def __init__(self, place: Place, index: Store, bell: int) -> None:
+        self.place = place
+        self.store = index
+        self.repo = GitRepo(place)
+        self.host = socket.gethostname()
+        self._folder = place.queue
+        self._told, self._tell = os.pipe()
+        self._watched: set[str] = set()
+        self._spare: Spare | None = None
+        self._bell = bell
+
+    def serve(self) -> None:
+        """Start what is due, wait for an end or the bell, and so on until nothing is left to do."""
+        while True:
+            self._settle()
+            while self._start_next():
+                pass
+            active, total, others = claims.awaited(self.store, self.host)
+            for run in others:
+                self._watch(run)
+            if active == 0 and self._leave(total):
+                return
+            if active:
+                self._wait()
+
+    def _settle(self) -> None:
+        """Look after every run that was started: watch it, take it out when it is over, start it again if it fell."""
+        for run, tip in claims.claimed(self.store, self.host).items():
+            if run in self._watched:  # its supervisor still ends what is left of it, and would end a new attempt too
+                continue
+            folder = live.find(self.place, run)
+            if folder is None:
+                self._over(run, tip)
+            elif not self._fallen(folder):
+                self._watch(run)
+
+    def _over(self, run: str, tip: str | None) -> None:
+        """A run that was started has no live folder: it is over, or it never began."""
+        try:
+            now = result.finished(self.repo, run)
+            if now is None or now == tip:
+                claims.give_back(self.store, run)
+            else:
+                claims.ended(self.store, record.read_run(self.repo, run, commit=now))
+        except DataFault as error:
+            self._say(f"run {run[:8]} leaves the queue: {error.message}")
+            claims.forget(self.store, run)
+
+    def _fallen(self, folder: Live) -> bool:
+        """Whether nobody looks after a run any more; one that nobody has begun is taken back at once."""
+        held = lock.take(folder.path)
+        if held is None:
+            return not folder.path.exists()
+        begun = supervised_by(folder) is not None
+        if not begun:
+            live.remove(folder)
+        os.close(held)
+        if begun:
+            settle.settle(self.place, os.environ)
+        os.write(self._tell, b"!")  # look again at once: it is over, or can be started
+        return True
+
+    def _start_next(self) -> bool:
+        """Start the next run if it may start; whether to go on to the one after."""
+        found = claims.claim(self.store, self.host, jobs=self._jobs())
+        if isinstance(found, Claim):
+            return self._start(found)
+        if isinstance(found, Doomed):
+            return self._refuse(found)
+        if self._spare is not None and not claims.any_waiting(self.store, self.host):
+            self._spare.handle.abandon()
+            self._spare = None
+        return False
+
+    def _start(self, found: Claim) -> bool:
+        folder = handle = None
+        try:
+            result.finished(self.repo, found.run)
+        except DataFault as error:
+            self._say(f"run {found.run[:8]} leaves the queue: {error.message}")
+            claims.forget(self.store, found.run)
+            return True
+        try:
+            spec = record.read_spec(self.repo, found.run)
+            snapshot = Snapshot(found.run, "", spec, record.read_params(self.repo, found.run))
+            handle = self._supervisor(found.env, spec.engine)
+            folder = live.create(self.place, snapshot, found.order)
+            handle.launch(folder.path)
+        except SnaprunError as error:
+            if handle is not None:
+                handle.abandon()
+            if folder is None and live.find(self.place, found.run) is not None:
+                return True  # somebody resumed it by hand: the queue waits for its end
+            if folder is not None:
+                live.remove(folder)
+            self._say(f"run {found.run[:8]} cannot be started: {error.message}")
+            claims.give_back(self.store, found.run, note=error.message)
+            return False
+        self._watch(found.run)
+        if self._spare is None and claims.any_waiting(self.store, self.host):
+            self._spare = Spare(found.env, spec.engine, self._fresh(found.env, spec.engine))
+        return True
+
+    def _supervisor(self, env: str, engine: str) -> local.Handle:
+        """The supervisor that was started ahead, if it fits, else a new one."""
+        spare, self._spare = self._spare, None
+        if spare is not None and (spare.env, spare.engine) == (env, engine):
+            return spare.handle
+        if spare is not None:
+            spare.handle.abandon()
+        return self._fresh(env, engine)
+
+    def _fresh(self, env: str, engine: str) -> local.Handle:
+        kept = claims.read_env(self._folder, env)
+        return local.start(os.environ if kept is None else kept, engine=engine)
+
+    def _refuse(self, found: Doomed) -> bool:
+        """Record a run that can never start as what it is."""
+        why = f"not started: run {found.after[:8]}, which it was to follow, has {found.status}"
+        try:
+            spec = record.read_spec(self.repo, found.run)
+            ending = result.Ending(
+                result=Result(status=Status.STOPPED, exit_code=1, reason=why),
+                executed=replay.render(prepare.prepare(self.repo, found.run, spec)),
+                log=b"",
+                previous=found.order.get("after"),
+            )
+            limit = int(found.order["max_file_size"])
+            tip = result.commit_result(self.repo, found.run, ending, slot=None, max_file_size=limit)
+            run = record.read_run(self.repo, found.run, commit=tip)
+        except DataFault as error:
+            self._say(f"run {found.run[:8]} leaves the queue: {error.message}")
+            claims.forget(self.store, found.run)
+            return True
+        except SnaprunError as error:
+            claims.give_back(self.store, found.run, note=error.message)
+            return False
+        self.store.record(run)
+        claims.ended(self.store, run)
+        return True
+
+    def _watch(self, run: str) -> None:
+        """Have a thread wait until nobody holds the run any more: the system tells, nothing is polled."""
+        if run in self._watched:
+            return
+        self._watched.add(run)
+        threading.Thread(target=self._until_free, args=(run,), name=f"watch-{run[:8]}", daemon=True).start()
+
+    def _until_free(self, run: str) -> None:
+        with suppress(OSError):
+            handle = os.open(self.place.live / run / lock.NAME, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            finally:
+                os.close(handle)
+        self._watched.discard(run)
+        os.write(self._tell, b"!")
+
+    def _wait(self) -> None:
+        """Until a run ended, somebody rang, or it is time to look again."""
+        ready, _, _ = select.select([self._told, self._bell], [], [], PATIENCE)
+        for source in ready:
+            os.read(source, 65536)
+
+    def _leave(self, total: int) -> bool:
+        """Go, unless somebody has queued a run meanwhile; whoever comes from now on starts another dispatcher."""
+        about = waiting.busy(self.place)
+        self.place.busy.unlink(missing_ok=True)
+        os.close(self._bell)
+        if claims.awaited(self.store, self.host)[0]:
+            if about is not None:
+                waiting.mark(self.place, about)
+            self._bell = hang(self.place)
+            return False
+        if total == 0:
+            for path in self._folder.glob("env-*.json"):
+                path.unlink(missing_ok=True)
+        return True
+
+    def _jobs(self) -> int:
+        """How many runs work at a time that have no cap of their own."""
+        chosen = settings.load(self.place, os.environ).jobs
+        return chosen or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+    def _say(self, text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def main(argv: list[str]) -> int:
+    """Serve the queue of the place that ``argv[0]`` names as JSON, unless somebody does already."""
+    for number in (signal.SIGINT, signal.SIGQUIT):  # a shell ignores them for what it starts in the background
+        signal.signal(number, signal.SIG_DFL)
+    place = Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()})
+    held = _only(place)
+    about = waiting.busy(place)
+    if held is None or about is None:
+        return 0
+    Dispatcher(place, store.open_store(place.state, about.get("index_url")), hang(place)).serve()
+    os.close(held)
+    return 0
+
+
+def hang(place: Place) -> int:
+    """Open the bell for reading: from now on it is heard."""
+    path = place.queue / waiting.BELL
+    with suppress(FileExistsError):
+        os.mkfifo(path, 0o600)
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _only(place: Place) -> int | None:
+    """The lock of the queue; None where another dispatcher serves it, which has been told to look again."""
+    held = os.open(place.queue / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return held
+        except BlockingIOError:
+            if waiting.ring(place):
+                break
+            time.sleep(0.05)  # it is about to listen, or about to go
+    os.close(held)
+    return None
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except SnaprunError as error:
+        sys.exit(f"{error.message} ({error.hint})")
+    except Exception:  # noqa: BLE001  # the edge: nobody above could tell; stderr is the dispatcher's log
+        traceback.print_exc()
+        sys.exit(125)

@@ -1,0 +1,317 @@
+"""Make the record of a run that is over, from its live folder: result commit, index, and the folder goes.
+
+The same for every ending, and safe to repeat: whoever finalises after a crash finds what is done and does the rest.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from snaprun.checkouts import links, result, slots
+from snaprun.checkouts.slots import Slot
+from snaprun.engines import SIGNAL_CODES
+from snaprun.errors import DataFault, SnaprunError
+from snaprun.git.gitrepo import GitRepo
+from snaprun.index import record
+from snaprun.model import RUN_REF, Result, Run, RunSpec, Status, utc
+from snaprun.progress import live
+from snaprun.progress.journal import Journal
+from snaprun.progress.live import Live
+from snaprun.progress.memory import RESERVE
+from snaprun.progress.order import ENDING, LIMIT, TALK, Order, asked_stop, read_json, read_order
+from snaprun.progress.replay import Replay, render, replay_live
+
+if TYPE_CHECKING:
+    from snaprun.index.store import Store
+    from snaprun.notebooks.cells import Node
+
+ENVIRONMENT = "environment.json"
+"""In the live folder: what was found out about the run's environment."""
+
+INPUTS = "inputs.json"
+"""In the live folder: size and time of change of the linked data before the run."""
+
+CONSOLES = "consoles.jsonl"
+"""In the live folder: a line each time that somebody talked to the kernel."""
+
+NOTIFY_SECONDS = 60
+"""How long a notify command may take before it is ended."""
+
+OWN_WORDS = 20_000
+"""Characters of snaprun's own messages that go into the log of a run that snaprun failed."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a run ended, put together from everything that was left."""
+
+    status: Status
+    exit_code: int
+    reason: str | None = None
+    signal: int | None = None
+
+
+def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak_memory: int | None = None) -> Run:
+    """Finalise the run in a live folder whose lock the caller holds; the run as it stands in the index now.
+
+    Raises:
+        SnaprunError: the disk is full, or git or the index refuse; the live folder stays, to be tried again.
+        OSError: the live folder cannot be read.
+    """
+    spec = _spec(repo, folder)
+    document = prepared(repo, folder, spec)
+    replayed = replay_live(folder, document)
+    verdict = judge(replayed, folder)
+    if verdict.status is Status.TIMED_OUT and order.options.get(LIMIT):
+        verdict = replace(verdict, reason=f"{verdict.reason} ({order.options[LIMIT]})")
+    _keep_ref(repo, order)
+    tip = result.finished(repo, order.run)
+    if tip is None or tip == order.after:
+        ending = result.Ending(
+            result=_result(replayed, verdict, folder, peak_memory, _warnings(repo, folder, slot)),
+            executed=render(replayed.notebook),
+            log=_log(folder, verdict),
+            metrics=_read(folder.metrics),
+            environment=_environment(folder),
+            artifacts=_artifacts(folder),
+            previous=order.after,
+        )
+        tip = result.commit_result(repo, order.run, ending, slot=slot, max_file_size=order.max_file_size)
+    if replayed.result is None:
+        with Journal(folder.path) as journal:
+            journal.result(tip)
+    run = record.read_run(repo, order.run, commit=tip)
+    index(repo, order.index_url, run)
+    if slot is not None:
+        slots.release(slot)
+    live.remove(folder)
+    _drop_checkpoints(repo, order.run)
+    return run
+
+
+def provisional(folder: Live, error: Exception) -> None:
+    """Tell the index how a run ended whose record cannot be made now: it must not look as if it still ran.
+
+    Best effort, on what room the folder's reserve gives back: where the disk is full the index may be too.
+    """
+    why = error.message if isinstance(error, SnaprunError) else f"{type(error).__name__}: {error}"
+    try:
+        (folder.path / RESERVE).unlink(missing_ok=True)
+        order = read_order(folder.path)
+        repo = GitRepo(order.place)
+        spec = _spec(repo, folder)
+        found = judge(replay_live(folder, prepared(repo, folder, spec)), folder)
+        reason = "; ".join(filter(None, [found.reason, f"its record cannot be made yet: {why}"]))
+        run = Run.of(order.run, spec, folder.params(), commit=order.after or order.run, status=found.status)
+        index(repo, order.index_url, replace(run, exit_code=found.exit_code, reason=reason, attempts=order.attempt))
+    except (SnaprunError, OSError, ValueError) as another:
+        sys.stderr.write(f"the index cannot be told either: {another}\n")
+
+
+def prepared(repo: GitRepo, folder: Live, spec: RunSpec) -> Node:
+    """The document that runs: as the command left it in the live folder, else made again from the snapshot."""
+    try:
+        document = json.loads(folder.notebook.read_bytes())
+        if isinstance(document, dict):
+            return document
+    except (OSError, ValueError):
+        pass
+    return cast("Node", importlib.import_module("snaprun.running.prepare").prepare(repo, folder.id, spec))
+
+
+def index(repo: GitRepo, url: str | None, run: Run) -> None:
+    """Put a run into the index, which is made or completed first where it must be.
+
+    Its module is imported only now: SQLAlchemy takes half a second that no first cell should wait for.
+
+    Raises:
+        SnaprunError: the index cannot be written.
+    """
+    store = cast("Store", importlib.import_module("snaprun.index.store").open_store(repo.place.state, url))
+    if not store.built:
+        store.rebuild(found for found in record.read_runs(repo) if isinstance(found, Run))
+    store.record(run)
+
+
+def judge(replayed: Replay, folder: Live) -> Verdict:
+    """How the run ended: as the journal says, else as somebody wished, else as it was seen to end, else unknown."""
+    if replayed.status is not None and replayed.exit_code is not None:
+        return Verdict(Status(replayed.status), replayed.exit_code, replayed.reason, replayed.signal)
+    asked = asked_stop(folder.path)
+    if asked is not None:
+        code = SIGNAL_CODES.get(signal.Signals(asked.signal), 143)
+        name = signal.Signals(asked.signal).name.removeprefix("SIG")
+        return Verdict(Status.STOPPED, code, f"stopped by {name}", asked.signal)
+    try:
+        seen = read_json(folder.path / ENDING)
+        return Verdict(Status(seen["status"]), int(seen["exit_code"]), seen.get("reason"), seen.get("signal"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Verdict(Status.LOST, 125, "nobody saw how it ended")
+
+
+def notify(command: str, run: Run, env: Mapping[str, str], folder: Path) -> None:
+    """Run the user's notify command, with the run's id and ending in its environment."""
+    told = {
+        "SNAPRUN_RUN": run.id,
+        "SNAPRUN_NAME": run.name or "",
+        "SNAPRUN_NOTEBOOK": run.notebook,
+        "SNAPRUN_STATUS": run.status.value,
+        "SNAPRUN_EXIT_CODE": str(run.exit_code),
+        "SNAPRUN_REASON": run.reason or "",
+    }
+    try:
+        subprocess.run(
+            command,
+            shell=True,
+            cwd=folder,
+            env={**env, **told},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            timeout=NOTIFY_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return
+
+
+def notify_desktop(run: Run, env: Mapping[str, str]) -> None:
+    """Tell the desktop, where it has ``notify-send`` (freedesktop.org's libnotify) and a session that shows it."""
+    program = shutil.which("notify-send", path=env.get("PATH"))
+    if program is None:
+        return
+    text = f"{run.name or run.notebook}: {run.status.value}, exit {run.exit_code}"
+    try:
+        subprocess.run(
+            [program, "--app-name=snaprun", f"snaprun {run.id[:8]}", text],
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=NOTIFY_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return
+
+
+def _keep_ref(repo: GitRepo, order: Order) -> None:
+    """Give a run in progress back the ref that somebody deleted, while its snapshot is still there."""
+    ref = RUN_REF + order.run
+    last = order.after or order.run
+    if not repo.refs(ref) and repo.resolve(last) == last:
+        repo.move_ref(ref, last, None)
+
+
+def _spec(repo: GitRepo, folder: Live) -> RunSpec:
+    """What was asked for; from the snapshot where the live folder lost it."""
+    try:
+        return folder.spec()
+    except DataFault:
+        return record.read_spec(repo, folder.id)
+
+
+def _result(
+    replayed: Replay, verdict: Verdict, folder: Live, peak_memory: int | None, warnings: Iterable[str]
+) -> Result:
+    ended = _last_sign(replayed, folder)
+    seconds = None if replayed.started is None or ended is None else round(max(0.0, ended - replayed.started), 6)
+    states = replayed.cells
+    if verdict.status is Status.LOST and replayed.running is not None:
+        states = tuple(replace(cell, state="stopped") if cell.number == replayed.running else cell for cell in states)
+    return Result(
+        status=verdict.status,
+        exit_code=verdict.exit_code,
+        reason=verdict.reason,
+        signal=verdict.signal,
+        started=None if replayed.started is None else utc(replayed.started),
+        ended=None if ended is None else utc(ended),
+        seconds=seconds,
+        attempts=replayed.attempts,
+        cells=states,
+        error=replayed.error,
+        peak_memory=peak_memory,
+        warnings=(*replayed.notes, *warnings),
+    )
+
+
+def _warnings(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:
+    """What makes the run harder to repeat: linked data that changed, and talk with its kernel."""
+    talks = len(_read(folder.path / CONSOLES).splitlines())
+    times = "once" if talks == 1 else f"{talks} times"
+    talked = [f"a console was opened on the run's kernel {times}"] if talks else []
+    return [*_changed_inputs(repo, folder, slot), *talked]
+
+
+def _changed_inputs(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:
+    try:
+        before = {name: (size, moment) for name, (size, moment) in read_json(folder.path / INPUTS)["inputs"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    if slot is None:
+        return []
+    return links.compare(before, links.fingerprint(repo.place.top, slots.links(slot)))
+
+
+def _last_sign(replayed: Replay, folder: Live) -> float | None:
+    """When the run ended: its last event, or what it wrote after that."""
+    times = [replayed.last] if replayed.last is not None else []
+    if replayed.status is None:
+        for path in (folder.log, folder.metrics):
+            try:
+                about = path.stat()
+            except OSError:
+                continue
+            if about.st_size:
+                times.append(about.st_mtime)
+    return max(times, default=None)
+
+
+def _log(folder: Live, verdict: Verdict) -> Path | bytes:
+    """The run's log; where snaprun itself failed, with what it had to say."""
+    words = _read(folder.path / TALK)[-OWN_WORDS:]
+    if verdict.exit_code != 125 or not words.strip():
+        return folder.log
+    return _read(folder.log) + b"\n[snaprun: its own messages]\n" + words
+
+
+def _environment(folder: Live) -> dict[str, Any]:
+    try:
+        return read_json(folder.path / ENVIRONMENT)
+    except (OSError, ValueError):
+        return {}
+
+
+def _artifacts(folder: Live) -> tuple[str, ...]:
+    """The files that the notebook asked to keep, each once."""
+    found: dict[str, None] = {}
+    for line in _read(folder.artifacts).splitlines():
+        try:
+            found[str(json.loads(line)["path"])] = None
+        except (ValueError, KeyError, TypeError):
+            continue
+    return tuple(found)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _drop_checkpoints(repo: GitRepo, run_id: str) -> None:
+    """Remove the run's checkpoint folder if the notebook left nothing in it."""
+    try:
+        os.rmdir(repo.place.state / "checkpoints" / run_id)
+    except OSError:  # there is none, or there is something in it
+        return

@@ -1,0 +1,191 @@
+"""From a frozen run to one that goes on by itself, through whichever launcher is asked for; and the way to stop it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+
+from snaprun import launchers
+from snaprun.door import Door
+from snaprun.errors import UsageFault
+from snaprun.git.gitrepo import GitRepo
+from snaprun.index import reindex
+from snaprun.launchers import Launcher, Site, Submission, local
+from snaprun.launchers.local import Handle
+from snaprun.model import Run, Status
+from snaprun.nearest import nearest
+from snaprun.progress import lock, stopping
+from snaprun.progress.live import Live
+from snaprun.progress.order import Request, ask_stop
+from snaprun.running import finish
+
+LOCAL = "local"
+
+WISHES = "launcher"
+"""Among the options of an order: what its launcher was asked for."""
+
+
+def launcher_of(wanted: str | None, *, on: str | None, slurm: str | None) -> str | None:
+    """Which launcher takes a run: the one that is named, or that its other options belong to; None for the usual one.
+
+    Raises:
+        UsageFault: they do not fit together.
+    """
+    if on and slurm is not None:
+        raise UsageFault("--on and --slurm are two launchers", hint="leave one of them out")
+    own = "ssh" if on else "slurm" if slurm is not None else None
+    if own and wanted and wanted != own:
+        raise UsageFault(f"--launcher {wanted} has no --{'on' if on else 'slurm'}", hint=f"--launcher {own}")
+    return own or wanted
+
+
+def wishes(
+    door: Door,
+    *,
+    on: str | None,
+    slurm: str | None,
+    data: Sequence[str] = (),
+    kernel: str | None = None,
+    python: str | None = None,
+) -> dict[str, str]:
+    """What a launcher is asked for, from ``--on``, ``--slurm`` and ``--data`` as typed; kernel and interpreter are
+    names of the machine where the run will be.
+
+    Raises:
+        UsageFault: they make no sense.
+    """
+    if data and not on:
+        raise UsageFault("--data is for runs on another machine", hint="--on ssh://host/path --data NAME=/folder/there")
+    found = {"on": _address(door, on)} if on else {}
+    if on:
+        found.update({name: value for name, value in (("kernel", kernel), ("python", python)) if value})
+    for item in data:
+        name, _, path = item.partition("=")
+        name = os.path.normpath(name.strip())
+        if not path.startswith(("/", "~/")) or name.startswith(("/", "..")) or name == ".":
+            raise UsageFault(f"--data {item}: want NAME=/folder/there", hint="--data data=/scratch/me/data")
+        found[f"data:{name}"] = path
+    for item in (slurm or "").split(","):
+        name, _, value = item.strip().lstrip("-").partition("=")
+        if name:
+            found[name] = value
+    return found
+
+
+def begin(
+    door: Door, name: str, *, engine: str = "kernel", wishes: Mapping[str, str] | None = None
+) -> tuple[Handle | None, tuple[str, ...]]:
+    """Prepare a launch before there is anything to launch: here, a supervisor whose worker imports meanwhile.
+
+    It, where there is one, and what the user should know before the start.
+
+    Raises:
+        UsageFault: no such launcher. Unavailable: it cannot start runs.
+    """
+    if name == LOCAL:
+        return local.start(door.env, engine=engine), ()
+    found = launchers.launcher(name)
+    far = launchers.distant(found)
+    if far is not None:
+        return None, tuple(far.notes(site(door, wishes)))
+    found.check(site(door, wishes))
+    return None, ()
+
+
+def abandon(handle: Handle | None) -> None:
+    """Forget the preparation."""
+    if handle is not None:
+        handle.abandon()
+
+
+def hand_over(door: Door, name: str, handle: Handle | None, folder: Live) -> None:
+    """Give a run to its launcher; on return it goes on, or is queued, whatever happens to this process.
+
+    Raises:
+        SnaprunError: it could not be started; the live folder is still the caller's.
+    """
+    if handle is not None:
+        handle.launch(folder.path)
+    else:
+        submit(door, name, [folder])
+
+
+def submit(door: Door, name: str, folders: Sequence[Live]) -> None:
+    """Give runs to a launcher, all in one go. What it was asked for is in the order of the first.
+
+    Raises:
+        SnaprunError: as its ``submit``; the live folders are still the caller's.
+    """
+    found = launchers.launcher(name)
+    where = site(door, folders[0].order().get("options", {}).get(WISHES))
+    far = launchers.distant(found)
+    with ExitStack() as held:
+        for folder in folders:
+            mine = lock.take(folder.path) if far is not None else None
+            if mine is not None:  # nobody here will look after it, and a push that takes its time must not be judged
+                held.callback(os.close, mine)
+            launchers.note(folder.path, name, far.handle(where, folder.id) if far else "")
+        runs = [Submission(folder.id, folder.path) for folder in folders]
+        given = found.submit(where, runs) if far or name in launchers.AT_ONCE else _queue(door, found, where, folders)
+    for folder, one in zip(folders, given, strict=True):
+        with suppress(FileNotFoundError):  # it has ended already
+            launchers.note(folder.path, name, one)
+
+
+def stop(door: Door, folder: Live, number: int, *, grace: float | None = None, kill: bool = False) -> bool:
+    """Ask that a run in progress ends, wherever it is; False where nobody is there any more.
+
+    Raises:
+        Unavailable: its machine cannot be reached. Denied: it belongs to another user.
+    """
+    told = launchers.noted(folder.path)
+    if told is None or not told.asked:
+        return stopping.request(folder, number, grace=grace, kill=kill)
+    request = Request(signal=number, kill=kill, grace=grace, time=time.time())
+    with suppress(FileNotFoundError):  # it has just ended
+        if told.host is None:  # whoever ends it finds the wish there
+            ask_stop(folder.path, request)
+        return launchers.launcher(told.launcher).cancel(site(door), told.handle, request)
+    return False
+
+
+def taken(folder: Live) -> bool:
+    """Whether somebody looks after the run already, so that it is not the caller's to throw away."""
+    held = lock.take(folder.path)
+    if held is None:
+        return True
+    os.close(held)
+    return False
+
+
+def site(door: Door, wishes: Mapping[str, str] | None = None) -> Site:
+    """The caller's repository, as a launcher sees it."""
+    return Site(door.place, door.env, dict(wishes or {}))
+
+
+def _address(door: Door, on: str) -> str:
+    """The address of a machine, which may be a name of the settings."""
+    hosts = dict(door.settings.hosts)
+    if on in hosts:
+        return hosts[on]
+    if "://" in on:
+        return on
+    near = nearest(on, hosts)
+    known = f"did you mean {near}?" if near else 'hosts = { NAME = "ssh://host/path" } in the settings'
+    raise UsageFault(f"there is no host {on!r} in the settings", hint=known)
+
+
+def _queue(door: Door, found: Launcher, where: Site, folders: Sequence[Live]) -> list[str]:
+    """Submit runs that may have to wait: in the index they are queued from before on; they say themselves when they
+    start."""
+    repo = GitRepo(door.place)
+    for folder in folders:
+        run = Run.of(folder.id, folder.spec(), folder.params(), commit=folder.id, status=Status.QUEUED)
+        finish.index(repo, door.settings.index_url, run)
+    try:
+        return found.submit(where, [Submission(folder.id, folder.path) for folder in folders])
+    except BaseException:
+        reindex.open_index(door).forget([folder.id for folder in folders])
+        raise

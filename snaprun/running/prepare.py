@@ -1,0 +1,32 @@
+"""Make the document that runs from a snapshot alone: the notebook in it, with the given parameters injected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from snaprun.errors import DataFault
+from snaprun.git.gitrepo import GitRepo
+from snaprun.index import record
+from snaprun.model import SNAP_DIR, RunSpec
+from snaprun.notebooks import cells, notebook, parameters
+from snaprun.notebooks.cells import Node
+
+SOURCE = f"{SNAP_DIR}/source.ipynb"
+
+
+def prepare(repo: GitRepo, run_id: str, spec: RunSpec) -> Node:
+    """The notebook of a run as its snapshot has it, parameters injected, without outputs.
+
+    Raises:
+        DataFault: the snapshot has no such notebook, or its parameters are damaged.
+        InputMissing: it cannot be read as one.
+    """
+    raw = repo.blob(run_id, SOURCE)
+    if raw is None:
+        raw = repo.blob(run_id, spec.notebook)
+    if raw is None:
+        raise DataFault(f"run {run_id[:8]} holds no notebook {spec.notebook}", hint="git fsck")
+    read = notebook.parse(raw, Path(spec.notebook))
+    values = parameters.from_json(record.read_params(repo, run_id))
+    given = {name: values[name] for name in spec.given if name in values}
+    return cells.without_outputs(parameters.inject(read.node, given, read.language))

@@ -1,0 +1,124 @@
+"""Go on with a run: a held kernel after its failed cell, or a further attempt at one that did not succeed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from snaprun.door import Door
+from snaprun.engines import engine
+from snaprun.errors import Unavailable, UsageFault
+from snaprun.git.gitrepo import GitRepo
+from snaprun.index import record
+from snaprun.launchers import local
+from snaprun.model import Run, RunSpec, Snapshot, Status
+from snaprun.notebooks import kernels
+from snaprun.notebooks.kernels import Kernel
+from snaprun.progress import live, replay, standing
+from snaprun.progress.live import Live, write_atomic
+from snaprun.progress.order import Order
+from snaprun.running import finish, prepare
+
+
+def held(folder: Live) -> bool:
+    """Whether a run in progress waits after an error for somebody to go on with it."""
+    return standing.look(folder).state == "held"
+
+
+def go_on(folder: Live, source: str | None) -> None:
+    """Let a held run continue from its failed cell; ``source`` is that cell's new text, None the old one.
+
+    Raises:
+        UsageFault: the run is not held.
+    """
+    if not held(folder):
+        raise UsageFault(f"run {folder.id[:8]} is running already", hint=f"snaprun attach {folder.id[:8]}")
+    write_atomic(folder.resume, {"source": source})
+
+
+def failed_source(door: Door, folder: Live) -> str:
+    """The text of the cell that a held run failed in.
+
+    Raises:
+        UsageFault: the run is not held.
+    """
+    document = finish.prepared(GitRepo(door.place), folder, folder.spec())
+    error = replay.replay_live(folder, document).error
+    if error is None:
+        raise UsageFault(f"run {folder.id[:8]} is not held", hint=f"snaprun attach {folder.id[:8]}")
+    return error.source
+
+
+def again(door: Door, run: Run) -> Live:
+    """Start a further attempt at a run that has ended without success: the same snapshot, from its first cell.
+
+    What the notebook keeps in ``$SNAPRUN_CHECKPOINT_DIR`` is there again.
+
+    Raises:
+        UsageFault: it succeeded, it is a snapshot only, or it ran in the user's own tree, which has moved on.
+        Unavailable: its kernel or interpreter is not there any more.
+    """
+    handle = local.start(door.env)
+    folder: Live | None = None
+    try:
+        folder = folder_again(door, run)
+        handle.launch(folder.path)
+    except BaseException:
+        handle.abandon()
+        if folder is not None:
+            live.remove(folder)
+        raise
+    return folder
+
+
+def folder_again(door: Door, run: Run) -> Live:
+    """The live folder for a further attempt at a run that has ended without success, for somebody to launch.
+
+    Raises:
+        UsageFault, Unavailable: as :func:`again`.
+    """
+    short = run.id[:8]
+    if run.status in (Status.SUCCEEDED, Status.SAVED) or not run.status.over:
+        state = "is only a snapshot" if run.status is Status.SAVED else f"is {run.status}"
+        raise UsageFault(f"run {short} {state}: there is nothing to resume", hint=f"snaprun rerun {short}")
+    repo = GitRepo(door.place)
+    spec = record.read_spec(repo, run.id)
+    if spec.in_place:
+        raise UsageFault(f"run {short} ran in your own tree", hint=f"snaprun exec {spec.notebook} --in-place")
+    order = _order(door, run, spec, _kernel(door, spec))
+    frozen = Snapshot(run.id, "", spec, record.read_params(repo, run.id))
+    return live.create(door.place, frozen, order.to_json(), notebook=prepare.prepare(repo, run.id, spec))
+
+
+def _kernel(door: Door, spec: RunSpec) -> Kernel | None:
+    """The kernel of the earlier attempt."""
+    if spec.python is not None and not os.access(spec.python, os.X_OK):
+        raise Unavailable(f"the interpreter {spec.python} is not there any more", hint="snaprun rerun --python PATH")
+    if spec.engine != "kernel":
+        engine(spec.engine)
+        return None
+    prefixes = [os.fspath(Path(spec.python).parent.parent)] if spec.python else []
+    available = kernels.specs(door.env, prefixes)
+    if spec.language == "python" and spec.python is not None:
+        return kernels.of_python(spec.python)
+    kernel, _ = kernels.choose(available, asked=spec.kernel, named=None, language=spec.language, python=spec.python)
+    return kernel
+
+
+def _order(door: Door, run: Run, spec: RunSpec, kernel: Kernel | None) -> Order:
+    settings = door.settings
+    return Order(
+        run=run.id,
+        place=door.place,
+        attempt=run.attempts + 1,
+        after=None if run.commit == run.id else run.commit,
+        grace=settings.grace,
+        timeout=spec.timeout,
+        max_file_size=settings.max_file_size,
+        link=tuple(settings.link),
+        outputs=tuple(settings.outputs),
+        index_url=settings.index_url,
+        notify_command=settings.notify_command,
+        kernel=kernel.to_json() if kernel else None,
+        python=spec.python,
+    )

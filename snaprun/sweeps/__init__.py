@@ -1,0 +1,1 @@
+"""Sweeps: many runs of one snapshot, and the queue as people see it."""

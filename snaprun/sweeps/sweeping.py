@@ -1,0 +1,243 @@
+"""Many runs of one notebook: plan them, freeze them as one, queue them, and see how they go."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from snaprun import api, intake, reads
+from snaprun.door import Door
+from snaprun.errors import InputMissing, ParameterFault, UsageFault
+from snaprun.freeze import bulk
+from snaprun.freeze import snapshot as freezing
+from snaprun.freeze.snapshot import Request
+from snaprun.git.gitrepo import GitRepo
+from snaprun.index import claims
+from snaprun.index import queue as waiting
+from snaprun.index.runlist import Filter, query
+from snaprun.intake import Intake, Wanted
+from snaprun.model import Run, Snapshot, utc
+from snaprun.notebooks import cells, notebook, parameters
+from snaprun.notebooks.notebook import Notebook
+from snaprun.notebooks.parameters import Resolved
+from snaprun.progress import live
+from snaprun.running import launching
+from snaprun.sweeps import lineup
+from snaprun.sweeps import sweep as points
+from snaprun.sweeps.sweep import Point
+
+STAND_IN = "snaprun_parameters_of_this_run_go_here"
+"""Source of the injected cell while the script is made once for all runs; no notebook has this word."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a caller asks of a sweep beyond what ``exec`` takes; ``seeds`` as typed, ``seed`` is that of ``random``."""
+
+    axes: Sequence[str] = ()
+    file: Path | None = None
+    random: int | None = None
+    seed: int = 0
+    seeds: str | None = None
+    jobs: int | None = None
+    after: str | None = None
+    retries: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a sweep, and what they have in common. ``group`` names the sweep."""
+
+    group: str
+    wanted: Wanted
+    asked: Asked
+    found: Notebook
+    points: tuple[Point, ...]
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a sweep goes; ``best`` is the run with the lowest (or highest) last value of the metric asked for."""
+
+    runs: tuple[Run, ...]
+    best: Run | None = None
+    left: float | None = None
+
+    def count(self, *states: str) -> int:
+        """How many runs are in these states."""
+        return sum(run.status.value in states for run in self.runs)
+
+    @property
+    def over(self) -> bool:
+        """Whether none of them will go on."""
+        return all(run.status.over for run in self.runs)
+
+
+def plan(door: Door, wanted: Wanted, asked: Asked) -> Plan:
+    """Work out the runs of a sweep; nothing is frozen or started yet.
+
+    ``wanted`` is what every run has, its ``params`` empty: what varies is in ``asked``.
+
+    Raises:
+        UsageFault: nothing varies, or there are too many. ParameterFault: a parameter is wrong.
+        InputMissing: no such notebook, or no such file.
+    """
+    if wanted.notebook is None:
+        raise UsageFault("no notebook is named", hint="snaprun sweep NOTEBOOK -p lr=0.1,0.01")
+    found = notebook.read((door.cwd / wanted.notebook).absolute())
+    if found.parameters is None:
+        text = f"{wanted.notebook} has no cell tagged `parameters`, so that nothing in it can vary"
+        raise ParameterFault(text, hint='tag the cell that sets them: {"tags": ["parameters"]} in its metadata')
+    fixed = parameters.parse((), wanted.raw, wanted.files)
+    seeds = points.seeds(asked.seeds) if asked.seeds is not None else []
+    axes = points.axes(asked.axes)
+    rows = [{}] if asked.file is None else points.rows(_text(door, asked.file), asked.file.name)
+    sets = list(_sets(rows, axes, asked, len(seeds) or 1))
+    if len(sets) * (len(seeds) or 1) == 1 and asked.file is None and not asked.seeds:
+        raise UsageFault("nothing varies", hint="snaprun sweep NOTEBOOK -p lr=0.1,0.01 --seeds 3, or snaprun exec")
+    names = parameters.resolve(found.node, found.language, fixed).merged
+    made = points.points(sets, fixed=fixed, seeds=seeds, names=list(names))
+    varied = [*dict.fromkeys(name for one in sets for name in one), *([points.SEED] if seeds else [])]
+    return Plan(secrets.token_hex(4), wanted, asked, found, tuple(made), tuple(varied))
+
+
+def start(door: Door, planned: Plan) -> list[Snapshot]:
+    """Freeze the work tree once, make each run's snapshot of it, and queue them in order.
+
+    With another launcher than the local one they are all submitted there at once.
+
+    Raises:
+        SnaprunError: as for one run; nothing is queued then.
+    """
+    wanted = replace(planned.wanted, group=planned.group, params=(), raw=(), files=())
+    name = wanted.launcher or door.settings.launcher
+    if name != launching.LOCAL:
+        _, notes = launching.begin(door, name, wishes=wanted.wishes)
+        wanted = replace(wanted, notes=(*wanted.notes, *notes))
+    after = api.find(door, planned.asked.after).id if planned.asked.after else None
+    ready = intake.run(door, wanted)
+    requests = list(_requests(planned, ready))
+    repo = GitRepo(door.place)
+    made = bulk.commit_runs(repo, freezing.freeze(repo, requests[0]), requests)
+    try:
+        if name == launching.LOCAL:
+            _queue(door, planned, ready, made, after)
+        else:
+            _submit(door, name, wanted, ready, made)
+    except BaseException:
+        bulk.delete_runs(repo, [one.id for one in made if live.find(door.place, one.id) is None])
+        raise
+    if name == launching.LOCAL:
+        waiting.wake(door.place, door.env)
+    return made
+
+
+def standing(door: Door, group: str, *, metric: str | None = None, highest: bool = False) -> Standing:
+    """How the runs of a group stand, oldest first."""
+    with reads.index(door) as reader:
+        runs = query(reader, Filter(group=group, ascending=True))
+    last = {run.id: run.metrics[metric].last for run in runs if metric is not None and metric in run.metrics}
+    scored = [(last[run.id], run) for run in runs if not math.isnan(last.get(run.id, math.nan))]
+    best = (max if highest else min)(scored, key=lambda pair: pair[0])[1] if scored else None
+    return Standing(tuple(runs), best, _left(runs))
+
+
+def _sets(
+    rows: Sequence[Mapping[str, Any]], axes: Sequence[points.Axis], asked: Asked, seeds: int
+) -> Iterator[dict[str, Any]]:
+    """Each row of the file with each point of the grid, or of a sample of it."""
+    count = len(rows) * seeds * (asked.random if asked.random is not None else points.size(axes))
+    if count > points.MOST:
+        raise UsageFault(f"that is {count:,} runs", hint="fewer values, or --random 100")
+    for row in rows:
+        clash = next((axis.name for axis in axes if axis.name in row), None)
+        if clash is not None:
+            raise ParameterFault(f"{clash} is given by -p and in the file", hint="leave one of the two out")
+    combinations = (
+        list(points.grid(axes)) if asked.random is None else points.sample(axes, asked.random, seed=asked.seed)
+    )
+    return ({**row, **one} for row in rows for one in combinations)
+
+
+def _requests(planned: Plan, ready: Intake) -> Iterator[Request]:
+    """What to freeze for each point. The script is made once, each run's parameters put into it."""
+    found, base = planned.found, ready.request
+    runs = cells.inject(found.node, STAND_IN)
+    extension, script = notebook.script(runs, found.language)
+    now = time.time()
+    for point in planned.points:
+        resolved = parameters.resolve(found.node, found.language, point.params)
+        text = _script(planned, script, resolved)
+        spec = replace(
+            base.spec,
+            created=utc(now + point.number * 2e-6),  # told apart in spite of rounding: the runs keep their order
+            given=tuple(resolved.given),
+            seed=point.seed,
+            warnings=(*base.spec.warnings, *resolved.notes),
+        )
+        yield replace(
+            base,
+            spec=spec,
+            params=parameters.to_json(resolved.merged),
+            files={**base.files, f"notebook{extension}": text.encode("utf-8", "surrogateescape")},
+        )
+
+
+def _script(planned: Plan, script: str, resolved: Resolved) -> str:
+    if resolved.given and script.count(STAND_IN) == 1:
+        return script.replace(STAND_IN, resolved.source.strip("\n"))
+    found = planned.found
+    return notebook.script(parameters.inject(found.node, resolved.given, found.language), found.language)[1]
+
+
+def _queue(door: Door, planned: Plan, ready: Intake, made: Sequence[Snapshot], after: str | None) -> None:
+    asked = planned.asked
+    entries = [
+        claims.Entry(
+            one, api.order_of(door, planned.wanted, ready, one), jobs=asked.jobs, after=after, retries=asked.retries
+        )
+        for one in made
+    ]
+    lineup.enqueue(door, entries)
+
+
+def _submit(door: Door, name: str, wanted: Wanted, ready: Intake, made: Sequence[Snapshot]) -> None:
+    """Give all runs to a launcher in one go: Slurm makes an array of them."""
+    folders = []
+    try:
+        for one in made:
+            folders.append(live.create(door.place, one, api.order_of(door, wanted, ready, one).to_json()))
+        launching.submit(door, name, folders)
+    except BaseException:
+        for folder in folders:
+            if not launching.taken(folder):
+                live.remove(folder)
+        raise
+
+
+def _text(door: Door, path: Path) -> str:
+    try:
+        return (door.cwd / path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputMissing(f"cannot read {path}: {error}", hint=f"ls -l {path}") from error
+
+
+def _left(runs: Sequence[Run]) -> float | None:
+    """Seconds until all are over, at the pace so far: None before any is."""
+    over = [run for run in runs if run.status.over and run.started and run.ended]
+    if not over or len(over) == len(runs):
+        return None
+    began = min(_seconds(run.started) for run in over if run.started)
+    ended = max(_seconds(run.ended) for run in over if run.ended)
+    return (ended - began) / len(over) * (len(runs) - len(over))
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
