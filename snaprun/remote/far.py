@@ -53,7 +53,7 @@ def answer(verb: str, ask: Mapping[str, Any]) -> Answer:
         if ask.get("protocol") != PROTOCOL:
             text = f"{socket.gethostname()} has snaprun {__version__}, which speaks another protocol"
             raise Unavailable(text, hint="install the same version of snaprun there")
-        found: Answer = getattr(import_module(f"snaprun.{VERBS[verb]}"), verb)(ask)
+        found: Answer = getattr(import_module(f"snaprun.remote.{VERBS[verb]}"), verb)(ask)
         return found
     except SnaprunError as error:
         return {"error": error.message, "hint": error.hint, "code": error.code}, []
