@@ -137,6 +137,7 @@ def order_of(door: Door, wanted: Wanted, ready: Intake, made: Snapshot) -> Order
         python=ready.python,
         options={
             "notify": wanted.notify,
+            "commented_magics": wanted.allow_commented_magics,
             "variables": list(settings.environment),
             launching.WISHES: dict(wanted.wishes),
         },

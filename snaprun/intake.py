@@ -46,6 +46,7 @@ class Wanted:
     tags: Sequence[str] = ()
     include: Sequence[str] = ()
     allow_conflicts: bool = False
+    allow_commented_magics: bool = False
     kernel: str | None = None
     python: str | None = None
     engine: str | None = None
@@ -164,11 +165,11 @@ def _ground(door: Door, found: Notebook, wanted: Wanted, engine: str) -> _Ground
     asked = wanted.kernel or door.settings.kernel
     if wanted.wishes.get("on"):  # chosen there: what this machine has says nothing
         if engine != "kernel":
-            _refuse(found, engine)
+            _refuse(found, engine, wanted)
         return _Ground(engine, launcher, python=wanted.python)
     chosen, available = _python(door, found, wanted)
     if engine != "kernel":
-        _refuse(found, engine)
+        _refuse(found, engine, wanted)
         return _Ground(engine, launcher, python=chosen.python if chosen else None)
     kernel, notes = kernels.choose(
         available,
@@ -196,15 +197,15 @@ def _python(door: Door, found: Notebook, wanted: Wanted) -> tuple[Chosen | None,
     return chosen, kernels.specs(door.env, [os.fspath(Path(chosen.python).parent.parent)])
 
 
-def _refuse(found: Notebook, engine: str) -> None:
+def _refuse(found: Notebook, engine: str, wanted: Wanted) -> None:
     """Refuse a notebook that this engine would run wrongly."""
     if engine == "inline" and found.language != "python":
         raise UsageFault(f"the inline engine runs Python only, not {found.language}", hint="--engine kernel")
-    if engine == "script":
+    if engine == "script" and not wanted.allow_commented_magics:
         numbers = ", ".join(str(cell.number) for cell in notebook.commented(found.node, found.language))
         if numbers:
             text = f"as a script, the magics and shell lines of cell {numbers} would silently not run"
-            raise UsageFault(text, hint="--engine kernel")
+            raise UsageFault(text, hint="--engine kernel, or --allow-commented-magics to leave them out")
 
 
 def _request(door: Door, wanted: Wanted, path: str, found: Notebook, resolved: Resolved, ground: _Ground) -> Request:

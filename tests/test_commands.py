@@ -223,3 +223,12 @@ def test_notify_tells_the_desktop_and_the_users_command(
     assert first == "command: failed 1"
     assert second.startswith("desktop: --app-name=snaprun snaprun ")
     assert second.endswith("odd: failed, exit 1")
+
+
+def test_the_script_engine_leaves_magics_out_only_when_told(repo: Sandbox) -> None:
+    repo.notebook("nb.ipynb", "%matplotlib inline\nprint('ran')")
+    refused = repo.snaprun("exec", "nb.ipynb", "--engine", "script")
+    assert refused.returncode == 2
+    assert "cell 1 would silently not run" in refused.stderr
+    done = repo.snaprun("exec", "nb.ipynb", "--engine", "script", "--allow-commented-magics", "-q")
+    assert (done.returncode, done.stdout) == (0, "ran\n"), done.stderr

@@ -17,6 +17,7 @@ from snaprun.commands.options import duration, params_options, snapshot_options
 @click.option("--kernel", metavar="NAME", help="Jupyter kernel to run with, instead of the notebook's own.")
 @click.option("--python", metavar="PATH", help="Python interpreter to run with, instead of the active environment's.")
 @click.option("--engine", metavar="NAME", help="How code runs: kernel (the default), inline or script.")
+@click.option("--allow-commented-magics", is_flag=True, help="Let the script engine leave magics and shell lines out.")
 @click.option("--launcher", metavar="NAME", help="Where it runs: local (the default), tmux, ssh, slurm or a plug-in.")
 @click.option("--on", metavar="HOST", help="Run on another machine: ssh://host/path, or a name from the settings.")
 @click.option("--data", multiple=True, metavar="NAME=FOLDER", help="Where ignored data lies on that machine.")

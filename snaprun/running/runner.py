@@ -196,6 +196,7 @@ def _execute(repo: GitRepo, live: Live, order: Order, ground: Ground, journal: J
         grace=order.grace,
         hold=order.hold,
         script=ground.top / spec.script,
+        commented_magics=bool(order.options.get("commented_magics")),
     )
     record = threading.Thread(target=_describe, args=(live, order, spec, job), name="snaprun-record", daemon=True)
     record.start()
