@@ -315,7 +315,11 @@ def _failure(details: Details) -> str:
 
 
 def _environment(environment: Mapping[str, Any]) -> str:
-    lines = [f"{name}: {value(thing)}" for name, thing in environment.items() if isinstance(thing, (str, int, float))]
+    lines = [
+        f"{name}: {value(thing)}"
+        for name, thing in environment.items()
+        if name != "schema" and isinstance(thing, (str, int, float))
+    ]
     packages = environment.get("packages")
     if packages:
         lines.append(f"packages: {len(packages)} (snaprun show RUN:.snaprun/environment.json lists them)")
