@@ -140,9 +140,16 @@ def door(box: Sandbox) -> Door:
 
 
 def listed(run: Started) -> Run:
-    """The run as the index has it."""
-    with runlist.connect(run.place.state) as reader:
-        return runlist.query(reader, runlist.Filter(id=run.id))[0]
+    """The run as the index has it, once its worker has recorded the start."""
+    return wait_for(lambda: _listed(run), "the run in the index")  # type: ignore[no-any-return]
+
+
+def _listed(run: Started) -> Run | None:
+    try:
+        with runlist.connect(run.place.state) as reader:
+            return next(iter(runlist.query(reader, runlist.Filter(id=run.id))), None)
+    except runlist.IndexGap:
+        return None
 
 
 def settled(run: Started) -> None:

@@ -26,9 +26,9 @@ from tests.test_snapshot import _calls, _shim, request
 LAY_OUT = """
 import os, sys
 from pathlib import Path
-from snaprun import slots
-from snaprun.gitrepo import GitRepo
-from snaprun.locate import find
+from snaprun.checkouts import slots
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import find
 git = GitRepo(find(Path(sys.argv[1]), os.environ))
 slot = slots.claim(git, sys.argv[2], live=git.place.live)
 print("go", flush=True)

@@ -267,7 +267,7 @@ def test_an_environment_is_kept_for_the_owner_alone(tmp_path: Path) -> None:
 CROWD = """
 import sys
 from pathlib import Path
-from snaprun import claims, store
+from snaprun.index import claims, store
 from snaprun.model import Status
 from tests.indexed import run
 index = store.open_store(Path(sys.argv[1]), sys.argv[3] if len(sys.argv) > 3 else None)

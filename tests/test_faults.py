@@ -42,8 +42,8 @@ def _may_mount() -> bool:
     return done.returncode == 0
 
 
-MUCH = "import os\nfor _ in range(800): print(os.urandom(1000).hex())"
-"""More than the reserve of a live folder has room for, even compressed."""
+MUCH = "import os, time\nfor _ in range(800): print(os.urandom(1000).hex())\ntime.sleep(2)"
+"""More than a live folder's reserve has room for, even compressed; the journal has it on the disk two seconds later."""
 
 FILL = """
 f = open('big', 'wb')
@@ -60,7 +60,7 @@ def test_a_full_disk_delays_the_record_and_loses_nothing(tmp_path: Path) -> None
         f"""
         import os, sys
         from pathlib import Path
-        from snaprun import process, settle
+        from snaprun.progress import process; from snaprun.running import settle
         from tests import running
         from tests.sandbox import Sandbox, wait_for
         box = Sandbox(Path(sys.argv[1]) / "repo")
@@ -103,7 +103,7 @@ def test_a_restarted_machine_is_named(repo: Sandbox, tmp_path: Path) -> None:
         """
         import os, sys
         from pathlib import Path
-        from snaprun import locate, settle
+        from snaprun.git import locate; from snaprun.running import settle
         print(settle.settle(locate.find(Path(sys.argv[2]), os.environ), os.environ))
         """,
         str(boot),

@@ -183,7 +183,7 @@ def test_nothing_heavy_is_imported(state: Path) -> None:
     script = """
 import sys
 from pathlib import Path
-from snaprun import moments, runlist, selectors, where
+from snaprun.index import moments, runlist, selectors, where
 with runlist.connect(Path(sys.argv[1])) as reader:
     condition = where.compile("lr < 0.1 and loss < 2", now=0)
     runlist.query(reader, runlist.Filter(where=condition, sort=where.order("loss"), limit=5))

@@ -17,8 +17,8 @@ from tests.sandbox import Sandbox
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from snaprun import locate
-from snaprun.scratch import announce, scratch
+from snaprun.git import locate
+from snaprun.git.scratch import announce, scratch
 with scratch(locate.find(Path(sys.argv[1]), os.environ)) as folder:
     (folder / "half").write_text("done")
     announce(folder, "refs/snaprun/runs/abc", shared=bool(int(sys.argv[2])))

@@ -121,10 +121,10 @@ import os, sys
 from pathlib import Path
 
 import pytest
-from snaprun import slots
+from snaprun.checkouts import slots
 from snaprun.errors import SnaprunError
-from snaprun.gitrepo import GitRepo
-from snaprun.locate import find
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import find
 git = GitRepo(find(Path(sys.argv[1]), os.environ))
 slot = slots.claim(git, sys.argv[2], live=git.place.live)
 slots.lay_out(git, slot, sys.argv[3])

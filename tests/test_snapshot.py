@@ -33,12 +33,12 @@ CREATED = "2026-01-02T03:04:05.000000Z"
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
-from snaprun import locate
+from snaprun.git import locate
 from snaprun.errors import SnaprunError
-from snaprun.gitrepo import GitRepo
+from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RunSpec
-from snaprun.publish import HOUR, forget, restore
-from snaprun.snapshot import Request, take
+from snaprun.git.publish import HOUR, forget, restore
+from snaprun.freeze.snapshot import Request, take
 
 request = Request(spec=RunSpec(notebook="nb.ipynb", created="2026-01-02T03:04:05.000000Z"), params={"seed": 1})
 try:

@@ -167,7 +167,7 @@ def test_files_are_the_owners_alone(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from snaprun import store
+from snaprun.index import store
 from tests.indexed import run
 number = int(sys.argv[2])
 index = store.open_store(Path(sys.argv[1]), sys.argv[3] if len(sys.argv) > 3 else None)
@@ -294,7 +294,7 @@ def test_a_busy_index_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 READER = """
 import sys
 from pathlib import Path
-from snaprun import runlist, store, where
+from snaprun.index import runlist, store, where
 from snaprun.errors import Denied
 state = Path(sys.argv[1])
 with runlist.connect(state) as reader:

@@ -30,7 +30,7 @@ from snaprun.progress import process
 from snaprun.progress.journal import Journal
 from snaprun.progress.live import Live
 from snaprun.progress.memory import remember
-from snaprun.progress.order import RUN, TALK, Order, Request, note_stop, read_order, receive_task, write_json
+from snaprun.progress.order import ENDING, RUN, TALK, Order, Request, note_stop, read_order, receive_task, write_json
 from snaprun.running import environment, finish
 from snaprun.track import ARTIFACTS, METRICS, PARAMS
 
@@ -130,6 +130,7 @@ def run(live: Live, door: socket.socket, listener: Listener) -> None:
             outcome = Outcome(Status.FAILED, 125, f"snaprun failed: {type(error).__name__}: {error}")
         _sweep(order)
         memory.give_back(live)
+        _seal(live, outcome)
         journal.end(
             status=outcome.status.value, exit_code=outcome.exit_code, reason=outcome.reason, signal=outcome.signal
         )
@@ -139,6 +140,15 @@ def run(live: Live, door: socket.socket, listener: Listener) -> None:
     _notify(order, finish.finish(repo, live, order, slot=slot, peak_memory=peak))
     refs.tidy(repo)
     queue.wake(order.place, _clean(os.environ))
+
+
+def _seal(live: Live, outcome: Outcome) -> None:
+    """Leave the verdict where a full disk has room for it: the journal's own end stands behind all that waits there."""
+    data = {"status": outcome.status.value, "exit_code": outcome.exit_code, "reason": outcome.reason}
+    try:
+        write_json(live.path / ENDING, {**data, "signal": outcome.signal})
+    except OSError as error:  # the folder is gone, or there is no room at all
+        sys.stderr.write(f"the end is not written down: {error}\n")
 
 
 def finalise(live: Live) -> None:
