@@ -357,7 +357,8 @@ def in_progress(found: Sequence[Going], how: Look) -> str:
     for item in found:
         standing = item.standing
         at = standing.cell if standing.cell is not None else standing.done
-        where = f"{at}/{standing.total} {standing.label or standing.state}" if standing.total else standing.state
+        what = "held after an error" if standing.state == "held" else standing.label or standing.state
+        where = f"{at}/{standing.total} {what}" if standing.total else what
         rows.append(
             [
                 how.style(short(item.run.id), bold=True),

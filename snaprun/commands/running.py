@@ -75,8 +75,13 @@ def view(door: Door, run_id: str, notebook: str, *, stops: bool, to_stderr: bool
 
         bar = Bar(data, sys.stderr, ongoing.earlier_seconds(door, notebook))
     asked = Interrupts(door, run_id) if stops else None
+    held = False
     try:
         for update in watch.follow(repo, run_id):
+            if update.progress.state == "held" and not held:
+                ways = " or ".join(f"snaprun {verb} {run_id[:8]}" for verb in ("console", "resume", "stop"))
+                click.echo(f"held after an error: {ways}", err=True)
+            held = update.progress.state == "held"
             if bar is not None:
                 bar.write(update.log)
                 bar.update(update.progress)

@@ -103,7 +103,7 @@ def forget(place: Place, *, now: float) -> None:
     """Let second names go that are older than an hour."""
     with suppress(FileNotFoundError):
         for folder in os.scandir(place.state / FRESH):
-            if int(folder.name) < now // HOUR - 1:
+            if folder.name.isdigit() and int(folder.name) < now // HOUR - 1:
                 shutil.rmtree(folder.path, ignore_errors=True)
 
 
