@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,18 @@ def test_no_home_no_identity_no_locale(project: Sandbox, monkeypatch: pytest.Mon
     done = project.snaprun("exec", "train.ipynb", "-q", LANG="C")
     assert done.returncode == 0, done.stderr
     assert project.snaprun("history", LANG="C").returncode == 0
+
+
+def test_a_work_tree_on_another_file_system(tmp_path: Path) -> None:
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        box = Sandbox(Path(folder) / "tree", f"--separate-git-dir={tmp_path / 'git'}")
+        box.write(".gitignore", "data/\n")
+        box.write("data/x", "42")
+        box.write("lib.py", "def read(): return open('data/x').read()\n")
+        box.notebook("nb.ipynb", "from lib import read\nprint(read())")
+        with box.untouched():
+            done = box.snaprun("exec", "nb.ipynb", "-q")
+        assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
