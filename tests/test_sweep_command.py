@@ -94,6 +94,7 @@ def test_a_dry_run_starts_nothing(box: Sandbox) -> None:
         (["missing.ipynb", "-p", "lr=1,2"], 66, "missing.ipynb", ""),
         (["nb.ipynb", "--from", "missing.csv"], 66, "missing.csv", "ls"),
         (["nb.ipynb", "-p", "lr=1,2", "--after", "abcd1234"], 65, "no run 'abcd1234'", "history"),
+        (["nb.ipynb", "-p", "lr=1,2", "-j", "2", "--launcher", "tmux"], 2, "tmux knows no --jobs", "leave --jobs"),
         (["nb.ipynb", "-p", "lr=1,2", "--minimize", "a", "--maximize", "b"], 2, "exclude each other", "--minimize a"),
     ],
 )

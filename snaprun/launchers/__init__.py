@@ -35,12 +35,29 @@ AT_ONCE = ("local", "tmux")
 
 
 @dataclass(frozen=True)
+class Lineup:
+    """How the runs of a sweep take turns: at most ``jobs`` at a time, each tried again up to ``retries`` times when it
+    did not succeed, all of them after the run ``after`` has."""
+
+    jobs: int | None = None
+    retries: int = 0
+    after: str | None = None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names of what differs from doing nothing about it."""
+        return tuple(name for name in ("jobs", "retries", "after") if getattr(self, name))
+
+
+@dataclass(frozen=True)
 class Site:
-    """From where, and with what wishes: ``options`` are the launcher's own (``partition`` for Slurm, say)."""
+    """From where, and with what wishes: ``options`` are the launcher's own (``partition`` for Slurm, say), ``lineup``
+    is there for the runs of a sweep."""
 
     place: Place
     env: Mapping[str, str]
     options: Mapping[str, str] = field(default_factory=dict)
+    lineup: Lineup | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +112,10 @@ class News:
 
 
 class Launcher(Protocol):
-    """A launcher is a module with these functions. Handles are strings: any later process takes a run up again."""
+    """A launcher is a module with these functions. Handles are strings: any later process takes a run up again.
+
+    ``HONOURS`` in the module names the fields of a :class:`Lineup` that it heeds; without it, none.
+    """
 
     def check(self, site: Site) -> None:
         """Make sure that runs can be started. Raises Unavailable with the command that helps."""
@@ -148,6 +168,11 @@ class Distant(Launcher, Protocol):
     def git_env(self, site: Site) -> dict[str, str]:
         """What git needs in its environment to fetch from there."""
         ...
+
+
+def unheeded(found: Launcher, lineup: Lineup) -> list[str]:
+    """What a sweep asks for and this launcher does not heed."""
+    return [name for name in lineup.asked if name not in getattr(found, "HONOURS", ())]
 
 
 def distant(found: Launcher) -> Distant | None:

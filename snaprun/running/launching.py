@@ -12,7 +12,7 @@ from snaprun.door import Door
 from snaprun.errors import UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import reindex
-from snaprun.launchers import Launcher, Site, Submission, local
+from snaprun.launchers import Launcher, Lineup, Site, Submission, local
 from snaprun.launchers.local import Handle
 from snaprun.model import Run, Status
 from snaprun.nearest import nearest
@@ -75,22 +75,30 @@ def wishes(
 
 
 def begin(
-    door: Door, name: str, *, engine: str = "kernel", wishes: Mapping[str, str] | None = None
+    door: Door,
+    name: str,
+    *,
+    engine: str = "kernel",
+    wishes: Mapping[str, str] | None = None,
+    lineup: Lineup | None = None,
 ) -> tuple[Handle | None, tuple[str, ...]]:
     """Prepare a launch before there is anything to launch: here, a supervisor whose worker imports meanwhile.
 
-    It, where there is one, and what the user should know before the start.
+    It, where there is one, and what the user should know before the start. ``lineup`` is that of a sweep.
 
     Raises:
-        UsageFault: no such launcher. Unavailable: it cannot start runs.
+        UsageFault: no such launcher, or not for such a sweep. Unavailable: it cannot start runs.
     """
     if name == LOCAL:
         return local.start(door.env, engine=engine), ()
     found = launchers.launcher(name)
+    for option in launchers.unheeded(found, lineup or Lineup()):
+        raise UsageFault(f"the launcher {name} knows no --{option}", hint=f"leave --{option} out")
+    where = site(door, wishes, lineup)
     far = launchers.distant(found)
     if far is not None:
-        return None, tuple(far.notes(site(door, wishes)))
-    found.check(site(door, wishes))
+        return None, tuple(far.notes(where))
+    found.check(where)
     return None, ()
 
 
@@ -112,14 +120,15 @@ def hand_over(door: Door, name: str, handle: Handle | None, folder: Live) -> Non
         submit(door, name, [folder])
 
 
-def submit(door: Door, name: str, folders: Sequence[Live]) -> None:
-    """Give runs to a launcher, all in one go. What it was asked for is in the order of the first.
+def submit(door: Door, name: str, folders: Sequence[Live], *, lineup: Lineup | None = None) -> None:
+    """Give runs to a launcher, all in one go. What it was asked for is in the order of the first; ``lineup`` says how
+    the runs of a sweep take turns.
 
     Raises:
         SnaprunError: as its ``submit``; the live folders are still the caller's.
     """
     found = launchers.launcher(name)
-    where = site(door, folders[0].order().get("options", {}).get(WISHES))
+    where = site(door, folders[0].order().get("options", {}).get(WISHES), lineup)
     far = launchers.distant(found)
     with ExitStack() as held:
         for folder in folders:
@@ -160,9 +169,9 @@ def taken(folder: Live) -> bool:
     return False
 
 
-def site(door: Door, wishes: Mapping[str, str] | None = None) -> Site:
+def site(door: Door, wishes: Mapping[str, str] | None = None, lineup: Lineup | None = None) -> Site:
     """The caller's repository, as a launcher sees it."""
-    return Site(door.place, door.env, dict(wishes or {}))
+    return Site(door.place, door.env, dict(wishes or {}), lineup)
 
 
 def _address(door: Door, on: str) -> str:

@@ -22,7 +22,8 @@ from snaprun.index import claims
 from snaprun.index import queue as waiting
 from snaprun.index.runlist import Filter, query
 from snaprun.intake import Intake, Wanted
-from snaprun.model import Run, Snapshot, utc
+from snaprun.launchers import Lineup
+from snaprun.model import Run, Snapshot, Status, utc
 from snaprun.notebooks import cells, notebook, parameters
 from snaprun.notebooks.notebook import Notebook
 from snaprun.notebooks.parameters import Resolved
@@ -111,26 +112,26 @@ def plan(door: Door, wanted: Wanted, asked: Asked) -> Plan:
 def start(door: Door, planned: Plan) -> list[Snapshot]:
     """Freeze the work tree once, make each run's snapshot of it, and queue them in order.
 
-    With another launcher than the local one they are all submitted there at once.
+    With another launcher than the local one they are all submitted there at once, for it to let them take turns.
 
     Raises:
         SnaprunError: as for one run; nothing is queued then.
     """
     wanted = replace(planned.wanted, group=planned.group, params=(), raw=(), files=())
     name = wanted.launcher or door.settings.launcher
+    how = _lineup(door, planned.asked, name)
     if name != launching.LOCAL:
-        _, notes = launching.begin(door, name, wishes=wanted.wishes)
+        _, notes = launching.begin(door, name, wishes=wanted.wishes, lineup=how)
         wanted = replace(wanted, notes=(*wanted.notes, *notes))
-    after = api.find(door, planned.asked.after).id if planned.asked.after else None
     ready = intake.run(door, wanted)
     requests = list(_requests(planned, ready))
     repo = GitRepo(door.place)
     made = bulk.commit_runs(repo, freezing.freeze(repo, requests[0]), requests)
     try:
         if name == launching.LOCAL:
-            _queue(door, planned, ready, made, after)
+            _queue(door, planned, ready, made, how)
         else:
-            _submit(door, name, wanted, ready, made)
+            _submit(door, wanted, ready, made, how)
     except BaseException:
         bulk.delete_runs(repo, [one.id for one in made if live.find(door.place, one.id) is None])
         raise
@@ -197,24 +198,38 @@ def _script(planned: Plan, script: str, resolved: Resolved) -> str:
     return notebook.script(parameters.inject(found.node, resolved.given, found.language), found.language)[1]
 
 
-def _queue(door: Door, planned: Plan, ready: Intake, made: Sequence[Snapshot], after: str | None) -> None:
-    asked = planned.asked
+def _lineup(door: Door, asked: Asked, launcher: str) -> Lineup:
+    """How the runs take turns. A run to wait for that has succeeded elsewhere than in this queue is no more asked for.
+
+    Raises:
+        DataFault: there is no such run to wait for. UsageFault: nothing can come after it.
+    """
+    first = api.find(door, asked.after) if asked.after else None
+    if first is not None and launcher != launching.LOCAL and first.status.over:
+        if first.status is not Status.SUCCEEDED:
+            text = f"run {first.id[:8]} has {first.status}: nothing can come after it"
+            raise UsageFault(text, hint=f"snaprun rerun {first.id[:8]}")
+        first = None
+    return Lineup(asked.jobs, asked.retries, first.id if first else None)
+
+
+def _queue(door: Door, planned: Plan, ready: Intake, made: Sequence[Snapshot], how: Lineup) -> None:
     entries = [
         claims.Entry(
-            one, api.order_of(door, planned.wanted, ready, one), jobs=asked.jobs, after=after, retries=asked.retries
+            one, api.order_of(door, planned.wanted, ready, one), jobs=how.jobs, after=how.after, retries=how.retries
         )
         for one in made
     ]
     lineup.enqueue(door, entries)
 
 
-def _submit(door: Door, name: str, wanted: Wanted, ready: Intake, made: Sequence[Snapshot]) -> None:
-    """Give all runs to a launcher in one go: Slurm makes an array of them."""
+def _submit(door: Door, wanted: Wanted, ready: Intake, made: Sequence[Snapshot], how: Lineup) -> None:
+    """Give all runs to a launcher in one go: Slurm makes an array of them, ssh queues them there."""
     folders = []
     try:
         for one in made:
             folders.append(live.create(door.place, one, api.order_of(door, wanted, ready, one).to_json()))
-        launching.submit(door, name, folders)
+        launching.submit(door, made[0].spec.launcher, folders, lineup=how)
     except BaseException:
         for folder in folders:
             if not launching.taken(folder):
