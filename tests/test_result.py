@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
 from snaprun.index import record
 from snaprun.model import RUN_REF, Result, RunSpec, Status
-from tests.sandbox import Sandbox
+from tests.sandbox import Sandbox, wait_for
 
 DONE = Result(status=Status.SUCCEEDED, exit_code=0)
 LIMIT = 1000
@@ -296,6 +297,31 @@ def test_files_of_a_submodule_are_kept_beside_git(repo: Sandbox) -> None:
         ("lib/lib.py", "store"),
         ("lib/made.bin", "store"),
     ]
+
+
+def test_an_edit_in_the_second_of_the_layout_is_seen_a_second_later(repo: Sandbox) -> None:
+    """Many builds of git tell times by the second: then only the index's own time gives such an edit away."""
+    repo.write("state.txt", "old")
+    repo.commit()
+    git = gate(repo)
+    for _ in range(50):
+        run_id = freeze(repo)
+        slot = run_in(git, run_id)
+        path = slot.path / "state.txt"
+        laid = path.stat()
+        path.write_text("new")
+        if int(path.stat().st_ctime) == int(laid.st_mtime) == int(laid.st_ctime):
+            break
+        slots.release(slot)
+    else:
+        raise AssertionError("no layout and edit within one second")
+    wait_for(lambda: int(time.time()) > int(laid.st_mtime), "the next second")
+    assert " M state.txt" in subprocess.run(
+        ["git", "status", "--porcelain"], cwd=slot.path, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    tip = commit_result(git, run_id, ending(), slot=slot, max_file_size=LIMIT)
+    slots.release(slot)
+    assert repo.git("show", f"{tip}:state.txt") == "new"
 
 
 def test_sha256_and_names_that_are_not_utf8(tmp_path: Path) -> None:

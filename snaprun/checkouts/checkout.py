@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from snaprun.checkouts.fill import PARTIAL, WHOLE, fill
 from snaprun.checkouts.linked import create, erase, open_up, opened, remove
 from snaprun.errors import Denied, SnaprunError, WriteFault
 from snaprun.git.gitrepo import GitRepo
+from snaprun.git.indexcopy import copy_index
 from snaprun.git.locate import clean_env, find
 
 INDEX = "snaprun.index"
@@ -66,7 +66,7 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False, hold:
     if modules:
         (git_dir / MODULES).write_bytes(b"".join(name + b"\0" for name in modules))
     moving.finish()
-    shutil.copyfile(index, git_dir / "index.new")
+    copy_index(index, git_dir / "index.new")
     os.replace(git_dir / "index.new", git_dir / "index")
     return tuple(notes)
 

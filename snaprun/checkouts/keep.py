@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from snaprun.checkouts.artifacts import Store
 from snaprun.checkouts.fill import WHOLE
 from snaprun.checkouts.slots import Slot
 from snaprun.git.gitrepo import GitRepo
+from snaprun.git.indexcopy import copy_index
 from snaprun.git.objects import Entry
 from snaprun.model import SNAP_DIR, Artifact
 
@@ -76,7 +76,7 @@ def store_entries(
 ) -> tuple[dict[bytes, Entry | None], list[str]]:
     """Store files as git does (filters, line ends, modes): the entries that then differ, and notes on what failed."""
     index = ground.folder / "index"
-    shutil.copyfile(inner.place.git_dir / checkout.INDEX, index)
+    copy_index(inner.place.git_dir / checkout.INDEX, index)
     refused = changes.add(inner, index, for_git, deleted)
     base = slots.laid_out(ground.slot) if ground.slot else "HEAD"
     args = ("diff-index", "--cached", "--raw", "-z", "--no-renames", "--ignore-submodules=all", base)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from snaprun.freeze.blobs import Account
 from snaprun.freeze.manifest import GITLINK, Link, Listing, Rules, look
 from snaprun.git.gitchild import Child, Found
 from snaprun.git.gitrepo import GitRepo
+from snaprun.git.indexcopy import copy_index
 from snaprun.git.objects import Entry, GitObject, algorithm, graft, lookup, make
 from snaprun.git.publish import publish
 from snaprun.git.scratch import scratch
@@ -135,7 +135,7 @@ def _put_together(
 
 def _list(repo: GitRepo, index: Path, rules: Rules, found: _Reading) -> Listing:
     """Git's account of the work tree by a copy of the index, or by HEAD where there is none that can be read."""
-    lost = not _copy_index(repo.place.index, index)
+    lost = not copy_index(repo.place.index, index)
     if lost:
         _rebuild(repo, index, found, "missing")
     try:
@@ -160,18 +160,6 @@ def _ask(repo: GitRepo, index: Path, rules: Rules) -> Listing:
         with suppress(SnaprunError):  # what now looks changed without its filter is told apart when it is stored
             return manifest.read(repo, index, rules.always, off, submodules=submodules)
     raise first
-
-
-def _copy_index(source: Path, target: Path) -> bool:
-    """Copy the user's index with its time stamp: by that, git finds files that changed in the same tick."""
-    try:
-        with open(source, "rb") as original, open(target, "wb") as copy:
-            shutil.copyfileobj(original, copy, 1 << 20)
-            about = os.fstat(original.fileno())
-    except FileNotFoundError:
-        return False
-    os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))
-    return True
 
 
 def _rebuild(repo: GitRepo, index: Path, found: _Reading, what: str) -> None:
