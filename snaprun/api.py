@@ -183,7 +183,7 @@ def file_of(door: Door, selector: str, path: str) -> Iterator[bytes]:
     run = find(door, selector)
     repo = GitRepo(door.place)
     if path == f"{SNAP_DIR}/log.txt":
-        yield from logs.whole(repo, run)
+        yield from logs.Log(repo, run).pieces()
         return
     found = repo.blob(run.commit, path)
     if found is None:

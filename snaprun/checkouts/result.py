@@ -20,6 +20,7 @@ from snaprun.git.objects import Entry, GitObject, algorithm, graft, make
 from snaprun.git.publish import publish
 from snaprun.git.scratch import scratch
 from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, Result
+from snaprun.progress import arrivals
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Ending:
     result: Result
     executed: bytes
     log: Path | bytes
+    log_times: bytes = b""
     metrics: bytes = b""
     environment: Mapping[str, Any] = field(default_factory=dict)
     artifacts: tuple[str, ...] = ()
@@ -85,6 +87,7 @@ def _commit(ground: Ground, run_id: str, ending: Ending) -> str:
         "metrics.jsonl": ending.metrics,
         "environment.json": _json({"schema": SCHEMA, **ending.environment}),
         "log.txt": log,
+        **({arrivals.FILE: ending.log_times} if ending.log_times else {}),
     }
     parents = [run_id, *own, *([ending.previous] if ending.previous else [])]
     objects, large = _objects(repo, parts, kept, result, parents, author_of(author.finish(ok=())))

@@ -10,7 +10,7 @@ import click
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends; Ctrl-C leaves the view only.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Start with the last N lines.")
 @click.option("--cell", type=click.IntRange(min=0), metavar="N", help="Only the output of code cell N.")
-@click.option("--timestamps", is_flag=True, help="Put the time of arrival before each line (runs in progress only).")
+@click.option("--timestamps", is_flag=True, help="Put the time of arrival before each line.")
 def command(run: str, follow: bool, tail: int | None, cell: int | None, timestamps: bool) -> int:
     """Print the standard output and error of RUN, byte for byte, during the run and after it.
 

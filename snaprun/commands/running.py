@@ -201,18 +201,18 @@ def print_log(selector: str, *, follow: bool, tail: int | None, cell: int | None
     out = raw_stdout()
     repo = GitRepo(door.place)
     if cell is not None:
-        out.write(logs.of_cell(repo, run, cell))
+        if follow or timestamps:
+            raise UsageFault("--cell goes with neither -f nor --timestamps", hint=f"snaprun logs --cell {cell}")
+        text = logs.of_cell(repo, run, cell)
+        out.write(text if tail is None else logs.last_lines(iter([text]), tail))
         return 0
-    pieces = logs.stamped(repo, run) if timestamps else logs.whole(repo, run)
-    written = 0
-    for piece in [logs.last_lines(pieces, tail)] if tail is not None else pieces:
+    log = logs.Log(repo, run, stamped=timestamps)
+    for piece in log.pieces() if tail is None else [logs.last_lines(log.pieces(), tail)]:
         out.write(piece)
-        written += len(piece)
     out.flush()
-    if follow and not run.status.over and not timestamps:
-        offset = written if tail is None else sum(map(len, logs.whole(repo, run)))
-        for update in watch.follow(repo, run.id, offset=offset):
-            out.write(update.log)
+    if follow and not run.status.over:
+        for update in watch.follow(repo, run.id, offset=log.offset):
+            out.write(log.shown(update.log))
             out.flush()
             if not update.log and update.end is None:
                 settle.settle(door.place, door.env)

@@ -25,6 +25,7 @@ from snaprun.git import sync
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import clean_env
 from snaprun.launchers import News, Site, State, Submission
+from snaprun.progress.live import GROWING
 from snaprun.progress.order import Request, read_order
 
 Got = TypeVar("Got")
@@ -40,7 +41,7 @@ PROTOCOL = 1
 NO_SNAPRUN = 96
 """Exit code of the search for snaprun on the far side, where there is none."""
 
-UNWANTED = dict.fromkeys(("log.txt", "metrics.jsonl", "artifacts.jsonl", "events.jsonl"), -1)
+UNWANTED = dict.fromkeys(GROWING, -1)
 """Instead of the bytes that are known of each file: none of it is wanted."""
 
 PATIENCE = 20.0

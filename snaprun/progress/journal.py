@@ -1,7 +1,8 @@
 """The journal of a run: every output and state as it arrives, one JSON object a line, appended and never rewritten.
 
 Standard library only. One writer (the worker), any number of readers. ``events.jsonl`` is the truth from which the
-executed notebook is made; ``log.txt`` holds the plain bytes of standard output and error, written after the events.
+executed notebook is made; ``log.txt`` holds the plain bytes of standard output and error, written after the events, and
+``log-times.jsonl`` when they came.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from snaprun.errors import WriteFault
+from snaprun.progress.arrivals import FILE, Pen
 
 INTERVAL = 0.1
 """Seconds that an event waits for company before it is written; the promise is 0.2 at most."""
@@ -50,6 +52,10 @@ class Journal:
         self._events = _Appender(folder / "events.jsonl")
         self._events.cut_torn_line()
         self._log = _Appender(folder / "log.txt")
+        self._times = _Appender(folder / FILE)
+        self._times.cut_torn_line()
+        self._pen = Pen()
+        self._arrived = 0.0
         self._stream: tuple[int, str] | None = None
         self._texts: list[str] = []
         self._length = 0
@@ -98,13 +104,13 @@ class Journal:
             self._texts.append(text)
             self._length += len(text)
             if log:
-                self._log.add(text.encode("utf-8", "backslashreplace"))
+                self._print(text.encode("utf-8", "backslashreplace"))
             self._wake()
 
     def raw(self, data: bytes) -> None:
         """Bytes for the log alone."""
         with self._lock:
-            self._log.add(data)
+            self._print(data)
             self._wake()
 
     def update(self, display_id: str, content: Mapping[str, Any]) -> None:
@@ -157,8 +163,8 @@ class Journal:
         self.sync()
         with self._lock:
             waiting = self._events.waiting + self._log.waiting
-            self._events.close()
-            self._log.close()
+            for file in (self._events, self._log, self._times):
+                file.close()
         if waiting:
             raise WriteFault(f"{waiting} bytes of the run's journal could not be written", hint="df -h")
 
@@ -188,9 +194,17 @@ class Journal:
     def _write(self) -> None:
         """Lock held: events first, so that the log never shows what the journal lacks."""
         self._events.write()
-        if not self._events.waiting:
+        if not self._events.waiting and self._log.waiting:
+            self._times.add(self._pen.line(self._log.size, self._arrived))
+            self._times.write()
             self._log.write()
         self._refused = bool(self._events.waiting or self._log.waiting)
+
+    def _print(self, data: bytes) -> None:
+        """Lock held: bytes for the log, and when the first of those that wait came."""
+        if not self._log.waiting:
+            self._arrived = self._clock()
+        self._log.add(data)
 
     def _end_stream(self) -> None:
         if self._stream is None:
@@ -235,6 +249,7 @@ class _Appender:
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._parts: list[bytes] = []
         self.waiting = 0
+        self.size = os.fstat(self._file).st_size
 
     def add(self, data: bytes) -> None:
         self._parts.append(data)
@@ -247,7 +262,9 @@ class _Appender:
         self._parts.clear()
         while data:
             try:
-                data = data[os.write(self._file, data) :]
+                written = os.write(self._file, data)
+                self.size += written
+                data = data[written:]
             except OSError:  # full or broken: keep the rest, the caller sees ``waiting``
                 self._parts.append(bytes(data))
                 break

@@ -20,9 +20,13 @@ from typing import Any
 from snaprun.errors import CannotCreate, DataFault, Denied, WriteFault
 from snaprun.git.locate import Place
 from snaprun.model import RunSpec, Snapshot
+from snaprun.progress.arrivals import FILE
 
 NAME = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 """The name of a live folder: the id of its run, a SHA-1 or a SHA-256."""
+
+GROWING = ("log.txt", FILE, "metrics.jsonl", "artifacts.jsonl", "events.jsonl")
+"""What grows in a live folder, the journal last: what it speaks of must be there before it."""
 
 SOCKETS = "snaprun-"
 """How a kernel's socket folder is called; it lies elsewhere because a socket's path has 107 characters at most."""
@@ -43,6 +47,11 @@ class Live:
     def log(self) -> Path:
         """Standard output and error, bytes as they came."""
         return self.path / "log.txt"
+
+    @property
+    def log_times(self) -> Path:
+        """When the bytes of the log came."""
+        return self.path / FILE
 
     @property
     def events(self) -> Path:
@@ -138,7 +147,7 @@ def create(
         half.mkdir(mode=0o700)
         for name, content in files.items():
             _write(half / name, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape"))
-        for name in ("log.txt", "events.jsonl", "metrics.jsonl", "artifacts.jsonl", "lock"):
+        for name in (*GROWING, "lock"):
             _write(half / name, b"")
         (half / "path").mkdir(mode=0o700)
         (half / "path" / "snaprun").symlink_to(Path(__file__).resolve().parent.parent, target_is_directory=True)

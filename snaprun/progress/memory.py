@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from snaprun.progress import lock
-from snaprun.progress.live import Live
+from snaprun.progress.live import GROWING, Live
 from snaprun.progress.order import SUPERVISOR
 
 SMALL = ("spec.json", "params.json", "order.json", "notebook.json", SUPERVISOR)
-GROWING = ("events.jsonl", "log.txt", "metrics.jsonl", "artifacts.jsonl")
 
 RESERVE = "reserve"
 """In the live folder: room on the disk, given back for the last words when there is no other."""

@@ -12,15 +12,13 @@ from typing import Any
 from snaprun.errors import DataFault
 from snaprun.git.locate import Place
 from snaprun.progress import live, stopping
+from snaprun.progress.live import GROWING
 from snaprun.remote import farplace
 from snaprun.remote.far import Answer
 from snaprun.running import settle
 
 PIECE = 4 << 20
 """Bytes of one file that one answer holds at most; whoever wants more asks again."""
-
-GROWING = ("log.txt", "metrics.jsonl", "artifacts.jsonl", "events.jsonl")
-"""What grows in a live folder, the journal last: what it speaks of must be there before it."""
 
 
 def news(ask: Mapping[str, Any]) -> Answer:

@@ -20,14 +20,11 @@ from snaprun import launchers
 from snaprun.errors import SnaprunError
 from snaprun.git.locate import Place
 from snaprun.launchers import Distant, News, Site, State, Submitted
-from snaprun.progress.live import Live
+from snaprun.progress.live import GROWING, Live
 from snaprun.progress.order import read_json, write_json
 
 CONTACT = "contact.json"
 """In the live folder: what its launcher said last."""
-
-GROWING = ("log.txt", "metrics.jsonl", "artifacts.jsonl", "events.jsonl")
-"""The files that are copied, the journal last: whoever reads it finds in the others what it speaks of."""
 
 PIECE = 4 << 20
 """Bytes of a file in one answer; where that many came, there may be more."""

@@ -81,6 +81,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
             result=_result(replayed, verdict, folder, peak_memory, _warnings(repo, folder, slot)),
             executed=render(replayed.notebook),
             log=_log(folder, verdict),
+            log_times=_read(folder.log_times),
             metrics=_read(folder.metrics),
             environment=_environment(folder),
             artifacts=_artifacts(folder),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 
+from snaprun.checkouts import result
 from snaprun.errors import DataFault, Unavailable
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import record
@@ -14,30 +16,80 @@ from snaprun.model import SNAP_DIR, Run
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import joined
 from snaprun.progress import live
+from snaprun.progress.arrivals import FILE, Arrivals
 from snaprun.progress.journal import read_events
-from snaprun.progress.live import Live
 from snaprun.running import watch
 
 PIECE = 1 << 20
 
 
-def whole(repo: GitRepo, run: Run) -> Iterator[bytes]:
-    """Everything that the run has printed so far.
+class Log:
+    """What a run has printed, forward from its first byte. ``stamped``: every line with the time of its arrival.
 
-    Raises:
-        DataFault: the run never started.
+    ``offset`` is how many bytes of the log were given out, so that following it goes on there.
     """
-    folder = live.find(repo.place, run.id)
-    if folder is not None:
-        try:
-            yield from _pieces(folder.log)
-            return
-        except FileNotFoundError:  # it has ended just now
-            pass
-    end = record.read_result(repo, run.id)
-    if end is None:
-        raise DataFault(f"run {run.id[:8]} has no log: it is {run.status}", hint="snaprun history")
-    yield from watch.whole_log(repo, run.commit, end)
+
+    def __init__(self, repo: GitRepo, run: Run, *, stamped: bool = False) -> None:
+        self.offset = 0
+        self._repo = repo
+        self._run = run
+        self._stamped = stamped
+        self._times: Arrivals | None = None
+        self._fresh = True
+
+    def pieces(self) -> Iterator[bytes]:
+        """Everything so far, as it is shown.
+
+        Raises:
+            DataFault: the run never started. Unavailable: the times are asked for, and were not recorded.
+        """
+        return map(self.shown, self._pieces())
+
+    def shown(self, piece: bytes) -> bytes:
+        """The next bytes of the log, as they are shown."""
+        start, self.offset = self.offset, self.offset + len(piece)
+        if not self._stamped:
+            return piece
+        made = []
+        for line in _lines(piece):
+            made.append(self._mark(start) + line if self._fresh else line)
+            self._fresh = line.endswith(b"\n")
+            start += len(line)
+        return b"".join(made)
+
+    def _pieces(self) -> Iterator[bytes]:
+        folder = live.find(self._repo.place, self._run.id)
+        if folder is not None:
+            try:
+                log = folder.log.open("rb")
+                if self._stamped:
+                    self._times = Arrivals(folder.log_times.open("rb"))
+            except FileNotFoundError:  # it has ended just now
+                pass
+            else:
+                yield from _read(log)
+                return
+        tip, end = result.finished(self._repo, self._run.id), record.read_result(self._repo, self._run.id)
+        if tip is None or end is None:
+            raise DataFault(f"run {self._run.id[:8]} has no log: it is {self._run.status}", hint="snaprun history")
+        if self._stamped:
+            self._times = Arrivals(BytesIO(self._recorded(tip)))
+        yield from watch.whole_log(self._repo, tip, end)
+
+    def _recorded(self, tip: str) -> bytes:
+        """The file of arrivals of a run that is over."""
+        times = self._repo.blob(tip, f"{SNAP_DIR}/{FILE}")
+        if times is None and self._repo.blob(tip, watch.LOG):
+            raise Unavailable(
+                f"run {self._run.id[:8]} recorded no times of its lines", hint=f"snaprun logs {self._run.id[:8]}"
+            )
+        return times or b""
+
+    def _mark(self, offset: int) -> bytes:
+        """What stands before a line."""
+        when = self._times.at(offset) if self._times is not None else None
+        moment = datetime.fromtimestamp(time.time() if when is None else when).astimezone()
+        return f"{moment.isoformat(timespec='milliseconds')}  ".encode("ascii")
 
 
 def last_lines(pieces: Iterator[bytes], count: int) -> bytes:
@@ -81,38 +133,19 @@ def of_cell(repo: GitRepo, run: Run, number: int) -> bytes:
     raise DataFault(f"the notebook of run {run.id[:8]} has no code cell {number}", hint=f"snaprun show {run.id[:8]}")
 
 
-def stamped(repo: GitRepo, run: Run) -> Iterator[bytes]:
-    """Every line with the time of its arrival.
-
-    Raises:
-        Unavailable: the run has ended; times are kept in its journal, which ends with it.
-    """
-    folder = live.find(repo.place, run.id)
-    if folder is None:
-        raise Unavailable(
-            "the times of lines are kept only while a run is in progress", hint=f"snaprun logs {run.id[:8]}"
-        )
-    yield from _stamped(folder)
-
-
-def _stamped(folder: Live) -> Iterator[bytes]:
-    fresh = True
-    for _, event in read_events(folder.events):
-        if not _is_stream(event):
-            continue
-        mark = datetime.fromtimestamp(event["t"]).astimezone().isoformat(timespec="milliseconds")
-        for line in joined(event["o"].get("text", "")).splitlines(keepends=True):
-            text = f"{mark}  {line}" if fresh else line
-            fresh = line.endswith("\n")
-            yield text.encode("utf-8", "surrogateescape")
-
-
 def _is_stream(event: Mapping[str, Any]) -> bool:
     """Whether a journal's event is text that was printed; a large output is only pointed at, and never a stream."""
     return event.get("e") == "out" and event.get("o", {}).get("output_type") == "stream"
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+def _lines(piece: bytes) -> list[bytes]:
+    """The lines of it; a carriage return ends none, it is how progress bars go back."""
+    parts = [part + b"\n" for part in piece.split(b"\n")]
+    parts[-1] = parts[-1][:-1]
+    return [part for part in parts if part]
+
+
+def _read(file: BinaryIO) -> Iterator[bytes]:
+    with file:
         while piece := file.read(PIECE):
             yield piece
