@@ -323,7 +323,7 @@ def test_what_arrives_must_be_the_result_of_the_run(repo: Sandbox) -> None:
     other = repo.commit("something else")
     repo.git("update-ref", f"refs/snaprun/fetched/{run.id}", other)
     with pytest.raises(DataFault, match="is no result"):
-        sync.accept(run.repo, run.id)
+        sync.accept(run.repo, [run.id])
     assert run.git_tip() == run.id
 
 

@@ -252,8 +252,12 @@ class GitRepo:
         line = f"create {ref}\0{new}\0" if old is None else f"update {ref}\0{new}\0{old}\0"
         with by or self.moving() as child:
             child.finish(stdin=line.encode())
+        self.keep_refs(ref)
+
+    def keep_refs(self, ref: str) -> None:
+        """Make what was done to the refs beside ``ref`` outlive a power cut: git syncs a file, and then renames it."""
         folder = (self.place.common_dir / ref).parent
-        if folder.is_dir():  # git syncs the file and renames it; only this makes the rename itself outlive a power cut
+        if folder.is_dir():
             file = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(file)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from snaprun.errors import DataFault, Denied, SnaprunError, Unavailable, WriteFault
 from snaprun.git.gitchild import out_of_space
-from snaprun.git.gitrepo import GitRepo
+from snaprun.git.gitrepo import DURABLE, GitRepo
 from snaprun.model import RUN_REF
 
 INCOMING = "refs/snaprun/incoming/"
@@ -42,35 +42,47 @@ def fetch(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str
     A run that has a result here already keeps it.
 
     Raises:
-        SnaprunError: the repository cannot be reached or has not all of them. DataFault: what came is no result.
+        SnaprunError: the repository cannot be reached. DataFault: it has not all of them; the others have arrived.
     """
-    specs = [f"+{RUN_REF}{run}:{FETCHED}{run}" for run in runs]
-    quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=")
-    done = repo.run("fetch", *quiet, "--end-of-options", url, *specs, env=env, ok=())
-    if done.code:
-        raise fault(done.err, url)
-    return {run: accept(repo, run) for run in runs}
+    left = list(runs)
+    quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=", "--stdin")
+    while left:
+        specs = "".join(f"+{RUN_REF}{run}:{FETCHED}{run}\n" for run in left)
+        done = repo.run("fetch", *quiet, "--end-of-options", url, env=env, stdin=specs.encode(), ok=())
+        if done.code == 0:
+            break
+        gone = re.search(f"couldn't find remote ref {RUN_REF}([0-9a-f]+)", done.err)
+        if gone is None or gone[1] not in left:
+            raise fault(done.err, url)
+        left.remove(gone[1])
+    return accept(repo, runs)
 
 
-def accept(repo: GitRepo, run: str) -> str:
-    """Move a run's ref on to the result that has arrived; where it stands then.
+def accept(repo: GitRepo, runs: Sequence[str]) -> dict[str, str]:
+    """Move the refs of these runs on to the results that have arrived; where each stands then.
 
     Raises:
-        DataFault: what has arrived is no result of this run.
+        DataFault: what has arrived is no result of its run. The others are accepted all the same.
     """
-    arrived = repo.refs(FETCHED + run).get(FETCHED + run)
-    if arrived is None:
-        raise DataFault(f"the result of run {run[:8]} did not arrive", hint=f"snaprun fetch {run[:8]}")
-    old = repo.refs(RUN_REF + run).get(RUN_REF + run)
-    first = repo.resolve(f"{arrived}^1")
-    if arrived == run or first != run:
-        repo.delete_ref(FETCHED + run, arrived)
-        raise DataFault(f"{arrived[:8]} is no result of run {run[:8]}", hint=f"git log {arrived[:8]}")
-    if old is None or old == run or _later(repo, arrived, old):
-        repo.move_ref(RUN_REF + run, arrived, old)
-        old = arrived
-    repo.delete_ref(FETCHED + run, arrived)
-    return old
+    arrived = {run: tip for ref, tip in repo.refs(FETCHED).items() if (run := ref.removeprefix(FETCHED)) in runs}
+    standing = {run: tip for ref, tip in repo.refs(RUN_REF).items() if (run := ref.removeprefix(RUN_REF)) in arrived}
+    wrong = [run for run in runs if run not in arrived]
+    lines = []
+    for (run, tip), commit in zip(arrived.items(), repo.blobs(arrived.values()), strict=True):
+        old = standing.get(run)
+        if tip == run or _first_parent(commit) != run:
+            wrong.append(run)
+        elif old is None or old == run or _later(repo, tip, old):
+            change = f"create {RUN_REF}{run}\0{tip}\0" if old is None else f"update {RUN_REF}{run}\0{tip}\0{old}\0"
+            lines.append(change)
+            standing[run] = tip
+        lines.append(f"delete {FETCHED}{run}\0{tip}\0")
+    repo.run("update-ref", "--stdin", "-z", stdin="".join(lines).encode(), options=DURABLE)
+    repo.keep_refs(f"{RUN_REF}any")
+    if wrong:
+        what = f"{arrived[wrong[0]][:8]} is no result" if wrong[0] in arrived else "nothing arrived as the result"
+        raise DataFault(f"{what} of run {wrong[0][:8]}", hint=f"snaprun fetch {wrong[0][:8]}")
+    return {run: standing[run] for run in runs}
 
 
 def fault(said: str, url: str) -> SnaprunError:
@@ -89,6 +101,11 @@ def fault(said: str, url: str) -> SnaprunError:
     if "Permission denied" in said or "insufficient permission" in said or "dubious ownership" in said:
         return Denied(f"{where}: {why}", hint=f"ssh {where}, and look who owns the folder")
     return Unavailable(f"{where} cannot be reached: {why}", hint=f"ssh {where}")
+
+
+def _first_parent(commit: bytes | None) -> str | None:
+    found = re.match(rb"tree [0-9a-f]+\nparent ([0-9a-f]+)\n", commit or b"")
+    return found[1].decode() if found else None
 
 
 def _later(repo: GitRepo, new: str, old: str) -> bool:

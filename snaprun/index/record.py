@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -94,8 +94,36 @@ def read_result(repo: GitRepo, run_id: str) -> Result | None:
     return Result.from_json(_document(repo, tip or run_id, "result.json"))
 
 
+def read_results(repo: GitRepo, tips: Iterable[str]) -> Iterator[Result]:
+    """How the runs ended whose result commits these are, in their order.
+
+    Raises:
+        DataFault: a ``result.json`` is missing or damaged.
+    """
+    asked = list(tips)
+    for tip, data in zip(asked, repo.blobs(f"{tip}:{SNAP_DIR}/result.json" for tip in asked), strict=True):
+        yield Result.from_json(_parsed(data, tip, "result.json"))
+
+
+def read_plans(repo: GitRepo, ids: Iterable[str]) -> Iterator[tuple[RunSpec, dict[str, Any]]]:
+    """What was known about runs before they started, and their parameters, in the order of ``ids``.
+
+    Raises:
+        DataFault: one of them is no run, or is damaged.
+    """
+    asked = list(ids)
+    names = ("run.json", "params.json")
+    contents = repo.blobs(f"{run}:{SNAP_DIR}/{name}" for run in asked for name in names)
+    for run in asked:
+        spec, params = (_parsed(next(contents), run, name) for name in names)
+        yield RunSpec.from_json(spec), params
+
+
 def _document(repo: GitRepo, commit: str, name: str) -> dict[str, Any]:
-    data = repo.blob(commit, f"{SNAP_DIR}/{name}")
+    return _parsed(repo.blob(commit, f"{SNAP_DIR}/{name}"), commit, name)
+
+
+def _parsed(data: bytes | None, commit: str, name: str) -> dict[str, Any]:
     if data is None:
         raise DataFault(f"run {commit[:8]} has no {SNAP_DIR}/{name}", hint="snaprun history; git fsck")
     try:

@@ -64,15 +64,15 @@ class Store:
         except IntegrityError:  # PostgreSQL: another process was faster
             pass
 
-    def record(self, run: Run) -> None:
-        """Write a run with everything that belongs to it, in one transaction.
+    def record(self, *found: Run) -> None:
+        """Write runs with everything that belongs to them, in one transaction.
 
         A run that is over is not put back to queued or running by a latecomer, except in a later attempt.
         """
         try:
-            self._record(run)
+            self._record(found)
         except IntegrityError:  # PostgreSQL: another process inserted the same run in between
-            self._record(run)
+            self._record(found)
 
     def add(self, connection: Connection, found: Sequence[Run]) -> None:
         """Write many runs inside a caller's transaction, in place of what the index says of them."""
@@ -119,21 +119,25 @@ class Store:
         """Let no other process into a transaction like this one until it ends (SQLite's always are alone)."""
         connection.execute(select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update())
 
-    def _record(self, run: Run) -> None:
+    def _record(self, found: Sequence[Run]) -> None:
         with self.transaction() as connection:
             mine = select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update(read=True)
             connection.execute(mine)
-            this = (runs.c.repo == self.repo) & (runs.c.id == run.id)
-            known = connection.execute(select(runs.c.key, runs.c.status, runs.c.attempts).where(this)).one_or_none()
-            if known and not run.status.over and Status(known.status).over and run.attempts <= known.attempts:
-                return
-            if known:
-                connection.execute(update(runs).where(runs.c.key == known.key).values(rows.of_run(self.repo, run)))
-                for table in CHILDREN:
-                    connection.execute(delete(table).where(table.c.run == known.key))
-                _insert_children(connection, {known.key: run})
-            else:
-                _insert_many(connection, self.repo, [run])
+            for run in found:
+                self._write(connection, run)
+
+    def _write(self, connection: Connection, run: Run) -> None:
+        this = (runs.c.repo == self.repo) & (runs.c.id == run.id)
+        known = connection.execute(select(runs.c.key, runs.c.status, runs.c.attempts).where(this)).one_or_none()
+        if known and not run.status.over and Status(known.status).over and run.attempts <= known.attempts:
+            return
+        if known:
+            connection.execute(update(runs).where(runs.c.key == known.key).values(rows.of_run(self.repo, run)))
+            for table in CHILDREN:
+                connection.execute(delete(table).where(table.c.run == known.key))
+            _insert_children(connection, {known.key: run})
+        else:
+            _insert_many(connection, self.repo, [run])
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

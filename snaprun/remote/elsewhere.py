@@ -14,21 +14,24 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.index import record
 from snaprun.launchers import Site, Submitted
-from snaprun.model import Artifact
+from snaprun.model import Artifact, Result
 from snaprun.progress.order import read_json, write_json
 
 FOLDER = "elsewhere"
 """Below the state folder: by run, which launcher has its large files, and under which handle."""
 
 
-def remember(repo: GitRepo, run: str, told: Submitted) -> list[Artifact]:
-    """Note where the large files of a run are, if any of them is not here; those files. Raises OSError."""
-    missing = _missing(repo, run)
-    if missing:
-        folder = repo.place.state / FOLDER
-        folder.mkdir(mode=0o700, exist_ok=True)
-        write_json(folder / f"{run}.json", {"launcher": told.launcher, "handle": told.handle})
-    return missing
+def remember(repo: GitRepo, ended: Mapping[str, str], told: Mapping[str, Submitted]) -> None:
+    """Note where the large files of runs are, as far as they are not here. ``ended`` has the result commit of each run.
+
+    Raises:
+        OSError: it cannot be noted. DataFault: a result is damaged.
+    """
+    folder = repo.place.state / FOLDER
+    for run, result in zip(ended, record.read_results(repo, ended.values()), strict=True):
+        if _lacking(repo, result):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            write_json(folder / f"{run}.json", {"launcher": told[run].launcher, "handle": told[run].handle})
 
 
 def known(place: Place) -> list[str]:
@@ -72,8 +75,13 @@ def copy(repo: GitRepo, env: Mapping[str, str], run: str) -> Iterator[Artifact]:
 
 def _missing(repo: GitRepo, run: str) -> list[Artifact]:
     result = record.read_result(repo, run)
+    return _lacking(repo, result) if result else []
+
+
+def _lacking(repo: GitRepo, result: Result) -> list[Artifact]:
+    """The large files of a run that are not here."""
     store = repo.place.state / "artifacts"
-    stored = [item for item in (result.artifacts if result else ()) if item.stored == "store"]
+    stored = [item for item in result.artifacts if item.stored == "store"]
     return [item for item in stored if not (store / item.sha256).exists()]
 
 

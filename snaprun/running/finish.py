@@ -130,8 +130,8 @@ def prepared(repo: GitRepo, folder: Live, spec: RunSpec) -> Node:
     return cast("Node", importlib.import_module("snaprun.running.prepare").prepare(repo, folder.id, spec))
 
 
-def index(repo: GitRepo, url: str | None, run: Run) -> None:
-    """Put a run into the index, which is made or completed first where it must be.
+def index(repo: GitRepo, url: str | None, *runs: Run) -> None:
+    """Put runs into the index, all or none; it is made or completed first where it must be.
 
     Its module is imported only now: SQLAlchemy takes half a second that no first cell should wait for.
 
@@ -141,7 +141,7 @@ def index(repo: GitRepo, url: str | None, run: Run) -> None:
     store = cast("Store", importlib.import_module("snaprun.index.store").open_store(repo.place.state, url))
     if not store.built:
         store.rebuild(found for found in record.read_runs(repo) if isinstance(found, Run))
-    store.record(run)
+    store.record(*runs)
 
 
 def judge(replayed: Replay, folder: Live) -> Verdict:
