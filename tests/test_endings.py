@@ -16,7 +16,7 @@ import pytest
 from snaprun import reads
 from snaprun.index import runlist, selectors
 from snaprun.model import Result, Status
-from snaprun.progress import lock, order, process
+from snaprun.progress import lock, order, process, stopping
 from snaprun.progress.order import Request, ask_stop
 from snaprun.running import settle
 from tests import running
@@ -197,6 +197,18 @@ def test_a_grace_given_with_the_stop_counts(repo: Sandbox) -> None:
     ask_stop(run.live.path, Request(signal.SIGTERM, grace=0.2))
     os.kill(run.pids()[0].pid, signal.SIGTERM)
     check(run, Status.STOPPED, 143, "TERM")
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["obeyed", "worker-killed"])
+def test_a_stop_with_a_reason_says_it(run: Started, killed: bool) -> None:
+    if killed:
+        os.kill(run.pids()[1].pid, signal.SIGSTOP)
+        ask_stop(run.live.path, Request(signal.SIGTERM, reason="given up"))
+        os.kill(run.pids()[1].pid, signal.SIGKILL)
+    else:
+        assert stopping.request(run.live, reason="given up")
+        stopping.request(run.live, reason="another reason")
+    check(run, Status.STOPPED, 143, "given up")
 
 
 @dataclass(frozen=True)

@@ -106,12 +106,16 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """Somebody's wish that the run ends: by which signal, without waiting (``kill``), with which grace in seconds."""
+    """Somebody's wish that the run ends: by which signal, without waiting (``kill``), with which grace in seconds.
+
+    ``reason`` stands in the record then; without one, the record names the signal.
+    """
 
     signal: int
     kill: bool = False
     grace: float | None = None
     time: float = 0.0
+    reason: str | None = None
 
 
 def ask_stop(live: Path, request: Request) -> None:

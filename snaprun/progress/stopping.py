@@ -8,12 +8,21 @@ import time
 from snaprun.errors import Denied, Unavailable
 from snaprun.progress import process
 from snaprun.progress.live import Live
-from snaprun.progress.order import Request, ask_stop
+from snaprun.progress.order import Request, ask_stop, asked_stop
 from snaprun.progress.supervision import host_of, supervised_by
 
 
-def request(folder: Live, number: int = signal.SIGTERM, *, grace: float | None = None, kill: bool = False) -> bool:
+def request(
+    folder: Live,
+    number: int = signal.SIGTERM,
+    *,
+    grace: float | None = None,
+    kill: bool = False,
+    reason: str | None = None,
+) -> bool:
     """Ask by signal ``number``; ``kill`` without waiting, ``grace`` in seconds. False where nobody is there any more.
+
+    The record gives ``reason`` as the reason, unless somebody has asked before.
 
     Only a process that is provably this run's supervisor or worker (boot, pid and start time) gets the signal.
 
@@ -27,7 +36,9 @@ def request(folder: Live, number: int = signal.SIGTERM, *, grace: float | None =
     if about is None:
         return False
     try:
-        ask_stop(folder.path, Request(signal=number, kill=kill, grace=grace, time=time.time()))
+        earlier = asked_stop(folder.path)
+        why = earlier.reason if earlier else reason
+        ask_stop(folder.path, Request(signal=number, kill=kill, grace=grace, time=time.time(), reason=why))
         return any(process.send(who, number) and process.send(who, signal.SIGCONT) for who in about)
     except PermissionError as error:
         raise Denied(f"run {folder.id[:8]} belongs to another user", hint=f"ls -ld {folder.path}") from error

@@ -146,13 +146,15 @@ def index(repo: GitRepo, url: str | None, *runs: Run) -> None:
 
 def judge(replayed: Replay, folder: Live) -> Verdict:
     """How the run ended: as the journal says, else as somebody wished, else as it was seen to end, else unknown."""
-    if replayed.status is not None and replayed.exit_code is not None:
-        return Verdict(Status(replayed.status), replayed.exit_code, replayed.reason, replayed.signal)
     asked = asked_stop(folder.path)
+    if replayed.status is not None and replayed.exit_code is not None:
+        status = Status(replayed.status)
+        why = asked.reason if asked is not None and status is Status.STOPPED else None
+        return Verdict(status, replayed.exit_code, why or replayed.reason, replayed.signal)
     if asked is not None:
         code = SIGNAL_CODES.get(signal.Signals(asked.signal), 143)
         name = signal.Signals(asked.signal).name.removeprefix("SIG")
-        return Verdict(Status.STOPPED, code, f"stopped by {name}", asked.signal)
+        return Verdict(Status.STOPPED, code, asked.reason or f"stopped by {name}", asked.signal)
     try:
         seen = read_json(folder.path / ENDING)
         return Verdict(Status(seen["status"]), int(seen["exit_code"]), seen.get("reason"), seen.get("signal"))
