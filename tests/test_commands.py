@@ -117,6 +117,20 @@ def test_snapshot_then_rerun_with_other_parameters(repo: Sandbox) -> None:
     assert run["parent"] == repo.git("rev-parse", "HEAD").strip()
 
 
+def test_a_rerun_may_run_otherwise_than_the_run(repo: Sandbox) -> None:
+    repo.notebook("nb.ipynb", "print(x)", parameters="x = 1")
+    run_id = repo.snaprun("snapshot", "nb.ipynb").stdout.strip()
+    done = repo.snaprun("rerun", run_id, "--engine", "inline", "--cell-timeout", "1h", "--python", sys.executable, "-q")
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    run = json.loads(repo.snaprun("show", "@", "--json").stdout)
+    assert (run["engine"], run["launcher"]) == ("inline", "local")
+    for option, said in (("--launcher=nope", "'nope'"), ("--data=a=/b", "--data"), ("--kernel=nope", "nope")):
+        done = repo.snaprun("rerun", run_id, option)
+        assert done.returncode in (2, 69)
+        assert said in done.stderr
+    assert len(repo.snaprun("history", "-q").stdout.split()) == 2
+
+
 def test_snapshot_without_a_notebook(repo: Sandbox) -> None:
     repo.write("notes.txt", "unsaved work\n")
     run_id = repo.snaprun("snapshot", "-q").stdout.strip()

@@ -7,25 +7,14 @@ from typing import Any
 
 import click
 
-from snaprun.commands.options import duration, params_options, snapshot_options
+from snaprun.commands.options import duration, params_options, snapshot_options, where_options
 
 
 @click.command("exec", short_help="Freeze a notebook and run the frozen copy.")
 @click.argument("notebook", type=click.Path(path_type=Path))
 @params_options
 @snapshot_options
-@click.option("--kernel", metavar="NAME", help="Jupyter kernel to run with, instead of the notebook's own.")
-@click.option("--python", metavar="PATH", help="Python interpreter to run with, instead of the active environment's.")
-@click.option("--engine", metavar="NAME", help="How code runs: kernel (the default), inline or script.")
-@click.option("--allow-commented-magics", is_flag=True, help="Let the script engine leave magics and shell lines out.")
-@click.option("--launcher", metavar="NAME", help="Where it runs: local (the default), tmux, ssh, slurm or a plug-in.")
-@click.option("--on", metavar="HOST", help="Run on another machine: ssh://host/path, or a name from the settings.")
-@click.option("--data", multiple=True, metavar="NAME=FOLDER", help="Where ignored data lies on that machine.")
-@click.option("--slurm", metavar="OPTIONS", help="Run as a Slurm job: partition=gpu,time=4:00:00,gres=gpu:1")
-@click.option("--timeout", type=duration, metavar="TIME", help="Stop the run after this long (90, 30m, 2h): exit 124.")
-@click.option(
-    "--cell-timeout", type=duration, metavar="TIME", help="Stop the run when one cell takes longer: exit 124."
-)
+@where_options("the run", "a Slurm job")
 @click.option("--hold-on-error", type=duration, is_flag=False, flag_value="30m", metavar="[TIME]",
               help="Keep the kernel after an error, 30m by default, for console and resume.")  # fmt: skip
 @click.option("--in-place", is_flag=True, help="Run in your own work tree, not in a checkout of the snapshot.")

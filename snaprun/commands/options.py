@@ -63,4 +63,37 @@ snapshot_options = stack(
     click.option("--allow-conflicts", is_flag=True, help="Freeze a work tree with unresolved merge conflicts."),
 )
 
+code_options = stack(
+    click.option("--kernel", metavar="NAME", help="Jupyter kernel to run with, instead of the notebook's own."),
+    click.option(
+        "--python", metavar="PATH", help="Python interpreter to run with, instead of the active environment's."
+    ),
+    click.option("--engine", metavar="NAME", help="How code runs: kernel (the default), inline or script."),
+    click.option(
+        "--allow-commented-magics", is_flag=True, help="Let the script engine leave magics and shell lines out."
+    ),
+)
+
+
+def where_options(run: str, jobs: str) -> Callable[[Command], Command]:
+    """How and where code runs, and for how long; ``run`` is what a limit ends, ``jobs`` what Slurm makes of it."""
+    return stack(
+        code_options,
+        click.option(
+            "--launcher", metavar="NAME", help="Where it runs: local (the default), tmux, ssh, slurm or a plug-in."
+        ),
+        click.option(
+            "--on", metavar="HOST", help="Run on another machine: ssh://host/path, or a name from the settings."
+        ),
+        click.option("--data", multiple=True, metavar="NAME=FOLDER", help="Where ignored data lies on that machine."),
+        click.option("--slurm", metavar="OPTIONS", help=f"Run as {jobs}: partition=gpu,time=4:00:00,gres=gpu:1"),
+        click.option(
+            "--timeout", type=duration, metavar="TIME", help=f"Stop {run} after this long (90, 30m, 2h): exit 124."
+        ),
+        click.option(
+            "--cell-timeout", type=duration, metavar="TIME", help=f"Stop {run} when one cell takes longer: exit 124."
+        ),
+    )
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

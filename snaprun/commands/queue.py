@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from snaprun.commands.options import duration, json_option, params_options, snapshot_options
+from snaprun.commands.options import code_options, duration, json_option, params_options, snapshot_options
 
 RUNS = click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 
@@ -45,9 +45,7 @@ def command(context: click.Context, jobs: str | None, as_json: bool, quiet: bool
 @click.argument("notebook", type=click.Path(path_type=Path))
 @params_options
 @snapshot_options
-@click.option("--kernel", metavar="NAME", help="Jupyter kernel to run with, instead of the notebook's own.")
-@click.option("--python", metavar="PATH", help="Python interpreter to run with, instead of the active environment's.")
-@click.option("--engine", metavar="NAME", help="How code runs: kernel (the default), inline or script.")
+@code_options
 @click.option("--timeout", type=duration, metavar="TIME", help="Stop the run after this long (90, 30m, 2h): exit 124.")
 @click.option("--after", metavar="RUN", help="Start it only when this run has succeeded.")
 @click.option(

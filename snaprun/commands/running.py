@@ -14,10 +14,12 @@ import click
 
 from snaprun import api, listing, reads, show
 from snaprun.commands.context import here, raw_stdout, stderr
+from snaprun.commands.placing import placed
 from snaprun.door import Door
 from snaprun.errors import NothingFound, RunFault, UsageFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.index import queue
+from snaprun.index import queue, runlist
+from snaprun.index.runlist import Filter
 from snaprun.model import Run, Status
 from snaprun.progress import live as folders
 from snaprun.running import launching, logs, settle, watch
@@ -26,11 +28,8 @@ from snaprun.running import launching, logs, settle, watch
 def execute(**options: Any) -> int:
     """``snaprun exec``: freeze, start, and watch until the end."""
     detach, as_json, quiet, notify = (options.pop(key) for key in ("detach", "as_json", "quiet", "notify"))
-    on, slurm, data = (options.pop(key) for key in ("on", "slurm", "data"))
     door = here()
-    options["launcher"] = launching.launcher_of(options["launcher"], on=on, slurm=slurm)
-    wishes = launching.wishes(door, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"])
-    wanted = api.Wanted(**options, wishes=wishes, notify=notify, argv=tuple(sys.argv[1:]))
+    wanted = api.Wanted(**placed(door, options), notify=notify, argv=tuple(sys.argv[1:]))
     code = start(door, api.freeze(door, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)
     if notify and not detach and sys.stderr.isatty():
         # The bell, and the notification of terminals that know OSC 9 (iTerm2, Windows Terminal, kitty, WezTerm).
@@ -138,7 +137,7 @@ def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_j
     open_ids = {run.id for run in runs}
     while True:
         settle.settle(door.place, door.env)
-        over = {run_id for run_id in open_ids if folders.find(door.place, run_id) is None} - queued(door)
+        over = {run_id for run_id in open_ids if folders.find(door.place, run_id) is None} - unended(door)
         if over == open_ids or (first and over):
             break
         if deadline is not None and time.monotonic() >= deadline:
@@ -155,10 +154,11 @@ def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_j
     return next((code for run in ended if (code := run.exit_code or 0)), 0)
 
 
-def queued(door: Door) -> set[str]:
-    """The runs that wait in the queue of this machine, or were started from it and are not over for it."""
+def unended(door: Door) -> set[str]:
+    """The runs that are not over, or not over for the queue of this machine, whatever their live folders say."""
     with reads.index(door) as reader:
-        return {one.run for one in queue.listing(reader, socket.gethostname()).runs}
+        going = runlist.query(reader, Filter(status=frozenset({Status.RUNNING, Status.QUEUED})))
+        return {run.id for run in going} | {one.run for one in queue.listing(reader, socket.gethostname()).runs}
 
 
 def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, kill: bool, quiet: bool) -> int:
@@ -223,5 +223,5 @@ def rerun(run: str, **options: Any) -> int:
     """``snaprun rerun``: an earlier snapshot as a new run."""
     detach, as_json, quiet = (options.pop(key) for key in ("detach", "as_json", "quiet"))
     door = here()
-    wanted = api.Wanted(**options, argv=tuple(sys.argv[1:]))
+    wanted = api.Wanted(**placed(door, options), argv=tuple(sys.argv[1:]))
     return start(door, api.freeze_again(door, run, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from snaprun.commands.options import duration, snapshot_options, stack
+from snaprun.commands.options import snapshot_options, stack, where_options
 
 varied = stack(
     click.option(
@@ -56,15 +56,7 @@ varied = stack(
 @click.option("--minimize", metavar="METRIC", help="Show the run with the lowest last value of this metric.")
 @click.option("--maximize", metavar="METRIC", help="Show the run with the highest last value of this metric.")
 @snapshot_options
-@click.option("--kernel", metavar="NAME", help="Jupyter kernel to run with, instead of the notebook's own.")
-@click.option("--python", metavar="PATH", help="Python interpreter to run with, instead of the active environment's.")
-@click.option("--engine", metavar="NAME", help="How code runs: kernel (the default), inline or script.")
-@click.option("--launcher", metavar="NAME", help="Where it runs: local (the default), tmux, ssh, slurm or a plug-in.")
-@click.option("--on", metavar="HOST", help="Run on another machine: ssh://host/path, or a name from the settings.")
-@click.option("--data", multiple=True, metavar="NAME=FOLDER", help="Where ignored data lies on that machine.")
-@click.option("--slurm", metavar="OPTIONS", help="Run as an array of Slurm jobs: partition=gpu,time=4:00:00,gres=gpu:1")
-@click.option("--timeout", type=duration, metavar="TIME", help="Stop a run after this long (90, 30m, 2h): exit 124.")
-@click.option("--cell-timeout", type=duration, metavar="TIME", help="Stop a run when one cell takes longer: exit 124.")
+@where_options("a run", "an array of Slurm jobs")
 @click.option("--dry-run", is_flag=True, help="Print the runs, and start none.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask above 1,000 runs.")
 @click.option("-d", "--detach", is_flag=True, help="Return at once, and print the sweep's id alone.")

@@ -16,11 +16,11 @@ from rich.text import Text
 
 from snaprun import show
 from snaprun.commands.context import here, stderr, stdout
+from snaprun.commands.placing import placed
 from snaprun.door import Door
 from snaprun.errors import UsageFault
 from snaprun.intake import Wanted
 from snaprun.model import Status
-from snaprun.running import launching
 from snaprun.sweeps import lineup, queueview, sweeping
 from snaprun.sweeps import sweep as spelled
 from snaprun.sweeps.sweeping import Asked, Plan, Standing
@@ -39,11 +39,8 @@ def sweep(**options: Any) -> int:
     lowest, highest = options.pop("minimize"), options.pop("maximize")
     if lowest and highest:
         raise UsageFault("--minimize and --maximize exclude each other", hint=f"--minimize {lowest}")
-    on, slurm, data = (options.pop(key) for key in ("on", "slurm", "data"))
     door = here()
-    options["launcher"] = launching.launcher_of(options["launcher"], on=on, slurm=slurm)
-    wishes = launching.wishes(door, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"])
-    planned = sweeping.plan(door, Wanted(**options, wishes=wishes, argv=tuple(sys.argv[1:])), asked)
+    planned = sweeping.plan(door, Wanted(**placed(door, options), argv=tuple(sys.argv[1:])), asked)
     if dry_run:
         text = (
             queueview.points_json(planned.points)

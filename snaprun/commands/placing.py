@@ -1,0 +1,22 @@
+"""From the options that say where a run runs to the launcher, and what it is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snaprun.door import Door
+from snaprun.running import launching
+
+
+def placed(door: Door, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of :func:`snaprun.commands.options.where_options`, ``--on``, ``--slurm`` and ``--data`` turned into
+    the launcher and its wishes.
+
+    Raises:
+        UsageFault: they do not fit together, or make no sense.
+    """
+    rest = {name: value for name, value in options.items() if name not in ("on", "slurm", "data")}
+    on, slurm, data = options["on"], options["slurm"], options["data"]
+    launcher = launching.launcher_of(options["launcher"], on=on, slurm=slurm)
+    wishes = launching.wishes(door, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"])
+    return {**rest, "launcher": launcher, "wishes": wishes}
