@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -115,8 +115,14 @@ def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
         SnaprunError: as :func:`take`; nothing is left behind but unreachable objects, which git collects.
     """
     start = time.monotonic()
-    stored = frozen.stored
     made, objects = compose(frozen, request)
+    keep(repo, frozen, made, objects)
+    return replace(made, seconds=frozen.seconds + time.monotonic() - start)
+
+
+def keep(repo: GitRepo, frozen: Frozen, made: Snapshot, objects: Sequence[GitObject]) -> None:
+    """Store what :func:`compose` has made, and point a new ref at it. Raises as :func:`commit_run` does."""
+    stored = frozen.stored
     publish(
         repo,
         RUN_REF + made.id,
@@ -124,7 +130,6 @@ def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
         stored.blobs,
         again=lambda: worktree.again(repo, stored),
     )
-    return replace(made, seconds=frozen.seconds + time.monotonic() - start)
 
 
 def compose(frozen: Frozen, request: Request) -> tuple[Snapshot, list[GitObject]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,25 +15,21 @@ from snaprun.door import Door
 from snaprun.errors import InputMissing, ParameterFault, UsageFault
 from snaprun.freeze import bulk
 from snaprun.freeze import snapshot as freezing
-from snaprun.freeze.snapshot import Request
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims
 from snaprun.index import queue as waiting
 from snaprun.index.runlist import Filter, query
 from snaprun.intake import Intake, Wanted
 from snaprun.launchers import Lineup
-from snaprun.model import Run, Snapshot, Status, utc
-from snaprun.notebooks import cells, notebook, parameters
+from snaprun.model import Run, Snapshot, Status
+from snaprun.notebooks import notebook, parameters
 from snaprun.notebooks.notebook import Notebook
-from snaprun.notebooks.parameters import Resolved
 from snaprun.progress import live
 from snaprun.running import launching
 from snaprun.sweeps import lineup
 from snaprun.sweeps import sweep as points
+from snaprun.sweeps.requests import requests as each
 from snaprun.sweeps.sweep import Point
-
-STAND_IN = "snaprun_parameters_of_this_run_go_here"
-"""Source of the injected cell while the script is made once for all runs; no notebook has this word."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +119,7 @@ def start(door: Door, planned: Plan) -> list[Snapshot]:
         _, notes = launching.begin(door, name, wishes=wanted.wishes, lineup=how)
         wanted = replace(wanted, notes=(*wanted.notes, *notes))
     ready = intake.run(door, wanted)
-    requests = list(_requests(planned, ready))
+    requests = list(each(planned.found, ready.request, planned.points))
     repo = GitRepo(door.place)
     made = bulk.commit_runs(repo, freezing.freeze(repo, requests[0]), requests)
     try:
@@ -165,37 +160,6 @@ def _sets(
         list(points.grid(axes)) if asked.random is None else points.sample(axes, asked.random, seed=asked.seed)
     )
     return ({**row, **one} for row in rows for one in combinations)
-
-
-def _requests(planned: Plan, ready: Intake) -> Iterator[Request]:
-    """What to freeze for each point. The script is made once, each run's parameters put into it."""
-    found, base = planned.found, ready.request
-    runs = cells.inject(found.node, STAND_IN)
-    extension, script = notebook.script(runs, found.language)
-    now = time.time()
-    for point in planned.points:
-        resolved = parameters.resolve(found.node, found.language, point.params)
-        text = _script(planned, script, resolved)
-        spec = replace(
-            base.spec,
-            created=utc(now + point.number * 2e-6),  # told apart in spite of rounding: the runs keep their order
-            given=tuple(resolved.given),
-            seed=point.seed,
-            warnings=(*base.spec.warnings, *resolved.notes),
-        )
-        yield replace(
-            base,
-            spec=spec,
-            params=parameters.to_json(resolved.merged),
-            files={**base.files, f"notebook{extension}": text.encode("utf-8", "surrogateescape")},
-        )
-
-
-def _script(planned: Plan, script: str, resolved: Resolved) -> str:
-    if resolved.given and script.count(STAND_IN) == 1:
-        return script.replace(STAND_IN, resolved.source.strip("\n"))
-    found = planned.found
-    return notebook.script(parameters.inject(found.node, resolved.given, found.language), found.language)[1]
 
 
 def _lineup(door: Door, asked: Asked, launcher: str) -> Lineup:
