@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,8 @@ import pytest
 from snaprun import reads
 from snaprun.index import runlist, selectors
 from snaprun.model import Result, Status
-from snaprun.progress import lock, order, process, stopping
+from snaprun.progress import live, lock, order, process, stopping
+from snaprun.progress.memory import RESERVE
 from snaprun.progress.order import Request, ask_stop
 from snaprun.running import settle
 from tests import running
@@ -279,15 +281,54 @@ def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox
     wait_for(lambda: not process.marked(run.id), "the end of the children")
     with reads.index(running.door(repo)) as reader:
         found = selectors.find(reader, run.id)
-    assert (found.status, found.reason) == (Status.LOST, "its live folder was deleted")
+    assert (found.status, found.reason) == (Status.LOST, "its supervisor and its worker were killed")
+    assert "second" in run.file("log.txt").decode()
     assert not list((run.place.state / "slots").glob("*.owner"))
+    assert not list((run.place.state / "kept").iterdir())
 
 
+def test_a_run_of_which_nothing_was_kept_is_lost_too(repo: Sandbox, run: Started) -> None:
+    pids = run.pids()
+    for who in (*pids, *process.marked(run.id)):
+        process.send(who, signal.SIGKILL)
+    wait_for(lambda: not any(process.alive(who) for who in pids) and not process.marked(run.id), "the end of all")
+    _without_live(run)
+    subprocess.run(["rm", "-rf", str(run.place.state / "kept")], check=True)
+    with reads.index(running.door(repo)) as reader:
+        found = selectors.find(reader, run.id)
+    assert (found.status, found.reason) == (Status.LOST, "its live folder was deleted")
+
+
+BLOB = "from IPython.display import HTML\nHTML('x' * 2_000_000)"
 WAITING = "import pathlib, time\nprint('on', flush=True)\nwhile not pathlib.Path('GO').exists(): time.sleep(0.01)"
 
 
 def _go(run: Started) -> None:
     Path(next(event["path"] for event in run.events() if event["e"] == "slot"), "GO").touch()
+
+
+def test_a_live_folder_that_is_deleted_comes_back_as_it_was(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", BLOB, WAITING, "print('off')"))
+    run.until_logged("on\n")
+    command = [sys.executable, "-m", "snaprun"]
+    viewer = subprocess.Popen([*command, "attach"], cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    waiter = subprocess.Popen([*command, "wait", run.id, "-q"], cwd=repo.path)
+    assert viewer.stdout is not None
+    assert viewer.stdout.readline() == b"on\n"
+    before = {path.name for path in run.live.path.iterdir()}
+    wait_for(lambda: list(live.kept(run.live).glob("blobs/*")), "the second name of the large output")
+    _without_live(run)
+    wait_for(run.live.path.is_dir, "the folder")
+    assert before - {path.name for path in run.live.path.iterdir()} <= {RESERVE}
+    assert repo.snaprun("logs").stdout == "on\n"
+    assert waiter.poll() is None
+    _go(run)
+    assert viewer.communicate()[0] == b"off\n"
+    assert (viewer.returncode, waiter.wait()) == (0, 0)
+    assert run.end().status is Status.SUCCEEDED
+    assert run.file("log.txt") == b"on\noff\n"
+    assert b"x" * 1000 in run.file("executed.ipynb")
+    assert json.loads(run.file("environment.json"))["packages"]
 
 
 def test_a_deleted_ref_comes_back(repo: Sandbox) -> None:

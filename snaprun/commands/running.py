@@ -183,7 +183,7 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
         run = runs[0]
         raise NothingFound(f"run {run.id[:8]} is not running: it {_past(run)}", hint="snaprun ps")
     for run in going:
-        folder = folders.find(door.place, run.id)
+        folder = watch.folder_of(door.place, run.id)
         if folder is None or not launching.stop(door, folder, signal.SIGTERM, grace=grace, kill=kill):
             settle.settle(door.place, door.env)
     wait(tuple(run.id for run in going), first=False, timeout=None, as_json=False, quiet=quiet)

@@ -149,8 +149,7 @@ def create(
             _write(half / name, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape"))
         for name in (*GROWING, "lock"):
             _write(half / name, b"")
-        (half / "path").mkdir(mode=0o700)
-        (half / "path" / "snaprun").symlink_to(Path(__file__).resolve().parent.parent, target_is_directory=True)
+        lay_import_path(half)
         half.rename(final)
     except PermissionError as error:
         raise Denied(f"{place.state} is not writable", hint=f"chmod -R u+rwX '{place.state}'") from error
@@ -160,6 +159,18 @@ def create(
             raise CannotCreate(f"run {snapshot.id[:8]} has a live folder already", hint="snaprun ps") from error
         raise WriteFault(f"cannot write {final}: {error.strerror}", hint="df -h") from error
     return Live(final)
+
+
+def lay_import_path(folder: Path) -> None:
+    """Put into a live folder what makes ``import snaprun`` work."""
+    path = Live(folder).import_path
+    path.mkdir(mode=0o700)
+    (path / "snaprun").symlink_to(Path(__file__).resolve().parent.parent, target_is_directory=True)
+
+
+def kept(live: Live) -> Path:
+    """The folder with the second names of a live folder's files, see :mod:`snaprun.progress.memory`."""
+    return live.path.parent.with_name("kept") / live.id
 
 
 def scan(place: Place) -> list[Live]:
@@ -184,6 +195,7 @@ def find(place: Place, run_id: str) -> Live | None:
 def remove(live: Live) -> None:
     """Take the folder away, its kernel's socket folder first. Readers see it whole or not at all."""
     remove_sockets(live)
+    shutil.rmtree(kept(live), ignore_errors=True)
     gone = live.path.with_name(f".{live.id}.gone.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     try:
         live.path.rename(gone)

@@ -1,19 +1,30 @@
-"""Remember what a live folder holds, so that a run survives somebody deleting it. Standard library only."""
+"""Keep a live folder there while its run goes on, though somebody deletes it. Standard library only.
+
+Every file of it that counts has a second name in a folder beside, ``<state>/kept/<id>``: what is deleted gets its first
+name back within a second, and whoever has it open (the journal, the holders of the lock) never notices.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from snaprun.progress import lock
-from snaprun.progress.live import GROWING, Live
-from snaprun.progress.order import SUPERVISOR
+from snaprun.progress.live import GROWING, Live, kept, lay_import_path
+from snaprun.progress.order import SUBMITTED, SUPERVISOR, TALK
 
-SMALL = ("spec.json", "params.json", "order.json", "notebook.json", SUPERVISOR)
+SMALL = ("spec.json", "params.json", "order.json", "notebook.json", "environment.json", "inputs.json", "kernel.json",
+         SUPERVISOR, SUBMITTED)  # fmt: skip
+"""Files that are written as a whole, some of them more than once."""
+
+OPEN = (lock.NAME, TALK, *GROWING)
+"""Files that somebody has open all the time."""
+
+INTERVAL = 1.0
+"""Seconds between two looks, a dozen system calls each."""
 
 RESERVE = "reserve"
 """In the live folder: room on the disk, given back for the last words when there is no other."""
@@ -22,57 +33,79 @@ ROOM = 256 * 1024
 """Its bytes: an index takes a few pages and their journal."""
 
 
-@dataclass(frozen=True)
 class Memory:
-    """The small files by content; the growing ones by descriptors, which outlive their names."""
-
-    contents: Mapping[str, bytes]
-    handles: Mapping[str, int]
-
-    def give_back(self, live: Live) -> None:
-        """Free the reserve: on a full disk the journal's end, and all that waits in memory, gets its room."""
-        (live.path / RESERVE).unlink(missing_ok=True)
-
-    def restore(self, live: Live) -> None:
-        """Make the folder again if it is gone; its new lock is held until this process ends.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        if live.path.is_dir():
-            return
-        half = live.path.with_name(f".{live.id}.again.{os.getpid()}")
-        half.mkdir(mode=0o700, parents=True)
-        for name, content in self.contents.items():
-            with _create(half / name) as target:
-                target.write(content)
-        for name, handle in self.handles.items():
-            with os.fdopen(os.dup(handle), "rb") as source, _create(half / name) as target:
-                source.seek(0)
-                shutil.copyfileobj(source, target)
-        lock.take(half)
-        half.rename(live.path)
-
-
-def remember(live: Live) -> Memory:
-    """What is in the folder now, a hold on what will be, and a reserve of room.
+    """Looks after a live folder from a thread of its own, until told to stop.
 
     Raises:
         OSError: the disk is full before the run has begun.
     """
-    contents = {name: content for name in SMALL if (content := _read(live.path / name)) is not None}
-    handles = {name: os.open(live.path / name, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600) for name in GROWING}
-    with (live.path / RESERVE).open("wb") as reserve:
-        reserve.write(bytes(ROOM))
-    return Memory(contents, handles)
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._over = threading.Event()
+        with (live.path / RESERVE).open("wb") as reserve:
+            reserve.write(bytes(ROOM))
+        _keep(live)
+        self._thread = threading.Thread(target=self._work, name="snaprun-memory", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look a last time. From now on the folder may go."""
+        self._over.set()
+        self._thread.join()
+        mend(self._live)
+
+    def give_back(self) -> None:
+        """Free the reserve: on a full disk the journal's end, and all that waits in memory, gets its room."""
+        (self._live.path / RESERVE).unlink(missing_ok=True)
+
+    def _work(self) -> None:
+        while not self._over.wait(INTERVAL):
+            mend(self._live)
 
 
-def _read(path: Path) -> bytes | None:
+def mend(live: Live) -> bool:
+    """Give what was deleted its name back; whether the folder is there now."""
+    with suppress(OSError):  # no file system for it, or no room: what was kept stays for the next time
+        if not live.path.is_dir():
+            return _again(live)
+        _link(kept(live), live.path, OPEN)
+        _keep(live)
+    return live.path.is_dir()
+
+
+def _keep(live: Live) -> None:
+    """Give what is new in the folder its second name."""
+    folder = kept(live)
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in SMALL:
+            new, old = live.path / name, folder / name
+            if new.exists() and old.exists() and not new.samefile(old):
+                old.unlink()
+        _link(live.path, folder, (*SMALL, *OPEN))
+    except OSError:  # a file system without links: then the folder must not be deleted
+        return
 
 
-def _create(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+def _again(live: Live) -> bool:
+    """Make the folder anew; it appears whole."""
+    if not kept(live).is_dir():
+        return False
+    half = live.path.with_name(f".{live.id}.again.{os.getpid()}")
+    half.mkdir(mode=0o700, parents=True)
+    _link(kept(live), half, (*SMALL, *OPEN))
+    lay_import_path(half)
+    half.rename(live.path)
+    return True
+
+
+def _link(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Link these files, and the large outputs, where they are not there yet."""
+    blobs = Live(source).blobs
+    if blobs.is_dir():
+        Live(target).blobs.mkdir(mode=0o700, exist_ok=True)
+        names = (*names, *(f"{blobs.name}/{path.name}" for path in blobs.iterdir() if not path.name.startswith(".")))
+    for name in names:
+        with suppress(FileExistsError, FileNotFoundError):
+            os.link(source / name, target / name)

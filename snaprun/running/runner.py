@@ -29,7 +29,7 @@ from snaprun.notebooks.kernels import Kernel
 from snaprun.progress import process
 from snaprun.progress.journal import Journal
 from snaprun.progress.live import Live
-from snaprun.progress.memory import remember
+from snaprun.progress.memory import Memory
 from snaprun.progress.order import ENDING, RUN, TALK, Order, Request, note_stop, read_order, receive_task, write_json
 from snaprun.running import environment, finish
 from snaprun.track import ARTIFACTS, METRICS, PARAMS
@@ -116,7 +116,7 @@ def run(live: Live, door: socket.socket, listener: Listener) -> None:
     order = read_order(live.path)
     repo = GitRepo(order.place)
     slot: Slot | None = None
-    memory = remember(live)
+    memory = Memory(live)
     with Journal(live.path) as journal:
         _watch_supervisor(door, journal)
         try:
@@ -129,13 +129,13 @@ def run(live: Live, door: socket.socket, listener: Listener) -> None:
             traceback.print_exc()
             outcome = Outcome(Status.FAILED, 125, f"snaprun failed: {type(error).__name__}: {error}")
         _sweep(order)
-        memory.give_back(live)
+        memory.give_back()
         _seal(live, outcome)
         journal.end(
             status=outcome.status.value, exit_code=outcome.exit_code, reason=outcome.reason, signal=outcome.signal
         )
     _tell(door)
-    memory.restore(live)
+    memory.stop()
     peak = _peak_memory()
     _notify(order, finish.finish(repo, live, order, slot=slot, peak_memory=peak))
     refs.tidy(repo)

@@ -18,7 +18,7 @@ from pathlib import Path
 from snaprun import launchers
 from snaprun.git.locate import Place
 from snaprun.launchers import Submitted
-from snaprun.progress import lock, process
+from snaprun.progress import lock, memory, process
 from snaprun.progress.live import Live, scan, tidy
 from snaprun.progress.order import ENDING, FINALISE, ORDER, SUBMITTED, Order, send_task, write_json
 from snaprun.progress.supervision import host_of, supervised_by, supervisor_env
@@ -55,31 +55,46 @@ def settle(place: Place, env: Mapping[str, str]) -> list[str]:
     return [folder.id for folder, _ in due if not folder.path.exists()]
 
 
+def end(folder: Live, env: Mapping[str, str], ending: Mapping[str, object]) -> None:
+    """Finalise a run that nobody looks after, with word of how it ended; nothing where somebody does."""
+    held = lock.take(folder.path)
+    if held is None:
+        return
+    clerk = _Clerk(env)
+    clerk.give(folder.path, _with_word(folder, held, ending))
+    clerk.wait()
+
+
 def revive(place: Place, env: Mapping[str, str], ids: Iterable[str]) -> list[str]:
     """Settle runs of this machine that the index has as running and whose live folder somebody deleted.
 
-    While anything of such a run lives (it holds a slot, or a process bears its mark) it is left alone: its worker makes
-    the folder again when the run ends. The ids of those that are finalised now.
+    While anything of such a run lives (it holds a slot, or a process bears its mark) it is left alone: its worker gives
+    the folder back. The ids of those that are finalised now.
     """
-    gone = [run_id for run_id in ids if not _lives(place, run_id)]
-    for run_id in gone:
-        half = place.live / f".{run_id}.revived.{os.getpid()}"
-        try:
-            half.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_json(half / ORDER, Order(run_id, place).to_json())
-            write_json(half / ENDING, {"status": "lost", "exit_code": 125, "reason": "its live folder was deleted"})
-            half.rename(place.live / run_id)
-        except OSError:  # no space, or somebody else was faster
-            continue
+    gone = [Live(place.live / run_id) for run_id in ids if not _lives(place, run_id)]
+    due = [(folder, held) for folder in gone if (held := _revived(place, folder)) is not None]
     clerk = _Clerk(env)
     try:
-        for run_id in gone:
-            held = lock.take(place.live / run_id)
-            if held is not None:
-                clerk.give(place.live / run_id, held)
+        for folder, held in due:
+            clerk.give(folder.path, held)
     finally:
         clerk.wait()
-    return [run_id for run_id in gone if not (place.live / run_id).exists()]
+    return [folder.id for folder, _ in due if not folder.path.exists()]
+
+
+def _revived(place: Place, folder: Live) -> int | None:
+    """The lock of a dead run whose folder is there again: with what was kept of it, else with word of its loss."""
+    if memory.mend(folder):
+        return _dead(folder)
+    half = folder.path.with_name(f".{folder.id}.revived.{os.getpid()}")
+    try:
+        half.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_json(half / ORDER, Order(folder.id, place).to_json())
+        write_json(half / ENDING, {"status": "lost", "exit_code": 125, "reason": "its live folder was deleted"})
+        half.rename(folder.path)
+    except OSError:  # no space, or somebody else was faster
+        return None
+    return lock.take(folder.path)
 
 
 def _lives(place: Place, run_id: str) -> bool:

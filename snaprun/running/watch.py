@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from snaprun.checkouts import result
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import Place
 from snaprun.index import record
 from snaprun.model import SNAP_DIR, Result, Status
-from snaprun.progress.live import find
+from snaprun.progress.live import Live, find
 from snaprun.progress.standing import COUNTED, PIECE, Progress, View
 
 INTERVAL = 0.05
@@ -24,7 +25,8 @@ TICK = 1.0
 """Seconds after which an update comes even if nothing new did, so that a clock can move on."""
 
 LINGER = 5.0
-"""Seconds that a live folder may stay after its result is made; it goes when all is tidied up."""
+"""Seconds that a live folder may stay after its result is made (it goes when all is tidied up), or be gone before it
+(somebody deleted it, and the run gives it back)."""
 
 LOG = f"{SNAP_DIR}/log.txt"
 
@@ -63,14 +65,24 @@ def follow(repo: GitRepo, run_id: str, *, offset: int = 0, tick: float = TICK) -
         return
     view = View(folder, offset=offset)
     try:
-        yield from _until_end(view, tick)
+        yield from _until_end(repo, view, tick)
         for update in ended(repo, run_id, offset=view.offset):
             yield replace(update, progress=view.progress)
     finally:
         view.close()
 
 
-def _until_end(view: View, tick: float) -> Iterator[Update]:
+def folder_of(place: Place, run_id: str) -> Live | None:
+    """The live folder of a run that goes on: where somebody deleted it, the run gives it back within a second."""
+    end = time.monotonic() + LINGER
+    while True:
+        folder = find(place, run_id)
+        if folder is not None or time.monotonic() > end:
+            return folder
+        time.sleep(INTERVAL)
+
+
+def _until_end(repo: GitRepo, view: View, tick: float) -> Iterator[Update]:
     """What a run in progress shows, until nothing more can come."""
     last = 0.0
     since = time.monotonic()
@@ -78,8 +90,8 @@ def _until_end(view: View, tick: float) -> Iterator[Update]:
         now = time.monotonic()
         gone = not view.live.path.exists()
         log, news = view.read()
-        since = since if view.result is not None else now
-        over = gone or (view.result is not None and now - since > LINGER)
+        since = since if gone or view.result is not None else now
+        over = now - since > LINGER or (gone and _finished(repo, view))
         if log or news or now - last >= tick:
             last = now
             yield Update(log, view.progress)
@@ -88,6 +100,11 @@ def _until_end(view: View, tick: float) -> Iterator[Update]:
         if over:
             return
         time.sleep(INTERVAL)
+
+
+def _finished(repo: GitRepo, view: View) -> bool:
+    """Whether a run whose live folder is gone has its result; else somebody deleted the folder."""
+    return view.result is not None or result.finished(repo, view.live.id) is not None
 
 
 def ended(repo: GitRepo, run_id: str, *, offset: int = 0) -> Iterator[Update]:
