@@ -25,7 +25,7 @@ from snaprun.model import RUN_REF, SNAP_DIR, Details, Run, Snapshot, Status
 from snaprun.notebooks import pairing
 from snaprun.progress import live, replay
 from snaprun.progress.order import Order
-from snaprun.running import finish, launching, logs
+from snaprun.running import finish, launching, limits, logs
 
 __all__ = ["Door", "Wanted"]
 
@@ -54,6 +54,7 @@ def freeze(door: Door, wanted: Wanted) -> Pending:
     handle, wanted = _begin(door, wanted)
     try:
         ready = intake.run(door, wanted)
+        _check_now(door, ready)
         made = freezing.take(GitRepo(door.place), ready.request)
     except BaseException:
         launching.abandon(handle)
@@ -65,10 +66,12 @@ def freeze_again(door: Door, selector: str, wanted: Wanted) -> Pending:
     """The snapshot of an earlier run as a new run, with its parameters and the given ones on top; then as
     :func:`freeze`."""
     base = find(door, selector)
+    repo = GitRepo(door.place)
+    wanted = intake.inherited(wanted, record.read_spec(repo, base.id))
     handle, wanted = _begin(door, wanted)
     try:
-        repo = GitRepo(door.place)
         ready, frozen = intake.again(door, wanted, repo, base.id)
+        _check_now(door, ready)
         made = freezing.commit_run(repo, frozen, ready.request)
     except BaseException:
         launching.abandon(handle)
@@ -115,8 +118,15 @@ def _begin(door: Door, wanted: Wanted) -> tuple[Handle | None, Wanted]:
     """Prepare the launch; what there is to know of it goes into the run's warnings."""
     name = wanted.launcher or door.settings.launcher
     engine = wanted.engine or door.settings.engine
-    handle, notes = launching.begin(door, name, engine=engine, wishes=wanted.wishes)
-    return handle, replace(wanted, notes=(*wanted.notes, *notes))
+    wishes = limits.wishes(name, wanted.wishes, gpu_count=wanted.gpus, max_memory=wanted.max_memory)
+    handle, notes = launching.begin(door, name, engine=engine, wishes=wishes)
+    return handle, replace(wanted, wishes=wishes, notes=(*wanted.notes, *notes))
+
+
+def _check_now(door: Door, ready: Intake) -> None:
+    """Make sure that a run can start at once. Raises Busy where it cannot."""
+    spec = ready.request.spec
+    limits.check_now(door.env, spec.launcher, spec.gpus)
 
 
 def order_of(door: Door, wanted: Wanted, ready: Intake, made: Snapshot) -> Order:

@@ -27,11 +27,12 @@ from snaprun.notebooks.interpreter import Chosen
 from snaprun.notebooks.kernels import Kernel
 from snaprun.notebooks.notebook import Notebook
 from snaprun.notebooks.parameters import Resolved
+from snaprun.running import limits
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a caller asks for; None means: as the settings say. Times are seconds.
+    """What a caller asks for; None means: as the settings say. Times are seconds, sizes bytes; no ``gpus`` are 0.
 
     ``params``, ``raw`` and ``files`` are as typed on the command line. ``wishes`` are for the launcher; ``notes`` are
     known already, and go into the run's warnings.
@@ -54,6 +55,8 @@ class Wanted:
     timeout: float | None = None
     cell_timeout: float | None = None
     hold_on_error: float | None = None
+    gpus: int | None = None
+    max_memory: int | None = None
     in_place: bool = False
     notify: bool = False
     group: str | None = None
@@ -97,6 +100,8 @@ def run(door: Door, wanted: Wanted) -> Intake:
 def again(door: Door, wanted: Wanted, repo: GitRepo, run_id: str) -> tuple[Intake, Frozen]:
     """Make the snapshot of an earlier run ready to be run once more, with its parameters and the given ones on top.
 
+    ``wanted`` is what :func:`inherited` made of it.
+
     Raises:
         DataFault: it holds no notebook. Else as :func:`run`.
     """
@@ -107,14 +112,17 @@ def again(door: Door, wanted: Wanted, repo: GitRepo, run_id: str) -> tuple[Intak
     values = parameters.from_json(record.read_params(repo, run_id))
     given = {name: values[name] for name in spec.given if name in values}
     found = notebook.parse(raw, door.place.top / spec.notebook)
-    wanted = replace(
-        wanted,
-        engine=wanted.engine or spec.engine,
-        cell_timeout=wanted.cell_timeout if wanted.cell_timeout is not None else spec.cell_timeout,
-        timeout=wanted.timeout if wanted.timeout is not None else spec.timeout,
-        tags=wanted.tags or spec.tags,
-    )
     return _intake(door, wanted, found, spec.notebook, given), refreeze(repo, run_id, spec)
+
+
+def inherited(wanted: Wanted, spec: RunSpec) -> Wanted:
+    """What is wanted of a run that repeats an earlier one: what it does not say is as it was."""
+    as_before = {
+        name: getattr(spec, name)
+        for name in ("engine", "cell_timeout", "timeout", "gpus", "max_memory", "tags")
+        if getattr(wanted, name) in (None, ())
+    }
+    return replace(wanted, **as_before)
 
 
 def _intake(door: Door, wanted: Wanted, found: Notebook, path: str, base: Mapping[str, Any]) -> Intake:
@@ -125,6 +133,7 @@ def _intake(door: Door, wanted: Wanted, found: Notebook, path: str, base: Mappin
     given = {**base, **parameters.parse(wanted.params, wanted.raw, wanted.files)}
     resolved = parameters.resolve(found.node, found.language, given)
     ground = _ground(door, found, wanted, engine)
+    limits.check(door.env, ground.launcher, gpu_count=wanted.gpus, max_memory=wanted.max_memory)
     return Intake(
         request=_request(door, wanted, path, found, resolved, ground),
         document=cells.without_outputs(parameters.inject(found.node, resolved.given, found.language)),
@@ -265,6 +274,8 @@ def _spec(door: Door, wanted: Wanted, path: str, ground: _Ground, **facts: Any) 
         in_place=wanted.in_place,
         timeout=wanted.timeout if wanted.timeout is not None else settings.timeout,
         cell_timeout=wanted.cell_timeout if wanted.cell_timeout is not None else settings.cell_timeout,
+        gpus=wanted.gpus or None,
+        max_memory=wanted.max_memory or None,
         versions={"snaprun": __version__},
         **facts,
     )

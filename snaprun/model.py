@@ -122,6 +122,8 @@ class RunSpec:
     cells: int = 0
     timeout: float | None = None
     cell_timeout: float | None = None
+    gpus: int | None = None
+    max_memory: int | None = None
     given: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
@@ -274,6 +276,8 @@ class Details:
             "python": self.spec.python,
             "language": self.spec.language,
             "in_place": self.spec.in_place,
+            "gpus": self.spec.gpus,
+            "max_memory": self.spec.max_memory,
             "versions": dict(self.spec.versions),
             "cells": [asdict(cell) for cell in self.run.cells],
             "error": asdict(result.error) if result and result.error else None,

@@ -291,11 +291,24 @@ def _head(details: Details, how: Look) -> str:
         "engine": f"{run_.engine}, {run_.launcher}" + (", in place" if spec.in_place else ""),
         "kernel": " ".join(part for part in (spec.kernel, spec.python) if part),
         "attempts": str(run_.attempts) if run_.attempts > 1 else None,
+        "limits": _limits(details),
         "memory": f"{size(details.result.peak_memory)} at most"
         if details.result and details.result.peak_memory
         else None,
     }
     return "\n".join([*lines, _two({name: text for name, text in facts.items() if text}, how)])
+
+
+def _limits(details: Details) -> str:
+    """The GPUs that were wanted and those that the run got, and how much memory it might use."""
+    spec, said = details.spec, []
+    if spec.gpus:
+        visible = details.environment.get("variables", {}).get("CUDA_VISIBLE_DEVICES")
+        got = f" (CUDA_VISIBLE_DEVICES={visible})" if visible is not None else ""
+        said.append(f"{spec.gpus} GPU{'s' if spec.gpus > 1 else ''}{got}")
+    if spec.max_memory:
+        said.append(f"{size(spec.max_memory)} of memory")
+    return ", ".join(said)
 
 
 def _given(details: Details) -> dict[str, str]:

@@ -147,7 +147,7 @@ def test_migrations_make_the_tables(tmp_path: Path) -> None:
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
         assert connection.exec_driver_sql("PRAGMA user_version").scalar() == tables.SCHEMA_VERSION
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0002"
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0003"
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     assert runlist.INDEX_VERSION == tables.SCHEMA_VERSION
     assert set(runlist.FIELDS) | {"key", "repo"} == set(tables.runs.c.keys())

@@ -24,6 +24,16 @@ def duration(text: str) -> float:
     return found
 
 
+def size(text: str) -> int:
+    """The type of a size: bytes, or a number with a unit (``500M``, ``4G``, ``1.5GiB``)."""
+    from snaprun.settings import size as read
+
+    try:
+        return read(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no size: write 500M, 4G or 1.5GiB") from error
+
+
 def stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several decorators as one, listed in ``--help`` in the order given."""
 
@@ -95,5 +105,14 @@ def where_options(run: str, jobs: str) -> Callable[[Command], Command]:
         ),
     )
 
+
+limit_options = stack(
+    click.option(
+        "--gpus", type=click.IntRange(0), metavar="N", help="Give the run N GPUs of its own, by CUDA_VISIBLE_DEVICES."
+    ),
+    click.option(
+        "--max-memory", type=size, metavar="SIZE", help="End a run that uses more (500M, 4G): exit 137. Measured."
+    ),
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

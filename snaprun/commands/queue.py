@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from snaprun.commands.options import code_options, duration, json_option, params_options, snapshot_options
+from snaprun.commands.options import (
+    code_options,
+    duration,
+    json_option,
+    limit_options,
+    params_options,
+    snapshot_options,
+)
 
 RUNS = click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 
@@ -47,6 +54,7 @@ def command(context: click.Context, jobs: str | None, as_json: bool, quiet: bool
 @snapshot_options
 @code_options
 @click.option("--timeout", type=duration, metavar="TIME", help="Stop the run after this long (90, 30m, 2h): exit 124.")
+@limit_options
 @click.option("--after", metavar="RUN", help="Start it only when this run has succeeded.")
 @click.option(
     "--retries", type=click.IntRange(0), default=0, metavar="N", help="Try it again, up to N times, if it fails."

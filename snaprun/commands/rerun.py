@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from snaprun.commands.options import params_options, where_options
+from snaprun.commands.options import limit_options, params_options, where_options
 
 
 @click.command("rerun", short_help="Run the snapshot of an earlier run again.")
@@ -16,6 +16,7 @@ from snaprun.commands.options import params_options, where_options
 @click.option("-m", "--message", metavar="TEXT", help="What this run is about.")
 @click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A tag; may be given again.")
 @where_options("the run", "a Slurm job")
+@limit_options
 @click.option("-d", "--detach", is_flag=True, help="Return at once, and print the run's id alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ended run as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the run's own output.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from snaprun.commands.options import snapshot_options, stack, where_options
+from snaprun.commands.options import limit_options, snapshot_options, stack, where_options
 
 varied = stack(
     click.option(
@@ -65,6 +65,7 @@ varied = stack(
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
 def command(**wanted: Any) -> int:
+@limit_options
     """Freeze NOTEBOOK once, and run it with every combination of the values given, some at a time.
 
     \b

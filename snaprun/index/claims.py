@@ -90,23 +90,25 @@ def put(store: Store, host: str, entries: Sequence[Entry], *, env: str) -> None:
                 "env": env,
                 "queued": now,
                 "note": None,
+                "gpus": one.snapshot.spec.gpus,
             }
             for number, one in enumerate(entries, start=1)
         ]
         connection.execute(insert(queue), rows)
 
 
-def claim(store: Store, host: str, *, jobs: int) -> Claim | Doomed | None:
+def claim(store: Store, host: str, *, jobs: int, gpus: bool = True) -> Claim | Doomed | None:
     """Take the next run whose turn it is; None where there is none, or the cap is reached, or the queue rests.
 
-    ``jobs`` caps the runs that brought no cap of their own with them.
+    ``jobs`` caps the runs that brought no cap of their own with them. Without ``gpus`` those that want GPUs are passed
+    by.
     """
     with store.transaction() as connection:
         store.alone(connection)
         limits = connection.execute(select(queues.c.jobs, queues.c.paused).where(_limits(store, host))).one_or_none()
         if limits is not None and limits.paused:
             return None
-        columns = [queue.c[name] for name in ("run", "state", "group", "jobs", "after")]
+        columns = [queue.c[name] for name in ("run", "state", "group", "jobs", "after", "gpus")]
         found = connection.execute(select(*columns).where(_mine(store, host)).order_by(queue.c.position)).all()
         claimed = [row for row in found if row.state == "claimed"]
         if limits is not None and limits.jobs is not None and len(claimed) >= limits.jobs:
@@ -115,6 +117,8 @@ def claim(store: Store, host: str, *, jobs: int) -> Claim | Doomed | None:
         afters = _afters(connection, store, found)
         for row in found:
             if row.state == "claimed" or (groups[row.group] if row.jobs else len(claimed)) >= (row.jobs or jobs):
+                continue
+            if row.gpus and not gpus:
                 continue
             status = afters.get(row.after)
             if row.after is None or status is Status.SUCCEEDED:

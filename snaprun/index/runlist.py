@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # a listing without --where and --sort never loads their pars
     from snaprun.index.where import Condition, Order
 
 INDEX_NAME = "index.sqlite3"
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 """The ``PRAGMA user_version`` that this snaprun reads and writes; a test holds ``tables.SCHEMA_VERSION`` to it."""
 
 BUSY_SECONDS = 30

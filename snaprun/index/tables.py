@@ -19,8 +19,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
-"""Number of the newest migration; SQLite keeps it in ``PRAGMA user_version``, alembic as ``0002``."""
+SCHEMA_VERSION = 3
+"""Number of the newest migration; SQLite keeps it in ``PRAGMA user_version``, alembic as ``0003``."""
 
 metadata = MetaData()
 
@@ -149,6 +149,7 @@ queue = Table(
     Column("env", Words, nullable=False),  # names the file with its environment
     Column("queued", Words, nullable=False),
     Column("note", Words),  # why it could not be started
+    Column("gpus", Integer),  # how many it wants to have for itself
     Index("queue_order", "repo", "host", "position"),
 )
 

@@ -8,15 +8,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
 from snaprun.errors import Busy, RunFault, Unavailable
 from snaprun.launchers import Site, State, Submission
-from snaprun.progress import lock, stopping
+from snaprun.progress import gpus, lock, stopping
 from snaprun.progress.live import Live
-from snaprun.progress.order import RUN, Request, send_task
+from snaprun.progress.order import ORDER, RUN, Request, read_json, send_task, write_json
 from snaprun.progress.supervision import supervisor_env
 
 PATIENCE = 60.0
@@ -25,19 +25,25 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Handle:
-    """A supervisor that waits for its run. It vanishes, with all it started, when this side goes away untold."""
+    """A supervisor that waits for its run. It vanishes, with all it started, when this side goes away untold.
+
+    ``env`` is the environment that it was started with.
+    """
 
     door: socket.socket
     said: IO[bytes]
     child: subprocess.Popen[bytes]
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def launch(self, live: Path, *, held: int | None = None) -> None:
         """Hand a live folder over; on return the run is the supervisor's, whatever happens to this process.
 
-        ``held`` is the folder's lock where the caller holds it; it is closed here in any case.
+        ``held`` is the folder's lock where the caller holds it; it is closed here in any case. The GPUs that the run
+        wants are taken for it first.
 
         Raises:
-            Busy: somebody else supervises this run.
+            Busy: somebody else supervises this run, or other runs have the GPUs.
+            Unavailable: there are not so many GPUs.
             RunFault: the supervisor did not start; the live folder is still the caller's.
         """
         mine = lock.take(live) if held is None else held
@@ -45,6 +51,7 @@ class Handle:
             self.abandon()
             raise Busy(f"run {live.name[:8]} has a supervisor already", hint=f"snaprun attach {live.name[:8]}")
         try:
+            _take_gpus(self.env, live)
             send_task(self.door, live, RUN, mine)
             self.door.settimeout(PATIENCE)
             answer = self.door.recv(4096).decode("utf-8", "replace").strip()
@@ -96,7 +103,7 @@ def start(env: Mapping[str, str], *, engine: str = "kernel") -> Handle:
         raise Unavailable(f"cannot start a process: {error}", hint="ulimit -u; free -m") from error
     finally:
         theirs.close()
-    return Handle(ours, said, child)
+    return Handle(ours, said, child, dict(env))
 
 
 def check(site: Site) -> None:
@@ -134,6 +141,16 @@ def logs(site: Site, handle: str, offset: int) -> bytes:
             return file.read()
     except FileNotFoundError:
         return b""
+
+
+def _take_gpus(env: Mapping[str, str], live: Path) -> None:
+    """Give a run that wants them GPUs of its own; its lock is held."""
+    count = Live(live).spec().gpus
+    if not count:
+        return
+    order = read_json(live / ORDER)
+    options = {**order.get("options", {}), gpus.TAKEN: gpus.take(env, count, live)}
+    write_json(live / ORDER, {**order, "options": options})
 
 
 def _state(live: Path) -> State:

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ from snaprun.index.claims import Claim, Doomed
 from snaprun.index.store import Store
 from snaprun.launchers import local
 from snaprun.model import Result, Snapshot, Status
-from snaprun.progress import live, lock, replay
+from snaprun.progress import gpus, live, lock, replay
+from snaprun.progress.gpus import GpusTaken, NoGpus
 from snaprun.progress.live import Live
 from snaprun.progress.supervision import supervised_by
 from snaprun.running import prepare, settle
@@ -38,6 +40,8 @@ from snaprun.running import prepare, settle
 PATIENCE = 30.0
 """Seconds after which it looks again without having been told: what could not be started may start now."""
 
+GPU_PAUSE = 2.0
+"""Seconds between two looks for free GPUs, unless a run has ended that had some: nvidia-smi may take one of them."""
 
 TRIES = 100
 """How often a second dispatcher tries to reach the first, 50 ms apart, before it trusts it to look by itself."""
@@ -65,11 +69,15 @@ class Dispatcher:
         self._watched: set[str] = set()
         self._spare: Spare | None = None
         self._bell = bell
+        self._gpus = True
+        self._gpus_from = 0.0
+        self._said = ""
 
     def serve(self) -> None:
         """Start what is due, wait for an end or the bell, and so on until nothing is left to do."""
         while True:
             self._settle()
+            looked = self._gpus = time.monotonic() >= self._gpus_from
             while self._start_next():
                 pass
             active, total, others = claims.awaited(self.store, self.host)
@@ -78,7 +86,7 @@ class Dispatcher:
             if active == 0 and self._leave(total):
                 return
             if active:
-                self._wait()
+                self._wait(PATIENCE if looked else max(0.0, self._gpus_from - time.monotonic()))
 
     def _settle(self) -> None:
         """Look after every run that was started: watch it, take it out when it is over, start it again if it fell."""
@@ -119,7 +127,7 @@ class Dispatcher:
 
     def _start_next(self) -> bool:
         """Start the next run if it may start; whether to go on to the one after."""
-        found = claims.claim(self.store, self.host, jobs=self._jobs())
+        found = claims.claim(self.store, self.host, jobs=self._jobs(), gpus=self._gpus)
         if isinstance(found, Claim):
             return self._start(found)
         if isinstance(found, Doomed):
@@ -140,6 +148,8 @@ class Dispatcher:
         try:
             spec = record.read_spec(self.repo, found.run)
             snapshot = Snapshot(found.run, "", spec, record.read_params(self.repo, found.run))
+            if spec.gpus:
+                gpus.check_free(self._environment(found.env), spec.gpus)
             handle = self._supervisor(found.env, spec.engine)
             folder = live.create(self.place, snapshot, found.order)
             handle.launch(folder.path)
@@ -152,10 +162,20 @@ class Dispatcher:
                 live.remove(folder)
             self._say(f"run {found.run[:8]} cannot be started: {error.message}")
             claims.give_back(self.store, found.run, note=error.message)
-            return False
+            return self._without_gpus(error)
         self._watch(found.run)
         if self._spare is None and claims.any_waiting(self.store, self.host):
             self._spare = Spare(found.env, spec.engine, self._fresh(found.env, spec.engine))
+        return True
+
+    def _without_gpus(self, error: SnaprunError) -> bool:
+        """Whether it was for want of GPUs that a run did not start: those that need none may pass it by. It is tried
+        again when whoever has them ends."""
+        if not isinstance(error, (GpusTaken, NoGpus)):
+            return False
+        self._gpus, self._gpus_from = False, time.monotonic() + GPU_PAUSE
+        for folder in error.holders if isinstance(error, GpusTaken) else ():
+            self._watch_folder(folder)
         return True
 
     def _supervisor(self, env: str, engine: str) -> local.Handle:
@@ -168,8 +188,11 @@ class Dispatcher:
         return self._fresh(env, engine)
 
     def _fresh(self, env: str, engine: str) -> local.Handle:
-        kept = claims.read_env(self._folder, env)
-        return local.start(os.environ if kept is None else kept, engine=engine)
+        return local.start(self._environment(env), engine=engine)
+
+    def _environment(self, name: str) -> Mapping[str, str]:
+        kept = claims.read_env(self._folder, name)
+        return os.environ if kept is None else kept
 
     def _refuse(self, found: Doomed) -> bool:
         """Record a run that can never start as what it is."""
@@ -198,26 +221,32 @@ class Dispatcher:
 
     def _watch(self, run: str) -> None:
         """Have a thread wait until nobody holds the run any more: the system tells, nothing is polled."""
+        self._watch_folder(self.place.live / run)
+
+    def _watch_folder(self, folder: Path) -> None:
+        run = folder.name
         if run in self._watched:
             return
         self._watched.add(run)
-        threading.Thread(target=self._until_free, args=(run,), name=f"watch-{run[:8]}", daemon=True).start()
+        threading.Thread(target=self._until_free, args=(folder,), name=f"watch-{run[:8]}", daemon=True).start()
 
-    def _until_free(self, run: str) -> None:
+    def _until_free(self, folder: Path) -> None:
         with suppress(OSError):
-            handle = os.open(self.place.live / run / lock.NAME, os.O_RDWR | os.O_CLOEXEC)
+            handle = os.open(folder / lock.NAME, os.O_RDWR | os.O_CLOEXEC)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
             finally:
                 os.close(handle)
-        self._watched.discard(run)
+        self._watched.discard(folder.name)
         os.write(self._tell, b"!")
 
-    def _wait(self) -> None:
+    def _wait(self, patience: float) -> None:
         """Until a run ended, somebody rang, or it is time to look again."""
-        ready, _, _ = select.select([self._told, self._bell], [], [], PATIENCE)
+        ready, _, _ = select.select([self._told, self._bell], [], [], patience)
         for source in ready:
             os.read(source, 65536)
+        if self._told in ready:
+            self._gpus_from = 0.0
 
     def _leave(self, total: int) -> bool:
         """Go, unless somebody has queued a run meanwhile; whoever comes from now on starts another dispatcher."""
@@ -240,8 +269,10 @@ class Dispatcher:
         return chosen or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        if text != self._said:
+            self._said = text
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
 
 
 def main(argv: list[str]) -> int:

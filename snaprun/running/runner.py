@@ -26,7 +26,7 @@ from snaprun.index import queue
 from snaprun.model import Run, RunSpec, Status, utc
 from snaprun.notebooks import cells
 from snaprun.notebooks.kernels import Kernel
-from snaprun.progress import process
+from snaprun.progress import gpus, memorylimit, process
 from snaprun.progress.journal import Journal
 from snaprun.progress.live import Live
 from snaprun.progress.memory import Memory
@@ -210,9 +210,21 @@ def _execute(repo: GitRepo, live: Live, order: Order, ground: Ground, journal: J
     )
     record = threading.Thread(target=_describe, args=(live, order, spec, job), name="snaprun-record", daemon=True)
     record.start()
-    outcome = engines.engine(spec.engine).run(job, journal, stop)
+    outcome = _within(spec.max_memory, lambda: engines.engine(spec.engine).run(job, journal, stop))
     record.join()
     return outcome
+
+
+def _within(max_memory: int | None, work: Callable[[], Outcome]) -> Outcome:
+    """Do it within a limit of memory: what exceeds that is killed, and how the engine saw it is not the reason."""
+    if max_memory is None:
+        return work()
+    memorylimit.check()
+    with memorylimit.Guard(max_memory) as guard:
+        outcome = work()
+    if guard.excess is None or outcome.status in (Status.STOPPED, Status.TIMED_OUT):
+        return outcome
+    return Outcome(Status.FAILED, engines.KILLED, guard.excess.reason, int(signal.SIGKILL))
 
 
 def run_environment(live: Live, order: Order, spec: RunSpec, ground: Ground) -> dict[str, str]:
@@ -230,6 +242,7 @@ def run_environment(live: Live, order: Order, spec: RunSpec, ground: Ground) -> 
     }
     if spec.seed is not None:
         made[SEED] = str(spec.seed)
+    made.update(order.options.get(gpus.TAKEN) or {})
     if ground.slot is not None:
         made.update(frozen.environment(made, place=order.place, slot=ground.slot.path))
     return made

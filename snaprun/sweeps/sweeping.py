@@ -20,12 +20,12 @@ from snaprun.index import claims
 from snaprun.index import queue as waiting
 from snaprun.index.runlist import Filter, query
 from snaprun.intake import Intake, Wanted
-from snaprun.launchers import Lineup
+from snaprun.launchers import AT_ONCE, Lineup
 from snaprun.model import Run, Snapshot, Status
 from snaprun.notebooks import notebook, parameters
 from snaprun.notebooks.notebook import Notebook
 from snaprun.progress import live
-from snaprun.running import launching
+from snaprun.running import launching, limits
 from snaprun.sweeps import lineup
 from snaprun.sweeps import sweep as points
 from snaprun.sweeps.requests import requests as each
@@ -126,6 +126,7 @@ def start(door: Door, planned: Plan) -> list[Snapshot]:
         if name == launching.LOCAL:
             _queue(door, planned, ready, made, how)
         else:
+        wanted = _limited(wanted, name)
             _submit(door, wanted, ready, made, how)
     except BaseException:
         bulk.delete_runs(repo, [one.id for one in made if live.find(door.place, one.id) is None])
@@ -142,7 +143,19 @@ def standing(door: Door, group: str, *, metric: str | None = None, highest: bool
     last = {run.id: run.metrics[metric].last for run in runs if metric is not None and metric in run.metrics}
     scored = [(last[run.id], run) for run in runs if not math.isnan(last.get(run.id, math.nan))]
     best = (max if highest else min)(scored, key=lambda pair: pair[0])[1] if scored else None
-    return Standing(tuple(runs), best, _left(runs))
+    return Standing(tuple(runs), best, left(runs, len(runs)))
+
+
+def _limited(wanted: Wanted, name: str) -> Wanted:
+    """What another launcher is asked for, GPUs and memory included; runs that wait for GPUs need a queue.
+
+    Raises:
+        UsageFault: the launcher starts them all at once.
+    """
+    if wanted.gpus and name in AT_ONCE:
+        raise UsageFault(f"{name} starts all runs of a sweep at once: none waits for GPUs", hint="--launcher local")
+    wishes = limits.wishes(name, wanted.wishes, gpu_count=wanted.gpus, max_memory=wanted.max_memory)
+    return replace(wanted, wishes=wishes)
 
 
 def _sets(
