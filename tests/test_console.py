@@ -68,7 +68,9 @@ def test_a_held_cell_may_be_edited(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)"), hold=600.0)
     wait_for(lambda: resuming.held(run.live), "the hold")
     resuming.go_on(run.live, "print('instead', x)")
-    assert run.end().status is Status.SUCCEEDED
+    result = run.end()
+    assert result.status is Status.SUCCEEDED
+    assert "cell 2 was edited while the run was held: its code is not the frozen one" in result.warnings
     assert "instead 1" in run.outputs()
     assert "instead" in run.file("executed.ipynb").decode()
 

@@ -332,8 +332,11 @@ class _Session:
                 wish = json.loads(resume.read_bytes())
                 resume.unlink(missing_ok=True)
                 self.started += time.monotonic() - began  # the run's time limit is for code that runs
-                self.journal.event("resume", n=number, edited=wish.get("source") is not None)
-                return True, wish.get("source")
+                edited = wish.get("source")
+                self.journal.event("resume", n=number, edited=edited is not None)
+                if edited is not None:
+                    self.journal.note(f"cell {number} was edited while the run was held: its code is not the frozen one")
+                return True, edited
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.stopped.wait(), 0.2)
         return False, None
