@@ -57,6 +57,7 @@ varied = stack(
 @click.option("--maximize", metavar="METRIC", help="Show the run with the highest last value of this metric.")
 @snapshot_options
 @where_options("a run", "an array of Slurm jobs")
+@limit_options
 @click.option("--dry-run", is_flag=True, help="Print the runs, and start none.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask above 1,000 runs.")
 @click.option("-d", "--detach", is_flag=True, help="Return at once, and print the sweep's id alone.")
@@ -65,7 +66,6 @@ varied = stack(
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
 def command(**wanted: Any) -> int:
-@limit_options
     """Freeze NOTEBOOK once, and run it with every combination of the values given, some at a time.
 
     \b

@@ -116,6 +116,7 @@ def start(door: Door, planned: Plan) -> list[Snapshot]:
     name = wanted.launcher or door.settings.launcher
     how = _lineup(door, planned.asked, name)
     if name != launching.LOCAL:
+        wanted = _limited(wanted, name)
         _, notes = launching.begin(door, name, wishes=wanted.wishes, lineup=how)
         wanted = replace(wanted, notes=(*wanted.notes, *notes))
     ready = intake.run(door, wanted)
@@ -126,7 +127,6 @@ def start(door: Door, planned: Plan) -> list[Snapshot]:
         if name == launching.LOCAL:
             _queue(door, planned, ready, made, how)
         else:
-        wanted = _limited(wanted, name)
             _submit(door, wanted, ready, made, how)
     except BaseException:
         bulk.delete_runs(repo, [one.id for one in made if live.find(door.place, one.id) is None])
@@ -143,7 +143,7 @@ def standing(door: Door, group: str, *, metric: str | None = None, highest: bool
     last = {run.id: run.metrics[metric].last for run in runs if metric is not None and metric in run.metrics}
     scored = [(last[run.id], run) for run in runs if not math.isnan(last.get(run.id, math.nan))]
     best = (max if highest else min)(scored, key=lambda pair: pair[0])[1] if scored else None
-    return Standing(tuple(runs), best, left(runs, len(runs)))
+    return Standing(tuple(runs), best, _left(runs))
 
 
 def _limited(wanted: Wanted, name: str) -> Wanted:
