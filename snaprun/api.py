@@ -13,6 +13,7 @@ from typing import Any
 
 from snaprun import intake, reads
 from snaprun.door import Door
+from snaprun.engines import AUTO
 from snaprun.errors import CannotCreate, DataFault, InputMissing, SnaprunError, Unavailable
 from snaprun.freeze import snapshot as freezing
 from snaprun.git import export
@@ -117,7 +118,8 @@ def snapshot(door: Door, wanted: Wanted) -> Snapshot:
 def _begin(door: Door, wanted: Wanted) -> tuple[Handle | None, Wanted]:
     """Prepare the launch; what there is to know of it goes into the run's warnings."""
     name = wanted.launcher or door.settings.launcher
-    engine = wanted.engine or door.settings.engine
+    asked = wanted.engine or door.settings.engine
+    engine = "inline" if asked == AUTO else asked  # imported meanwhile; the notebook is not read yet
     wishes = limits.wishes(name, wanted.wishes, gpu_count=wanted.gpus, max_memory=wanted.max_memory)
     handle, notes = launching.begin(door, name, engine=engine, wishes=wishes)
     return handle, replace(wanted, wishes=wishes, notes=(*wanted.notes, *notes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import importlib
 import os
 import socket
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 from snaprun import __version__
 from snaprun.door import Door
-from snaprun.engines import ENGINES
+from snaprun.engines import AUTO, ENGINES
 from snaprun.errors import DataFault, InputMissing, ParameterFault, UsageFault
 from snaprun.freeze.refreeze import refreeze
 from snaprun.freeze.snapshot import SOURCE, Frozen, Request
@@ -126,10 +127,8 @@ def inherited(wanted: Wanted, spec: RunSpec) -> Wanted:
 
 
 def _intake(door: Door, wanted: Wanted, found: Notebook, path: str, base: Mapping[str, Any]) -> Intake:
-    engine = wanted.engine or door.settings.engine
-    if engine not in ENGINES:
-        near = nearest(engine, ENGINES)
-        raise UsageFault(f"there is no engine {engine!r}", hint=f"--engine {near or ' or '.join(ENGINES)}")
+    engine, notes = _engine(door, found, wanted)
+    wanted = replace(wanted, notes=(*wanted.notes, *notes))
     given = {**base, **parameters.parse(wanted.params, wanted.raw, wanted.files)}
     resolved = parameters.resolve(found.node, found.language, given)
     ground = _ground(door, found, wanted, engine)
@@ -142,11 +141,31 @@ def _intake(door: Door, wanted: Wanted, found: Notebook, path: str, base: Mappin
     )
 
 
+def _engine(door: Door, found: Notebook, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
+    """The engine, and why it is not the one that was hoped for. Raises UsageFault where there is none of that name."""
+    asked = wanted.engine or door.settings.engine
+    if asked in ENGINES:
+        return asked, ()
+    if asked != AUTO:
+        near = nearest(asked, [*ENGINES, AUTO])
+        raise UsageFault(f"there is no engine {asked!r}", hint=f"--engine {near or ' or '.join([*ENGINES, AUTO])}")
+    if wanted.kernel or door.settings.kernel:
+        why = "a kernel is asked for by name"
+    elif wanted.hold_on_error is not None:
+        why = "only a kernel can be held on an error"
+    else:
+        choice = importlib.import_module("snaprun.engines.auto")  # a start with a named engine need not pay for it
+        why = choice.needs_kernel(found.node, language=found.language)
+    return ("kernel", (f"run by a kernel, not inline: {why}",)) if why else ("inline", ())
+
+
 def save(door: Door, wanted: Wanted) -> Request:
     """Make ready to freeze without running, with a notebook or without one. Raises as :func:`run` does."""
-    ground = _Ground(wanted.engine or door.settings.engine, launcher="none")
+    asked = wanted.engine or door.settings.engine
+    ground = _Ground("kernel" if asked == AUTO else asked, launcher="none")
     if wanted.notebook is not None:
         found, path = _notebook(door, wanted.notebook)
+        ground = replace(ground, engine=_engine(door, found, wanted)[0])
         given = parameters.parse(wanted.params, wanted.raw, wanted.files)
         resolved = parameters.resolve(found.node, found.language, given)
         return _request(door, wanted, path, found, resolved, ground)
@@ -179,6 +198,8 @@ def _ground(door: Door, found: Notebook, wanted: Wanted, engine: str) -> _Ground
     chosen, available = _python(door, found, wanted)
     if engine != "kernel":
         _refuse(found, engine, wanted)
+        if engine == "inline" and chosen is not None:
+            interpreter.require(chosen, "IPython", env=door.env)
         return _Ground(engine, launcher, python=chosen.python if chosen else None)
     kernel, notes = kernels.choose(
         available,

@@ -261,7 +261,7 @@ KEYS: dict[str, Callable[[Any], Any]] = {
 """How each setting's value is read."""
 
 MEANINGS = {
-    "engine": "how code runs: kernel, inline or script",
+    "engine": "how code runs: kernel, inline, script or auto",
     "launcher": "where a run runs: local, tmux, ssh, slurm",
     "kernel": "the Jupyter kernel to use in place of the notebook's own",
     "python": "the interpreter to use in place of the active environment's",

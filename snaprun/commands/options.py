@@ -78,7 +78,7 @@ code_options = stack(
     click.option(
         "--python", metavar="PATH", help="Python interpreter to run with, instead of the active environment's."
     ),
-    click.option("--engine", metavar="NAME", help="How code runs: kernel (the default), inline or script."),
+    click.option("--engine", metavar="NAME", help="How code runs: kernel (the default), inline, script or auto."),
     click.option(
         "--allow-commented-magics", is_flag=True, help="Let the script engine leave magics and shell lines out."
     ),

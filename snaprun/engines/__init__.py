@@ -23,6 +23,9 @@ ENGINES: Mapping[str, str] = {
 }
 """Name and module of every engine. Modules, because importing nbclient takes a third of a second."""
 
+AUTO = "auto"
+"""In the place of an engine: the one that fits the notebook, see :mod:`snaprun.engines.auto`. No run has it."""
+
 SIGNAL_CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 """Exit codes of a stopped run, as a shell gives them; any other signal counts as TERM."""
 
