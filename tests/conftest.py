@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import cluster
 from tests.running import leftovers
 from tests.sandbox import Sandbox, wait_for
 
@@ -60,6 +61,19 @@ def postgresql_server() -> Iterator[str]:
         assert started.returncode == 0, Path(f"{folder}/pg.log").read_text()
         yield started.stdout.strip()
         subprocess.run([script, "stop", f"{folder}/pg"], check=True)
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[Path]:
+    """The folder of a throw-away Slurm cluster without accounting; the test is skipped where none can be started."""
+    yield from cluster.service()
+
+
+@pytest.fixture
+def slurm(slurm_cluster: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That cluster, as the one that Slurm's commands talk to."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm_cluster / "slurm.conf"))
+    return slurm_cluster
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +17,12 @@ from snaprun.launchers import State, slurm
 from snaprun.model import Status
 from snaprun.progress import live
 from snaprun.running import contact, launching
-from tests import running
+from tests import cluster, running
+from tests.cluster import job, started
 from tests.sandbox import Sandbox, wait_for
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.usefixtures("slurm")]
 
-SERVICE = Path(__file__).parent / "services" / "slurm"
 CHECKPOINTED = """import os, time
 from pathlib import Path
 kept = Path(os.environ['SNAPRUN_CHECKPOINT_DIR'], 'x')
@@ -33,38 +31,6 @@ if not kept.exists():
     kept.touch()
     time.sleep(600)"""
 SLOW = "import time\nprint('on', flush=True)\ntime.sleep(600)"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Path]:
-    """The folder of the cluster."""
-    with tempfile.TemporaryDirectory(prefix="sl") as folder:
-        service = Path(folder, "slurm")
-        Path(folder).chmod(0o755)
-        try:
-            done = subprocess.run([SERVICE, "start", service], capture_output=True, text=True, check=False)
-            if done.returncode == 69:
-                pytest.skip(done.stderr.strip())
-            assert done.returncode == 0, done.stderr
-            yield service
-        finally:
-            subprocess.run([SERVICE, "stop", service], check=False, capture_output=True)
-
-
-@pytest.fixture(autouse=True)
-def config(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_CONF", str(cluster / "slurm.conf"))
-
-
-def started(box: Sandbox, options: str, *args: str) -> running.Started:
-    done = box.snaprun("exec", "a.ipynb", "--detach", "--slurm", options, *args)
-    assert done.returncode == 0, done.stderr
-    return running.found(box, done.stdout.strip())
-
-
-def job(run: running.Started) -> str:
-    told = wait_for(lambda: launchers.noted(run.live.path), "the handle")
-    return str(told.handle)
 
 
 def listed(box: Sandbox) -> dict[str, object]:
@@ -128,13 +94,13 @@ def test_a_requeued_job_is_a_further_attempt(repo: Sandbox) -> None:
     assert listed(repo)["attempts"] == 2
 
 
-def test_a_restart_of_the_controller_loses_nothing(repo: Sandbox, cluster: Path, tmp_path: Path) -> None:
+def test_a_restart_of_the_controller_loses_nothing(repo: Sandbox, slurm_cluster: Path, tmp_path: Path) -> None:
     gate = tmp_path / "GO"
     repo.notebook("a.ipynb", f"import pathlib, time\nprint('on', flush=True)\n"
                   f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.02)")  # fmt: skip
     run = started(repo, "")
     run.until_logged("on")
-    subprocess.run([SERVICE, "restart", cluster], check=True)
+    cluster.do("restart", slurm_cluster)
     assert listed(repo)["status"] == "running"
     gate.touch()
     assert repo.snaprun("wait", run.id).returncode == 0
@@ -170,6 +136,7 @@ def test_what_slurm_refuses_is_refused_before_anything_is_frozen(repo: Sandbox) 
         ("partition=nope", "invalid partition"),
         ("gres=gpu:4", "gres"),
         ("array=0-5", "not yours"),
+        ("arr=0-5", "not yours"),
         ("jobs=x", "whole number"),
     ):
         done = repo.snaprun("exec", "a.ipynb", "--slurm", options)

@@ -182,10 +182,9 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
     if not going:
         run = runs[0]
         raise NothingFound(f"run {run.id[:8]} is not running: it {_past(run)}", hint="snaprun ps")
-    for run in going:
-        folder = watch.folder_of(door.place, run.id)
-        if folder is None or not launching.stop(door, folder, signal.SIGTERM, grace=grace, kill=kill):
-            settle.settle(door.place, door.env)
+    found = [folder for run in going if (folder := watch.folder_of(door.place, run.id)) is not None]
+    if len(launching.stop_all(door, found, signal.SIGTERM, grace=grace, kill=kill)) < len(going):
+        settle.settle(door.place, door.env)
     wait(tuple(run.id for run in going), first=False, timeout=None, as_json=False, quiet=quiet)
     return 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -178,6 +178,11 @@ def unheeded(found: Launcher, lineup: Lineup) -> list[str]:
 def distant(found: Launcher) -> Distant | None:
     """The launcher as one for other machines, if it is one."""
     return cast(Distant, found) if hasattr(found, "news") else None
+
+
+def canceller(name: str) -> Callable[[Site, Sequence[str], Request], list[str]] | None:
+    """What cancels many runs of this launcher in one go, where it has a ``cancel_all``; those that it could cancel."""
+    return getattr(launcher(name), "cancel_all", None)
 
 
 def launcher(name: str) -> Launcher:

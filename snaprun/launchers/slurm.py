@@ -1,12 +1,12 @@
 """Launch runs as Slurm jobs by Slurm's own commands: many runs are one array, the nodes share the file system.
 
-The job is a supervisor in the foreground, see :mod:`snaprun.running.job`. ``squeue`` says how it stands, ``sacct``
-(where there is accounting) what became of it, and nothing that Slurm does not know of is ever taken for failed by that
-alone.
+What the job does, :mod:`snaprun.running.job` says. ``squeue`` says how it stands, ``sacct`` (where there is accounting)
+what became of it, and nothing that Slurm does not know of is ever taken for failed by that alone.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -14,23 +14,32 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.launchers import Site, State, Submission
+from snaprun.launchers import Lineup, Site, State, Submission, noted
 from snaprun.progress.order import Request
 from snaprun.progress.supervision import supervisor_env
 
+HONOURS = ("jobs", "retries", "after")
+"""What it heeds of a sweep's line-up: an array's throttle, the requeueing of a job, and a dependency."""
+
 OURS = ("array", "chdir", "error", "export", "input", "open-mode", "output", "parsable", "signal", "test-only", "wait",
         "wrap")  # fmt: skip
-"""Options of sbatch that a run needs as snaprun sets them."""
+"""Options of sbatch that a run needs as snaprun sets them. sbatch takes the beginning of a name for the name."""
 
 JOBS = "jobs"
 """The option that is not sbatch's: how many runs of an array may work at a time."""
 
+DEPENDENCY = "dependency"
+ONCE = "no-requeue"
+
 DAY = 86400.0
+
+MANY = 1000
+"""Jobs in one call of scancel, and tasks of an array where Slurm does not say how many it takes (its default)."""
 
 PATIENCE = 30
 """Seconds that a command of Slurm may take; a busy controller lets it wait."""
@@ -54,6 +63,8 @@ ENDINGS = {
 MENDING = {
     "JobHeldUser": "held by its user: scontrol release {}",
     "JobHeldAdmin": "held by an administrator",
+    "Dependency": "waits for another job",
+    "BeginTime": "its begin time has not come (a job that is started again waits two minutes)",
     "DependencyNeverSatisfied": "its dependency can never be satisfied: snaprun stop ends the waiting",
     "PartitionTimeLimit": "it asks for more time than the partition gives",
     "PartitionNodeLimit": "it asks for more nodes than the partition has",
@@ -69,7 +80,7 @@ def check(site: Site) -> None:
     """
     if shutil.which("sbatch", path=site.env.get("PATH")) is None:
         raise Unavailable("Slurm is not installed here: there is no sbatch", hint="call snaprun on a login node")
-    _submit(site, ["--test-only"], "#!/bin/sh\ntrue\n")
+    sbatch(site, [*_taking_turns(site), "--test-only"], "#!/bin/sh\ntrue\n")
 
 
 def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
@@ -77,19 +88,48 @@ def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
     talk = site.place.state / "slurm"
     talk.mkdir(mode=0o700, exist_ok=True)
     _tidy(talk)
-    many = len(runs) > 1
-    throttle = f"%{site.options[JOBS]}" if site.options.get(JOBS) else ""
-    name = "snaprun" if many else f"snaprun-{runs[0].run[:8]}"
-    options = [
-        *(["--job-name", name] if "job-name" not in site.options else []),
-        *(["--array", f"0-{len(runs) - 1}{throttle}"] if many else []),
-        f"--output={_escaped(talk)}/{'%A_%a' if many else '%j'}.log",
-        "--open-mode=append",
-        "--chdir=/",
-        "--export=ALL",
-    ]
-    job = _submit(site, options, _script(runs, site.place.top)).partition(";")[0].strip()
-    return [f"{job}_{number}" for number in range(len(runs))] if many else [job]
+    how = site.lineup or Lineup()
+    after = ["--after", how.after] if how.after else []
+    job = [sys.executable, "-m", "snaprun.running.job", "--retries", str(how.retries), *after]
+
+    def script(part: Sequence[Submission]) -> str:
+        return batch(part, [os.fspath(run.live) for run in part], job, [os.fspath(site.place.top)])
+
+    return arrays(site, runs, script, f"{_escaped(talk)}/", ".log")
+
+
+def arrays(
+    site: Site, runs: Sequence[Submission], script: Callable[[Sequence[Submission]], str], before: str, after: str
+) -> list[str]:
+    """Submit runs as arrays as large as Slurm takes them; ``before`` and ``after`` a job's number name its output.
+
+    Where only some may work at a time, each array begins when the one before is over. Raises as :func:`check`; nothing
+    of it is left in Slurm then.
+    """
+    most = _most(site) if len(runs) > 1 else 1
+    parts = [runs[start : start + most] for start in range(0, len(runs), most)]
+    handles: list[str] = []
+    jobs: list[str] = []
+    try:
+        for part in parts:
+            previous = jobs[-1] if jobs and _throttle(site) else None
+            output = f"--output={before}{'%A_%a' if len(part) > 1 else '%j'}{after}"
+            options = [*_named(site, part), *_array(site, part), *_taking_turns(site, previous), output]
+            said = sbatch(site, [*options, "--open-mode=append", "--chdir=/", "--export=ALL"], script(part))
+            jobs.append(said.partition(";")[0].strip())
+            handles += [f"{jobs[-1]}_{number}" for number in range(len(part))] if len(part) > 1 else jobs[-1:]
+    except BaseException:
+        for job in jobs:
+            _slurm(site, "scancel", "--quiet", job)
+        raise
+    return handles
+
+
+def batch(part: Sequence[Submission], first: Sequence[str], job: Sequence[str], rest: Sequence[str]) -> str:
+    """The batch script: a task takes its word of ``first``, one a run, and becomes ``job`` with it and the ``rest``."""
+    assert len(part) == len(first)
+    call = f'exec {shlex.join(job)} "$1" {shlex.join(rest)}'
+    return f'#!/bin/sh\nset -- {shlex.join(first)}\nshift "${{SLURM_ARRAY_TASK_ID:-0}}"\n{call}\n'
 
 
 def poll(site: Site, handles: Sequence[str]) -> list[State]:
@@ -101,19 +141,32 @@ def poll(site: Site, handles: Sequence[str]) -> list[State]:
     return [_state(handle, *found.get(handle, ("", ""))) for handle in handles]
 
 
+def _rows(said: str, handles: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """State and reason by handle, from lines of ``job|state|reason``. Tasks of an array that were cancelled before they
+    began have one line together, under the array's number or as ``7_[3-9]``."""
+    lines = [line.split("|", 2) for line in said.splitlines() if line.count("|") >= 2]
+    found = {job.partition("_[")[0]: (state, reason) for job, state, reason in lines}
+    both = {handle: found.get(handle) or found.get(handle.partition("_")[0]) for handle in handles}
+    return {handle: known for handle, known in both.items() if known}
+
+
 def cancel(site: Site, handle: str, request: Request) -> bool:
     """Ask that a job ends: one that waits goes at once, one that runs gets the signal. Raises Unavailable."""
-    state = _queue(site, [handle]).get(handle, ("", ""))[0].partition(" ")[0]
-    if state in WAITING:
-        done = _slurm(site, "scancel", "--quiet", handle)
-    elif state in GOING:
-        name = signal.Signals(request.signal).name.removeprefix("SIG")
-        done = _slurm(site, "scancel", "--quiet", "--batch", f"--signal={name}", handle)
-    else:
-        return False
-    if done.returncode:
-        raise Unavailable(f"scancel failed: {_last(done.stderr)}", hint=f"scancel {handle}")
-    return True
+    return bool(cancel_all(site, [handle], request))
+
+
+def cancel_all(site: Site, handles: Sequence[str], request: Request) -> list[str]:
+    """The same of many jobs in one go; those that there was something to end of. Raises Unavailable."""
+    states = {job: state.partition(" ")[0] for job, (state, _) in _queue(site, handles).items()}
+    name = signal.Signals(request.signal).name.removeprefix("SIG")
+    waiting = [job for job in handles if states.get(job) in WAITING]
+    going = [job for job in handles if states.get(job) in GOING]
+    for words, jobs in (([], waiting), (["--batch", f"--signal={name}"], going)):
+        for start in range(0, len(jobs), MANY):
+            done = _slurm(site, "scancel", "--quiet", *words, *jobs[start : start + MANY])
+            if done.returncode and "Invalid job id" not in done.stderr:  # one of them has just ended
+                raise Unavailable(f"scancel failed: {_last(done.stderr)}", hint=f"scancel {jobs[0]}")
+    return [*waiting, *going]
 
 
 def logs(site: Site, handle: str, offset: int) -> bytes:
@@ -128,23 +181,58 @@ def logs(site: Site, handle: str, offset: int) -> bytes:
         return b""
 
 
-def _script(runs: Sequence[Submission], top: Path) -> str:
-    """The batch script: the live folder of the task, and the supervisor in the place of the shell."""
-    folders = shlex.join(str(run.live) for run in runs)
-    job = shlex.join([sys.executable, "-m", "snaprun.running.job"])
-    call = f'exec {job} "$1" {shlex.quote(str(top))}'
-    return f'#!/bin/sh\nset -- {folders}\nshift "${{SLURM_ARRAY_TASK_ID:-0}}"\n{call}\n'
-
-
-def _submit(site: Site, options: Sequence[str], script: str) -> str:
-    command = ["sbatch", "--parsable", *_asked(site.options), *options]
-    done = _slurm(site, *command, script=script)
+def sbatch(site: Site, options: Sequence[str], script: str) -> str:
+    """Call sbatch with the user's options and these; its answer. Raises as :func:`check`."""
+    done = _slurm(site, "sbatch", "--parsable", *_asked(site.options), *options, script=script)
     if done.returncode == 0:
         return done.stdout
     why = _last(done.stderr)
     if _silent(done.stderr):
         raise Unavailable(f"Slurm does not answer: {why}", hint="scontrol ping; sinfo")
     raise UsageFault(f"Slurm refuses the job: {why}", hint="sinfo; --slurm partition=NAME,time=4:00:00,gres=gpu:1")
+
+
+def _named(site: Site, part: Sequence[Submission]) -> list[str]:
+    name = "snaprun" if len(part) > 1 else f"snaprun-{part[0].run[:8]}"
+    return [] if "job-name" in site.options else ["--job-name", name]
+
+
+def _array(site: Site, part: Sequence[Submission]) -> list[str]:
+    throttle = _throttle(site)
+    return ["--array", f"0-{len(part) - 1}{f'%{throttle}' if throttle else ''}"] if len(part) > 1 else []
+
+
+def _throttle(site: Site) -> str | None:
+    """How many runs may work at a time: as said to Slurm, else as said to the sweep."""
+    jobs = site.lineup.jobs if site.lineup else None
+    return site.options.get(JOBS) or (str(jobs) if jobs else None)
+
+
+def _taking_turns(site: Site, previous: str | None = None) -> list[str]:
+    """What lets a job be tried again, and wait for others: the job ``previous``, and the run that the sweep is to
+    follow. Whether that has succeeded, the job itself looks: one that can never start would wait for ever.
+
+    Raises:
+        UsageFault: Slurm has nothing to do with that run, or may not start a job again.
+    """
+    how = site.lineup or Lineup()
+    if how.retries and ONCE in site.options:
+        raise UsageFault(f"--retries lets Slurm start jobs again, {ONCE} forbids it", hint=f"leave {ONCE} out")
+    waits = [site.options[DEPENDENCY]] if site.options.get(DEPENDENCY) else []
+    waits += [f"afterany:{previous}"] if previous else []
+    if how.after:
+        told = noted(site.place.live / how.after)
+        if told is None or not told.launcher.startswith("slurm") or not told.handle:
+            text = f"run {how.after[:8]} is no job of Slurm: none of its jobs can wait for it"
+            raise UsageFault(text, hint=f"snaprun wait {how.after[:8]}, then the sweep without --after")
+        waits.append(f"afterany:{told.handle.partition('@')[0]}")
+    return [*(["--requeue"] if how.retries else []), *([f"--{DEPENDENCY}={','.join(waits)}"] if waits else [])]
+
+
+def _most(site: Site) -> int:
+    """How many tasks an array may have: the highest index is one less than MaxArraySize; 0 forbids arrays."""
+    found = re.search(r"(?m)^MaxArraySize\s*=\s*(\d+)", _slurm(site, "scontrol", "show", "config").stdout)
+    return max(1, int(found[1])) if found else MANY
 
 
 def _asked(options: Mapping[str, str]) -> list[str]:
@@ -155,8 +243,10 @@ def _asked(options: Mapping[str, str]) -> list[str]:
     """
     made = []
     for name, value in options.items():
-        if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or name in OURS:
+        if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or any(own.startswith(name) for own in OURS):
             raise UsageFault(f"--slurm {name}: that is not yours to set", hint="--slurm partition=gpu,time=4:00:00")
+        if name == DEPENDENCY:  # it goes together with our own
+            continue
         if name != JOBS:
             made.append(f"--{name}={value}" if value else f"--{name}")
         elif not re.fullmatch(r"[1-9]\d*", value):
@@ -166,20 +256,20 @@ def _asked(options: Mapping[str, str]) -> list[str]:
 
 def _queue(site: Site, handles: Sequence[str]) -> dict[str, tuple[str, str]]:
     """State and reason of the jobs that the controller knows: those that wait, run, or ended a few minutes ago."""
-    done = _slurm(site, "squeue", "-h", "-r", "-t", "all", "-j", ",".join(handles), "-o", "%i|%T|%r")
+    jobs = ",".join(dict.fromkeys(handle.partition("_")[0] for handle in handles))  # arrays as a whole
+    done = _slurm(site, "squeue", "-h", "-r", "-t", "all", "-j", jobs, "-o", "%i|%T|%r")
     if done.returncode and _silent(done.stderr):
         raise Unavailable(f"Slurm does not answer: {_last(done.stderr)}", hint="scontrol ping")
-    lines = [line.split("|", 2) for line in done.stdout.splitlines() if line.count("|") >= 2]
-    return {job: (state, reason) for job, state, reason in lines}
+    return _rows(done.stdout, handles)
 
 
 def _accounted(site: Site, handles: Sequence[str]) -> dict[str, tuple[str, str]]:
     """The same from the accounting, which lags some seconds; nothing where there is none."""
-    done = _slurm(site, "sacct", "-n", "-P", "-X", "-j", ",".join(handles), "-o", "JobID,State,Reason")
+    jobs = ",".join(dict.fromkeys(handle.partition("_")[0] for handle in handles))
+    done = _slurm(site, "sacct", "-n", "-P", "-X", "-j", jobs, "-o", "JobID,State,Reason")
     if done.returncode:
         return {}
-    lines = [line.split("|", 2) for line in done.stdout.splitlines() if line.count("|") >= 2]
-    return {job: (state, reason) for job, state, reason in lines}
+    return _rows(done.stdout, handles)
 
 
 def _state(handle: str, state: str, reason: str) -> State:

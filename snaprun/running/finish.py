@@ -30,6 +30,7 @@ from snaprun.progress.live import Live
 from snaprun.progress.memory import RESERVE
 from snaprun.progress.order import ENDING, LIMIT, TALK, Order, asked_stop, read_json, read_order
 from snaprun.progress.replay import Replay, render, replay_live
+from snaprun.running import again
 
 if TYPE_CHECKING:
     from snaprun.index.store import Store
@@ -88,14 +89,18 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
             previous=order.after,
         )
         tip = result.commit_result(repo, order.run, ending, slot=slot, max_file_size=order.max_file_size)
-    if replayed.result is None:
+    run = record.read_run(repo, order.run, commit=tip)
+    further = again.due(folder, run.status, order.attempt)
+    if replayed.result is None and not further:
         with Journal(folder.path) as journal:
             journal.result(tip)
-    run = record.read_run(repo, order.run, commit=tip)
-    index(repo, order.index_url, run)
+    index(repo, order.index_url, replace(run, status=Status.QUEUED, attempts=order.attempt + 1) if further else run)
     if slot is not None:
         slots.release(slot)
-    live.remove(folder)
+    if further:
+        again.renew(repo.place, folder, order, tip)
+    else:
+        live.remove(folder)
     _drop_checkpoints(repo, order.run)
     return run
 

@@ -160,6 +160,32 @@ def stop(door: Door, folder: Live, number: int, *, grace: float | None = None, k
     return False
 
 
+def stop_all(
+    door: Door, folders: Sequence[Live], number: int, *, grace: float | None = None, kill: bool = False
+) -> list[Live]:
+    """Ask that many runs end, those of a launcher that can do it in one go in one go; those that were there to ask.
+
+    Raises:
+        Unavailable, Denied: as :func:`stop`.
+    """
+    request = Request(signal=number, kill=kill, grace=grace, time=time.time())
+    together: dict[str, dict[str, Live]] = {}
+    asked = []
+    for folder in folders:
+        told = launchers.noted(folder.path)
+        if told is None or not told.asked or launchers.canceller(told.launcher) is None:
+            asked += [folder] if stop(door, folder, number, grace=grace, kill=kill) else []
+            continue
+        together.setdefault(told.launcher, {})[told.handle] = folder
+        with suppress(FileNotFoundError):  # it has just ended
+            if told.host is None:
+                ask_stop(folder.path, request)
+    for name, handles in together.items():
+        cancel = launchers.canceller(name)
+        asked += [handles[handle] for handle in (cancel(site(door), list(handles), request) if cancel else ())]
+    return asked
+
+
 def taken(folder: Live) -> bool:
     """Whether somebody looks after the run already, so that it is not the caller's to throw away."""
     held = lock.take(folder.path)

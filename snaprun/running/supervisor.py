@@ -122,7 +122,7 @@ def supervise(order: Order, live: Path, held: int, worker: Worker, signals: Sign
     status = _accompany(order, live, worker, signals)
     worker.door.close()
     left = _sweep(order)
-    if not live.is_dir():
+    if not (live / SUPERVISOR).exists():  # all is recorded: the folder is gone, or waits for the next attempt
         return 0
     _repeat(words)
     if not (live / ENDING).exists():
