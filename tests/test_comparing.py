@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from snaprun import cli
+from snaprun import cli, model
 from tests.runs import copied, edited, logged, made, stream
 from tests.sandbox import Sandbox
 
@@ -38,7 +38,7 @@ def moment(number: int) -> str:
     return f"2026-01-02T03:04:{number:02d}.000000Z"
 
 
-def sweep(box: Sandbox) -> list[str]:
+def sweep(box: Sandbox, **spec: str) -> list[str]:
     found = []
     for number, (lr, seed, loss) in enumerate([(0.1, 0, 0.3), (0.1, 1, 0.4), (0.2, 0, 0.2), (0.2, 1, 0.05)]):
         found.append(
@@ -49,6 +49,7 @@ def sweep(box: Sandbox) -> list[str]:
                 metrics=logged(loss=[2.0, 1.0, loss], acc=1 - loss),
                 name=f"r{number}",
                 created=moment(number),
+                **spec,
             )
         )
     return found
@@ -131,6 +132,54 @@ def test_many_runs_as_a_table(box: Sandbox, tmp_path: Path) -> None:
     call("compare", "r0", "r1", "--html", str(page))
     assert "<table" in page.read_text()
     assert "± " in call("compare", "--mean").output
+
+
+def test_the_seeds_of_a_sweep(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = sweep(box, group="feed0001")
+    lost = made(
+        box,
+        "digits.ipynb",
+        given={"lr": 0.2, "seed": 2},
+        metrics=logged(loss=99.0),
+        result=model.Result(status=model.Status.FAILED, exit_code=1),
+        group="feed0001",
+        created=moment(9),
+    )
+    call("reindex")
+    text = call("compare", "--group", "feed0001").output.split("\n")
+    assert text[0].split() == ["n", "status", "lr", "loss", "acc"]
+    assert text[2].startswith("2    succeeded ")
+    assert text[3].startswith("2    2 succeeded, 1 failed  0.2 ")
+    assert "(n=2)" in text[3]
+    assert call("history", "--group", "feed0001", "--mean").output.split("\n") == text
+    below = call("history", "--group", "feed0001", "-n", "2").output.split("\n")
+    assert below[3] == ""
+    assert below[4:] == text
+    found = json.loads(call("history", "--group", "feed0001", "--mean", "--json").stdout)
+    assert [(row["n"], len(row["runs"]), row["metrics"]["loss"]["n"]) for row in found["rows"]] == [
+        (2, 2, 2),
+        (2, 3, 2),
+    ]
+    assert found["rows"][1]["metrics"]["loss"]["sd"] == pytest.approx(0.106066, rel=1e-5)
+    assert lost in found["rows"][1]["runs"]
+    singles = json.loads(call("compare", "--group", "feed0001", "--no-mean", "--json").stdout)
+    assert [row["runs"] for row in singles["rows"]] == [[run] for run in (*ids, lost)]
+    lines = call("history", "--group", "feed0001", "--mean", "--csv", "-m", "loss").stdout.split("\n")
+    assert lines[0] == "n,status,lr,loss,loss_sd,loss_n"
+    assert failed(capsys, "history", "--mean", "-q")[0] == 2
+    assert failed(capsys, "history", "--mean", "--group", "nope")[0] == 3
+
+
+def test_a_sweep_is_taken_whole(box: Sandbox) -> None:
+    for seed in range(25):
+        made(
+            box, "digits.ipynb", given={"seed": seed}, metrics=logged(loss=seed), group="feed0002", created=moment(seed)
+        )
+    call("reindex")
+    (row,) = json.loads(call("compare", "--group", "feed0002", "--json").stdout)["rows"]
+    assert (row["n"], row["metrics"]["loss"]["mean"]) == (25, 12.0)
+    (row,) = json.loads(call("compare", "--group", "feed0002", "-n", "5", "--json").stdout)["rows"]
+    assert row["n"] == 5
 
 
 def test_tables_that_make_no_sense(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

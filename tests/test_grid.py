@@ -61,7 +61,8 @@ def test_groups_by_the_callers_choice() -> None:
     found = grid.grid(SWEEP, group=True, by=["epochs"])
     assert len(found.rows) == 1
     assert found.rows[0].statuses == {"succeeded": 3, "failed": 1}
-    assert math.isnan(found.rows[0].metrics["loss"].mean)
+    assert found.rows[0].n == 3
+    assert (found.rows[0].metrics["loss"].n, found.rows[0].metrics["loss"].mean) == (3, pytest.approx(0.82 / 3))
 
 
 def test_the_way_that_is_better_and_the_value_can_be_chosen() -> None:

@@ -9,10 +9,14 @@ from typing import Any
 import click
 
 from snaprun.commands.history import filters
-from snaprun.commands.options import json_option, stack
+from snaprun.commands.options import how_many, json_option, stack
 
 grouping = stack(
-    click.option("--mean", is_flag=True, help="Put runs together that differ in nothing but their seed."),
+    click.option(
+        "--mean/--no-mean",
+        default=None,
+        help="Put runs together that differ in nothing but their seed; so it is for a sweep (--group) with seeds.",
+    ),
     click.option(
         "--by", multiple=True, metavar="NAME", help="Put runs together by this parameter; may be given again."
     ),
@@ -21,7 +25,9 @@ grouping = stack(
 
 @click.command("compare", short_help="Show many runs as one table.")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs; of a sweep all."
+)
 @click.option("--all", "everything", is_flag=True, help="All runs, however many.")
 @filters
 @grouping
@@ -39,7 +45,7 @@ grouping = stack(
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one self-contained page.")
 def command(
     runs: tuple[str, ...],
-    mean: bool,
+    mean: bool | None,
     by: tuple[str, ...],
     metrics: tuple[str, ...],
     pick: str,
@@ -55,26 +61,19 @@ def command(
       snaprun compare base 4f2a @
       snaprun compare --notebook train.ipynb --since 2d --sort loss
       snaprun compare --where 'epochs == 10' --mean
+      snaprun compare --group aad60d03
       snaprun compare --all --by lr -m accuracy --pick max
 
-    Runs are named, or filtered as in history. Grouped rows show mean ± standard deviation and the number of runs.
+    Runs are named, or filtered as in history. Grouped rows show mean ± standard deviation and the number of runs, of
+    those that succeeded.
     """
-    from snaprun import show
-    from snaprun.commands.context import here, stdout
-    from snaprun.diffs import showgrid, surveying
-    from snaprun.diffs.surveying import Grouping
-    from snaprun.git.writing import write
+    from snaprun.commands.context import here
+    from snaprun.commands.tables import print_table
+    from snaprun.diffs import surveying
 
     door = here()
-    listed = surveying.runs_of(door, runs, {**chosen, "sort": None}, now=time.time())
-    found = surveying.table(door, listed, Grouping(mean, by), metrics=metrics, pick=pick, sort=sort)
-    if html is not None:
-        write(html, showgrid.as_html(found).encode())
-        click.echo(f"wrote {html}", err=True)
-    if as_json:
-        click.echo(show.as_json(found.to_json()))
-    elif as_csv:
-        click.echo(showgrid.as_csv(found), nl=False)
-    elif html is None:
-        click.echo(showgrid.text(found, stdout()))
+    listed = surveying.runs_of(door, runs, {**chosen, "count": how_many(chosen), "sort": None}, now=time.time())
+    grouping = surveying.grouping(listed, mean=mean, by=by, group=chosen["group"])
+    found = surveying.table(door, listed, grouping, metrics=metrics, pick=pick, sort=sort)
+    print_table(found, as_json=as_json, as_csv=as_csv, html=html)
     return 0

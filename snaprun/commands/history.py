@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from snaprun.commands.options import json_option, stack
+from snaprun.commands.options import how_many, json_option, stack
+from snaprun.errors import UsageFault
 
 filters = stack(
     click.option("--status", multiple=True, metavar="STATUS", help="Only runs of this status; may be given again."),
@@ -32,6 +34,9 @@ filters = stack(
     "-m", "--metric", "metrics", multiple=True, metavar="NAME", help="Give this metric's last value a column."
 )
 @click.option("--sort", metavar="[-]KEY", help="Sort by a field, parameter or metric; with - the largest first.")
+@click.option(
+    "--mean", is_flag=True, help="A row a parameter set: mean ± standard deviation over its seeds, as compare has it."
+)
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("-q", "--quiet", is_flag=True, help="Print full ids only, one a line.")
@@ -43,12 +48,15 @@ def command(**wanted: Any) -> int:
       snaprun history --status failed --since 2d
       snaprun history --notebook train.ipynb -p lr -m loss --sort loss
       snaprun history --where 'lr < 0.1 and accuracy > 0.9' --json
+      snaprun history --group aad60d03 --mean
 
     Exit code 3 when no run matches.
     """
     from snaprun import listing, show
     from snaprun.commands.context import here, stdout
 
+    if wanted["mean"]:
+        return _means(wanted)
     runs = listing.history(here(), wanted, now=time.time())
     columns = show.Columns(params=wanted["params"], metrics=wanted["metrics"])
     if wanted["as_json"]:
@@ -59,6 +67,37 @@ def command(**wanted: Any) -> int:
         click.echo("\n".join(run.id for run in runs), nl=bool(runs))
     elif runs:
         click.echo(show.history(runs, columns, stdout(), now=time.time()))
+        if wanted["group"]:
+            _means_below(wanted)
     else:
         click.echo("no run matches" if listing.narrow(wanted) else "no runs yet: snaprun exec NOTEBOOK", err=True)
     return 3 if not runs and listing.narrow(wanted) else 0
+
+
+def _means_below(wanted: Mapping[str, Any]) -> None:
+    """Below the runs of a sweep with seeds, what they come to: of all of its runs, not only of those that are shown."""
+    from snaprun.commands.context import here, stdout
+    from snaprun.diffs import showgrid, surveying
+    from snaprun.diffs.surveying import Grouping
+
+    door = here()
+    runs = surveying.runs_of(door, (), {"group": wanted["group"]}, now=time.time())
+    if surveying.grouping(runs, mean=None, by=(), group=wanted["group"]).on and any(run.metrics for run in runs):
+        click.echo("\n" + showgrid.text(surveying.table(door, runs, Grouping(mean=True)), stdout()))
+
+
+def _means(wanted: Mapping[str, Any]) -> int:
+    """``snaprun history --mean``: the runs as a table of means."""
+    from snaprun.commands.context import here
+    from snaprun.commands.tables import print_table
+    from snaprun.diffs import surveying
+    from snaprun.diffs.surveying import Grouping
+
+    if wanted["params"] or wanted["quiet"]:
+        raise UsageFault("--mean goes with neither -p nor -q", hint="snaprun compare --by NAME")
+    door = here()
+    filters = {**wanted, "count": how_many(wanted), "sort": None}
+    runs = surveying.runs_of(door, (), filters, now=time.time())
+    found = surveying.table(door, runs, Grouping(mean=True), metrics=wanted["metrics"], sort=wanted["sort"] or "")
+    print_table(found, as_json=wanted["as_json"], as_csv=wanted["as_csv"])
+    return 0

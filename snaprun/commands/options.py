@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,6 +33,13 @@ def size(text: str) -> int:
         return read(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is no size: write 500M, 4G or 1.5GiB") from error
+
+
+def how_many(chosen: Mapping[str, Any]) -> int | None:
+    """How many runs a table or a chart is of: all of a sweep unless the user says otherwise, since the mean over some
+    of its seeds says nothing."""
+    left_out = click.get_current_context().get_parameter_source("count") is ParameterSource.DEFAULT
+    return None if left_out and chosen.get("group") else chosen["count"]
 
 
 def stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

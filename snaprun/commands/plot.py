@@ -10,7 +10,7 @@ import click
 
 from snaprun.commands.compare import grouping
 from snaprun.commands.history import filters
-from snaprun.commands.options import json_option
+from snaprun.commands.options import how_many, json_option
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -18,7 +18,9 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command("plot", short_help="Draw a metric of runs.")
 @click.argument("metric")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many runs.")
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many runs; of a sweep all."
+)
 @click.option("--all", "everything", is_flag=True, help="All runs, however many.")
 @filters
 @grouping
@@ -34,7 +36,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 def command(
     metric: str,
     runs: tuple[str, ...],
-    mean: bool,
+    mean: bool | None,
     by: tuple[str, ...],
     across: str,
     smooth: float,
@@ -50,7 +52,7 @@ def command(
     \b
       snaprun plot loss                       the latest runs that are there
       snaprun plot loss base @ --smooth 0.6
-      snaprun plot accuracy --group @ --mean  mean and band over the seeds of a sweep
+      snaprun plot accuracy --group aad60d03  mean and band over the seeds of a sweep
       snaprun plot loss @ --log --svg loss.svg
 
     Runs are named, or filtered as in history. A run in progress is drawn as far as it is.
@@ -58,13 +60,13 @@ def command(
     from snaprun import show
     from snaprun.commands.context import here, stdout
     from snaprun.diffs import plot, plotpng, plotsvg, series, surveying
-    from snaprun.diffs.surveying import Grouping
     from snaprun.git.writing import write
 
     door = here()
-    listed = surveying.runs_of(door, runs, chosen, now=time.time())
+    listed = surveying.runs_of(door, runs, {**chosen, "count": how_many(chosen)}, now=time.time())
     by_time = across == "time"
-    chart = surveying.chart(door, metric, listed, Grouping(mean, by), by_time=by_time, smooth=smooth, log=log)
+    grouped = surveying.grouping(listed, mean=mean, by=by, group=chosen["group"])
+    chart = surveying.chart(door, metric, listed, grouped, by_time=by_time, smooth=smooth, log=log)
     for path, draw in ((svg, plotsvg.svg), (png, plotpng.png), (html, plotsvg.html)):
         if path is not None:
             drawn = draw(chart)

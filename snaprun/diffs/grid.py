@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from snaprun.diffs.direction import direction
-from snaprun.model import Run
+from snaprun.model import Run, Status
 from snaprun.notebooks import exact
 
 SCHEMA = "snaprun.compare/1"
@@ -38,6 +38,11 @@ class Row:
     params: Mapping[str, Any]
     metrics: Mapping[str, Summary]
     best: frozenset[str] = frozenset()
+
+    @property
+    def n(self) -> int:
+        """How many of the runs succeeded: in a group only those count."""
+        return sum(run.status is Status.SUCCEEDED for run in self.runs)
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -73,6 +78,7 @@ class Grid:
                 {
                     "runs": [run.id for run in row.runs],
                     "names": [run.name for run in row.runs],
+                    "n": row.n,
                     "statuses": row.statuses,
                     "params": dict(row.params),
                     "metrics": {name: _summary_json(one) for name, one in row.metrics.items()},
@@ -94,7 +100,8 @@ def grid(
     """The table of ``runs``, in their order; with ``group`` one row a setting, by the parameters ``by``.
 
     ``by`` is by default every parameter that differs, seeds aside. ``pick`` takes the value of a metric, its last one
-    by default. A group's row stands where its first run stood.
+    by default. A group's row stands where its first run stood; runs that did not succeed are in it and do not count:
+    what they logged last is not what the setting leads to.
     """
     names = _in_order(run.params for run in runs)
     differing = tuple(name for name in names if not _same([_said(run.params, name) for run in runs]))
@@ -104,7 +111,10 @@ def grid(
         key = json.dumps([_said(run.params, name) for name in keys]) if group else run.id
         grouped.setdefault(key, []).append(run)
     metrics = _in_order(run.metrics for run in runs)
-    rows = [_row(members, keys if group else differing, metrics, pick) for members in grouped.values()]
+    rows = []
+    for members in grouped.values():
+        counted = [run for run in members if run.status is Status.SUCCEEDED] if group else members
+        rows.append(_row(members, counted, keys if group else differing, metrics, pick))
     return Grid(
         params=keys if group else differing,
         metrics=metrics,
@@ -136,10 +146,22 @@ def ordered(found: Grid, name: str, *, largest_first: bool = False) -> Grid:
     return replace(found, rows=(*numbers, *texts, *(row for row in rows if value(row) is None)))
 
 
-def _row(runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str], pick: Callable[[Any], float]) -> Row:
+def seeded(runs: Sequence[Run]) -> bool:
+    """Whether some of the runs differ in nothing but their seed."""
+    settings = {json.dumps([(name, run.params[name]) for name in run.params if name not in SEEDS]) for run in runs}
+    return len(settings) < len(runs) and any(name in SEEDS for run in runs for name in run.params)
+
+
+def _row(
+    runs: Sequence[Run],
+    counted: Sequence[Run],
+    params: Sequence[str],
+    metrics: Sequence[str],
+    pick: Callable[[Any], float],
+) -> Row:
     found = {}
     for name in metrics:
-        values = [pick(run.metrics[name]) for run in runs if name in run.metrics]
+        values = [pick(run.metrics[name]) for run in counted if name in run.metrics]
         if values:
             found[name] = summary(values)
     return Row(tuple(runs), {name: runs[0].params[name] for name in params if name in runs[0].params}, found)

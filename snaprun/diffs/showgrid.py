@@ -86,7 +86,7 @@ def _lead(found: Grid, row: Row, *, full: bool = False) -> list[str]:
     ended = row.statuses
     if found.grouped_by is not None:
         said = next(iter(ended)) if len(ended) == 1 else ", ".join(f"{count} {name}" for name, count in ended.items())
-        return [str(len(row.runs)), said]
+        return [str(row.n), said]
     run = row.runs[0]
     return [run.id if full else show.short(run.id), clean(run.name or ""), run.status.value]
 

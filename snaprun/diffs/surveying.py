@@ -55,6 +55,11 @@ class Grouping:
         return self.mean or bool(self.by)
 
 
+def grouping(runs: Sequence[Run], *, mean: bool | None, by: Sequence[str], group: str | None) -> Grouping:
+    """How to group: as asked (``mean`` is None: it was not said); the runs of a sweep with seeds over their seeds."""
+    return Grouping(grid.seeded(runs) if mean is None and not by and group is not None else bool(mean), tuple(by))
+
+
 def table(
     door: Door,
     runs: Sequence[Run],

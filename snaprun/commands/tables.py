@@ -1,0 +1,26 @@
+"""Print a table of many runs in the form asked for: ``compare``, and ``history --mean``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from snaprun import show
+from snaprun.commands.context import stdout
+from snaprun.diffs import showgrid
+from snaprun.diffs.grid import Grid
+from snaprun.git.writing import write
+
+
+def print_table(found: Grid, *, as_json: bool, as_csv: bool, html: Path | None = None) -> None:
+    """On standard output, for a person unless another form is asked for; or into a page."""
+    if html is not None:
+        write(html, showgrid.as_html(found).encode())
+        click.echo(f"wrote {html}", err=True)
+    if as_json:
+        click.echo(show.as_json(found.to_json()))
+    elif as_csv:
+        click.echo(showgrid.as_csv(found), nl=False)
+    elif html is None:
+        click.echo(showgrid.text(found, stdout()))
