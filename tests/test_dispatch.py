@@ -129,7 +129,7 @@ def test_a_sweep_runs_in_order_and_goes(box: Sandbox) -> None:
     assert together(found) == 1
     assert len({run.commit for run in found}) == 8
     wait_for(lambda: not dispatchers(here), "the dispatcher to go")
-    assert sorted(path.name for path in here.place.queue.iterdir()) == ["bell", "dispatch.log", "lock"]
+    assert sorted(path.name for path in here.place.queue.iterdir()) == ["bell", "dispatch.log", "lock", "starting"]
     assert said(here) == ""
 
 
@@ -160,6 +160,23 @@ def test_a_killed_dispatcher_is_replaced(box: Sandbox, gates: Gates) -> None:
     gates.open()  # and its end starts another dispatcher
     until_idle(here)
     assert [run.status.value for run in runs(here)] == ["succeeded"] * 3
+
+
+def test_many_who_look_at_once_start_one_dispatcher(box: Sandbox, gates: Gates) -> None:
+    here = door(box, GATES=str(gates.folder))
+    start(here, "held.ipynb", "x=1..2", jobs=1)
+    wait_for(lambda: gates.at(1), "the first run")
+    (pid,) = dispatchers(here)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not dispatchers(here), "its end")
+    most = 0
+    for _ in range(40):  # before one of them listens
+        assert queue.wake(here.place, here.env)
+        most = max(most, len(dispatchers(here)))
+    assert most == 1
+    gates.open()
+    until_idle(here)
+    assert [run.status.value for run in runs(here)] == ["succeeded"] * 2
 
 
 def test_a_killed_run_is_settled_and_the_queue_goes_on(box: Sandbox, gates: Gates) -> None:

@@ -17,11 +17,14 @@ from typing import Any
 
 from snaprun.git.locate import Place
 from snaprun.index.runlist import Reader
+from snaprun.progress import detached
 from snaprun.progress.order import read_json, write_json
-from snaprun.progress.supervision import supervisor_env
 
 BELL = "bell"
 """In the queue's folder: a pipe that the dispatcher listens at."""
+
+STARTING = "starting"
+"""In the queue's folder: locked while a dispatcher starts, until it listens or goes."""
 
 TALK = "dispatch.log"
 """In the queue's folder: what a dispatcher has to say."""
@@ -113,22 +116,10 @@ def ring(place: Place) -> bool:
 
 
 def _start(place: Place, env: Mapping[str, str]) -> bool:
-    """Start a dispatcher that is nobody's child, so that nobody has to wait for it."""
-    talk = os.open(place.queue / TALK, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    where = json.dumps({name: os.fspath(path) for name, path in vars(place).items()})
-    try:
-        shell = os.posix_spawn(
-            "/bin/sh",
-            ["sh", "-c", 'cd /; "$@" &', "sh", sys.executable, "-m", "snaprun.running.dispatch", where],
-            supervisor_env(env),
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                (os.POSIX_SPAWN_DUP2, talk, 2),
-            ],
-            setsid=True,
-        )
-    finally:
-        os.close(talk)
-    os.waitpid(shell, 0)
+    """Start a dispatcher, unless one is about to listen."""
+    held = detached.take(place.queue / STARTING)
+    if held is not None:
+        where = json.dumps({name: os.fspath(path) for name, path in vars(place).items()})
+        command = [sys.executable, "-m", "snaprun.running.dispatch", where]
+        detached.start(command, env, held=held, talk=place.queue / TALK)
     return True

@@ -31,7 +31,7 @@ from snaprun.index.claims import Claim, Doomed
 from snaprun.index.store import Store
 from snaprun.launchers import local
 from snaprun.model import Result, Snapshot, Status
-from snaprun.progress import gpus, live, lock, replay
+from snaprun.progress import detached, gpus, live, lock, replay
 from snaprun.progress.gpus import GpusTaken, NoGpus
 from snaprun.progress.live import Live
 from snaprun.progress.supervision import supervised_by
@@ -284,7 +284,10 @@ def main(argv: list[str]) -> int:
     about = waiting.busy(place)
     if held is None or about is None:
         return 0
-    Dispatcher(place, store.open_store(place.state, about.get("index_url")), hang(place)).serve()
+    index = store.open_store(place.state, about.get("index_url"))
+    bell = hang(place)
+    detached.let_go()  # whoever queues a run from now on rings
+    Dispatcher(place, index, bell).serve()
     os.close(held)
     return 0
 
@@ -305,6 +308,7 @@ def _only(place: Place) -> int | None:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return held
         except BlockingIOError:
+            detached.let_go()  # before it rings: what is queued behind that finds nobody starting
             if waiting.ring(place):
                 break
             time.sleep(0.05)  # it is about to listen, or about to go
