@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from snaprun import settings
@@ -14,19 +14,20 @@ from snaprun.settings import Settings
 
 @dataclass(frozen=True)
 class Door:
-    """A repository as its caller sees it."""
+    """A repository as its caller sees it; ``warn`` takes a sentence that the user should read, whatever was asked."""
 
     place: Place
     settings: Settings
     cwd: Path
     env: Mapping[str, str]
+    warn: Callable[[str], None] = field(default=lambda _: None, compare=False)
 
 
-def opened(cwd: Path, env: Mapping[str, str]) -> Door:
+def opened(cwd: Path, env: Mapping[str, str], warn: Callable[[str], None] = lambda _: None) -> Door:
     """Find the repository around ``cwd`` and read its settings.
 
     Raises:
         Unavailable: no git, no repository, a bare one. Denied: git refuses it. SettingsFault: a setting is wrong.
     """
     place = locate.around(cwd, env)
-    return Door(place=place, settings=settings.load(place, env), cwd=cwd, env=env)
+    return Door(place=place, settings=settings.load(place, env), cwd=cwd, env=env, warn=warn)

@@ -58,7 +58,11 @@ def _reader(door: Door) -> Reader:
     except IndexGap:
         if not _any_run(door):
             return NoRuns()
-    import_module("snaprun.index.reindex").rebuild(door)
+    rebuilt = import_module("snaprun.index.reindex").rebuild(door)
+    if rebuilt.set_aside:
+        door.warn(f"the index was damaged and has been rebuilt from git; the damaged one is now {rebuilt.set_aside}")
+    for run in rebuilt.damaged:
+        door.warn(f"run {run.id[:8]} cannot be read: {run.why}")
     return runlist.connect(door.place.state, url)
 
 

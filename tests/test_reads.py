@@ -34,7 +34,12 @@ def test_a_missing_or_damaged_index_is_rebuilt_from_git(repo: Sandbox) -> None:
     index.unlink()
     assert ids(repo) == made[::-1]
     index.write_bytes(b"this is no database at all" * 1000)
-    assert ids(repo) == made[::-1]
+    told = repo.snaprun("history", "-q")
+    assert told.stdout.split() == made[::-1]
+    [aside] = [path for path in index.parent.iterdir() if path.is_file() and path.read_bytes()[:7] == b"this is"]
+    said = f"warning: the index was damaged and has been rebuilt from git; the damaged one is now {aside}\n"
+    assert told.stderr == said
+    assert repo.snaprun("history", "-q").stderr == ""
 
 
 def test_a_linked_worktree_sees_the_same_runs(repo: Sandbox, tmp_path: Path) -> None:

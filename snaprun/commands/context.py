@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+import click
+
 from snaprun.door import Door, opened
 from snaprun.errors import Unavailable
 from snaprun.show import Look, look
@@ -18,7 +20,7 @@ def here() -> Door:
         folder = Path.cwd()
     except FileNotFoundError as error:
         raise Unavailable("the current folder is gone", hint="cd into a folder that exists") from error
-    return opened(folder, os.environ)
+    return opened(folder, os.environ, lambda text: click.echo(f"warning: {text}", err=True))
 
 
 def stdout() -> Look:
