@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import cluster
+from tests.far import machine, server  # noqa: F401  # fixtures
 from tests.running import leftovers
 from tests.sandbox import Sandbox, wait_for
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from snaprun import launchers
 from snaprun.git import locate
@@ -53,6 +57,28 @@ class Machine:
     def command(self) -> str:
         """How ssh is called."""
         return f"ssh -F {self.service}/ssh_config"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Path]:
+    """The sshd, in a folder with a short name: sockets have short paths."""
+    with tempfile.TemporaryDirectory(prefix="sr") as folder:
+        service = Path(folder, "ssh")
+        done = subprocess.run([SERVICES / "sshd", "start", service], capture_output=True, text=True, check=False)
+        if done.returncode == 69:
+            pytest.skip(done.stderr.strip())
+        assert done.returncode == 0, done.stderr
+        yield service
+        subprocess.run([SERVICES / "sshd", "stop", service], check=True)
+
+
+@pytest.fixture
+def machine(server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """The machine, with a folder of the test's own."""
+    there = Machine(server, tmp_path.name)
+    monkeypatch.setenv("GIT_SSH_COMMAND", there.command())
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(server.parent))
+    return there
 
 
 def started(box: Sandbox, machine: Machine, *args: str) -> Started:

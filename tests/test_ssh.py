@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +24,7 @@ from snaprun.progress.standing import look
 from snaprun.running import contact, settle
 from snaprun.running.contact import Pace
 from tests import far, running
-from tests.far import SERVICES, Machine
+from tests.far import Machine
 from tests.sandbox import Sandbox, wait_for
 
 pytestmark = pytest.mark.service
@@ -37,28 +35,6 @@ print('on', flush=True)
 while not pathlib.Path({!r}).exists(): time.sleep(0.02)
 print('off')"""
 QUICK = Pace(interval=0.0, failing=(0.0,), grace=0.0)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Path]:
-    """The sshd, in a folder with a short name: sockets have short paths."""
-    with tempfile.TemporaryDirectory(prefix="sr") as folder:
-        service = Path(folder, "ssh")
-        done = subprocess.run([SERVICES / "sshd", "start", service], capture_output=True, text=True, check=False)
-        if done.returncode == 69:
-            pytest.skip(done.stderr.strip())
-        assert done.returncode == 0, done.stderr
-        yield service
-        subprocess.run([SERVICES / "sshd", "stop", service], check=True)
-
-
-@pytest.fixture
-def machine(server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """The machine, with a folder of the test's own."""
-    there = Machine(server, tmp_path.name)
-    monkeypatch.setenv("GIT_SSH_COMMAND", there.command())
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(server.parent))
-    return there
 
 
 def site(box: Sandbox, machine: Machine, **options: str) -> Site:

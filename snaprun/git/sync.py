@@ -85,6 +85,15 @@ def accept(repo: GitRepo, runs: Sequence[str]) -> dict[str, str]:
     return {run: standing[run] for run in runs}
 
 
+def results(repo: GitRepo, runs: Sequence[str]) -> dict[str, str | None]:
+    """The result commit of each of these runs, None while its ref stands at the snapshot. Left out are runs without a
+    ref here, or with one that stands elsewhere."""
+    refs = repo.refs(RUN_REF)
+    tips = {run: tip for run in runs if (tip := refs.get(RUN_REF + run))}
+    parents = dict(zip(tips, map(_first_parent, repo.blobs(tips.values())), strict=True))
+    return {run: None if tip == run else tip for run, tip in tips.items() if run in (tip, parents[run])}
+
+
 def fault(said: str, url: str) -> SnaprunError:
     """The error that fits what ssh, or git over ssh, has said."""
     where = re.sub(r"^ssh://([^/]+).*", r"\1", url)

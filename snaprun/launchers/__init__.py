@@ -75,7 +75,8 @@ class Submission:
 
 @dataclass(frozen=True)
 class State:
-    """How a launcher sees a run: ``queued``, ``running``, ``ended``, or ``unknown`` (it knows of none), and why.
+    """How a launcher sees a run, and why: ``queued``, ``running``, ``ended``, ``dropped`` (it was taken out of a queue
+    before it started), or ``unknown`` (it knows of none).
 
     ``status`` and ``exit_code`` are what it makes of an end that left no result, where it knows.
     """
@@ -103,12 +104,18 @@ class Submitted:
 @dataclass(frozen=True)
 class News:
     """What is new of a run on another machine: how it stands, bytes to append to the files of its live folder, and,
-    once it has ended, the result commit and the git URL to fetch it from."""
+    once it has ended, the result commit and the git URL to fetch it from.
+
+    ``attempt`` says which one is in progress: the bytes of another than the known one are all of them. ``more`` says
+    that there is more than came.
+    """
 
     state: State
     files: Mapping[str, bytes] = field(default_factory=dict)
     tip: str | None = None
     url: str = ""
+    attempt: int | None = None
+    more: bool = False
 
 
 class Launcher(Protocol):
@@ -155,7 +162,8 @@ class Distant(Launcher, Protocol):
         ...
 
     def news(self, site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
-        """What is new of the runs with these handles; ``known`` says how many bytes of each file are here already.
+        """What is new of the runs with these handles; ``known`` says how many bytes of each file are here already, and
+        as ``attempt`` of which attempt they are.
 
         Raises Unavailable where the machine cannot be reached: that says nothing about a run.
         """

@@ -1,7 +1,8 @@
 """Launch a run on another machine over ssh: push its snapshot, start its supervisor there, and let go.
 
 What travels is a commit and an id. The far side claims the run by creating its ref, so that a start that is repeated
-after a cut connection starts nothing twice; the result comes back by git. Connections are shared for a minute.
+after a cut connection starts nothing twice; the result comes back by git. The runs of a sweep go into the queue there,
+all in one call. Connections are shared for a minute.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import re
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +39,8 @@ PYTHON = "python"
 KERNEL = "kernel"
 """The options: where, ``data:<name>`` for each folder that lies elsewhere there, the interpreter, the kernel."""
 
+HONOURS = ("jobs", "retries", "after")
+
 MARK = b"@snaprun "
 PROTOCOL = 1
 NO_SNAPRUN = 96
@@ -46,6 +51,9 @@ UNWANTED = dict.fromkeys(GROWING, -1)
 
 PATIENCE = 20.0
 """Seconds for an answer of a few lines. A start may take longer: kernels are looked for, a checkout is not."""
+
+PAUSES = (0.0, 0.5, 2.0)
+"""Seconds before something is tried again whose connection was cut."""
 
 START = 120.0
 MEGABYTES = 300.0
@@ -120,28 +128,28 @@ def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
     """
     target = parse(site.options.get(ON))
     repo = GitRepo(site.place)
-    _twice(lambda: sync.push(repo, target.url, [run.run for run in runs], env=git_env(site)))
-    for run in runs:
-        order = read_order(run.live)
-        ask: dict[str, Any] = {
-            "run": run.run,
-            "kernel": site.options.get(KERNEL),
-            "python": site.options.get(PYTHON),
-            "data": _data(site),
-            "order": {
-                "grace": order.grace,
-                "timeout": order.timeout,
-                "hold": order.hold,
-                "max_file_size": order.max_file_size,
-                "link": order.link,
-                "outputs": order.outputs,
-            },
-        }
-        try:
-            _twice(partial(call, site.env, target, "start", ask, patience=START))
-        except Cut:
-            continue
+    _again(lambda: sync.push(repo, target.url, [run.run for run in runs], env=git_env(site)))
+    for verb, ask in _orders(site, runs):
+        with suppress(Cut):
+            _again(partial(call, site.env, target, verb, ask, patience=START))
     return [handle(site, run.run) for run in runs]
+
+
+def _orders(site: Site, runs: Sequence[Submission]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What to ask so that the runs start: one call each, or a single one that queues them all."""
+    order = read_order(runs[0].live)
+    names = ("grace", "timeout", "hold", "max_file_size", "link", "outputs")
+    common = {
+        "kernel": site.options.get(KERNEL),
+        "python": site.options.get(PYTHON),
+        "data": _data(site),
+        "order": {name: getattr(order, name) for name in names},
+    }
+    if site.lineup is not None:
+        yield "queue", {**common, "runs": [run.run for run in runs], **asdict(site.lineup)}
+        return
+    for run in runs:
+        yield "start", {**common, "run": run.run}
 
 
 def poll(site: Site, handles: Sequence[str]) -> list[State]:
@@ -152,10 +160,17 @@ def poll(site: Site, handles: Sequence[str]) -> list[State]:
 
 def cancel(site: Site, handle: str, request: Request) -> bool:
     """Ask that a run ends. Raises Unavailable where the machine cannot be reached."""
-    target, run = taken_apart(handle)
-    ask = {"run": run, "signal": int(request.signal), "grace": request.grace, "kill": request.kill}
-    about, _ = _twice(lambda: call(site.env, target, "stop", ask, patience=PATIENCE))
-    return bool(about["stopping"])
+    return bool(cancel_all(site, [handle], request))
+
+
+def cancel_all(site: Site, handles: Sequence[str], request: Request) -> list[str]:
+    """The same of many, in one call a machine; those that there was something to end of. Raises as :func:`cancel`."""
+    found: list[str] = []
+    for target, runs in _by_target(handles).items():
+        ask = {"runs": list(runs), **asdict(request), "signal": int(request.signal)}
+        about, _ = _again(partial(call, site.env, target, "stop", ask, patience=START))
+        found += [handle for run, handle in runs.items() if run in about["stopping"]]
+    return found
 
 
 def logs(site: Site, handle: str, offset: int) -> bytes:
@@ -175,12 +190,8 @@ def host(handle: str) -> str:
 
 def news(site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
     """What is new of these runs. Raises Unavailable where a machine cannot be reached."""
-    by_target: dict[Target, dict[str, str]] = {}
-    for handle in known:
-        target, run = taken_apart(handle)
-        by_target.setdefault(target, {})[run] = handle
     found: dict[str, News] = {}
-    for target, runs in by_target.items():
+    for target, runs in _by_target(known).items():
         ask = {"runs": {run: known[handle] for run, handle in runs.items()}}
         about, data = call(site.env, target, "news", ask, patience=PATIENCE)
         for run, handle in runs.items():
@@ -189,7 +200,17 @@ def news(site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
             for name, size in one["files"]:
                 files[str(name)], data = data[:size], data[size:]
             state = State(one["state"], one.get("reason"))
-            found[handle] = News(state, files, one.get("tip"), target.url_of(about["repository"]))
+            url = target.url_of(about["repository"])
+            found[handle] = News(state, files, one.get("tip"), url, one.get("attempt"), bool(one.get("more")))
+    return found
+
+
+def _by_target(handles: Iterable[str]) -> dict[Target, dict[str, str]]:
+    """For each machine and folder, the runs there with their handles."""
+    found: dict[Target, dict[str, str]] = {}
+    for handle in handles:
+        target, run = taken_apart(handle)
+        found.setdefault(target, {})[run] = handle
     return found
 
 
@@ -203,7 +224,7 @@ def artifact(site: Site, handle: str, sha256: str, path: Path) -> bool:
     with path.open("ab") as file:
         while True:
             ask = {"sha256": sha256, "offset": file.tell()}
-            about, data = _twice(partial(call, site.env, target, "artifact", ask, patience=MEGABYTES))
+            about, data = _again(partial(call, site.env, target, "artifact", ask, patience=MEGABYTES))
             file.write(data)
             if not about["found"] or not data:
                 return bool(about["found"])
@@ -274,7 +295,9 @@ def call(
     head, mark, rest = done.stdout.partition(b"\n" + MARK)
     if not mark:
         raise _no_answer(target, done.returncode, words or head.decode("utf-8", "replace"))
-    line, _, data = rest.partition(b"\n")
+    line, whole, data = rest.partition(b"\n")
+    if not whole:
+        raise Cut(f"{target.login} was cut off while it answered", hint=f"ssh {target.login}")
     about = json.loads(line)
     if "error" in about:
         kind = KINDS.get(about["code"], Unavailable)
@@ -291,14 +314,21 @@ def _no_answer(target: Target, code: int, words: str) -> SnaprunError:
     return Cut(error.message, hint=error.hint) if type(error) is Unavailable else error
 
 
-def _twice(action: Callable[[], Got]) -> Got:
-    """Do something, and once more where the connection was cut: all that is asked of the far side can be repeated."""
-    try:
-        return action()
-    except Unavailable as error:
-        if isinstance(error, Cut) or "cannot be reached" in error.message:
+def _again(action: Callable[[], Got]) -> Got:
+    """Do something, and again where the connection was cut: all that is asked of the far side can be repeated.
+
+    A machine that lets one wait is not asked again.
+    """
+    end = time.monotonic() + PAUSES[-1]
+    for pause in PAUSES:
+        try:
             return action()
-        raise
+        except Unavailable as error:
+            cut = isinstance(error, Cut) or "cannot be reached" in error.message
+            if not cut or time.monotonic() > end:
+                raise
+        time.sleep(pause)
+    return action()
 
 
 def _ready(site: Site, wanted: Sequence[str] = ()) -> dict[str, Any]:
@@ -307,6 +337,7 @@ def _ready(site: Site, wanted: Sequence[str] = ()) -> dict[str, Any]:
         "data": _data(site),
         "python": site.options.get(PYTHON),
         "wanted": [name for name in wanted if name not in _data(site)],
+        "after": site.lineup.after if site.lineup else None,
     }
     about, _ = call(site.env, parse(site.options.get(ON)), "ready", ask, patience=PATIENCE)
     return dict(about)

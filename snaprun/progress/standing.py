@@ -76,13 +76,23 @@ class View:
 
     def __init__(self, live: Live, *, offset: int = 0) -> None:
         self.live = live
+        self._begin(offset)
+
+    def _begin(self, offset: int) -> None:
         self.offset = offset
         self.progress = Progress()
         self.result: str | None = None
         self._rest = b""
-        self._events = _open(live.events)
-        self._log = _open(live.log)
+        self._events = _open(self.live.events)
+        self._log = _open(self.live.log)
         self._position = 0
+
+    def _another(self) -> bool:
+        """Whether the files are others by now: those of a further attempt, which another machine has begun."""
+        try:
+            return self._events is not None and os.stat(self.live.events).st_ino != os.fstat(self._events).st_ino
+        except FileNotFoundError:  # the folder goes away: what is open can be read to its end
+            return False
 
     def read(self) -> tuple[bytes, bool]:
         """New bytes of the log (a piece of them), and whether the journal had news. What the journal says comes later
@@ -94,6 +104,9 @@ class View:
 
     def read_events(self) -> bool:
         """Take in what the journal has new; whether there was anything."""
+        if self._another():
+            self.close()
+            self._begin(0)
         if self._events is None:
             return False
         news = False

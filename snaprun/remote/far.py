@@ -26,6 +26,7 @@ PROTOCOL = 1
 VERBS = {
     "ready": "farstart",
     "start": "farstart",
+    "queue": "farqueue",
     "news": "farlook",
     "stop": "farlook",
     "artifact": "farlook",

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from snaprun.door import Door
 from snaprun.errors import DataFault
 from snaprun.git.locate import Place
+from snaprun.index import queue
+from snaprun.index.runlist import Filter, Reader, query
+from snaprun.model import Status
 from snaprun.progress import live, stopping
-from snaprun.progress.live import GROWING
+from snaprun.progress.live import GROWING, Live
+from snaprun.progress.order import read_order
 from snaprun.remote import farplace
 from snaprun.remote.far import Answer
 from snaprun.running import settle
@@ -20,36 +26,57 @@ from snaprun.running import settle
 PIECE = 4 << 20
 """Bytes of one file that one answer holds at most; whoever wants more asks again."""
 
+WHOLE = 16 << 20
+"""Bytes from which on an answer takes no more files."""
+
+STARTING = 5.0
+"""Seconds that the queue may take to start a run which is to be stopped."""
+
 
 def news(ask: Mapping[str, Any]) -> Answer:
     """How runs stand, and what is new in their live folders; ``runs`` holds the bytes known by run and file."""
     place = farplace.found(Path(ask["path"]), os.environ)
     settle.settle(place, os.environ)
+    queue.wake(place, os.environ)
     about: dict[str, Any] = {}
     pieces: list[bytes] = []
-    for run, known in ask["runs"].items():
-        folder = live.find(place, run)
-        sizes: list[tuple[str, int]] = []
-        if folder is not None:
-            for name, data in _grown(folder.path, known):
-                sizes.append((name, len(data)))
-                pieces.append(data)
-            about[run] = {"state": "running", "files": sizes}
-        else:
-            about[run] = {**_over(place, run), "files": sizes}
+    with farplace.index(farplace.door(place, os.environ)) as reader:
+        waiting = _waiting(reader)
+        folders = {run: live.find(place, run) for run in ask["runs"]}
+        over = _over(place, [run for run, folder in folders.items() if folder is None and run not in waiting], reader)
+        for run, known in ask["runs"].items():
+            folder = folders[run]
+            if folder is None:
+                about[run] = {**(waiting.get(run) or over[run]), "files": []}
+                continue
+            attempt = _attempt(folder.path)
+            sizes = known if known.get("attempt") in (None, attempt) else {name: min(known[name], 0) for name in known}
+            full = sum(map(len, pieces)) >= WHOLE
+            found = [] if full else _grown(folder.path, sizes)
+            pieces += [data for _, data in found]
+            files = [(name, len(data)) for name, data in found]
+            about[run] = {"state": "running", "attempt": attempt, "more": full, "files": files}
     return {"host": socket.gethostname(), "repository": os.fspath(place.git_dir), "runs": about}, pieces
 
 
 def stop(ask: Mapping[str, Any]) -> Answer:
-    """Ask a run that it ends."""
+    """Ask runs that they end; those that wait leave the queue."""
     place = farplace.found(Path(ask["path"]), os.environ)
-    folder = live.find(place, str(ask["run"]))
-    if folder is None:
-        return {"stopping": False}, []
-    asked = stopping.request(folder, int(ask["signal"]), grace=ask.get("grace"), kill=bool(ask.get("kill")))
-    if not asked:
-        settle.settle(place, os.environ)
-    return {"stopping": asked}, []
+    door = farplace.door(place, os.environ)
+    with farplace.index(door) as reader:
+        queued = _waiting(reader)
+    runs = list(map(str, ask["runs"]))
+    done = _dropped(door, [run for run in runs if run in queued])
+    for run in runs:
+        folder = None if run in done else _begun(place, run, wait=run in queued)
+        if folder is None:
+            continue
+        how = {name: ask.get(name) for name in ("grace", "reason")}
+        if stopping.request(folder, int(ask["signal"]), kill=bool(ask.get("kill")), **how):
+            done.append(run)
+        else:
+            settle.settle(place, os.environ)
+    return {"stopping": done}, []
 
 
 def artifact(ask: Mapping[str, Any]) -> Answer:
@@ -82,13 +109,69 @@ def _grown(folder: Path, known: Mapping[str, int]) -> list[tuple[str, bytes]]:
     return [(name, found[name]) for name in GROWING if found.get(name)]
 
 
-def _over(place: Place, run: str) -> dict[str, Any]:
-    """How a run without a live folder stands: its result commit decides. Git's module is imported only for that."""
-    repo = import_module("snaprun.git.gitrepo").GitRepo(place)
+def _waiting(reader: Reader | None) -> dict[str, dict[str, Any]]:
+    """How the runs of the queue stand that have no live folder. One that was taken out is between two moments: it is
+    about to start, or its end is about to be looked at."""
+    if reader is None:
+        return {}
+    found = queue.listing(reader, socket.gethostname())
+    before = 0
+    about: dict[str, dict[str, Any]] = {}
+    for one in found.runs:
+        if one.claimed:
+            about[one.run] = {"state": "running"}
+            continue
+        place = f"{before} before it there" if before else "next there"
+        after = f"after {one.after[:8]}" if one.after else place
+        about[one.run] = {
+            "state": "queued",
+            "reason": one.note or ("the queue there is paused" if found.paused else after),
+        }
+        before += 1
+    return about
+
+
+def _dropped(door: Door, runs: Sequence[str]) -> list[str]:
+    """Take those of these runs out of the queue that wait still. The modules take long to import."""
+    if not runs:
+        return []
+    index = import_module("snaprun.index.reindex").open_index(door)
+    dropped: list[str] = import_module("snaprun.index.claims").drop(index, runs)
+    queue.ring(door.place)
+    return dropped
+
+
+def _begun(place: Place, run: str, *, wait: bool) -> Live | None:
+    """The live folder of a run; with ``wait``, that of one which the queue starts right now."""
+    end = time.monotonic() + STARTING
+    while True:
+        folder = live.find(place, run)
+        if folder is not None or not wait or time.monotonic() > end:
+            return folder
+        time.sleep(0.05)
+
+
+def _attempt(folder: Path) -> int | None:
     try:
-        tip = import_module("snaprun.checkouts.result").finished(repo, run)
-    except DataFault as error:
-        return {"state": "unknown", "reason": error.message}
-    if tip is None:
-        return {"state": "unknown", "reason": f"{socket.gethostname()} has neither a process nor a result of it"}
-    return {"state": "ended", "tip": tip}
+        return read_order(folder).attempt
+    except (OSError, ValueError):
+        return None
+
+
+def _over(place: Place, runs: Sequence[str], reader: Reader | None) -> dict[str, dict[str, Any]]:
+    """How runs stand without a live folder and a place in the queue: their result commits decide. Git's module is
+    imported only for that."""
+    if not runs:
+        return {}
+    repo = import_module("snaprun.git.gitrepo").GitRepo(place)
+    tips: dict[str, str | None] = import_module("snaprun.git.sync").results(repo, runs)
+    here = socket.gethostname()
+    about: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        if tips.get(run):
+            about[run] = {"state": "ended", "tip": tips[run]}
+        elif run in tips and reader and any(one.status is Status.SAVED for one in query(reader, Filter(id=run))):
+            about[run] = {"state": "dropped", "reason": f"it was taken out of the queue of {here}"}
+        else:
+            about[run] = {"state": "unknown", "reason": f"{here} has neither a process nor a result of it"}
+    return about

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
+from snaprun import settings
+from snaprun.door import Door
 from snaprun.errors import CannotCreate, Denied, Unavailable
 from snaprun.git.locate import Place, around, clean_env
+from snaprun.index import runlist
+from snaprun.index.runlist import IndexGap, Reader
 
 
 def found(path: Path, env: Mapping[str, str]) -> Place:
@@ -59,6 +65,27 @@ def made(path: Path, hash_name: str, env: Mapping[str, str]) -> Place:
     if there != hash_name:
         raise Unavailable(f"the repository {path} has {there} objects, not {hash_name}", hint="--on another folder")
     return place
+
+
+def door(place: Place, env: Mapping[str, str]) -> Door:
+    """The repository with the settings of this machine."""
+    return Door(place=place, settings=settings.load(place, env), cwd=place.top, env=env)
+
+
+@contextmanager
+def index(door: Door) -> Iterator[Reader | None]:
+    """The index of this machine as it is; None where there is none that could be read."""
+    url = door.settings.index_url
+    try:
+        if runlist.sqlite_path(door.place.state, url) is None:
+            yield import_module("snaprun.index.reindex").reader(door)
+            return
+        reader = runlist.connect(door.place.state, url)
+    except IndexGap:
+        yield None
+        return
+    with reader:
+        yield reader
 
 
 def _bare(path: Path) -> Place:

@@ -11,7 +11,7 @@ from typing import Any
 from snaprun import __version__
 from snaprun.checkouts.links import PRIVATE
 from snaprun.engines import ENGINES
-from snaprun.errors import CannotCreate, DataFault, Unavailable
+from snaprun.errors import CannotCreate, DataFault, Unavailable, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.git.sync import INCOMING
@@ -36,6 +36,10 @@ def ready(ask: Mapping[str, Any]) -> Answer:
         raise Unavailable(f"{socket.gethostname()} has no {missing[0]}", hint=f"--data NAME=FOLDER (not {missing[0]})")
     if ask.get("python"):
         python_of(ask["python"], place, os.environ)
+    after = ask.get("after")
+    if after and not GitRepo(place).refs(RUN_REF + after):
+        text = f"{socket.gethostname()} has no run {after[:8]}: a run waits for another one of the same folder"
+        raise UsageFault(text, hint="leave --after out, or --on where that run is")
     absent = [name for name in ask.get("wanted", ()) if not os.path.lexists(place.top / name)]
     about = {"host": socket.gethostname(), "repository": os.fspath(place.git_dir), "absent": absent}
     return {**about, "version": __version__}, []
@@ -48,7 +52,7 @@ def start(ask: Mapping[str, Any]) -> Answer:
     run = str(ask["run"])
     if RUN_REF + run in repo.refs(RUN_REF + run):
         return {"claimed": False}, []
-    order, frozen = _order(repo, run, ask)
+    order, frozen = order_of(repo, run, ask)
     handle = local.start(os.environ, engine=frozen.spec.engine)
     folder = None
     claimed = False
@@ -71,17 +75,22 @@ def start(ask: Mapping[str, Any]) -> Answer:
     return {"claimed": True}, []
 
 
-def _order(repo: GitRepo, run: str, ask: Mapping[str, Any]) -> tuple[Order, Snapshot]:
+def order_of(repo: GitRepo, run: str, ask: Mapping[str, Any]) -> tuple[Order, Snapshot]:
     """What to run, and how, with an interpreter and a kernel of this machine."""
-    place = repo.place
     if repo.resolve(run) is None:
         raise DataFault(f"run {run[:8]} did not arrive", hint="try again")
     spec = record.read_spec(repo, run)
+    return order_for(repo, run, spec, ask), Snapshot(run, "", spec, record.read_params(repo, run))
+
+
+def order_for(repo: GitRepo, run: str, spec: RunSpec, ask: Mapping[str, Any]) -> Order:
+    """How to run it, with an interpreter and a kernel of this machine. Raises Unavailable where it has none."""
+    place = repo.place
     if spec.engine not in ENGINES:
         raise Unavailable(f"there is no engine {spec.engine!r} on {socket.gethostname()}", hint="--engine kernel")
     kernel, python = chosen(place, spec, kernel=ask.get("kernel"), python=ask.get("python"), env=os.environ)
     wishes = ask["order"]
-    order = Order(
+    return Order(
         run=run,
         place=place,
         grace=wishes["grace"],
@@ -90,11 +99,11 @@ def _order(repo: GitRepo, run: str, ask: Mapping[str, Any]) -> tuple[Order, Snap
         max_file_size=wishes["max_file_size"],
         link=(*wishes["link"], *lay_data(repo, run)),
         outputs=tuple(wishes["outputs"]),
+        index_url=farplace.door(place, os.environ).settings.index_url,
         kernel=kernel.to_json() if kernel else None,
         python=python,
         options={"data": {name: os.path.expanduser(path) for name, path in ask.get("data", {}).items()}},
     )
-    return order, Snapshot(run, "", spec, record.read_params(repo, run))
 
 
 def chosen(

@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import Any
@@ -20,7 +20,8 @@ from snaprun import launchers
 from snaprun.errors import SnaprunError
 from snaprun.git.locate import Place
 from snaprun.launchers import Distant, News, Site, State, Submitted
-from snaprun.progress.live import GROWING, Live
+from snaprun.model import Run, Status
+from snaprun.progress.live import GROWING, Live, remove, write_atomic
 from snaprun.progress.order import read_json, write_json
 
 CONTACT = "contact.json"
@@ -58,6 +59,7 @@ class Contact:
     unknown: float | None = None
     failures: int = 0
     trouble: str | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True)
@@ -140,19 +142,56 @@ def _ask_far(site: Site, far: Distant, runs: Sequence[tuple[Live, Submitted]]) -
     end = time.monotonic() + PATIENCE
     asking = {told.handle: folder for folder, told in runs}
     arrived: list[tuple[Live, News]] = []
+    turned: list[tuple[Live, News]] = []
     while asking:
-        answers = far.news(site, {handle: _sizes(folder) for handle, folder in asking.items()})
+        answers = far.news(site, {handle: _known_of(folder) for handle, folder in asking.items()})
         more = {}
         for handle, folder in asking.items():
             news = answers[handle]
-            _append(folder, news.files)
-            _learn(folder, news.state)
+            last = _take_in(folder, news)
             if news.tip is not None:
                 arrived.append((folder, news))
-            elif any(len(data) == PIECE for data in news.files.values()):
+            elif news.more or any(len(data) == PIECE for data in news.files.values()):
                 more[handle] = folder
+            if news.state.state != last.state:
+                turned.append((folder, news))
         asking = more if time.monotonic() < end else {}
+    _tell(site, turned)
     return _complete(site, far, arrived)
+
+
+def _known_of(folder: Live) -> dict[str, int]:
+    """What the other machine need not send again."""
+    last = known(folder)
+    return {**_sizes(folder), **({"attempt": last.attempt} if last.attempt is not None else {})}
+
+
+def _take_in(folder: Live, news: News) -> Contact:
+    """Keep what is new of a run; what was known before. What a further attempt prints is not that of the one before."""
+    last = known(folder)
+    if None not in (last.attempt, news.attempt) and news.attempt != last.attempt:
+        _renew(folder)
+    _learn(folder, news.state, attempt=news.attempt or last.attempt)
+    _append(folder, news.files)
+    return last
+
+
+def _tell(site: Site, turned: Sequence[tuple[Live, News]]) -> None:
+    """Tell the index of runs that have begun, or wait again, or never will begin. It is imported only for that."""
+    known_states = {"queued": Status.QUEUED, "running": Status.RUNNING, "dropped": Status.SAVED}
+    runs = []
+    for folder, news in turned:
+        if news.state.state in known_states:
+            status = known_states[news.state.state]
+            run = Run.of(folder.id, folder.spec(), folder.params(), commit=folder.id, status=status)
+            runs.append(replace(run, attempts=news.attempt or run.attempts))
+    if runs:
+        repo = import_module("snaprun.git.gitrepo").GitRepo(site.place)
+        order = turned[0][0].order()
+        import_module("snaprun.running.finish").index(repo, order.get("index_url"), *runs)
+    for folder, news in turned:
+        if news.state.state == "dropped":
+            remove(folder)
 
 
 def _complete(site: Site, far: Distant, arrived: Sequence[tuple[Live, News]]) -> Trouble | None:
@@ -178,18 +217,28 @@ def _failed(runs: Sequence[tuple[Live, Submitted]], error: SnaprunError) -> Trou
     return Trouble(tuple(folder.id for folder, _ in runs), error)
 
 
-def _learn(folder: Live, state: State) -> None:
+def _learn(folder: Live, state: State, *, attempt: int | None = None) -> None:
     now = time.time()
     last = known(folder)
     since = (last.unknown or now) if state.state == "unknown" else None
-    _write(folder, Contact(state.state, state.reason, state.status, state.exit_code, now, now, since))
+    news = Contact(state.state, state.reason, state.status, state.exit_code, now, now, since, attempt=attempt)
+    _write(folder, news)
 
 
 def _write(folder: Live, news: Contact) -> None:
-    try:
-        write_json(folder.path / CONTACT, asdict(news))
-    except FileNotFoundError:  # it has ended
-        return
+    """Keep it. Not for after a power cut: a hundred runs would wait for the disk a hundred times at every look."""
+    with suppress(FileNotFoundError):  # it has ended
+        write_atomic(folder.path / CONTACT, asdict(news))
+
+
+def _renew(folder: Live) -> None:
+    """Begin the growing files anew, under other inodes: whoever follows them sees that they are others, and a process
+    that is killed in between has all of it asked for again."""
+    for name in reversed(GROWING):
+        with suppress(FileNotFoundError):
+            half = folder.path / f".{name}.new"
+            half.touch(mode=0o600)
+            half.replace(folder.path / name)
 
 
 def _sizes(folder: Live) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -131,14 +132,18 @@ def submit(door: Door, name: str, folders: Sequence[Live], *, lineup: Lineup | N
     where = site(door, folders[0].order().get("options", {}).get(WISHES), lineup)
     far = launchers.distant(found)
     with ExitStack() as held:
+        _room_for(len(folders))
         for folder in folders:
             mine = lock.take(folder.path) if far is not None else None
             if mine is not None:  # nobody here will look after it, and a push that takes its time must not be judged
                 held.callback(os.close, mine)
             launchers.note(folder.path, name, far.handle(where, folder.id) if far else "")
         runs = [Submission(folder.id, folder.path) for folder in folders]
-        given = found.submit(where, runs) if far or name in launchers.AT_ONCE else _queue(door, found, where, folders)
+        at_once = name in launchers.AT_ONCE or (far is not None and lineup is None)
+        given = found.submit(where, runs) if at_once else _queue(door, found, where, folders)
     for folder, one in zip(folders, given, strict=True):
+        if far is not None and far.handle(where, folder.id) == one:
+            continue
         with suppress(FileNotFoundError):  # it has ended already
             launchers.note(folder.path, name, one)
 
@@ -212,13 +217,22 @@ def _address(door: Door, on: str) -> str:
     raise UsageFault(f"there is no host {on!r} in the settings", hint=known)
 
 
+def _room_for(count: int) -> None:
+    """Let this process open a file more for each run of a large sweep, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def _queue(door: Door, found: Launcher, where: Site, folders: Sequence[Live]) -> list[str]:
     """Submit runs that may have to wait: in the index they are queued from before on; they say themselves when they
     start."""
-    repo = GitRepo(door.place)
-    for folder in folders:
-        run = Run.of(folder.id, folder.spec(), folder.params(), commit=folder.id, status=Status.QUEUED)
-        finish.index(repo, door.settings.index_url, run)
+    runs = [
+        Run.of(folder.id, folder.spec(), folder.params(), commit=folder.id, status=Status.QUEUED) for folder in folders
+    ]
+    finish.index(GitRepo(door.place), door.settings.index_url, *runs)
     try:
         return found.submit(where, [Submission(folder.id, folder.path) for folder in folders])
     except BaseException:

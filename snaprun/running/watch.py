@@ -66,7 +66,7 @@ def follow(repo: GitRepo, run_id: str, *, offset: int = 0, tick: float = TICK) -
     view = View(folder, offset=offset)
     try:
         yield from _until_end(repo, view, tick)
-        for update in ended(repo, run_id, offset=view.offset):
+        for update in ended(repo, run_id, offset=view.offset, attempt=view.progress.attempt):
             yield replace(update, progress=view.progress)
     finally:
         view.close()
@@ -107,8 +107,9 @@ def _finished(repo: GitRepo, view: View) -> bool:
     return view.result is not None or result.finished(repo, view.live.id) is not None
 
 
-def ended(repo: GitRepo, run_id: str, *, offset: int = 0) -> Iterator[Update]:
-    """The updates of a run that is over: the rest of its log in pieces, and its end.
+def ended(repo: GitRepo, run_id: str, *, offset: int = 0, attempt: int | None = None) -> Iterator[Update]:
+    """The updates of a run that is over: the rest of its log in pieces, and its end. Where ``offset`` was counted in the
+    log of another ``attempt`` than the last, the whole log.
 
     Raises:
         DataFault: there is no such run, or it is not over.
@@ -118,6 +119,7 @@ def ended(repo: GitRepo, run_id: str, *, offset: int = 0) -> Iterator[Update]:
     if tip is None or end is None:
         hint = f"snaprun show {run_id[:8]}"
         raise DataFault(f"run {run_id[:8]} has not ended, and is not in progress either", hint=hint)
+    offset = 0 if attempt not in (None, end.attempts) else offset
     done = sum(cell.state in COUNTED and cell.number > 0 for cell in end.cells)
     total = sum(cell.number > 0 for cell in end.cells)
     progress = Progress(total=total, done=done, attempt=end.attempts, state="ended")
