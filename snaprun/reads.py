@@ -32,7 +32,7 @@ def index(door: Door) -> Iterator[Reader]:
     going = _going(door)
     if going:
         import_module("snaprun.running.settle").settle(door.place, door.env)
-    if door.place.busy.exists():
+    if door.place.busy.exists() or door.place.searching.exists():
         import_module("snaprun.index.queue").wake(door.place, door.env)
     reader = _reader(door)
     try:
@@ -44,6 +44,20 @@ def index(door: Door) -> Iterator[Reader]:
         if missing or vanished:
             _close(reader)
             reader = _reader(door)
+        yield reader
+    finally:
+        _close(reader)
+
+
+@contextmanager
+def glance(door: Door) -> Iterator[Reader]:
+    """The index as it stands, for who looks many times a second and makes sure of its truth now and then.
+
+    Raises:
+        SettingsFault, Denied, WriteFault, Unavailable: as :func:`index`.
+    """
+    reader = _reader(door)
+    try:
         yield reader
     finally:
         _close(reader)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,130 @@ def test_what_is_refused(box: Sandbox, args: list[str], code: int, words: str, h
     assert hint in lines[1]
     assert done.stdout == ""
     assert box.git("for-each-ref", "refs/snaprun") == ""
+
+
+LR = ("nb.ipynb", "-p", "lr=0.001..0.1")
+SEARCH = ("--search", "optuna")
+WHOLE = (*SEARCH, "--trials", "4", "--minimize", "loss")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words", "hint"),
+    [
+        ([*LR, *SEARCH, "--trials", "5"], 2, "what is best", "--minimize loss"),
+        ([*LR, *SEARCH, "--minimize", "loss"], 2, "where to end", "--trials 50"),
+        ([*LR, "--search", "optunna", *WHOLE[2:]], 2, "no search 'optunna'", "--search optuna"),
+        ([*LR, "--trials", "5"], 2, "--trials belongs to a search", "--random 5"),
+        ([*LR, "--random", "5", "--no-prune"], 2, "--no-prune belongs to a search", "--search"),
+        (["nb.ipynb", "-p", "lr=0.1", *WHOLE], 2, "nothing varies", "lr=1e-4"),
+        ([*LR, *WHOLE, "--seeds", "3"], 2, "--seeds and --search", "sweep the best point"),
+        ([*LR, *WHOLE, "--random", "3"], 2, "--random and --search", "leave one"),
+        ([*LR, *WHOLE, "--from", "missing.csv"], 2, "--from and --search", "leave one"),
+        ([*LR, *WHOLE, "--launcher", "tmux"], 2, "on this machine, not by tmux", "--launcher local"),
+        ([*LR, *WHOLE, "--on", "ssh://host/path"], 2, "on this machine, not by ssh", "--launcher local"),
+        ([*LR, *WHOLE, "--slurm", ""], 2, "on this machine, not by slurm", "--launcher local"),
+        ([*LR, *WHOLE, "-r", "lr=7"], 64, "lr is given twice", "leave one"),
+        ([*LR, *WHOLE, "-p", "lrr=1,2"], 64, "no parameter lrr", "did you mean lr?"),
+        ([*LR, *WHOLE, "--engine", "inlin"], 2, "no engine 'inlin'", "inline"),
+        ([*LR, *WHOLE, "--after", "abcd1234"], 65, "no run 'abcd1234'", "history"),
+        (["plain.ipynb", "-p", "lr=1,2", *WHOLE], 64, "no cell tagged `parameters`", "tags"),
+        ([*WHOLE], 2, "no notebook is named", "NOTEBOOK"),
+        (["--continue", "12345678", "--trials", "3"], 65, "there is no search 12345678", "history"),
+        (["--continue", "../../x", "--trials", "3"], 65, "there is no search ../../x", "history"),
+        (["--continue", "12345678"], 2, "how many trials more?", "--trials 20"),
+        (["--continue", "12345678", "--trials", "3", "--minimize", "b"], 2, "--minimize cannot be changed", "--trials"),
+        ([*LR, "--continue", "12345678", "--trials", "3"], 2, "-p cannot be changed", "--trials 20"),
+    ],
+)
+def test_what_no_search_can_do(box: Sandbox, args: list[str], code: int, words: str, hint: str) -> None:
+    with box.untouched():
+        done = box.snaprun("sweep", *args)
+    assert done.returncode == code, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert words in lines[0]
+    assert hint in lines[1]
+    assert done.stdout == ""
+    assert box.git("for-each-ref", "refs/snaprun") == ""
+    assert not list((box.path / ".git").glob("snaprun/searches/*"))
+
+
+def test_a_search_without_optuna_says_how_to_get_it(box: Sandbox) -> None:
+    lines = ["import sys", "sys.modules['optuna'] = None", "from snaprun.__main__ import main", "sys.exit(main())"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines), "sweep", *LR, *WHOLE],
+        cwd=box.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 69, done.stderr
+    assert "Optuna is not installed" in done.stderr
+    assert "pip install 'snaprun[optuna]'" in done.stderr
+
+
+def test_what_a_search_draws_from(box: Sandbox) -> None:
+    args = ("sweep", "nb.ipynb", "-p", "lr=1e-4..1e-1..log", "-p", "seed=0..50..10", "-p", "mode=[a,b]", "--dry-run")
+    table = box.snaprun(*args, *WHOLE).stdout
+    assert [line.split() for line in table.splitlines()] == [
+        ["parameter", "values"],
+        ["lr", "0.0001", "..", "0.1", "by", "order", "of", "magnitude"],
+        ["seed", "0,", "10,", "20,", "30,", "40,", "50", "in", "order"],
+        ["mode", "a,", "b", "one", "of", "them"],
+        ["4", "trials", "of", "no", "end", "of", "points,", "for", "the", "lowest", "loss"],
+    ]
+    document = json.loads(box.snaprun("sweep", "nb.ipynb", "-p", "lr=1,2", *WHOLE, "--dry-run", "--json").stdout)
+    assert document == {
+        "schema": 1,
+        "search": "optuna",
+        "metric": "loss",
+        "direction": "minimize",
+        "trials": 4,
+        "points": 2,
+        "axes": [{"name": "lr", "values": [1, 2]}],
+        "params": {},
+    }
+    assert box.snaprun("history", "-q").stdout == ""
+
+
+def test_a_search_in_the_hands_of_a_user(box: Sandbox) -> None:
+    with box.untouched():
+        done = box.snaprun("sweep", *LR, "-p", "mode=[a,b]", *WHOLE, "-j", "2", "--engine", "inline", "--name", "try")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3, done.stderr
+    assert re.fullmatch(r"queued  4 trials of nb.ipynb  search [0-9a-f]{8}  [0-9.]+ s", lines[0])
+    assert lines[1] == "4 of 4 trials done: 4 succeeded"
+    assert re.fullmatch(r"best loss [0-9.e-]+: [0-9a-f]{8}  lr=0.0[0-9]+ mode=[ab]", lines[2])
+    group = lines[0].split()[6]
+    more = box.snaprun("sweep", "--continue", group, "--trials", "2", "--json", "-q")
+    assert more.returncode == 0, more.stderr
+    runs = json.loads(more.stdout)["runs"]
+    assert len(runs) == 6
+    assert {(run["group"], run["name"], run["status"]) for run in runs} == {(group, "try", "succeeded")}
+    listed = box.snaprun("history", "--group", group, "--sort", "loss", "-q").stdout.split()
+    assert listed[-1].startswith(lines[2].split()[3]) or len(listed) == 6
+
+
+def test_a_search_for_what_nobody_logs_fails(box: Sandbox) -> None:
+    done = box.snaprun(
+        "sweep", *LR, *SEARCH, "--trials", "1", "--maximize", "los", "--engine", "inline", "--timeout", "60"
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == [
+        "1 of 1 trials done: 1 succeeded",
+        "no run that succeeded has logged los; they log loss",
+    ]
+    quiet = box.snaprun("sweep", "nb.ipynb", "-p", "lr=5,6,6", *WHOLE, "--engine", "inline", "--retries", "1")
+    assert quiet.returncode == 0
+    assert quiet.stderr.splitlines()[1:3] == ["2 of 4 trials done: 1 succeeded, 1 failed", "every point has been tried"]
+    group = quiet.stderr.split()[6]
+    attempts = json.loads(box.snaprun("history", "--group", group, "--json").stdout)["runs"]
+    assert {run["params"]["lr"]: run["attempts"] for run in attempts} == {5: 2, 6: 1}
+    again = box.snaprun("sweep", "--continue", group, "--trials", "3")
+    assert again.returncode == 2
+    assert "has tried every point" in again.stderr
 
 
 def test_the_queue_in_the_hands_of_a_user(box: Sandbox, tmp_path: Path) -> None:

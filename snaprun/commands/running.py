@@ -18,7 +18,7 @@ from snaprun.commands.placing import placed
 from snaprun.door import Door
 from snaprun.errors import NothingFound, RunFault, UsageFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.index import queue, runlist
+from snaprun.index import queue, runlist, searches
 from snaprun.index.runlist import Filter
 from snaprun.model import Run, Status
 from snaprun.progress import live as folders
@@ -166,6 +166,7 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
     door = here()
     if not selectors and group is None:
         raise UsageFault("no run is named", hint="snaprun stop RUN, or snaprun stop @running")
+    ended = group is not None and _end_search(door, group)
     runs = [api.find(door, selector) for selector in selectors]
     if group is not None:
         runs += listing.history(door, {"group": group}, now=time.time())
@@ -175,9 +176,9 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
     if waiting:
         waiting = set(importlib.import_module("snaprun.sweeps.lineup").drop_ids(door, sorted(waiting)))
     going = [run for run in runs if not run.status.over and run.id not in waiting]
-    if not going and waiting:
+    if not going and (waiting or ended):
         if not quiet:
-            click.echo(f"{len(waiting)} taken out of the queue", err=True)
+            click.echo(f"{len(waiting)} taken out of the queue" if waiting else "the search has ended", err=True)
         return 0
     if not going:
         run = runs[0]
@@ -187,6 +188,13 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
         settle.settle(door.place, door.env)
     wait(tuple(run.id for run in going), first=False, timeout=None, as_json=False, quiet=quiet)
     return 0
+
+
+def _end_search(door: Door, group: str) -> bool:
+    """Let the search of this sweep, where it goes on, start no more runs."""
+    if not searches.going(door.place, group):
+        return False
+    return bool(importlib.import_module("snaprun.sweeps.searching").end(door, group))
 
 
 def _past(run: Run) -> str:

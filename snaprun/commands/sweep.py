@@ -39,22 +39,35 @@ varied = stack(
     ),
     click.option("--random", type=click.IntRange(1), metavar="N", help="N points at random instead of the whole grid."),
     click.option(
-        "--random-seed", "seed", type=int, default=0, metavar="N", help="Which points --random draws; 0 if left out."
+        "--random-seed",
+        "seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="What --random or --search draws; 0 if left out.",
     ),
     click.option("--seeds", metavar="N|LIST", help="Each point with seeds 0 to N-1, or with these: 1,2,3 or 10..14."),
 )
 
+searched = stack(
+    click.option("--search", metavar="NAME", help="Draw each point from how those before did: optuna."),
+    click.option("--trials", type=click.IntRange(1), metavar="N", help="How many points a search tries."),
+    click.option("--no-prune", is_flag=True, help="Let a search give no run up before its end."),
+    click.option("--continue", "continued", metavar="ID", help="Go on with the search of this id: --trials N more."),
+)
+
 
 @click.command("sweep", short_help="Run a notebook with many parameter sets or seeds.")
-@click.argument("notebook", type=click.Path(path_type=Path))
+@click.argument("notebook", type=click.Path(path_type=Path), required=False)
 @varied
+@searched
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many of its runs work at a time.")
 @click.option(
     "--retries", type=click.IntRange(0), default=0, metavar="N", help="Try a failed run again, up to N times."
 )
 @click.option("--after", metavar="RUN", help="Start only when this run has succeeded.")
-@click.option("--minimize", metavar="METRIC", help="Show the run with the lowest last value of this metric.")
-@click.option("--maximize", metavar="METRIC", help="Show the run with the highest last value of this metric.")
+@click.option("--minimize", metavar="METRIC", help="Show, or search, the lowest last value of this metric.")
+@click.option("--maximize", metavar="METRIC", help="Show, or search, the highest last value of this metric.")
 @snapshot_options
 @where_options("a run", "an array of Slurm jobs")
 @limit_options
@@ -73,9 +86,10 @@ def command(**wanted: Any) -> int:
       snaprun sweep train.ipynb -p opt=[adam,sgd] --seeds 5 --minimize loss
       snaprun sweep train.ipynb -p lr=1e-4..1e-1..log -p width=16..512..log --random 40
       snaprun sweep train.ipynb --from trials.csv --dry-run
+      snaprun sweep train.ipynb -p lr=1e-4..1e-1..log --search optuna --trials 50 --minimize loss
 
     Ctrl-C leaves it running. `snaprun stop --group ID` ends it; `snaprun history --group ID` lists it. The exit code
-    is 0 when all runs succeeded, else 1.
+    is 0 when all runs succeeded, else 1; of a search, 0 when it made its trials and one of them gave a value.
     """
     from snaprun.commands.sweeping import sweep
 

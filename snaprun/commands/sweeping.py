@@ -2,49 +2,67 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from snaprun import show
+from snaprun.commands import searching
+from snaprun.commands.board import INTERVAL, board
 from snaprun.commands.context import here, stderr, stdout
 from snaprun.commands.placing import placed
+from snaprun.commands.searching import Ways
 from snaprun.door import Door
 from snaprun.errors import UsageFault
 from snaprun.intake import Wanted
 from snaprun.model import Status
 from snaprun.sweeps import lineup, queueview, sweeping
 from snaprun.sweeps import sweep as spelled
-from snaprun.sweeps.sweeping import Asked, Plan, Standing
-
-INTERVAL = 0.5
-"""Seconds between two looks at a sweep."""
+from snaprun.sweeps.searching import Goal
+from snaprun.sweeps.sweeping import Asked, Plan
 
 
-def sweep(**options: Any) -> int:
+def sweep(*, continued: str | None, **options: Any) -> int:
     """``snaprun sweep``."""
+    ways = Ways(*(bool(options.pop(name)) for name in ("detach", "as_json", "quiet")))
+    if continued is not None:
+        return searching.go_on(here(), continued, options, ways)
     names = ("axes", "file", "random", "seed", "seeds", "jobs", "after", "retries")
     asked = Asked(**{name: options.pop(name) for name in names})
-    dry_run, yes, detach, as_json, quiet = (
-        options.pop(key) for key in ("dry_run", "yes", "detach", "as_json", "quiet")
+    dry_run, yes, name, trials, no_prune = (
+        options.pop(key) for key in ("dry_run", "yes", "search", "trials", "no_prune")
     )
     lowest, highest = options.pop("minimize"), options.pop("maximize")
     if lowest and highest:
         raise UsageFault("--minimize and --maximize exclude each other", hint=f"--minimize {lowest}")
     door = here()
-    planned = sweeping.plan(door, Wanted(**placed(door, options), argv=tuple(sys.argv[1:])), asked)
+    wanted = Wanted(**placed(door, options), argv=tuple(sys.argv[1:]))
+    goal = Goal(name or "", lowest or highest, bool(highest), trials, not no_prune)
+    if name is None:
+        _refuse(goal)
+        return _sweep(door, wanted, asked, goal, ways, dry_run=dry_run, yes=yes)
+    if not dry_run:
+        _ask(trials or 0, yes=yes)
+    return searching.search(door, wanted, asked, goal, ways, dry_run=dry_run)
+
+
+def _refuse(goal: Goal) -> None:
+    """Refuse what belongs to a search where none is asked for."""
+    if goal.trials is not None:
+        raise UsageFault("--trials belongs to a search", hint=f"--search optuna, or --random {goal.trials}")
+    if not goal.prune:
+        raise UsageFault("--no-prune belongs to a search", hint="--search optuna")
+
+
+def _sweep(door: Door, wanted: Wanted, asked: Asked, goal: Goal, ways: Ways, *, dry_run: bool, yes: bool) -> int:
+    """Go through all points."""
+    planned = sweeping.plan(door, wanted, asked)
     if dry_run:
         text = (
             queueview.points_json(planned.points)
-            if as_json
+            if ways.as_json
             else queueview.points(planned.points, planned.axes, stdout())
         )
         click.echo(text)
@@ -52,14 +70,14 @@ def sweep(**options: Any) -> int:
     _ask(len(planned.points), yes=yes)
     began = time.monotonic()
     made = sweeping.start(door, planned)
-    if not quiet and not detach:
+    if not ways.quiet and not ways.detach:
         count = f"{len(made)} run{'s' if len(made) > 1 else ''}"
         seconds = f"{time.monotonic() - began:.2f} s"
         click.echo(f"queued  {count} of {made[0].spec.notebook}  sweep {planned.group}  {seconds}", err=True)
-    if detach:
+    if ways.detach:
         click.echo(planned.group)
         return 0
-    return _watch(door, planned, metric=lowest or highest, highest=bool(highest), as_json=as_json, quiet=quiet)
+    return _watch(door, planned, goal, ways)
 
 
 def _ask(count: int, *, yes: bool) -> None:
@@ -71,13 +89,14 @@ def _ask(count: int, *, yes: bool) -> None:
     click.confirm(f"That is {count:,} runs. Start them?", abort=True, err=True)
 
 
-def _watch(door: Door, planned: Plan, *, metric: str | None, highest: bool, as_json: bool, quiet: bool) -> int:
+def _watch(door: Door, planned: Plan, goal: Goal, ways: Ways) -> int:
     """Show how the sweep goes until all its runs are over; Ctrl-C only leaves."""
+    look = stderr()
     try:
-        with _board(quiet) as draw:
+        with board(ways.quiet) as draw:
             while True:
-                now = sweeping.standing(door, planned.group, metric=metric, highest=highest)
-                draw(now, planned, metric)
+                now = sweeping.standing(door, planned.group, metric=goal.metric, highest=goal.highest)
+                draw(queueview.sweep(now, planned.axes, goal.metric, look))
                 if now.over:
                     break
                 time.sleep(INTERVAL)
@@ -85,26 +104,11 @@ def _watch(door: Door, planned: Plan, *, metric: str | None, highest: bool, as_j
         group = planned.group
         click.echo(f"the sweep goes on; snaprun stop --group {group} ends it, snaprun queue shows it", err=True)
         return 130
-    if as_json:
+    if ways.as_json:
         click.echo(show.history_json(now.runs))
-    elif not quiet:
-        click.echo(queueview.sweep(now, planned.axes, metric, stderr()), err=True)
+    elif not ways.quiet:
+        click.echo(queueview.sweep(now, planned.axes, goal.metric, look), err=True)
     return 0 if all(run.status is Status.SUCCEEDED for run in now.runs) else 1
-
-
-@contextmanager
-def _board(quiet: bool) -> Iterator[Any]:
-    """A few lines that are drawn anew, on a terminal; nothing elsewhere."""
-    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield lambda *_: None
-        return
-    look = stderr()
-    with Live(console=Console(file=sys.stderr), auto_refresh=False, transient=True) as live:
-
-        def draw(now: Standing, planned: Plan, metric: str | None) -> None:
-            live.update(Text.from_ansi(queueview.sweep(now, planned.axes, metric, look)), refresh=True)
-
-        yield draw
 
 
 def list_queue(*, jobs: str | None, as_json: bool, quiet: bool) -> int:

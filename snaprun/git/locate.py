@@ -88,6 +88,16 @@ class Place:
         """There while runs wait in the queue or were started from it."""
         return self.queue / "busy.json"
 
+    @property
+    def searches(self) -> Path:
+        """The folder of searches, one each."""
+        return self.state / "searches"
+
+    @property
+    def searching(self) -> Path:
+        """There while a search goes on: a file for each."""
+        return self.state / "searching"
+
 
 def clean_env(env: Mapping[str, str]) -> dict[str, str]:
     """``env`` without what would point git at another repository or change what it reads."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snaprun.git.locate import Place
+from snaprun.index import searches
 from snaprun.index.runlist import Reader
 from snaprun.progress import detached
 from snaprun.progress.order import read_json, write_json
@@ -90,8 +91,11 @@ def mark(place: Place, about: Mapping[str, Any]) -> None:
 def wake(place: Place, env: Mapping[str, str]) -> bool:
     """Make sure that a dispatcher looks at the queue now; False where there is nothing to do.
 
-    One look for a file where nothing is queued; starting a dispatcher takes no longer than starting a shell.
+    One look for a file where nothing is queued; starting a dispatcher takes no longer than starting a shell. The same
+    for searches that go on.
     """
+    if place.searching.exists():
+        searches.wake(place, env)
     if not place.busy.exists():
         return False
     try:

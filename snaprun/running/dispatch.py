@@ -43,6 +43,9 @@ PATIENCE = 30.0
 GPU_PAUSE = 2.0
 """Seconds between two looks for free GPUs, unless a run has ended that had some: nvidia-smi may take one of them."""
 
+LINGER = 5.0
+"""Seconds that it stays without a run while a search goes on: starting anew would take longer than a short run."""
+
 TRIES = 100
 """How often a second dispatcher tries to reach the first, 50 ms apart, before it trusts it to look by itself."""
 
@@ -83,7 +86,8 @@ class Dispatcher:
             active, total, others = claims.awaited(self.store, self.host)
             for run in others:
                 self._watch(run)
-            if active == 0 and self._leave(total):
+            if active == 0 and not self._lingers() and self._leave(total):
+                self._abandon()
                 return
             if active:
                 self._wait(PATIENCE if looked else max(0.0, self._gpus_from - time.monotonic()))
@@ -132,9 +136,8 @@ class Dispatcher:
             return self._start(found)
         if isinstance(found, Doomed):
             return self._refuse(found)
-        if self._spare is not None and not claims.any_waiting(self.store, self.host):
-            self._spare.handle.abandon()
-            self._spare = None
+        if not self._more():
+            self._abandon()
         return False
 
     def _start(self, found: Claim) -> bool:
@@ -164,7 +167,7 @@ class Dispatcher:
             claims.give_back(self.store, found.run, note=error.message)
             return self._without_gpus(error)
         self._watch(found.run)
-        if self._spare is None and claims.any_waiting(self.store, self.host):
+        if self._spare is None and self._more():
             self._spare = Spare(found.env, spec.engine, self._fresh(found.env, spec.engine))
         return True
 
@@ -186,6 +189,16 @@ class Dispatcher:
         if spare is not None:
             spare.handle.abandon()
         return self._fresh(env, engine)
+
+    def _more(self) -> bool:
+        """Whether runs wait, or a search will ask for one as soon as another has ended."""
+        return self.place.searching.exists() or claims.any_waiting(self.store, self.host)
+
+    def _abandon(self) -> None:
+        """Do without the supervisor that was started ahead."""
+        if self._spare is not None:
+            self._spare.handle.abandon()
+            self._spare = None
 
     def _fresh(self, env: str, engine: str) -> local.Handle:
         return local.start(self._environment(env), engine=engine)
@@ -240,13 +253,18 @@ class Dispatcher:
         self._watched.discard(folder.name)
         os.write(self._tell, b"!")
 
-    def _wait(self, patience: float) -> None:
-        """Until a run ended, somebody rang, or it is time to look again."""
+    def _lingers(self) -> bool:
+        """Whether somebody rings before long: a search queues the next run when one has ended."""
+        return self.place.searching.exists() and self._wait(LINGER)
+
+    def _wait(self, patience: float) -> bool:
+        """Until a run ended, somebody rang (whether one of the two), or it is time to look again."""
         ready, _, _ = select.select([self._told, self._bell], [], [], patience)
         for source in ready:
             os.read(source, 65536)
         if self._told in ready:
             self._gpus_from = 0.0
+        return bool(ready)
 
     def _leave(self, total: int) -> bool:
         """Go, unless somebody has queued a run meanwhile; whoever comes from now on starts another dispatcher."""

@@ -87,10 +87,7 @@ def plan(door: Door, wanted: Wanted, asked: Asked) -> Plan:
     """
     if wanted.notebook is None:
         raise UsageFault("no notebook is named", hint="snaprun sweep NOTEBOOK -p lr=0.1,0.01")
-    found = notebook.read((door.cwd / wanted.notebook).absolute())
-    if found.parameters is None:
-        text = f"{wanted.notebook} has no cell tagged `parameters`, so that nothing in it can vary"
-        raise ParameterFault(text, hint='tag the cell that sets them: {"tags": ["parameters"]} in its metadata')
+    found = read(door, wanted.notebook)
     fixed = parameters.parse((), wanted.raw, wanted.files)
     seeds = points.seeds(asked.seeds) if asked.seeds is not None else []
     axes = points.axes(asked.axes)
@@ -102,6 +99,19 @@ def plan(door: Door, wanted: Wanted, asked: Asked) -> Plan:
     made = points.points(sets, fixed=fixed, seeds=seeds, names=list(names))
     varied = [*dict.fromkeys(name for one in sets for name in one), *([points.SEED] if seeds else [])]
     return Plan(secrets.token_hex(4), wanted, asked, found, tuple(made), tuple(varied))
+
+
+def read(door: Door, path: Path) -> Notebook:
+    """A notebook whose parameters can vary.
+
+    Raises:
+        InputMissing: there is none. ParameterFault: it has no parameters.
+    """
+    found = notebook.read((door.cwd / path).absolute())
+    if found.parameters is None:
+        text = f"{path} has no cell tagged `parameters`, so that nothing in it can vary"
+        raise ParameterFault(text, hint='tag the cell that sets them: {"tags": ["parameters"]} in its metadata')
+    return found
 
 
 def start(door: Door, planned: Plan) -> list[Snapshot]:
@@ -143,7 +153,7 @@ def standing(door: Door, group: str, *, metric: str | None = None, highest: bool
     last = {run.id: run.metrics[metric].last for run in runs if metric is not None and metric in run.metrics}
     scored = [(last[run.id], run) for run in runs if not math.isnan(last.get(run.id, math.nan))]
     best = (max if highest else min)(scored, key=lambda pair: pair[0])[1] if scored else None
-    return Standing(tuple(runs), best, _left(runs))
+    return Standing(tuple(runs), best, left(runs, len(runs)))
 
 
 def _limited(wanted: Wanted, name: str) -> Wanted:
@@ -221,14 +231,14 @@ def _text(door: Door, path: Path) -> str:
         raise InputMissing(f"cannot read {path}: {error}", hint=f"ls -l {path}") from error
 
 
-def _left(runs: Sequence[Run]) -> float | None:
-    """Seconds until all are over, at the pace so far: None before any is."""
+def left(runs: Sequence[Run], count: int) -> float | None:
+    """Seconds until ``count`` runs are over, at the pace so far: None before any is."""
     over = [run for run in runs if run.status.over and run.started and run.ended]
-    if not over or len(over) == len(runs):
+    if not over or len(over) >= count:
         return None
     began = min(_seconds(run.started) for run in over if run.started)
     ended = max(_seconds(run.ended) for run in over if run.ended)
-    return (ended - began) / len(over) * (len(runs) - len(over))
+    return (ended - began) / len(over) * (count - len(over))
 
 
 def _seconds(moment: str) -> float:

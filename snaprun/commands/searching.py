@@ -1,0 +1,105 @@
+"""What ``sweep --search`` and ``sweep --continue`` do: begin a search or go on with one, and watch it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from snaprun import show
+from snaprun.commands.board import INTERVAL, board
+from snaprun.commands.context import stderr, stdout
+from snaprun.door import Door
+from snaprun.errors import UsageFault
+from snaprun.intake import Wanted
+from snaprun.sweeps import search as kept
+from snaprun.sweeps import searching, searchview
+from snaprun.sweeps.searching import Course, Goal
+from snaprun.sweeps.sweeping import Asked
+
+GOES_ON = ("trials", "jobs", "detach", "as_json", "quiet", "yes")
+"""Options of ``sweep`` that may stand beside ``--continue``."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How the caller wants to hear of a search."""
+
+    detach: bool
+    as_json: bool
+    quiet: bool
+
+
+def search(door: Door, wanted: Wanted, asked: Asked, goal: Goal, ways: Ways, *, dry_run: bool) -> int:
+    """``snaprun sweep --search``."""
+    planned = searching.plan(door, wanted, asked, goal)
+    if dry_run:
+        click.echo(searchview.space_json(planned) if ways.as_json else searchview.space(planned, stdout()))
+        return 0
+    began = time.monotonic()
+    made = searching.start(door, planned)
+    if not ways.quiet and not ways.detach:
+        count = f"{made.trials} trial{'s' if made.trials > 1 else ''}"
+        seconds = f"{time.monotonic() - began:.2f} s"
+        click.echo(f"queued  {count} of {made.base.notebook}  search {made.group}  {seconds}", err=True)
+    return _told(door, made.group, ways)
+
+
+def go_on(door: Door, group: str, options: Mapping[str, Any], ways: Ways) -> int:
+    """``snaprun sweep --continue``."""
+    for name, value in options.items():
+        if value and name not in GOES_ON:
+            text = f"--continue makes more trials of the same search: {_spelled(name)} cannot be changed"
+            raise UsageFault(text, hint=f"snaprun sweep --continue {group} --trials 20")
+    if options["trials"] is None:
+        raise UsageFault("how many trials more?", hint=f"snaprun sweep --continue {group} --trials 20")
+    made = searching.go_on(door, group, trials=options["trials"], jobs=options["jobs"])
+    if not ways.quiet and not ways.detach:
+        click.echo(f"goes on to {made.trials} trials of {made.base.notebook}  search {made.group}", err=True)
+    return _told(door, group, ways)
+
+
+def _spelled(name: str) -> str:
+    """How an option, or the argument, is written."""
+    names = {"notebook": "the notebook", "axes": "-p", "seed": "--random-seed", "file": "--from", "tags": "--tag"}
+    return names.get(name, f"--{name.replace('_', '-')}")
+
+
+def _told(door: Door, group: str, ways: Ways) -> int:
+    if ways.detach:
+        click.echo(group)
+        return 0
+    return _watch(door, group, ways)
+
+
+def _watch(door: Door, group: str, ways: Ways) -> int:
+    """Show how a search goes until it is over; Ctrl-C only leaves."""
+    look, said = stderr(), None
+    try:
+        with board(ways.quiet) as draw:
+            while True:
+                now = searching.course(door, group)
+                draw(searchview.search(now, look))
+                if now.trouble and now.trouble != said and not ways.quiet:
+                    said = now.trouble
+                    click.echo(f"the search waits, as it cannot go on: {said}", err=True)
+                if now.over:
+                    break
+                time.sleep(INTERVAL)
+    except KeyboardInterrupt:
+        click.echo(f"the search goes on; snaprun stop --group {group} ends it, snaprun queue shows it", err=True)
+        return 130
+    if ways.as_json:
+        click.echo(show.history_json(now.runs))
+    elif not ways.quiet:
+        click.echo(searchview.search(now, look), err=True)
+    return _code(now)
+
+
+def _code(now: Course) -> int:
+    """0 where it made its trials and one gave a value: giving up on points is what a search is for."""
+    made = now.search.state in (kept.DONE, kept.EXHAUSTED)
+    return 0 if made and now.standing.best is not None else 1

@@ -1,0 +1,243 @@
+"""Serve one search: ask for points while there is room, tell how they did, give up what is hopeless, and go.
+
+Started by :mod:`snaprun.index.searches`, which hands it the search's lock as its standard output. Killed at any moment
+it leaves nothing that the next one does not pick up: which run tries which point is in the study's journal, and how a
+run ended is in git.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaprun import reads
+from snaprun.door import Door
+from snaprun.errors import DataFault, ParameterFault, SnaprunError, UsageFault
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import Place
+from snaprun.index import queue as waiting
+from snaprun.index import searches
+from snaprun.index.runlist import Filter, query
+from snaprun.model import RUN_REF, SNAP_DIR, Run, Status
+from snaprun.progress import detached, live, stopping
+from snaprun.settings import Settings
+from snaprun.sweeps import search as kept
+from snaprun.sweeps import trying
+from snaprun.sweeps.steps import Series
+from snaprun.sweeps.study import Study
+from snaprun.sweeps.trying import Ground
+
+SHORTEST, LONGEST = 0.05, 0.5
+"""Seconds between two looks: soon again where something has just happened, seldom where runs take their time."""
+
+
+SURE = 5.0
+"""Seconds between two looks that also settle runs whose processes were killed, and wake the queue."""
+
+
+@dataclass
+class Attempt:
+    """A trial under way: its number, its run, what its notebook logs, the step after which it was given up, and whether
+    the run was told so."""
+
+    number: int
+    run: str
+    series: Series
+    given_up: int | None = None
+    told: bool = False
+
+
+class Searcher:
+    """What the process of a search holds: its study, and the trials under way."""
+
+    def __init__(self, place: Place, group: str) -> None:
+        self.path = searches.folder(place, group)
+        self.search = kept.read(self.path)
+        env = trying.environment(self.path, self.search)
+        self.door = Door(place, Settings(index_url=self.search.index_url), place.top, env)
+        self.repo = GitRepo(place)
+        self.study = Study(self.path, self.search.dimensions, highest=self.search.highest, seed=self.search.seed)
+        self.going: dict[str, Attempt] = {}
+        self._ground: Ground | None = None
+        self._sure_from = 0.0
+
+    def serve(self, held: int) -> None:
+        """Go on until the search is over."""
+        pause = SHORTEST
+        with searches.gate(self.path):
+            self._recover()
+        while True:
+            news = self._look()
+            with searches.gate(self.path):
+                self.search = kept.read(self.path)
+                news = self._start() or news
+                if not self.going and self.search.state != kept.OPEN:
+                    self._close(held)
+                    return
+            (self.path / searches.TROUBLE).unlink(missing_ok=True)
+            pause = SHORTEST if news else min(pause * 1.3, LONGEST)
+            time.sleep(pause)
+
+    def _recover(self) -> None:
+        """Take up what an earlier process left: a run that it had no time to queue is queued."""
+        standing = self._standing([trial.run for trial in self.study.trials() if trial.open and trial.run])
+        for trial in self.study.trials():
+            if not trial.open:
+                continue
+            if trial.run is None or not self.repo.refs(RUN_REF + trial.run):
+                self.study.discard(trial.number)
+                continue
+            self._follow(trial.number, trial.run)
+            run, queued = standing[trial.run]
+            fresh = run is None or (run.commit == run.id and run.status is not Status.SAVED)
+            if fresh and not queued and live.find(self.door.place, trial.run) is None:
+                self._queue_again(trial.run)
+
+    def _queue_again(self, run: str) -> None:
+        """Queue a run that was frozen only; where the search is over, or the queue refuses it, it is no run."""
+        try:
+            if self.search.state == kept.OPEN:
+                return trying.enqueue_again(self.door, self._stand(), self.search, run)
+        except (DataFault, UsageFault) as error:
+            self._over(kept.FAILED, error.message)
+        self.repo.delete_ref(RUN_REF + run, run)
+        self.study.discard(self.going.pop(run).number)
+        return None
+
+    def _start(self) -> bool:
+        """Start runs while there is room; whether there was any. The gate is held."""
+        news = False
+        while self.search.state == kept.OPEN and len(self.going) < self.search.room:
+            if len([trial for trial in self.study.trials() if trial.run]) >= self.search.trials:
+                if not self.going:
+                    self._over(kept.DONE)
+                break
+            try:
+                trial = trying.launch(self.door, self._stand(), self.search, self.study)
+            except (DataFault, ParameterFault, UsageFault) as error:
+                self._over(kept.FAILED, error.message)
+                break
+            if trial is None:
+                if not self.going:
+                    self._over(kept.EXHAUSTED)
+                break
+            self._follow(trial.number, str(trial.run))
+            news = True
+        return news
+
+    def _look(self) -> bool:
+        """Report what the runs have logged, give up the hopeless, and tell how those did that are over; any news."""
+        news = False
+        away = []
+        for attempt in self.going.values():
+            folder = live.find(self.door.place, attempt.run)
+            if folder is None:
+                away.append(attempt)
+            else:
+                news = self._report(attempt, attempt.series.read(folder.metrics), prune=self.search.prune) or news
+                if attempt.given_up is not None and not attempt.told:
+                    reason = f"{kept.PRUNED} at step {attempt.given_up}"
+                    attempt.told = stopping.request(folder, signal.SIGTERM, reason=reason)
+        if not away and time.monotonic() < self._sure_from:
+            return news
+        for run_id, (run, queued) in self._standing([attempt.run for attempt in away]).items():
+            if not queued:
+                self._tell(self.going.pop(run_id), run)
+                news = True
+        return news
+
+    def _report(self, attempt: Attempt, found: Mapping[int, float], *, prune: bool) -> bool:
+        for step, value in found.items():
+            self.study.report(attempt.number, step, value)
+            if prune and attempt.given_up is None and self.study.hopeless(attempt.number):
+                attempt.given_up = step
+        return bool(found)
+
+    def _tell(self, attempt: Attempt, run: Run | None) -> None:
+        """Tell the study how a run ended that is over: in git, not what this process has seen of it."""
+        if run is None or not run.status.over:
+            self.study.failed(attempt.number, "its run is gone")
+            return
+        lines = self.repo.blob(run.commit, f"{SNAP_DIR}/metrics.jsonl") or b""
+        self._report(attempt, attempt.series.rest(lines), prune=False)
+        metric = run.metrics.get(self.search.metric)
+        if kept.pruned(run):
+            self.study.pruned(attempt.number)
+        elif run.status is not Status.SUCCEEDED:
+            self.study.failed(attempt.number, run.reason or f"the run is {run.status}")
+        elif metric is None:
+            self.study.failed(attempt.number, f"the run did not log {self.search.metric}")
+        elif metric.last != metric.last:
+            self.study.failed(attempt.number, f"{self.search.metric} is not a number")
+        else:
+            self.study.complete(attempt.number, metric.last)
+
+    def _standing(self, ids: list[str]) -> dict[str, tuple[Run | None, bool]]:
+        """What the index knows of runs, and whether the queue has them still; the queue is asked first."""
+        sure = time.monotonic() >= self._sure_from
+        with reads.index(self.door) if sure else reads.glance(self.door) as reader:
+            queued = {one.run for one in waiting.listing(reader, socket.gethostname()).runs}
+            found = {run: query(reader, Filter(id=run)) for run in ids}
+        if sure:
+            self._sure_from = time.monotonic() + SURE
+        return {run: (known[0] if known else None, run in queued) for run, known in found.items()}
+
+    def _follow(self, number: int, run: str) -> None:
+        self.going[run] = Attempt(number, run, Series(self.search.metric, self.study.steps(number)))
+
+    def _stand(self) -> Ground:
+        if self._ground is None:
+            self._ground = trying.ground(self.door, self.path, self.search)
+        return self._ground
+
+    def _over(self, state: str, why: str | None = None) -> None:
+        self.search = self.search.ended(state, why)
+        kept.write(self.path, self.search)
+
+    def _close(self, held: int) -> None:
+        """Go. The gate is held: who adds trials from now on finds the lock free, and starts another process."""
+        self.study.close()
+        searches.unmark(self.door.place, self.search.group)
+        for name in (self.search.env, searches.TROUBLE):
+            (self.path / name).unlink(missing_ok=True)
+        os.close(held)
+
+
+def main(argv: list[str]) -> int:
+    """Serve the search ``argv[1]`` of the place that ``argv[0]`` names as JSON; its lock is the standard output."""
+    for number in (signal.SIGINT, signal.SIGQUIT):  # a shell ignores them for what it starts in the background
+        signal.signal(number, signal.SIG_DFL)
+    held = os.dup(1)
+    detached.let_go()
+    place = Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()})
+    path = searches.folder(place, argv[1])
+    try:
+        if searches.going(place, argv[1]):
+            Searcher(place, argv[1]).serve(held)
+    except SnaprunError as error:
+        _trouble(path, f"{error.message} ({error.hint})" if error.hint else error.message)
+        return error.code
+    except Exception as error:  # noqa: BLE001  # the edge: whoever watches the search is told
+        traceback.print_exc()
+        _trouble(path, f"{type(error).__name__}: {error}; see {path / searches.TALK}")
+        return 125
+    return 0
+
+
+def _trouble(path: Path, text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    with suppress(OSError):
+        (path / searches.TROUBLE).write_text(f"{text}\n", "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,101 @@
+"""How a search looks to a person, and as JSON: tables by :mod:`snaprun.show`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snaprun import show
+from snaprun.model import SCHEMA
+from snaprun.notebooks import parameters
+from snaprun.show import Look
+from snaprun.sweeps import search as kept
+from snaprun.sweeps.searching import Course, Plan
+from snaprun.sweeps.space import Dimension
+
+SHOWN = 12
+"""Values of an axis that are written out; of more, the first and the last."""
+
+
+def space(planned: Plan, how: Look) -> str:
+    """What a search that has not begun draws from."""
+    rows = [[one.name, _values(one), _kind(one)] for one in planned.dimensions]
+    rows += [[name, show.value(value), "the same for all"] for name, value in planned.fixed.items()]
+    aim = "highest" if planned.goal.highest else "lowest"
+    points = "no end of points" if planned.size is None else f"{planned.size:,} points"
+    line = f"{planned.goal.trials} trials of {points}, for the {aim} {planned.goal.metric}"
+    return f"{show.fit(rows, ['parameter', 'values', ''], how, give=1)}\n{line}"
+
+
+def space_json(planned: Plan) -> str:
+    """What a search that has not begun draws from, as a document; spans have bounds, the others values."""
+    axes: list[dict[str, Any]] = [
+        {"name": one.name, **parameters.to_json({"values": list(one.values)})}
+        if one.values
+        else {"name": one.name, "low": one.low, "high": one.high, "whole": one.whole, "log": one.log}
+        for one in planned.dimensions
+    ]
+    goal = planned.goal
+    about = {"search": goal.name, "metric": goal.metric, "direction": "maximize" if goal.highest else "minimize"}
+    more = {"trials": goal.trials, "points": planned.size, "axes": axes, "params": parameters.to_json(planned.fixed)}
+    return show.as_json({"schema": SCHEMA, **about, **more})
+
+
+def search(now: Course, how: Look) -> str:
+    """How a search goes, in a few lines."""
+    standing, pruned = now.standing, now.pruned
+    counts = [
+        (standing.count("running"), "running", "cyan"),
+        (standing.count("queued"), "waiting", None),
+        (standing.count("succeeded"), "succeeded", "green"),
+        (pruned, "pruned", "yellow"),
+        (standing.count("failed", "timed-out", "lost"), "failed", "red"),
+        (standing.count("stopped", "saved") - pruned, "stopped", "yellow"),
+    ]
+    done = len(now.runs) - standing.count("running", "queued")
+    words = ", ".join(how.style(f"{count} {word}", colour) for count, word, colour in counts if count)
+    line = f"{done} of {now.search.trials} trials done: {words}" if words else f"0 of {now.search.trials} trials done"
+    if standing.left is not None and not now.over:
+        line += f"; about {show.duration(standing.left)} left"
+    return "\n".join(filter(None, [line, _end(now, how), _best(now)]))
+
+
+def _end(now: Course, how: Look) -> str:
+    """Why it ended before its time, or does not go on."""
+    if now.trouble:
+        return how.style(f"the search waits, as it cannot go on: {now.trouble}", "yellow")
+    if not now.over:
+        return ""
+    return {
+        kept.EXHAUSTED: "every point has been tried",
+        kept.STOPPED: "the search was stopped",
+        kept.FAILED: how.style(f"the search ended early: {now.search.why}", "red"),
+    }.get(now.search.state, "")
+
+
+def _best(now: Course) -> str:
+    """The best run with what was drawn for it; what the runs log instead, where none logs the metric."""
+    metric, best = now.search.metric, now.standing.best
+    if best is not None:
+        given = {one.name: best.params[one.name] for one in now.search.dimensions if one.name in best.params}
+        return f"best {metric} {best.metrics[metric].last:.6g}: {show.short(best.id)}  {show.pairs(given)}"
+    if not now.over:
+        return ""
+    logged = list(dict.fromkeys(name for run in now.runs for name in run.metrics))
+    others = f"; they log {', '.join(logged[:SHOWN])}" if logged and metric not in logged else ""
+    return f"no run that succeeded has logged {metric}{others}"
+
+
+def _values(one: Dimension) -> str:
+    if not one.values:
+        return f"{one.low:g} .. {one.high:g}"
+    if len(one.values) <= SHOWN:
+        return ", ".join(show.value(value) for value in one.values)
+    return f"{show.value(one.values[0])}, {show.value(one.values[1])} .. {show.value(one.values[-1])}"
+
+
+def _kind(one: Dimension) -> str:
+    if one.labels:
+        return "one of them"
+    if one.values:
+        return "in order"
+    return ", ".join(filter(None, ["whole" if one.whole else "", "by order of magnitude" if one.log else ""]))
