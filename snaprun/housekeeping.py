@@ -16,6 +16,7 @@ from snaprun.errors import SnaprunError
 from snaprun.git import plumbing, publish, refs
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import MIN_GIT, clean_env
+from snaprun.index import searches
 from snaprun.index.reindex import open_index
 from snaprun.model import RUN_REF, SNAP_DIR, Finding
 from snaprun.progress import live, lock
@@ -59,6 +60,7 @@ def examine(door: Door) -> Iterator[Finding]:
     yield _index(door)
     yield from _locks(door)
     yield from _unsettled(door)
+    yield from _searches(door)
 
 
 def _git(door: Door) -> Finding:
@@ -111,6 +113,15 @@ def _unsettled(door: Door) -> Iterator[Finding]:
             os.close(held)
             hint = f"cat {folder.path}/snaprun.log"
             yield Finding("run", fine=False, said=f"{folder.id[:8]} could not be finalised yet", hint=hint)
+
+
+def _searches(door: Door) -> Iterator[Finding]:
+    """Searches that cannot go on."""
+    for marker in door.place.searching.glob("[0-9a-f]*"):
+        group = marker.name
+        said = searches.trouble(searches.folder(door.place, group))
+        if said:
+            yield Finding("search", fine=False, said=f"{group}: {said}", hint=f"snaprun stop --group {group}")
 
 
 def _unnamed_artifacts(repo: GitRepo, store: Path, now: float) -> list[Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,16 @@ def trials(here: Door, group: str) -> list[Trial]:
         os.close(held)
 
 
+def without_server(box: Sandbox, **asked: object) -> tuple[Door, str, int]:
+    """A search whose first run waits and which nobody serves; the caller holds its lock."""
+    here = door(box)
+    lineup.pause(here)
+    group = begin(here, jobs=1, **asked)  # type: ignore[arg-type]
+    for pid in wait_for(lambda: servers(here), "its process"):
+        os.kill(pid, signal.SIGKILL)
+    return here, group, wait_for(lambda: searches.take(searches.folder(here.place, group)), "its lock")
+
+
 def servers(here: Door) -> list[int]:
     """The processes that serve searches of this repository."""
     mark, found = os.fsencode(str(here.place.common_dir)), []
@@ -86,7 +98,7 @@ def servers(here: Door) -> list[int]:
             words = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if b"snaprun.sweeps.searcher" in words and mark in words and not words.startswith(b"sh"):
+        if b"snaprun.sweeps.serve" in words and mark in words and not words.startswith(b"sh"):
             found.append(pid)
     return found
 
@@ -106,15 +118,15 @@ def whole(here: Door, group: str, count: int) -> None:
 def test_a_search_learns(box: Sandbox) -> None:
     here = door(box)
     with box.untouched():
-        group = begin(here, "nb.ipynb", "x=-10.0..10.0", trials=12, jobs=2)
+        group = begin(here, "nb.ipynb", "x=-10.0..10.0", trials=8, jobs=2)
         now = until_over(here, group)
     assert now.search.state == kept.DONE
-    assert [run.status for run in now.runs] == [Status.SUCCEEDED] * 12
+    assert [run.status for run in now.runs] == [Status.SUCCEEDED] * 8
     best = now.standing.best
     assert best is not None
     assert best.metrics["loss"].last == min(run.metrics["loss"].last for run in now.runs)
-    assert best.metrics["loss"].last < 9
-    whole(here, group, 12)
+    assert best.metrics["loss"].last < 25
+    whole(here, group, 8)
     assert len({box.git("rev-parse", f"{run.id}:nb.ipynb") for run in now.runs}) == 1
     assert not here.place.searching.exists()
     wait_for(lambda: not servers(here), "the search's process to go")
@@ -145,10 +157,10 @@ def test_every_point_is_tried_once(box: Sandbox) -> None:
 
 def test_failed_runs_do_not_end_a_search(box: Sandbox) -> None:
     here = door(box)
-    group = begin(here, "odd.ipynb", "x=1..6", trials=6)
+    group = begin(here, "odd.ipynb", "x=1..4", trials=4)
     now = until_over(here, group)
     assert {run.params["x"]: run.status.value for run in now.runs} == {
-        x: "failed" if x % 2 else "succeeded" for x in range(1, 7)
+        x: "failed" if x % 2 else "succeeded" for x in range(1, 5)
     }
     assert now.standing.best is not None
     assert now.standing.best.params["x"] == 2
@@ -156,7 +168,7 @@ def test_failed_runs_do_not_end_a_search(box: Sandbox) -> None:
 
 def test_it_goes_on_after_kills(box: Sandbox) -> None:
     here = door(box)
-    group = begin(here, trials=8)
+    group = begin(here, trials=6)
     path = searches.folder(here.place, group) / "journal.log"
     sizes = [0]
 
@@ -177,15 +189,15 @@ def test_it_goes_on_after_kills(box: Sandbox) -> None:
     wait_for(strike, f"the search to be over: {talk(here, group)}", patience=240)
     assert len(sizes) > 3
     assert searching.course(here, group).search.state == kept.DONE
-    whole(here, group, 8)
+    whole(here, group, 6)
 
 
 def test_two_searches_at_once(box: Sandbox) -> None:
     here = door(box)
-    one, two = begin(here, trials=4), begin(here, "odd.ipynb", "x=2..100..2", trials=4)
+    one, two = begin(here, trials=3), begin(here, "odd.ipynb", "x=2..100..2", trials=3)
     for group in (one, two):
         assert until_over(here, group).search.state == kept.DONE
-        whole(here, group, 4)
+        whole(here, group, 3)
     assert {run.notebook for run in runs(here, group=two)} == {"odd.ipynb"}
 
 
@@ -194,12 +206,12 @@ def test_more_trials_of_the_same_code(box: Sandbox) -> None:
     group = begin(here, trials=2)
     until_over(here, group)
     box.notebook("nb.ipynb", "raise SystemExit(7)", parameters="x = 0.0")
-    searching.go_on(here, group, trials=3, jobs=1)
+    searching.go_on(here, group, trials=2, jobs=1)
     now = until_over(here, group)
-    assert (now.search.trials, now.search.state) == (5, kept.DONE)
-    assert [run.status for run in now.runs] == [Status.SUCCEEDED] * 5
+    assert (now.search.trials, now.search.state) == (4, kept.DONE)
+    assert [run.status for run in now.runs] == [Status.SUCCEEDED] * 4
     assert len({box.git("rev-parse", f"{run.id}:nb.ipynb") for run in now.runs}) == 1
-    whole(here, group, 5)
+    whole(here, group, 4)
 
 
 def test_a_stop_ends_it_for_good(box: Sandbox, tmp_path: Path) -> None:
@@ -234,13 +246,7 @@ def test_a_resting_queue_holds_it(box: Sandbox) -> None:
 
 
 def test_a_run_that_was_frozen_only_is_queued(box: Sandbox) -> None:
-    here = door(box)
-    lineup.pause(here)
-    group = begin(here, trials=2, jobs=1)
-    path = searches.folder(here.place, group)
-    for pid in wait_for(lambda: servers(here), "its process"):
-        os.kill(pid, signal.SIGKILL)
-    held = wait_for(lambda: searches.take(path), "its lock")
+    here, group, held = without_server(box, trials=2)
     (first,) = runs(here, group=group)
     index = reindex.open_index(here)
     claims.forget(index, first.id)
@@ -254,13 +260,8 @@ def test_a_run_that_was_frozen_only_is_queued(box: Sandbox) -> None:
 
 
 def test_a_run_that_was_never_frozen_is_none(box: Sandbox) -> None:
-    here = door(box)
-    lineup.pause(here)
-    group = begin(here, trials=2, jobs=1)
+    here, group, held = without_server(box, trials=2)
     path = searches.folder(here.place, group)
-    for pid in wait_for(lambda: servers(here), "its process"):
-        os.kill(pid, signal.SIGKILL)
-    held = wait_for(lambda: searches.take(path), "its lock")
     found = kept.read(path)
     study = Study(path, found.dimensions, highest=False)
     asked = study.ask()
@@ -315,6 +316,34 @@ def test_a_lost_run_is_told(box: Sandbox, tmp_path: Path) -> None:
     now = until_over(here, group)
     assert [run.status for run in now.runs] == [Status.LOST]
     assert now.standing.best is None
+
+
+def test_a_search_that_cannot_go_on_says_why(box: Sandbox) -> None:
+    here, group, held = without_server(box, trials=3)
+    journal = searches.folder(here.place, group) / "journal.log"
+    journal.write_bytes(b"{{{\n" + journal.read_bytes())
+    os.close(held)
+    said = wait_for(lambda: searching.course(here, group).trouble, "word of it")
+    assert "journal.log is damaged" in said
+    assert not searching.course(here, group).over
+    assert f"{group}: " in box.snaprun("doctor").stdout
+    assert box.snaprun("stop", "--group", group).returncode == 0
+    now = searching.course(here, group)
+    assert (now.over, now.search.state) == (True, kept.STOPPED)
+
+
+def test_optuna_may_go_away_meanwhile(box: Sandbox) -> None:
+    here, group, held = without_server(box, trials=2)
+    where = json.dumps({name: str(path) for name, path in vars(here.place).items()})
+    lines = ["import sys", "sys.modules['optuna'] = None", "from snaprun.sweeps import serve"]
+    code = "\n".join([*lines, "sys.exit(serve.main(sys.argv[1:]))"])
+    done = subprocess.run([sys.executable, "-c", code, where, group], cwd="/", check=False, stdout=subprocess.DEVNULL)
+    assert done.returncode == 69
+    assert "pip install 'snaprun[optuna]'" in str(searches.trouble(searches.folder(here.place, group)))
+    (searches.folder(here.place, group) / searches.TROUBLE).unlink()
+    os.close(held)
+    lineup.resume(here)
+    assert until_over(here, group).search.state == kept.DONE
 
 
 def test_a_series_is_read_while_it_grows(tmp_path: Path) -> None:

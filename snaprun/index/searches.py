@@ -1,6 +1,6 @@
 """The searches that go on: which there are, and wake whoever serves one. Standard library only.
 
-No daemon here either: each search has a process of its own (:mod:`snaprun.sweeps.searcher`), exclusive by a lock, which
+No daemon here either: each search has a process of its own (:mod:`snaprun.sweeps.serve`), exclusive by a lock, which
 goes when the search is over. Whatever ends it earlier, the next one who wakes the queue starts it again.
 """
 
@@ -128,5 +128,5 @@ def _start(place: Place, marker: Path, env: Mapping[str, str]) -> None:
         return
     where = json.dumps({name: os.fspath(value) for name, value in vars(place).items()})
     python = python if os.access(python, os.X_OK) else sys.executable
-    command = [python, "-m", "snaprun.sweeps.searcher", where, marker.name]
+    command = [python, "-m", "snaprun.sweeps.serve", where, marker.name]
     detached.start(command, env, held=held, talk=path / TALK)

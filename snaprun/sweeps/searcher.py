@@ -1,34 +1,28 @@
 """Serve one search: ask for points while there is room, tell how they did, give up what is hopeless, and go.
 
-Started by :mod:`snaprun.index.searches`, which hands it the search's lock as its standard output. Killed at any moment
-it leaves nothing that the next one does not pick up: which run tries which point is in the study's journal, and how a
-run ended is in git.
+Killed at any moment it leaves nothing that the next one does not pick up: which run tries which point is in the study's
+journal, and how a run ended is in git.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import sys
 import time
-import traceback
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from snaprun import reads
 from snaprun.door import Door
-from snaprun.errors import DataFault, ParameterFault, SnaprunError, UsageFault
+from snaprun.errors import DataFault, ParameterFault, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.index import queue as waiting
-from snaprun.index import searches
+from snaprun.index import reindex, searches
 from snaprun.index.runlist import Filter, query
 from snaprun.model import RUN_REF, SNAP_DIR, Run, Status
-from snaprun.progress import detached, live, stopping
+from snaprun.progress import live, stopping
 from snaprun.settings import Settings
 from snaprun.sweeps import search as kept
 from snaprun.sweeps import trying
@@ -78,7 +72,7 @@ class Searcher:
         while True:
             news = self._look()
             with searches.gate(self.path):
-                self.search = kept.read(self.path)
+                self._read()
                 news = self._start() or news
                 if not self.going and self.search.state != kept.OPEN:
                     self._close(held)
@@ -86,6 +80,14 @@ class Searcher:
             (self.path / searches.TROUBLE).unlink(missing_ok=True)
             pause = SHORTEST if news else min(pause * 1.3, LONGEST)
             time.sleep(pause)
+
+    def _read(self) -> None:
+        """Read what the search may do now: somebody may have added trials, with another environment, or ended it."""
+        now = kept.read(self.path)
+        if now.env != self.search.env:
+            self.door = replace(self.door, env=trying.environment(self.path, now))
+            (self.path / self.search.env).unlink(missing_ok=True)
+        self.search = now
 
     def _recover(self) -> None:
         """Take up what an earlier process left: a run that it had no time to queue is queued."""
@@ -110,6 +112,7 @@ class Searcher:
         except (DataFault, UsageFault) as error:
             self._over(kept.FAILED, error.message)
         self.repo.delete_ref(RUN_REF + run, run)
+        reindex.open_index(self.door).forget([run])
         self.study.discard(self.going.pop(run).number)
         return None
 
@@ -210,34 +213,3 @@ class Searcher:
         for name in (self.search.env, searches.TROUBLE):
             (self.path / name).unlink(missing_ok=True)
         os.close(held)
-
-
-def main(argv: list[str]) -> int:
-    """Serve the search ``argv[1]`` of the place that ``argv[0]`` names as JSON; its lock is the standard output."""
-    for number in (signal.SIGINT, signal.SIGQUIT):  # a shell ignores them for what it starts in the background
-        signal.signal(number, signal.SIG_DFL)
-    held = os.dup(1)
-    detached.let_go()
-    place = Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()})
-    path = searches.folder(place, argv[1])
-    try:
-        if searches.going(place, argv[1]):
-            Searcher(place, argv[1]).serve(held)
-    except SnaprunError as error:
-        _trouble(path, f"{error.message} ({error.hint})" if error.hint else error.message)
-        return error.code
-    except Exception as error:  # noqa: BLE001  # the edge: whoever watches the search is told
-        traceback.print_exc()
-        _trouble(path, f"{type(error).__name__}: {error}; see {path / searches.TALK}")
-        return 125
-    return 0
-
-
-def _trouble(path: Path, text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    with suppress(OSError):
-        (path / searches.TROUBLE).write_text(f"{text}\n", "utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

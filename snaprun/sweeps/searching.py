@@ -217,6 +217,10 @@ def end(door: Door, group: str) -> bool:
         if search.state != kept.OPEN:
             return False
         kept.write(path, search.ended(kept.STOPPED))
+        if searches.trouble(path) and (held := searches.take(path)) is not None:  # nobody could end it
+            searches.unmark(door.place, group)
+            (path / searches.TROUBLE).unlink(missing_ok=True)
+            os.close(held)
     return True
 
 

@@ -41,10 +41,8 @@ class Dimension:
 
     def value(self, drawn: Any) -> Any:
         """The parameter that a drawn number or label stands for."""
-        if self.labels:
-            return self.values[self._place(drawn)]
         if self.values:
-            return self.values[round((drawn - self.low) / (self.step or 1))]
+            return self.values[int(self.place(drawn))]
         return int(drawn) if self.whole else float(drawn)
 
     def drawn(self, index: int) -> Any:
@@ -54,9 +52,14 @@ class Dimension:
         found = self.low + index * (self.step or 1)
         return int(found) if self.whole else found
 
-    def _place(self, label: Any) -> int:
-        """Labels of different kinds are never the same, however equal Python finds 1, 1.0 and True."""
-        return next(n for n, one in enumerate(self.labels) if type(one) is type(label) and one == label)
+    def place(self, drawn: Any) -> float:
+        """What tells a drawn value from others: its number where it has one, without the rounding of its steps.
+
+        Labels of different kinds are never the same, however equal Python finds 1, 1.0 and True.
+        """
+        if self.labels:
+            return next(n for n, one in enumerate(self.labels) if type(one) is type(drawn) and one == drawn)
+        return float(drawn) if self.count is None else round((drawn - self.low) / (self.step or 1))
 
 
 def dimensions(axes: Iterable[Axis]) -> tuple[Dimension, ...]:

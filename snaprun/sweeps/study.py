@@ -180,7 +180,7 @@ class Study:
             self._study.tell(number, value, state=state)
         self._journal.sync()
 
-    def _untried(self, tried: set[tuple[Any, ...]], chance: random.Random) -> dict[str, Any]:
+    def _untried(self, tried: set[tuple[float, ...]], chance: random.Random) -> dict[str, Any]:
         """A point of a finite space that has no run yet."""
         total = self._size or 0
         numbers = [chance.randrange(total) for _ in range(TRIES)]
@@ -190,9 +190,9 @@ class Study:
                 return drawn
         raise AssertionError("every point was tried")
 
-    def _key(self, drawn: Mapping[str, Any]) -> tuple[Any, ...]:
-        """What tells two points apart: True is not 1 here."""
-        return tuple((type(drawn[one.name]).__name__, drawn[one.name]) for one in self._dimensions)
+    def _key(self, drawn: Mapping[str, Any]) -> tuple[float, ...]:
+        """What tells two points apart."""
+        return tuple(one.place(drawn[one.name]) for one in self._dimensions)
 
     def _all(self) -> list[Any]:
         found: list[Any] = self._storage.get_all_trials(self._id, deepcopy=False)

@@ -1,0 +1,49 @@
+"""The process of a search, started by :mod:`snaprun.index.searches` with the search's lock as its standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+from snaprun.errors import SnaprunError
+from snaprun.git.locate import Place
+from snaprun.index import searches
+from snaprun.progress import detached
+
+
+def main(argv: list[str]) -> int:
+    """Serve the search ``argv[1]`` of the place that ``argv[0]`` names as JSON; whoever watches it hears of trouble."""
+    for number in (signal.SIGINT, signal.SIGQUIT):  # a shell ignores them for what it starts in the background
+        signal.signal(number, signal.SIG_DFL)
+    held = os.dup(1)
+    detached.let_go()
+    place = Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()})
+    path = searches.folder(place, argv[1])
+    try:
+        if searches.going(place, argv[1]):
+            import_module("snaprun.sweeps.searcher").Searcher(place, argv[1]).serve(held)  # Optuna may be gone
+    except SnaprunError as error:
+        return _trouble(path, f"{error.message} ({error.hint})" if error.hint else error.message, error.code)
+    except ModuleNotFoundError as error:
+        return _trouble(path, f"{error.name} is not installed (pip install 'snaprun[optuna]')", 69)
+    except Exception as error:  # noqa: BLE001  # the edge: whoever watches the search is told
+        traceback.print_exc()
+        return _trouble(path, f"{type(error).__name__}: {error} (cat {path / searches.TALK})", 125)
+    return 0
+
+
+def _trouble(path: Path, text: str, code: int) -> int:
+    sys.stderr.write(f"{text}\n")
+    with suppress(OSError):
+        (path / searches.TROUBLE).write_text(f"{text}\n", "utf-8")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
