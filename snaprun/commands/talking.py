@@ -17,7 +17,7 @@ from snaprun.errors import UsageFault
 from snaprun.model import Run
 from snaprun.progress import live
 from snaprun.progress.live import Live
-from snaprun.running import resuming
+from snaprun.running import launching, resuming
 from snaprun.running.console import Console, Said
 
 with contextlib.suppress(ImportError):  # not everywhere; it gives input() a history and arrow keys
@@ -29,6 +29,7 @@ def talk(selector: str, code: str | None) -> int:
     door = here()
     run = api.find(door, selector)
     folder = _in_progress(door, run)
+    launching.require_here(folder, "console")
     with Console(folder, apart=not resuming.held(folder)) as console:
         if code is not None:
             return _answer(console, code)
@@ -42,6 +43,7 @@ def resume(run: str, *, edit: bool, source: Path | None, detach: bool, as_json: 
     found = api.find(door, run)
     folder = live.find(door.place, found.id)
     if folder is not None:
+        launching.require_here(folder, "resume")
         resuming.go_on(folder, _new_source(door, folder, edit=edit, source=source))
     elif edit or source is not None:
         raise UsageFault(f"run {found.id[:8]} is not held", hint="--hold-on-error keeps a kernel after an error")

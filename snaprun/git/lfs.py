@@ -51,6 +51,25 @@ def prepare(repo: GitRepo, checkout: Path) -> Smudging:
     return Smudging(options=("-c", f"lfs.fetchexclude={excluded}"))
 
 
+def stored(repo: GitRepo) -> dict[str, str]:
+    """The files that git-lfs keeps, as the index has them: path by the sha256 of the content."""
+    if not _in_use(repo):
+        return {}
+    listed = repo.run("ls-files", "--stage", "-z", "--", ":(attr:filter=lfs)", ok=()).out
+    lines = [os.fsdecode(line).split("\t", 1) for line in listed.split(b"\0")[:-1]]
+    found = {}
+    for (_, path), pointer in zip(lines, repo.blobs(fields.split(" ")[1] for fields, _ in lines), strict=True):
+        oid = re.search(rb"^oid sha256:([0-9a-f]{64})$", pointer or b"", re.MULTILINE)
+        if oid and (pointer or b"").startswith(POINTER):
+            found[oid[1].decode()] = path
+    return found
+
+
+def kept(common_dir: Path, oid: str) -> bool:
+    """Whether a repository has the content of this sha256."""
+    return (common_dir / "lfs" / "objects" / oid[:2] / oid[2:4] / oid).exists()
+
+
 def is_pointer(path: Path) -> bool | None:
     """Whether a file holds a pointer instead of its content; None where there is no regular file."""
     if path.is_symlink() or not path.is_file():

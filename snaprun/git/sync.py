@@ -20,6 +20,13 @@ INCOMING = "refs/snaprun/incoming/"
 FETCHED = "refs/snaprun/fetched/"
 """On this side: what has arrived and is not checked yet."""
 
+ADVICE = (
+    "fatal: Could not read from remote repository.",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+)
+"""What git says of every connection that ended too early, whatever the reason."""
+
 PLAIN = ("-c", "push.followTags=false", "-c", "push.gpgSign=false", "-c", "push.recurseSubmodules=no")
 
 
@@ -98,7 +105,8 @@ def fault(said: str, url: str) -> SnaprunError:
     """The error that fits what ssh, or git over ssh, has said."""
     where = re.sub(r"^ssh://([^/]+).*", r"\1", url)
     lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("@@@")]
-    why = next((line for line in lines if _telling(line)), lines[-1] if lines else "it gave no reason")
+    lines = [line for line in lines if line not in ADVICE]
+    why = next((line for line in lines if _telling(line)), lines[-1] if lines else "the connection was cut")
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
         return Denied(f"the host key of {where} has changed", hint=f"if that is right: ssh-keygen -R {where}")
     if "Host key verification failed" in said:
@@ -123,4 +131,4 @@ def _later(repo: GitRepo, new: str, old: str) -> bool:
 
 
 def _telling(line: str) -> bool:
-    return line.startswith(("ssh:", "fatal:", "error:", "kex_")) and "Could not read from remote" not in line
+    return line.startswith(("ssh:", "fatal:", "error:", "kex_"))

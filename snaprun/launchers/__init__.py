@@ -161,6 +161,10 @@ class Distant(Launcher, Protocol):
         """The machine's name."""
         ...
 
+    def command(self, handle: str, verb: str) -> str:
+        """What to type here so that ``snaprun <verb>`` is called where the run is, for what works only there."""
+        ...
+
     def news(self, site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
         """What is new of the runs with these handles; ``known`` says how many bytes of each file are here already, and
         as ``attempt`` of which attempt they are.

@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from snaprun.checkouts.links import PRIVATE
 from snaprun.errors import SnaprunError, Unavailable, UsageFault
-from snaprun.git import sync
+from snaprun.git import lfs, sync
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import clean_env
 from snaprun.launchers import News, Site, State, Submission
@@ -109,14 +109,23 @@ def check(site: Site) -> None:
 
 def notes(site: Site) -> list[str]:
     """What the user has beside the code and the other machine has not, a sentence each."""
-    wanted = _data_here(site)
-    about = _ready(site, wanted)
+    large = lfs.stored(GitRepo(site.place))
+    about = _ready(site, _data_here(site), large)
+    here = about["host"]
+    said = []
     lacking = about.get("absent", [])
-    shown = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
-    hint = f"--data {lacking[0]}=/folder/there" if lacking else ""
-    return [f"{about['host']} has no {shown}, which git ignores here: the run will not find it ({hint})"] * bool(
-        lacking
-    )
+    if lacking:
+        hint = f"--data {lacking[0]}=/folder/there"
+        said.append(f"{here} has no {_some(lacking)}, which git ignores here: the run will not find it ({hint})")
+    pointers = [large[oid] for oid in about.get("pointers", [])]
+    if pointers:
+        hint = f"git lfs pull in a clone there, or --data {pointers[0]}=/file/there"
+        said.append(f"{here} has not what Git LFS keeps of {_some(pointers)}: the run finds pointers there ({hint})")
+    return said
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
@@ -186,6 +195,14 @@ def handle(site: Site, run: str) -> str:
 def host(handle: str) -> str:
     """The machine's name, as ssh calls it."""
     return taken_apart(handle)[0].login.rpartition("@")[2]
+
+
+def command(handle: str, verb: str) -> str:
+    """What to type so that ``snaprun <verb>`` is called there."""
+    target, run = taken_apart(handle)
+    port = f"-p {target.port} " if target.port else ""
+    program = f"{target.python} -m snaprun" if target.python else "snaprun"
+    return f"ssh -t {port}{target.login} 'cd {target.path} && {program} {verb} {run[:8]}'"
 
 
 def news(site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
@@ -331,12 +348,13 @@ def _again(action: Callable[[], Got]) -> Got:
     return action()
 
 
-def _ready(site: Site, wanted: Sequence[str] = ()) -> dict[str, Any]:
+def _ready(site: Site, wanted: Sequence[str] = (), large: Iterable[str] = ()) -> dict[str, Any]:
     ask = {
         "hash": GitRepo(site.place).hash_name(),
         "data": _data(site),
         "python": site.options.get(PYTHON),
         "wanted": [name for name in wanted if name not in _data(site)],
+        "large": list(large),
         "after": site.lineup.after if site.lineup else None,
     }
     about, _ = call(site.env, parse(site.options.get(ON)), "ready", ask, patience=PATIENCE)

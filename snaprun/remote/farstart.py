@@ -12,6 +12,7 @@ from snaprun import __version__
 from snaprun.checkouts.links import PRIVATE
 from snaprun.engines import ENGINES
 from snaprun.errors import CannotCreate, DataFault, Unavailable, UsageFault
+from snaprun.git import lfs
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.git.sync import INCOMING
@@ -42,6 +43,7 @@ def ready(ask: Mapping[str, Any]) -> Answer:
         raise UsageFault(text, hint="leave --after out, or --on where that run is")
     absent = [name for name in ask.get("wanted", ()) if not os.path.lexists(place.top / name)]
     about = {"host": socket.gethostname(), "repository": os.fspath(place.git_dir), "absent": absent}
+    about["pointers"] = [oid for oid in ask.get("large", ()) if not lfs.kept(place.common_dir, oid)]
     return {**about, "version": __version__}, []
 
 

@@ -191,6 +191,19 @@ def stop_all(
     return asked
 
 
+def require_here(folder: Live, verb: str) -> None:
+    """Refuse what works only on the machine where a run is.
+
+    Raises:
+        UsageFault: it is on another one; the hint is what to type.
+    """
+    told = launchers.noted(folder.path)
+    far = launchers.distant(launchers.launcher(told.launcher)) if told is not None and told.host else None
+    if told is not None and far is not None:
+        text = f"run {folder.id[:8]} is on {told.host}: {verb} works there only"
+        raise UsageFault(text, hint=far.command(told.handle, verb))
+
+
 def taken(folder: Live) -> bool:
     """Whether somebody looks after the run already, so that it is not the caller's to throw away."""
     held = lock.take(folder.path)

@@ -108,8 +108,9 @@ def _finished(repo: GitRepo, view: View) -> bool:
 
 
 def ended(repo: GitRepo, run_id: str, *, offset: int = 0, attempt: int | None = None) -> Iterator[Update]:
-    """The updates of a run that is over: the rest of its log in pieces, and its end. Where ``offset`` was counted in the
-    log of another ``attempt`` than the last, the whole log.
+    """The updates of a run that is over: the rest of its log in pieces, and its end.
+
+    Where ``offset`` was counted in the log of another ``attempt`` than the last, all of the log.
 
     Raises:
         DataFault: there is no such run, or it is not over.
