@@ -335,7 +335,9 @@ class _Session:
                 edited = wish.get("source")
                 self.journal.event("resume", n=number, edited=edited is not None)
                 if edited is not None:
-                    self.journal.note(f"cell {number} was edited while the run was held: its code is not the frozen one")
+                    self.journal.note(
+                        f"cell {number} was edited while the run was held: its code is not the frozen one"
+                    )
                 return True, edited
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.stopped.wait(), 0.2)
