@@ -268,6 +268,8 @@ def test_a_kernel_that_is_missing_there_is_told_and_nothing_stays(repo: Sandbox,
     assert "far: there is no kernel 'nope'" in done.stderr
     assert repo.git("for-each-ref", "refs/snaprun") == ""
     assert not any(running.place(repo).live.iterdir())
+    there = ["git", "for-each-ref", "refs/snaprun"]
+    assert subprocess.run(there, cwd=machine.folder, capture_output=True, check=True).stdout == b""
 
 
 @pytest.mark.parametrize(

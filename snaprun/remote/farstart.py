@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from snaprun import __version__
 from snaprun.checkouts.links import PRIVATE
 from snaprun.engines import ENGINES
-from snaprun.errors import CannotCreate, DataFault, Unavailable, UsageFault
+from snaprun.errors import CannotCreate, DataFault, SnaprunError, Unavailable, UsageFault
 from snaprun.git import lfs
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
@@ -54,6 +55,14 @@ def start(ask: Mapping[str, Any]) -> Answer:
     run = str(ask["run"])
     if RUN_REF + run in repo.refs(RUN_REF + run):
         return {"claimed": False}, []
+    try:
+        return {"claimed": _claim(repo, run, ask)}, []
+    finally:
+        _forget_incoming(repo, run)
+
+
+def _claim(repo: GitRepo, run: str, ask: Mapping[str, Any]) -> bool:
+    """Claim a run and start it; whether nobody else was faster."""
     order, frozen = order_of(repo, run, ask)
     handle = local.start(os.environ, engine=frozen.spec.engine)
     folder = None
@@ -62,7 +71,7 @@ def start(ask: Mapping[str, Any]) -> Answer:
         document = prepare.prepare(repo, run, frozen.spec)
         repo.move_ref(RUN_REF + run, run, None)
         claimed = True
-        folder = live.create(place, frozen, order.to_json(), notebook=document)
+        folder = live.create(repo.place, frozen, order.to_json(), notebook=document)
         handle.launch(folder.path)
     except BaseException as error:
         handle.abandon()
@@ -71,10 +80,9 @@ def start(ask: Mapping[str, Any]) -> Answer:
         if claimed:
             repo.delete_ref(RUN_REF + run, run)
         elif isinstance(error, CannotCreate):  # somebody else has just claimed it
-            return {"claimed": False}, []
+            return False
         raise
-    _forget_incoming(repo, run)
-    return {"claimed": True}, []
+    return True
 
 
 def order_of(repo: GitRepo, run: str, ask: Mapping[str, Any]) -> tuple[Order, Snapshot]:
@@ -166,4 +174,5 @@ def _beside(top: Path, inner: str, files: set[str], folders: set[str]) -> Iterat
 
 def _forget_incoming(repo: GitRepo, run: str) -> None:
     if INCOMING + run in repo.refs(INCOMING + run):
-        repo.delete_ref(INCOMING + run, run)
+        with suppress(SnaprunError):  # a repeated call was faster
+            repo.delete_ref(INCOMING + run, run)
