@@ -184,3 +184,25 @@ def test_a_job_that_slurm_has_forgotten_is_lost_after_a_while_only(repo: Sandbox
     found = contact.ending(run.live, told, now=time.time() + 70)
     assert found is not None
     assert found["status"] == "lost"
+
+
+def test_gpus_are_asked_of_slurm_and_it_says_which(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", "import os\nprint('cards', os.environ['CUDA_VISIBLE_DEVICES'], flush=True)", SLOW)
+    one, two = started(repo, "", "--gpus", "1"), started(repo, "", "--gpus", "1", "--engine", "inline")
+    one.until_logged("cards")
+    two.until_logged("cards")
+    assert sorted((one.log().split("\n")[0], two.log().split("\n")[0])) == ["cards 0", "cards 1"]
+    done = repo.snaprun("exec", "a.ipynb", "--slurm", "", "--gpus", "3")
+    assert (done.returncode, "Slurm refuses the job: " in done.stderr) == (2, True)
+    assert repo.snaprun("stop", one.id, two.id).returncode == 0
+    assert "1 GPU (CUDA_VISIBLE_DEVICES=" in repo.snaprun("show", one.id).stdout
+
+
+def test_a_limit_of_memory_is_told_to_slurm_and_measured(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", "import time\nkept = bytearray(b'x') * 400_000_000\ntime.sleep(600)")
+    run = started(repo, "", "--max-memory", "200M")
+    told = subprocess.run(["scontrol", "show", "job", "-o", job(run)], capture_output=True, text=True, check=True)
+    assert "MinMemoryNode=680M" in told.stdout
+    end = run.end()
+    assert (end.status, end.exit_code) == (Status.FAILED, 137)
+    assert "more than the 200 MB of --max-memory" in (end.reason or "")

@@ -317,3 +317,30 @@ def test_large_files_stay_there_until_they_are_asked_for(repo: Sandbox, machine:
     assert done.returncode == 0, done.stderr
     assert kept.read_bytes() == b"x" * 5000
     assert repo.snaprun("fetch", "--artifacts", "@").returncode == 3
+
+
+def test_gpus_are_those_of_that_machine_and_given_once(repo: Sandbox, machine: Machine, tmp_path: Path) -> None:
+    python = tmp_path / "python-with-gpus"
+    python.write_text(f'#!/bin/sh\nCUDA_VISIBLE_DEVICES=4,5 exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    address = machine.address.replace(sys.executable, str(python))
+    repo.notebook("a.ipynb", "import os\nprint(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)", SLOW)
+    args = ["exec", "a.ipynb", "--on", address, "--engine", "auto"]
+    first = repo.snaprun(*args, "--detach", "--gpus", "1", CUDA_VISIBLE_DEVICES="")
+    assert first.returncode == 0, first.stderr
+    run = running.found(repo, first.stdout.strip())
+    wait_for(lambda: repo.snaprun("logs", run.id).stdout.startswith("4\n"), "its GPU")
+    before = repo.git("for-each-ref", "refs/snaprun/runs")
+    for count, code, said in (("2", 75, f"1 of 2 free: run {run.id[:8]} has 4"), ("3", 69, "3 GPUs wanted")):
+        done = repo.snaprun(*args, "--gpus", count)
+        assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert repo.git("for-each-ref", "refs/snaprun/runs") == before
+    assert json.loads(repo.snaprun("show", run.id, "--json").stdout)["engine"] == "inline"
+    assert repo.snaprun("stop", run.id).returncode == 0
+
+
+def test_a_limit_of_memory_holds_there(repo: Sandbox, machine: Machine) -> None:
+    repo.notebook("a.ipynb", "import time\nkept = bytearray(b'x') * 400_000_000\ntime.sleep(600)")
+    done = repo.snaprun("exec", "a.ipynb", "--on", machine.address, "--max-memory", "200M")
+    assert done.returncode == 137, done.stderr
+    assert "more than the 200 MB of --max-memory" in done.stderr
