@@ -191,7 +191,7 @@ def _ground(door: Door, found: Notebook, wanted: Wanted, engine: str) -> _Ground
     """How the code will run; a kernel is chosen for the kernel engine only."""
     launcher = wanted.launcher or door.settings.launcher
     asked = wanted.kernel or door.settings.kernel
-    if wanted.wishes.get("on"):  # chosen there: what this machine has says nothing
+    if wanted.wishes.get("on") or wanted.wishes.get("git-url"):  # chosen there: what this machine has says nothing
         if engine != "kernel":
             _refuse(found, engine, wanted)
         return _Ground(engine, launcher, python=wanted.python)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from snaprun.door import Door
+from snaprun.errors import UsageFault
 from snaprun.running import launching
 
 
@@ -19,4 +20,9 @@ def placed(door: Door, options: dict[str, Any]) -> dict[str, Any]:
     on, slurm, data = options["on"], options["slurm"], options["data"]
     launcher = launching.launcher_of(options["launcher"], on=on, slurm=slurm)
     wishes = launching.wishes(door, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"])
+    if launching.GIT_URL in wishes:
+        for name in ("in_place", "hold_on_error"):
+            if options.get(name):
+                option = f"--{name.replace('_', '-')}"
+                raise UsageFault(f"{option} needs this very file system on the node", hint=f"leave {option} out")
     return {**rest, "launcher": launcher, "wishes": wishes}

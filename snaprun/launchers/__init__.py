@@ -24,6 +24,7 @@ LAUNCHERS: Mapping[str, str] = {
     "tmux": "snaprun.launchers.tmux",
     "ssh": "snaprun.launchers.ssh",
     "slurm": "snaprun.launchers.slurm",
+    "slurm-git": "snaprun.launchers.slurmgit",
 }
 """Name and module of every launcher of the package."""
 

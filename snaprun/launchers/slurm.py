@@ -222,10 +222,11 @@ def _taking_turns(site: Site, previous: str | None = None) -> list[str]:
     waits += [f"afterany:{previous}"] if previous else []
     if how.after:
         told = noted(site.place.live / how.after)
-        if told is None or not told.launcher.startswith("slurm") or not told.handle:
+        first = told.handle.partition("@")[0] if told is not None and told.launcher.startswith("slurm") else ""
+        if not first:
             text = f"run {how.after[:8]} is no job of Slurm: none of its jobs can wait for it"
             raise UsageFault(text, hint=f"snaprun wait {how.after[:8]}, then the sweep without --after")
-        waits.append(f"afterany:{told.handle.partition('@')[0]}")
+        waits.append(f"afterany:{first}")
     return [*(["--requeue"] if how.retries else []), *([f"--{DEPENDENCY}={','.join(waits)}"] if waits else [])]
 
 

@@ -100,7 +100,7 @@ def refresh(
 def ending(folder: Live, told: Submitted, *, now: float, pace: Pace = PACE) -> dict[str, Any] | None:
     """How a run ended that left no result, as its launcher has it; None while that is not certain."""
     last = known(folder)
-    if told.host is None and last.state == "ended":
+    if last.state == "ended" and (told.host is None or last.status is not None):
         why = last.reason or f"{told.launcher} says that it has ended, and it left no result"
         return {"status": last.status or "lost", "exit_code": last.exit_code or 125, "reason": why}
     if last.state == "unknown" and last.unknown is not None and now - last.unknown > pace.grace:

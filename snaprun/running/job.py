@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     asked = parser.parse_args(argv)
     folder: Path = asked.folder
     if folder.is_dir():
-        if not _next_attempt(folder):
+        if not next_attempt(folder):
             return 75
     elif not restarts(os.environ) or not _ends().made_again(folder, asked.top):
         return 0
@@ -154,7 +154,7 @@ def _ends() -> Any:
     return import_module("snaprun.running.jobends")
 
 
-def _next_attempt(folder: Path) -> bool:
+def next_attempt(folder: Path) -> bool:
     """Where an earlier attempt was cut off in this folder, begin the next one; False where somebody still runs it."""
     held = lock.take(folder)
     if held is None:
@@ -170,13 +170,13 @@ def _next_attempt(folder: Path) -> bool:
     return True
 
 
-def limit(folder: Path, env: Mapping[str, str], *, margin: float = MARGIN) -> None:
+def limit(folder: Path, env: Mapping[str, str], *, margin: float = MARGIN, share: float = 0.1) -> None:
     """End the run by itself some time before Slurm would, so that its record says why."""
     job = name_of(env)
     left = _seconds_left(job) if job else None
     if left is None:
         return
-    own = max(1.0, left - min(margin, left / 10))
+    own = max(1.0, left - min(margin, left * share))
     order = read_order(folder)
     if order.timeout is None or own < order.timeout:
         why = f"Slurm would have ended job {job} {left - own:.0f} s later"

@@ -24,6 +24,9 @@ from snaprun.running import finish
 
 LOCAL = "local"
 
+GIT_URL = "git-url"
+"""The option for Slurm by which its nodes need the repository's URL only."""
+
 WISHES = "launcher"
 """Among the options of an order: what its launcher was asked for."""
 
@@ -39,6 +42,8 @@ def launcher_of(wanted: str | None, *, on: str | None, slurm: str | None) -> str
     own = "ssh" if on else "slurm" if slurm is not None else None
     if own and wanted and wanted != own:
         raise UsageFault(f"--launcher {wanted} has no --{'on' if on else 'slurm'}", hint=f"--launcher {own}")
+    if GIT_URL in _pairs(slurm):
+        return "slurm-git"
     return own or wanted
 
 
@@ -57,7 +62,8 @@ def wishes(
     Raises:
         UsageFault: they make no sense.
     """
-    if data and not on:
+    asked = _pairs(slurm)
+    if data and not on and GIT_URL not in asked:
         raise UsageFault("--data is for runs on another machine", hint="--on ssh://host/path --data NAME=/folder/there")
     found = {"on": _address(door, on)} if on else {}
     if on:
@@ -68,11 +74,9 @@ def wishes(
         if not path.startswith(("/", "~/")) or name.startswith(("/", "..")) or name == ".":
             raise UsageFault(f"--data {item}: want NAME=/folder/there", hint="--data data=/scratch/me/data")
         found[f"data:{name}"] = path
-    for item in (slurm or "").split(","):
-        name, _, value = item.strip().lstrip("-").partition("=")
-        if name:
-            found[name] = value
-    return found
+    if GIT_URL in asked:
+        found.update({f"run-{name}": value for name, value in (("kernel", kernel), ("python", python)) if value})
+    return {**found, **asked}
 
 
 def begin(
@@ -216,6 +220,12 @@ def taken(folder: Live) -> bool:
 def site(door: Door, wishes: Mapping[str, str] | None = None, lineup: Lineup | None = None) -> Site:
     """The caller's repository, as a launcher sees it."""
     return Site(door.place, door.env, dict(wishes or {}), lineup)
+
+
+def _pairs(slurm: str | None) -> dict[str, str]:
+    """The options for Slurm as typed: ``name=value`` or ``name``, between commas."""
+    parts = [item.strip().lstrip("-").partition("=") for item in (slurm or "").split(",")]
+    return {name: value for name, _, value in parts if name}
 
 
 def _address(door: Door, on: str) -> str:

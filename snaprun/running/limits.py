@@ -8,9 +8,9 @@ from snaprun.errors import Unavailable
 from snaprun.launchers import AT_ONCE
 from snaprun.progress import gpus, memorylimit
 
-SLURM = "slurm"
+SLURM = ("slurm", "slurm-git")
 
-GIVES_GPUS = (*AT_ONCE, "ssh", SLURM)
+GIVES_GPUS = (*AT_ONCE, "ssh", *SLURM)
 """Launchers that see to it that runs do not share GPUs."""
 
 GPU_OPTIONS = ("gres", "gpus", "gpus-per-node", "gpus-per-socket", "gpus-per-task")
@@ -47,7 +47,7 @@ def wishes(
 ) -> dict[str, str]:
     """What a launcher is asked for, with what these limits mean to Slurm, unless the user has said so in its words."""
     made = dict(wanted)
-    if launcher != SLURM:
+    if launcher not in SLURM:
         return made
     if gpu_count and not any(name in made for name in GPU_OPTIONS):
         made["gres"] = f"gpu:{gpu_count}"

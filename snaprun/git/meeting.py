@@ -1,0 +1,130 @@
+"""Where a run and its job meet: a git URL that both sides reach, and nothing else.
+
+The snapshot lies there as ``refs/snaprun/runs/<id>``. A job claims it by making ``refs/snaprun/claims/<id>``, which
+only one can, and moves the run's ref on to the result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from snaprun.errors import Busy, DataFault, SnaprunError
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.sync import FETCHED, PLAIN, fault
+from snaprun.model import RUN_REF
+
+CLAIM_REF = "refs/snaprun/claims/"
+"""One ref below here while a job has a run: a blob that says which."""
+
+QUIET = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=")
+CALM = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
+"""Many jobs may fetch into one repository at a time."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who has a run: Slurm's name of the job, how often Slurm has started it again, where it is, which attempt."""
+
+    job: str
+    restarts: int
+    host: str
+    attempt: int
+
+
+def env_of(env: Mapping[str, str]) -> dict[str, str]:
+    """What git needs in its environment so that ssh asks no question."""
+    ssh = env.get("GIT_SSH_COMMAND") or env.get("GIT_SSH") or "ssh"
+    return {"GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes -o ConnectTimeout=20", "GIT_SSH_VARIANT": "ssh"}
+
+
+def publish(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]) -> None:
+    """Make sure that the snapshots of these runs are there; in this very repository they are.
+
+    Raises:
+        SnaprunError: it cannot be reached or written.
+    """
+    specs = [f"{run}:{RUN_REF}{run}" for run in runs]
+    _push(repo, url, specs, env=env)
+
+
+def tips(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]) -> dict[str, str]:
+    """Where the refs of these runs stand there. Raises SnaprunError where it cannot be reached."""
+    done = repo.run("ls-remote", "--quiet", "--end-of-options", url, f"{RUN_REF}*", env=env, ok=())
+    if done.code:
+        raise fault(done.err, url)
+    found = {ref: tip for tip, _, ref in (line.partition("\t") for line in done.out.decode().splitlines())}
+    return {run: found[RUN_REF + run] for run in runs if RUN_REF + run in found}
+
+
+def take(repo: GitRepo, url: str, run: str, *, env: Mapping[str, str]) -> str:
+    """Fetch a run; where its ref stands there, which is its snapshot or the result of an attempt.
+
+    Raises:
+        SnaprunError: the repository cannot be reached, or has no such run. DataFault: what it has is none.
+    """
+    tip = _fetch(repo, url, RUN_REF + run, FETCHED + run, env=env)
+    if tip != run and repo.resolve(f"{tip}^1") != run:
+        raise DataFault(f"{url} has {tip[:8]} as run {run[:8]}, which is none", hint=f"git ls-remote {url}")
+    return tip
+
+
+def claim(repo: GitRepo, url: str, run: str, mine: Claim, *, env: Mapping[str, str]) -> Claim:
+    """Claim a run for this job; the claim as it is now, with the attempt after the one that the job was cut off in.
+
+    Raises:
+        Busy: another job has it. SnaprunError: the repository cannot be reached.
+    """
+    if _claimed(repo, url, run, mine, None, env=env):
+        return mine
+    there = _fetch(repo, url, CLAIM_REF + run, CLAIM_REF + run, env=env)
+    try:
+        found = Claim(**json.loads(repo.run("cat-file", "blob", there).out))
+    except (ValueError, TypeError) as error:
+        raise DataFault(f"the claim of run {run[:8]} is damaged", hint=f"git push {url} :{CLAIM_REF}{run}") from error
+    mine = Claim(mine.job, mine.restarts, mine.host, max(mine.attempt, found.attempt + 1))
+    again = found.job == mine.job and mine.restarts > found.restarts
+    if not again or not _claimed(repo, url, run, mine, there, env=env):
+        raise Busy(f"run {run[:8]} is that of job {found.job} on {found.host}", hint="squeue")
+    return mine
+
+
+def give(repo: GitRepo, url: str, run: str, tip: str, *, last: bool, env: Mapping[str, str]) -> None:
+    """Give a result back; with the ``last`` one the claim goes.
+
+    Raises:
+        SnaprunError: the repository cannot be reached or written, or the run has another result there.
+    """
+    _push(repo, url, [f"{tip}:{RUN_REF}{run}", *([f":{CLAIM_REF}{run}"] if last else [])], env=env)
+
+
+def _push(repo: GitRepo, url: str, specs: Sequence[str], *, env: Mapping[str, str]) -> None:
+    args = ("push", "--quiet", "--no-verify", "--atomic", "--end-of-options", url, *specs)
+    done = repo.run(*args, env=env, options=PLAIN, ok=())
+    if done.code:
+        raise fault(done.err, url)
+
+
+def _fetch(repo: GitRepo, url: str, ref: str, to: str, *, env: Mapping[str, str]) -> str:
+    done = repo.run("fetch", *QUIET, "--end-of-options", url, f"+{ref}:{to}", env=env, options=CALM, ok=())
+    if done.code:
+        if "couldn't find remote ref" in done.err:
+            raise DataFault(f"{url} has no {ref}", hint=f"git ls-remote {url}")
+        raise fault(done.err, url)
+    return repo.refs(to)[to]
+
+
+def _claimed(repo: GitRepo, url: str, run: str, mine: Claim, old: str | None, *, env: Mapping[str, str]) -> bool:
+    """Whether the claim is this job's now; False where somebody else was first."""
+    text = json.dumps(asdict(mine)).encode()
+    blob = repo.run("hash-object", "-w", "--stdin", stdin=text).out.decode().strip()
+    lease = f"--force-with-lease={CLAIM_REF}{run}:{old or ''}"
+    args = ("push", "--quiet", "--no-verify", lease, "--end-of-options", url, f"{blob}:{CLAIM_REF}{run}")
+    done = repo.run(*args, env=env, options=PLAIN, ok=())
+    if done.code == 0:
+        return True
+    error: SnaprunError = fault(done.err, url)
+    if "stale info" in done.err or "rejected" in done.err or "already exists" in done.err:
+        return False
+    raise error

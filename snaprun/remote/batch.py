@@ -1,0 +1,238 @@
+"""A run as a job of Slurm on a node that reaches the project by a git URL alone: called with the run and what to know.
+
+The snapshot is fetched from the URL and claimed there, the run has its repository, checkout and live folder in a folder
+of the node, and its result is pushed to the URL while the job lasts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from snaprun.errors import Busy, DataFault, SnaprunError, Unavailable
+from snaprun.git import meeting
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.meeting import Claim
+from snaprun.git.sync import FETCHED
+from snaprun.index import record
+from snaprun.model import RUN_REF, Status
+from snaprun.progress import live
+from snaprun.progress.live import Live
+from snaprun.progress.order import SUPERVISOR
+from snaprun.remote import farplace, farstart
+from snaprun.running import again, job, prepare, settle
+
+MARGIN, SHARE = 180.0, 0.2
+"""Seconds before the job's end at which a run is ended, so that its result can still be pushed; a fifth of short
+jobs."""
+
+PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+"""Seconds between two tries to push a result: the network may be away for a while."""
+
+FLUSH = 0.5
+"""Seconds between two looks at what the run has printed."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job: the repository on the node, the run, where it came from, and what else the near side has said."""
+
+    repo: GitRepo
+    run: str
+    url: str
+    ask: Mapping[str, Any]
+    git: Mapping[str, str]
+
+
+def main(argv: list[str]) -> int:
+    """Fetch, claim, run, give back; the exit code is the run's, 0 where there is nothing to do."""
+    run, ask = argv[0], json.loads(argv[1])
+    path = folder_of(ask, os.environ)
+    git = meeting.env_of(os.environ)
+    with _alone(path):
+        place = farplace.made(path, ask["hash"], os.environ)
+    task = Task(GitRepo(place), run, ask["url"], ask, git)
+    tip = meeting.take(task.repo, task.url, run, env=git)
+    if tip != run and (not job.restarts(os.environ) or _succeeded(task, tip)):
+        _say(f"run {run[:8]} has its result already")
+        return 0
+    claim = _claim(task, tip)
+    folder = _folder(task, tip, claim.attempt)
+    if _may_start(task, folder):
+        again.allow(folder, int(ask["retries"]))
+        job.limit(folder, os.environ, margin=MARGIN, share=SHARE)
+        with _printing(Live(folder)):
+            job.supervised(folder)
+    return _give_back(task, folder)
+
+
+def folder_of(ask: Mapping[str, Any], env: Mapping[str, str]) -> Path:
+    """The folder for runs on this node: as named, else one for this URL in the job's own or the user's cache.
+
+    Raises:
+        Unavailable: the name holds a variable that the node has not.
+    """
+    if ask.get("dir"):
+        path = Path(os.path.expandvars(os.path.expanduser(ask["dir"])))
+        if not path.is_absolute():
+            raise Unavailable(f"{socket.gethostname()} has no {ask['dir']}", hint="--slurm dir=/scratch/me/runs")
+        return path
+    base = Path(env["SLURM_TMPDIR"]) if env.get("SLURM_TMPDIR") else Path.home() / ".cache"
+    return base / "snaprun" / hashlib.sha256(str(ask["url"]).encode()).hexdigest()[:12]
+
+
+def _claim(task: Task, tip: str) -> Claim:
+    """Claim the run at the URL, and look again whether it has a result: the claim of an earlier job goes with it.
+
+    Raises:
+        Busy: another job has it, or has had it.
+    """
+    mine = Claim(job.name_of(os.environ) or "", job.restarts(os.environ), socket.gethostname(), _attempt(task, tip))
+    mine = meeting.claim(task.repo, task.url, task.run, mine, env=task.git)
+    if meeting.take(task.repo, task.url, task.run, env=task.git) != tip:
+        raise Busy(f"another job has just ended run {task.run[:8]}", hint="squeue")
+    return mine
+
+
+def _attempt(task: Task, tip: str) -> int:
+    if tip == task.run:
+        return 1
+    return record.read_run(task.repo, task.run, commit=tip).attempts + 1
+
+
+def _succeeded(task: Task, tip: str) -> bool:
+    return record.read_run(task.repo, task.run, commit=tip).status is Status.SUCCEEDED
+
+
+def _folder(task: Task, tip: str, attempt: int) -> Path:
+    """The live folder of this attempt; one that was cut off on this node goes on in its own.
+
+    Raises:
+        Busy: somebody still runs it here. SnaprunError: the node lacks what the run needs.
+    """
+    place, run = task.repo.place, task.run
+    there = live.find(place, run)
+    if there is not None:
+        if not job.next_attempt(there.path):
+            raise Busy(f"run {run[:8]} still goes on on {socket.gethostname()}", hint="squeue")
+        return there.path
+    old = task.repo.refs(RUN_REF + run).get(RUN_REF + run)
+    if old != tip:
+        task.repo.move_ref(RUN_REF + run, tip, old)
+    order, frozen = farstart.order_of(task.repo, run, task.ask)
+    after = None if tip == run else tip
+    order = replace(order, attempt=attempt, after=after, options={**order.options, **task.ask.get("options", {})})
+    document = prepare.prepare(task.repo, run, frozen.spec)
+    return live.create(place, frozen, order.to_json(), notebook=document).path
+
+
+def _may_start(task: Task, folder: Path) -> bool:
+    """Whether the run that this one is to follow has succeeded; if not, this one is recorded as never started."""
+    first = task.ask.get("after")
+    if not first:
+        return True
+    try:
+        tip = meeting.take(task.repo, task.url, first, env=task.git)
+        found = record.read_run(task.repo, first, commit=tip).status
+    except DataFault as error:
+        found = Status.LOST
+        _say(error.message)
+    if found is Status.SUCCEEDED:
+        return True
+    how = f"has {found}" if found.over else "has not ended"
+    why = f"not started: run {first[:8]}, which it was to follow, {how}"
+    settle.end(Live(folder), os.environ, {"status": "stopped", "exit_code": 1, "reason": why})
+    return False
+
+
+def _give_back(task: Task, folder: Path) -> int:
+    """Push the result, and have Slurm start the job again where the run is to be tried again."""
+    further = folder.is_dir() and not (folder / SUPERVISOR).exists()
+    tip = task.repo.refs(RUN_REF + task.run)[RUN_REF + task.run]
+    if tip == task.run:
+        raise DataFault(f"run {task.run[:8]} left no result on {socket.gethostname()}", hint=f"ls {folder}")
+    _push(task, tip, last=not further)
+    if further:
+        live.remove(Live(folder))  # the next attempt may be on another node
+        if job.asked_again(os.environ):
+            return 0
+        _say("the run is not tried again: Slurm does not start its job once more")
+    _forget(task)
+    found = record.read_result(task.repo, task.run)
+    return 125 if found is None else found.exit_code
+
+
+def _push(task: Task, tip: str, *, last: bool) -> None:
+    for pause in (*PAUSES, None):
+        try:
+            meeting.give(task.repo, task.url, task.run, tip, last=last, env=task.git)
+            return
+        except Unavailable as error:
+            _say(f"the result cannot be pushed: {error.message}")
+            if pause is None:
+                there = f"git -C {task.repo.place.git_dir} push {task.url} {tip}:{RUN_REF}{task.run}"
+                raise Unavailable(error.message, hint=f"on {socket.gethostname()}: {there}") from error
+            time.sleep(pause)
+
+
+def _forget(task: Task) -> None:
+    """Drop the refs that were only of use on the way."""
+    for ref in (FETCHED + task.run, meeting.CLAIM_REF + task.run):
+        for name, oid in task.repo.refs(ref).items():
+            task.repo.delete_ref(name, oid)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Only one job makes the repository."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{path}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _printing(folder: Live) -> Iterator[None]:
+    """Print what the run prints, as it comes: Slurm's output file is what others may see of it meanwhile."""
+    over = threading.Event()
+
+    def copy() -> None:
+        with folder.log.open("rb") as log:
+            while True:
+                last = over.wait(FLUSH)
+                while piece := log.read(1 << 20):
+                    sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
+                if last:
+                    return
+
+    thread = threading.Thread(target=copy, name="snaprun-print", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except SnaprunError as error:
+        sys.exit(f"snaprun: error: {error.message}\nhint: {error.hint}")
