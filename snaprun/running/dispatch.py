@@ -299,8 +299,13 @@ def main(argv: list[str]) -> int:
         signal.signal(number, signal.SIG_DFL)
     place = Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()})
     held = _only(place)
+    if held is None:
+        return 0
     about = waiting.busy(place)
-    if held is None or about is None:
+    if about is None:
+        detached.let_go()
+        about = waiting.busy(place)  # who queued a run meanwhile started nobody, since this one was about to listen
+    if about is None:
         return 0
     index = store.open_store(place.state, about.get("index_url"))
     bell = hang(place)
