@@ -308,11 +308,11 @@ def test_a_lost_run_is_told(box: Sandbox, tmp_path: Path) -> None:
     group = begin(here, "counted.ipynb", "x=0.0..1.0", trials=1)
     (folder,) = wait_for(lambda: live.scan(here.place), "its run")
     wait_for(lambda: folder.metrics.exists() and folder.metrics.read_bytes().count(b"\n") == 1, "its metrics")
-    for pid in process.marked(folder.id):
-        process.send(pid, signal.SIGKILL)
     about = json.loads((folder.path / "supervisor.json").read_bytes())
-    for pid in (about["pid"], about["worker"]["pid"]):
+    for pid in (about["pid"], about["worker"]["pid"]):  # first: they would see how the run ends
         os.kill(pid, signal.SIGKILL)
+    for who in process.marked(folder.id):
+        process.send(who, signal.SIGKILL)
     now = until_over(here, group)
     assert [run.status for run in now.runs] == [Status.LOST]
     assert now.standing.best is None
