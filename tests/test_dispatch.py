@@ -204,6 +204,7 @@ def test_everything_killed_at_once(box: Sandbox, gates: Gates) -> None:
         process.send(who, signal.SIGKILL)
     (gates.folder / "at-1").unlink()
     wait_for(lambda: not dispatchers(here) and not any(process.alive(who) for who in pair), "their end")
+    wait_for(lambda: not queue.ring(here.place), "the bell to have nobody")  # it closes after the command line is gone
     with reads.index(here):  # any command that looks
         pass
     wait_for(lambda: gates.at(1), "the second attempt")
