@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,8 @@ def test_a_restart_of_slurm_in_the_middle_loses_nothing(repo: Sandbox, slurm_clu
     repo.notebook("a.ipynb", GATED, parameters=f"x = 0\ngate = {str(gate)!r}")
     group = swept(repo, "", "-p", "x=1..6", "-j", "2")
     wait_for(lambda: sum(run["status"] == "running" for run in runs_of(repo, group)) == 2, "two to run")
+    now = time.time()  # Slurm writes its state every few seconds: what it has not written, it forgets when it is killed
+    wait_for(lambda: (slurm_cluster / "state" / "job_state").stat().st_mtime > now, "Slurm to save its state")
     cluster.do("cut", slurm_cluster)
     assert len(runs_of(repo, group)) == 6
     assert sum(run["status"] in ("running", "queued") for run in runs_of(repo, group)) == 6
