@@ -169,7 +169,9 @@ def test_nothing_is_left_in_slurm_of_a_submission_that_fails_half_way(repo: Sand
     with pytest.raises(KeyboardInterrupt):
         slurm.arrays(site, asked * 20, script, "/dev/null", "")  # type: ignore[arg-type]
     assert parts == [31, 9]
-    assert subprocess.run(["squeue", "-h"], capture_output=True, check=True).stdout == b""
+    wait_for(  # a held job never leaves by itself; one of the test before does
+        lambda: subprocess.run(["squeue", "-h"], capture_output=True, check=True).stdout == b"", "an empty queue"
+    )
 
 
 def _handle(box: Sandbox, run: str) -> str | None:
