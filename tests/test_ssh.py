@@ -73,6 +73,16 @@ def test_the_exit_code_travels_and_a_failure_is_one(repo: Sandbox, machine: Mach
     assert "ZeroDivisionError" in done.stderr
 
 
+@pytest.mark.parametrize("verb", [["exec"], ["sweep", "-p", "x=1,2"]], ids=["exec", "sweep"])
+def test_what_was_allowed_and_asked_for_here_counts_there(repo: Sandbox, machine: Machine, verb: list[str]) -> None:
+    repo.write("snaprun.toml", 'environment = ["HOME"]\n')
+    repo.notebook("a.ipynb", "%time 1", "print('on', x)", parameters="x = 1")
+    done = repo.snaprun(*verb, "a.ipynb", "--on", machine.address, "--engine", "script", "--allow-commented-magics")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(repo.snaprun("show", "--json").stdout)
+    assert shown["environment"]["variables"]["HOME"] == str(machine.service / "home")
+
+
 def test_ps_logs_stop_and_wait_work_from_here(repo: Sandbox, machine: Machine) -> None:
     repo.notebook("a.ipynb", SLOW)
     run = far.started(repo, machine, "a.ipynb")

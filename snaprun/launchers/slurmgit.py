@@ -37,9 +37,6 @@ DATA = "data:"
 
 OWN = (URL, DIR, PYTHON, LOG, KERNEL, INTERPRETER)
 
-FURTHER = ("commented_magics", "variables")
-"""Options of an order that mean the same on the node."""
-
 WAITS = State("unknown", "it was not submitted, as far as this machine knows")
 
 
@@ -186,8 +183,9 @@ def _plain(site: Site) -> Site:
 
 def _ask(site: Site, repo: GitRepo, live: Path) -> dict[str, Any]:
     """What a job has to know: where the project is, and what else the start of a run over ssh is told."""
-    order, how = read_order(live), site.lineup or Lineup()
+    how = site.lineup or Lineup()
     return {
+        **read_order(live).elsewhere(),
         "url": site.options[URL],
         "dir": site.options.get(DIR),
         "hash": repo.hash_name(),
@@ -196,13 +194,4 @@ def _ask(site: Site, repo: GitRepo, live: Path) -> dict[str, Any]:
         "kernel": site.options.get(KERNEL),
         "python": site.options.get(INTERPRETER),
         "data": {name.removeprefix(DATA): path for name, path in site.options.items() if name.startswith(DATA)},
-        "options": {name: order.options[name] for name in FURTHER if name in order.options},
-        "order": {
-            "grace": order.grace,
-            "timeout": order.timeout,
-            "hold": None,
-            "max_file_size": order.max_file_size,
-            "link": order.link,
-            "outputs": order.outputs,
-        },
     }

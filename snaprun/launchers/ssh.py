@@ -146,13 +146,11 @@ def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
 
 def _orders(site: Site, runs: Sequence[Submission]) -> Iterator[tuple[str, dict[str, Any]]]:
     """What to ask so that the runs start: one call each, or a single one that queues them all."""
-    order = read_order(runs[0].live)
-    names = ("grace", "timeout", "hold", "max_file_size", "link", "outputs")
     common = {
+        **read_order(runs[0].live).elsewhere(),
         "kernel": site.options.get(KERNEL),
         "python": site.options.get(PYTHON),
         "data": _data(site),
-        "order": {name: getattr(order, name) for name in names},
     }
     if site.lineup is not None:
         yield "queue", {**common, "runs": [run.run for run in runs], **asdict(site.lineup)}

@@ -32,6 +32,10 @@ RUN = "run"
 FINALISE = "finalise"
 """What a worker can be asked to do with a live folder."""
 
+ELSEWHERE = ("grace", "timeout", "hold", "max_file_size", "link", "outputs")
+OPTIONS_ELSEWHERE = ("commented_magics", "variables")
+"""Fields and options of an order that mean the same on another machine."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -62,6 +66,13 @@ class Order:
         data = asdict(self)
         data["place"] = {key: os.fspath(value) for key, value in data["place"].items()}
         return data
+
+    def elsewhere(self) -> dict[str, Any]:
+        """What of it means the same on another machine, which makes an order of its own from it."""
+        return {
+            "order": {name: getattr(self, name) for name in ELSEWHERE},
+            "options": {name: self.options[name] for name in OPTIONS_ELSEWHERE if name in self.options},
+        }
 
 
 def read_order(live: Path) -> Order:

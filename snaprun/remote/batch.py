@@ -132,7 +132,7 @@ def _folder(task: Task, tip: str, attempt: int) -> Path:
         task.repo.move_ref(RUN_REF + run, tip, old)
     order, frozen = farstart.order_of(task.repo, run, task.ask)
     after = None if tip == run else tip
-    order = replace(order, attempt=attempt, after=after, options={**order.options, **task.ask.get("options", {})})
+    order = replace(order, attempt=attempt, after=after)
     document = prepare.prepare(task.repo, run, frozen.spec)
     return live.create(place, frozen, order.to_json(), notebook=document).path
 

@@ -112,7 +112,10 @@ def order_for(repo: GitRepo, run: str, spec: RunSpec, ask: Mapping[str, Any]) ->
         index_url=farplace.door(place, os.environ).settings.index_url,
         kernel=kernel.to_json() if kernel else None,
         python=python,
-        options={"data": {name: os.path.expanduser(path) for name, path in ask.get("data", {}).items()}},
+        options={
+            **ask.get("options", {}),
+            "data": {name: os.path.expanduser(path) for name, path in ask.get("data", {}).items()},
+        },
     )
 
 
