@@ -9,16 +9,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun.errors import Busy, Denied, Unavailable
-from snaprun.progress import lock
+from snaprun.progress import lock, nvidia
 from snaprun.progress.order import read_json, write_json
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -168,22 +166,9 @@ def _named(word: str, known: Sequence[tuple[str, str]]) -> Gpu | None:
 
 
 def _asked(env: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Number and UUID of every card that nvidia-smi names; none where there is no nvidia-smi, or no driver."""
-    tool = shutil.which("nvidia-smi", path=env.get("PATH"))
-    if tool is None:
-        return []
-    try:
-        done = subprocess.run(
-            [tool, "--query-gpu=index,uuid", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return re.findall(r"^\s*(\d+)\s*,\s*(GPU-\S+)\s*$", done.stdout, re.MULTILINE)
+    """Number and UUID of every card that nvidia-smi names."""
+    lines = nvidia.ask("index,uuid", env, patience=PATIENCE)
+    return re.findall(r"^(\d+)\s*,\s*(GPU-\S+)$", "\n".join(lines), re.MULTILINE)
 
 
 def _counted(found: Sequence[Gpu]) -> str:

@@ -6,8 +6,6 @@ import json
 import os
 import platform
 import re
-import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from snaprun.errors import Unavailable
 from snaprun.notebooks.interpreter import Layout, layout_of
+from snaprun.progress import nvidia
 
 ALLOWED = (
     "CONDA_DEFAULT_ENV",
@@ -142,21 +141,7 @@ def graphics(env: Mapping[str, str]) -> list[str]:
     for about in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         lines = about.read_text(encoding="utf-8", errors="replace").splitlines()
         named += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
-    tool = shutil.which("nvidia-smi", path=env.get("PATH"))
-    if named or tool is None:
-        return named
-    try:
-        done = subprocess.run(
-            [tool, "--query-gpu=name", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    return named or nvidia.ask("name", env, patience=PATIENCE)
 
 
 def variables(env: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, str]:

@@ -1,0 +1,27 @@
+"""Ask nvidia-smi about the graphics cards of this machine. Standard library only."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+
+
+def ask(fields: str, env: Mapping[str, str], *, patience: float) -> list[str]:
+    """A line a card with these fields (``nvidia-smi --help-query-gpu``) between commas; none where there is no
+    nvidia-smi, no driver, or no answer within ``patience`` seconds."""
+    tool = shutil.which("nvidia-smi", path=env.get("PATH"))
+    if tool is None:
+        return []
+    try:
+        done = subprocess.run(
+            [tool, f"--query-gpu={fields}", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=patience,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()]
