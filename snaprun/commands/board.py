@@ -1,12 +1,15 @@
-"""A few lines on a terminal that are drawn anew while something goes on."""
+"""Watch a sweep or a search: a few lines on a terminal that are drawn anew until it is over."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
+import click
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -15,8 +18,34 @@ INTERVAL = 0.5
 """Seconds between two looks at what goes on."""
 
 
+class Passing(Protocol):
+    """What goes on, at one moment."""
+
+    @property
+    def over(self) -> bool:
+        """Whether that was the last of it."""
+
+
+Now = TypeVar("Now", bound=Passing)
+
+
+def watch(look: Callable[[], Now], shown: Callable[[Now], str], *, what: str, group: str, quiet: bool) -> Now | None:
+    """Show how it goes until it is over: how it was then; None where Ctrl-C left it to go on."""
+    try:
+        with _board(quiet) as draw:
+            while True:
+                now = look()
+                draw(shown(now))
+                if now.over:
+                    return now
+                time.sleep(INTERVAL)
+    except KeyboardInterrupt:
+        click.echo(f"the {what} goes on; snaprun stop --group {group} ends it, snaprun queue shows it", err=True)
+        return None
+
+
 @contextmanager
-def board(quiet: bool) -> Iterator[Callable[[str], None]]:
+def _board(quiet: bool) -> Iterator[Callable[[str], None]]:
     """What draws a text in place of the one before, on a terminal; nothing elsewhere."""
     if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _: None

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from snaprun import show
-from snaprun.commands.board import INTERVAL, board
+from snaprun.commands.board import watch
 from snaprun.commands.context import stderr, stdout
 from snaprun.door import Door
 from snaprun.errors import UsageFault
@@ -77,25 +77,23 @@ def _told(door: Door, group: str, ways: Ways) -> int:
 
 def _watch(door: Door, group: str, ways: Ways) -> int:
     """Show how a search goes until it is over; Ctrl-C only leaves."""
-    look, said = stderr(), None
-    try:
-        with board(ways.quiet) as draw:
-            while True:
-                now = searching.course(door, group)
-                draw(searchview.search(now, look))
-                if now.trouble and now.trouble != said and not ways.quiet:
-                    said = now.trouble
-                    click.echo(f"the search waits, as it cannot go on: {said}", err=True)
-                if now.over:
-                    break
-                time.sleep(INTERVAL)
-    except KeyboardInterrupt:
-        click.echo(f"the search goes on; snaprun stop --group {group} ends it, snaprun queue shows it", err=True)
+    how = stderr()
+    said: set[str | None] = {None}
+
+    def look() -> Course:
+        now = searching.course(door, group)
+        if now.trouble not in said and not ways.quiet:
+            click.echo(f"the search waits, as it cannot go on: {now.trouble}", err=True)
+        said.add(now.trouble)
+        return now
+
+    now = watch(look, lambda now: searchview.search(now, how), what="search", group=group, quiet=ways.quiet)
+    if now is None:
         return 130
     if ways.as_json:
         click.echo(show.history_json(now.runs))
     elif not ways.quiet:
-        click.echo(searchview.search(now, look), err=True)
+        click.echo(searchview.search(now, how), err=True)
     return _code(now)
 
 

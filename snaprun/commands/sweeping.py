@@ -10,7 +10,7 @@ import click
 
 from snaprun import show
 from snaprun.commands import searching
-from snaprun.commands.board import INTERVAL, board
+from snaprun.commands.board import watch
 from snaprun.commands.context import here, stderr, stdout
 from snaprun.commands.placing import placed
 from snaprun.commands.searching import Ways
@@ -21,7 +21,7 @@ from snaprun.model import Status
 from snaprun.sweeps import lineup, queueview, sweeping
 from snaprun.sweeps import sweep as spelled
 from snaprun.sweeps.searching import Goal
-from snaprun.sweeps.sweeping import Asked, Plan
+from snaprun.sweeps.sweeping import Asked, Plan, Standing
 
 
 def sweep(*, continued: str | None, **options: Any) -> int:
@@ -91,23 +91,21 @@ def _ask(count: int, *, yes: bool) -> None:
 
 def _watch(door: Door, planned: Plan, goal: Goal, ways: Ways) -> int:
     """Show how the sweep goes until all its runs are over; Ctrl-C only leaves."""
-    look = stderr()
-    try:
-        with board(ways.quiet) as draw:
-            while True:
-                now = sweeping.standing(door, planned.group, metric=goal.metric, highest=goal.highest)
-                draw(queueview.sweep(now, planned.axes, goal.metric, look))
-                if now.over:
-                    break
-                time.sleep(INTERVAL)
-    except KeyboardInterrupt:
-        group = planned.group
-        click.echo(f"the sweep goes on; snaprun stop --group {group} ends it, snaprun queue shows it", err=True)
+    how, group = stderr(), planned.group
+
+    def look() -> Standing:
+        return sweeping.standing(door, group, metric=goal.metric, highest=goal.highest)
+
+    def shown(now: Standing) -> str:
+        return queueview.sweep(now, planned.axes, goal.metric, how)
+
+    now = watch(look, shown, what="sweep", group=group, quiet=ways.quiet)
+    if now is None:
         return 130
     if ways.as_json:
         click.echo(show.history_json(now.runs))
     elif not ways.quiet:
-        click.echo(queueview.sweep(now, planned.axes, goal.metric, look), err=True)
+        click.echo(shown(now), err=True)
     return 0 if all(run.status is Status.SUCCEEDED for run in now.runs) else 1
 
 
