@@ -22,7 +22,7 @@ from tests.sandbox import Sandbox, wait_for
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 KILLS = int(os.environ.get("SOAK_KILLS", "24"))
-"""How many runs are killed; CI asks for more."""
+"""How many runs are killed: some for CI, 200 by hand now and then."""
 
 AT_ONCE = 2
 SETTLED = 5.0
