@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -87,6 +88,36 @@ def test_a_full_disk_delays_the_record_and_loses_nothing(tmp_path: Path) -> None
     assert os.strerror(28) in lines[-3]
     assert int(lines[-1].split()[0]) > 1_500_000
     assert lines[-1].split(maxsplit=1)[1] == "True [] []"
+
+
+def test_output_that_a_full_disk_refused_to_the_end_is_told(tmp_path: Path) -> None:
+    said = inside(
+        'mkdir "$1"; mount -t tmpfs -o size=12m tmpfs "$1"',
+        f"""
+        import os, sys
+        from pathlib import Path
+        from snaprun.progress import process; from snaprun.running import settle
+        from tests import running
+        from tests.sandbox import Sandbox, wait_for
+        box = Sandbox(Path(sys.argv[1]) / "repo")
+        box.write("README", "x")
+        box.commit()
+        run = running.start(box, box.notebook("a.ipynb", {FILL!r}, {MUCH!r}))
+        pids = run.pids()
+        wait_for(lambda: not any(process.alive(who) for who in pids), "the end of both")
+        slot = next(event["path"] for event in run.events() if event["e"] == "slot")
+        os.unlink(slot + "/big")
+        settle.settle(run.place, os.environ)
+        result = run.end()
+        print(result.status, result.exit_code, len(run.log()) < 1_000_000)
+        print(*result.warnings, sep="\\n")
+        """,
+        str(tmp_path / "small"),
+    )
+    lines = said.splitlines()
+    assert lines[0] == "succeeded 0 True"
+    [told] = [line for line in lines[1:] if "could not be written" in line]
+    assert re.fullmatch(r"[\d,]+ bytes of what it printed could not be written: the disk was full", told)
 
 
 def test_a_restarted_machine_is_named(repo: Sandbox, tmp_path: Path) -> None:

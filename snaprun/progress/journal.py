@@ -161,12 +161,18 @@ class Journal:
         self._dirty.set()
         self._thread.join()
         self.sync()
+        waiting = self.waiting
         with self._lock:
-            waiting = self._events.waiting + self._log.waiting
             for file in (self._events, self._log, self._times):
                 file.close()
         if waiting:
             raise WriteFault(f"{waiting} bytes of the run's journal could not be written", hint="df -h")
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are not written yet; after :meth:`flush`, those that the disk refuses."""
+        with self._lock:
+            return self._events.waiting + self._log.waiting
 
     def _work(self) -> None:
         while not self._closing.is_set():

@@ -25,6 +25,9 @@ SUBMITTED = "submitted.json"
 """Names in the live folder: the order, who supervises, who asked for an end, how it was seen to end, own messages, and
 which launcher has the run."""
 
+LOST = "lost"
+"""In the file of how a run was seen to end: bytes of its journal that the disk refused to the last."""
+
 LIMIT = "limit"
 """Among the options of an order: why the run may not take longer, where its timeout is not the user's own."""
 

@@ -28,7 +28,7 @@ from snaprun.progress import live
 from snaprun.progress.journal import Journal
 from snaprun.progress.live import Live
 from snaprun.progress.memory import RESERVE
-from snaprun.progress.order import ENDING, LIMIT, TALK, Order, asked_stop, read_json, read_order
+from snaprun.progress.order import ENDING, LIMIT, LOST, TALK, Order, asked_stop, read_json, read_order
 from snaprun.progress.replay import Replay, render, replay_live
 from snaprun.running import again
 
@@ -253,11 +253,20 @@ def _result(
 
 
 def _warnings(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:
-    """What makes the run harder to repeat: linked data that changed, and talk with its kernel."""
+    """What makes the run harder to repeat: linked data that changed, talk with its kernel, lost output."""
     talks = len(_read(folder.path / CONSOLES).splitlines())
     times = "once" if talks == 1 else f"{talks} times"
     talked = [f"a console was opened on the run's kernel {times}"] if talks else []
-    return [*_changed_inputs(repo, folder, slot), *talked]
+    return [*_changed_inputs(repo, folder, slot), *talked, *_refused(folder)]
+
+
+def _refused(folder: Live) -> list[str]:
+    """What a full disk has taken from the run's output."""
+    try:
+        lost = int(read_json(folder.path / ENDING)[LOST])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [f"{lost:,} bytes of what it printed could not be written: the disk was full"] * bool(lost)
 
 
 def _changed_inputs(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -30,7 +31,18 @@ from snaprun.progress import gpus, memorylimit, process
 from snaprun.progress.journal import Journal
 from snaprun.progress.live import Live
 from snaprun.progress.memory import Memory
-from snaprun.progress.order import ENDING, RUN, TALK, Order, Request, note_stop, read_order, receive_task, write_json
+from snaprun.progress.order import (
+    ENDING,
+    LOST,
+    RUN,
+    TALK,
+    Order,
+    Request,
+    note_stop,
+    read_order,
+    receive_task,
+    write_json,
+)
 from snaprun.running import environment, finish
 from snaprun.track import ARTIFACTS, METRICS, PARAMS
 
@@ -134,6 +146,11 @@ def run(live: Live, door: socket.socket, listener: Listener) -> None:
         journal.end(
             status=outcome.status.value, exit_code=outcome.exit_code, reason=outcome.reason, signal=outcome.signal
         )
+        lost = journal.waiting
+        if lost:  # in memory, and gone with this process
+            _seal(live, outcome, lost=lost)
+    if lost:  # there was room again at the last moment
+        _seal(live, outcome)
     _tell(door)
     memory.stop()
     peak = _peak_memory()
@@ -142,11 +159,21 @@ def run(live: Live, door: socket.socket, listener: Listener) -> None:
     queue.wake(order.place, _clean(os.environ))
 
 
-def _seal(live: Live, outcome: Outcome) -> None:
-    """Leave the verdict where a full disk has room for it: the journal's own end stands behind all that waits there."""
+def _seal(live: Live, outcome: Outcome, *, lost: int = 0) -> None:
+    """Leave the verdict where a full disk has room for it: the journal's own end stands behind all that waits there.
+
+    ``lost`` bytes could not be written at all. That is known only when the disk is full again: the file has room for
+    it from before.
+    """
+    path = live.path / ENDING
     data = {"status": outcome.status.value, "exit_code": outcome.exit_code, "reason": outcome.reason}
     try:
-        write_json(live.path / ENDING, {**data, "signal": outcome.signal})
+        if not lost:
+            write_json(path, {**data, "signal": outcome.signal, LOST: 0, "room": " " * 40})
+            return
+        with path.open("r+b") as file:
+            text = json.dumps({**data, "signal": outcome.signal, LOST: lost}).encode()
+            file.write(text.ljust(path.stat().st_size))
     except OSError as error:  # the folder is gone, or there is no room at all
         sys.stderr.write(f"the end is not written down: {error}\n")
 
