@@ -73,12 +73,14 @@ def server() -> Iterator[Path]:
 
 
 @pytest.fixture
-def machine(server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """The machine, with a folder of the test's own."""
+def machine(server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """The machine, with a folder of the test's own; it is up again afterwards, also where the test failed."""
     there = Machine(server, tmp_path.name)
     monkeypatch.setenv("GIT_SSH_COMMAND", there.command())
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(server.parent))
-    return there
+    yield there
+    if not (server / "pid").exists():
+        there.call("up")
 
 
 def started(box: Sandbox, machine: Machine, *args: str) -> Started:

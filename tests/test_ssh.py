@@ -116,7 +116,9 @@ def test_the_near_side_may_go_away_at_any_time(repo: Sandbox, machine: Machine, 
     assert [run["status"] for run in listing] == ["running"], "silence is not a failure"
     run = running.found(repo, listing[0]["id"])
     assert repo.snaprun("stop", run.id).returncode == Unavailable.code
-    assert contact.known(run.live).failures >= 1
+    wait_for(  # the viewer has asked just now, and a machine is asked every two seconds at most
+        lambda: repo.snaprun("history") and contact.known(run.live).failures >= 1, "a question without an answer"
+    )
     assert contact.ending(run.live, launchers.noted(run.live.path), now=time.time() + 1e6) is None
     machine.call("up")
     done = wait_for(lambda: repo.snaprun("fetch", run.id), "contact")
