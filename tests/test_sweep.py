@@ -88,6 +88,10 @@ def test_spans(said: str, span: Span) -> None:
         ("p=0..1..x", "the step 'x' is no number"),
         ("p=1,0.5..2.5", "mixes a span"),
         ("p=0..1..1e-9", "has 1,000,000,001 values"),
+        ("p=1,0..9999999999", "has 10,000,000,001 values"),
+        ("p=0..99999999999999999999", "more values than can be counted"),
+        ("p=0..1e400000..1e-400000", "more values than can be counted"),
+        ("p=0..1e9999999..0.5", "more values than can be counted"),
         ("p=0.0..1e999", "is empty"),
         ("p={a", "p={a"),
         ("p=[1,2", "p=[1,2"),
@@ -98,6 +102,13 @@ def test_values_that_are_refused(said: str, words: str) -> None:
         sweep.axes([said])
     assert words in caught.value.message
     assert caught.value.hint
+
+
+def test_a_range_too_long_to_count_out_is_drawn_from() -> None:
+    drawn = sweep.sample(sweep.axes(["p=0..9999999999", "q=0..9999999999", "r=0..9"]), 50, seed=3)
+    assert len({tuple(point.values()) for point in drawn}) == 50
+    assert drawn == sweep.sample(sweep.axes(["p=0..9999999999", "q=0..9999999999", "r=0..9"]), 50, seed=3)
+    assert all(0 <= point["p"] <= 9999999999 and 0 <= point["r"] <= 9 for point in drawn)
 
 
 def test_a_name_is_given_once() -> None:
@@ -155,7 +166,23 @@ def test_seeds(said: str, found: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["0", "-3", "", "x", "1,x", "1.5,2", "0.1..0.5", "-1,2", "1,,2", "99999999999", "[]", "true,1"]
+    "said",
+    [
+        "0",
+        "-3",
+        "",
+        "x",
+        "1,x",
+        "1.5,2",
+        "0.1..0.5",
+        "-1,2",
+        "1,,2",
+        "99999999999",
+        "[]",
+        "true,1",
+        "0..9999999999",
+        "1,0..9999999999",
+    ],
 )
 def test_seeds_that_are_refused(said: str) -> None:
     with pytest.raises(UsageFault) as caught:

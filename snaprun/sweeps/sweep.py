@@ -13,6 +13,7 @@ import json
 import math
 import random
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -115,13 +116,23 @@ def sample(found: Sequence[Axis], count: int, *, seed: int) -> list[dict[str, An
     total = math.prod(len(axis.choices) for axis in listed)
     spans = [axis for axis in found if axis.span is not None]
     if not spans:
-        return [_combination(found, index) for index in chance.sample(range(total), min(count, total))]
+        return [_combination(found, index) for index in _different(total, min(count, total), chance)]
     made = []
     for _ in range(count):
         drawn = {axis.name: axis.choices[chance.randrange(len(axis.choices))] for axis in listed}
         drawn.update({axis.name: draw(axis.span, chance) for axis in spans if axis.span})
         made.append({axis.name: drawn[axis.name] for axis in found})
     return made
+
+
+def _different(total: int, count: int, chance: random.Random) -> list[int]:
+    """``count`` different numbers below ``total``."""
+    if total <= sys.maxsize:  # a longer range has no length that Python could say
+        return chance.sample(range(total), count)
+    drawn: dict[int, None] = {}
+    while len(drawn) < count:
+        drawn[chance.randrange(total)] = None
+    return list(drawn)
 
 
 def draw(span: Span, chance: random.Random) -> float | int:
@@ -146,7 +157,8 @@ def seeds(said: str) -> list[int]:
             raise UsageFault(f"--seeds {said}: a number of seeds from 1 to {MOST}", hint=hint)
         return list(range(int(text)))
     try:
-        found = list(_axis(SEED, text.rstrip(",")).choices)
+        found = _axis(SEED, text.rstrip(",")).choices
+        _countable(SEED, text, len(found))
     except ParameterFault as error:
         raise UsageFault(f"--seeds {said}: {error.message}", hint=hint) from error
     if not found or not all(
@@ -217,7 +229,9 @@ def _axis(name: str, said: str) -> Axis:
     """One axis from what stands behind the ``=``."""
     parts = _split(said)
     if len(parts) > 1:
-        return Axis(name, tuple(choice for part in parts for choice in _choices(name, part.strip())))
+        choices = [_choices(name, part.strip()) for part in parts]
+        _countable(name, said, sum(len(some) for some in choices))  # before ranges are counted out
+        return Axis(name, tuple(choice for some in choices for choice in some))
     span = _span(name, said.strip())
     if isinstance(span, Span):
         return Axis(name, span=span)
@@ -255,7 +269,7 @@ def _span(name: str, said: str) -> Sequence[Any] | Span | None:
     if step is None:
         if not whole:
             return _to_draw(name, said, Span(float(low), float(high)))
-        return _count(int(low), int(high), 1 if int(low) <= int(high) else -1)
+        return _count(name, said, range(int(low), int(high), 1 if int(low) <= int(high) else -1))
     if step == "log":
         return _to_draw(name, said, Span(float(low), float(high), whole=whole, log=True))
     if not _NUMBER.fullmatch(step):
@@ -274,18 +288,32 @@ def _to_draw(name: str, said: str, span: Span) -> Span:
 def _stepped(name: str, said: str, parts: tuple[str, str, str], *, whole: bool) -> Sequence[Any]:
     """Counted in decimals, so that 0..1..0.1 has 0.3 and ends at 1."""
     low, high, step = (Decimal(part) for part in parts)
-    if step == 0 or (high - low) * step < 0:
+    if step == 0 or (high < low if step > 0 else high > low):
         raise ParameterFault(f"{name}={said} is empty", hint=f"-p {name}=0..1..0.25, or downwards 1..0..-0.25")
     if whole and _WHOLE.fullmatch(parts[2]):
-        return _count(int(low), int(high), int(step))
-    count = int((high - low) / step) + 1
+        return _count(name, said, range(int(low), int(high), int(step)))
+    try:
+        steps = (high - low) / step
+    except ArithmeticError:  # an exponent of more than six digits
+        steps = Decimal("inf")
+    if steps > sys.maxsize:
+        raise ParameterFault(f"{name}={said} has more values than can be counted", hint="a larger step")
+    _countable(name, said, int(steps) + 1)
+    return tuple(float(low + step * index) for index in range(int(steps) + 1))
+
+
+def _count(name: str, said: str, inside: range) -> range:
+    """The range with its end. It is not counted out, and may be far too long for a grid: ``--random`` draws from it."""
+    count = (inside.stop - inside.start) // inside.step + 1
+    if count > sys.maxsize:  # Python cannot say how long such a range is
+        raise ParameterFault(f"{name}={said} has more values than can be counted", hint="a larger step")
+    return range(inside.start, inside.stop + (1 if inside.step > 0 else -1), inside.step)
+
+
+def _countable(name: str, said: str, count: int) -> None:
+    """Refuse to count out more values than a sweep can have runs."""
     if count > MOST:
-        raise ParameterFault(f"{name}={said} has {count:,} values", hint="a larger step")
-    return tuple(float(low + step * index) for index in range(count))
-
-
-def _count(low: int, high: int, step: int) -> range:
-    return range(low, high + (1 if step > 0 else -1), step)
+        raise ParameterFault(f"{name}={said} has {count:,} values", hint=f"a larger step: {MOST:,} at most")
 
 
 def _combination(found: Sequence[Axis], index: int) -> dict[str, Any]:
