@@ -20,7 +20,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from snaprun.errors import Busy, CannotCreate, Denied, SettingsFault, Unavailable, WriteFault
-from snaprun.index import migrate, runlist, selectors, store, tables, where
+from snaprun.index import migrate, rows, runlist, selectors, store, tables, where
 from snaprun.index.runlist import Filter, IndexGap
 from snaprun.model import Metric, Run, Status
 from tests.indexed import many, oid, run
@@ -101,7 +101,7 @@ def test_forget(tmp_path: Path) -> None:
     index.forget([oid(1), oid(3), oid(99)])
     assert [found.id for found in history(tmp_path)] == [oid(4), oid(2), oid(0)]
     with runlist.connect(tmp_path) as reader:
-        left = [reader.rows(f"SELECT count(DISTINCT run) FROM {table.name}", {})[0][0] for table in tables.CHILDREN]
+        left = [reader.rows(f"SELECT count(DISTINCT run) FROM {table}", {})[0][0] for table in rows.CHILDREN]
     assert left == [3, 3, 3, 3]
 
 

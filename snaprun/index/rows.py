@@ -43,8 +43,8 @@ def of_run(repo: str, run: Run) -> dict[str, Any]:
 
 
 def of_children(table: str, key: int, run: Run) -> Iterator[dict[str, Any]]:
-    """The rows of ``params``, ``metrics``, ``tags`` or ``cells`` that belong to the run with this key."""
-    return _CHILDREN[table](key, run)
+    """The rows of one of :data:`CHILDREN` that belong to the run with this key."""
+    return CHILDREN[table](key, run)
 
 
 def _params(key: int, run: Run) -> Iterator[dict[str, Any]]:
@@ -83,7 +83,8 @@ def _cells(key: int, run: Run) -> Iterator[dict[str, Any]]:
         }
 
 
-_CHILDREN = {"params": _params, "metrics": _metrics, "tags": _tags, "cells": _cells}
+CHILDREN = {"params": _params, "metrics": _metrics, "tags": _tags, "cells": _cells}
+"""The tables whose rows belong to one run and are replaced with it."""
 
 
 def as_json(value: Any) -> str:

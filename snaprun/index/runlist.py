@@ -118,26 +118,26 @@ class SqliteReader:
     def __init__(self, path: Path, repo: str, connection: sqlite3.Connection) -> None:
         self.path = path
         self.repo = repo
-        self._connection = connection
+        self.connection = connection
 
     def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Every row that ``sql`` gives, its ``:name`` marks bound to ``values``."""
         with faults(self.path):
-            return self._connection.execute(sql, bound(values)).fetchall()
+            return self.connection.execute(sql, bound(values)).fetchall()
 
     @contextmanager
     def steady(self) -> Iterator[None]:
         """A stretch in which all queries see the same state of the index."""
         with faults(self.path):
-            self._connection.execute("BEGIN")
+            self.connection.execute("BEGIN")
         try:
             yield
         finally:
-            self._connection.rollback()
+            self.connection.rollback()
 
     def close(self) -> None:
         """Let the file go."""
-        self._connection.close()
+        self.connection.close()
 
     def __enter__(self) -> SqliteReader:
         return self

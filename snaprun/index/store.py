@@ -22,9 +22,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.pool import NullPool
 
 from snaprun.errors import CannotCreate, DataFault, Denied, SettingsFault, SnaprunError, Unavailable, WriteFault
-from snaprun.index import rows, runlist
+from snaprun.index import rows, runlist, writing
 from snaprun.index.runlist import IndexGap
-from snaprun.index.tables import CHILDREN, SCHEMA_VERSION, queue, repos, runs
+from snaprun.index.tables import SCHEMA_VERSION, queue, repos, runs
 from snaprun.model import Run, Status, utc
 
 ADVISORY_LOCK = 0x736E6170
@@ -80,7 +80,7 @@ class Store:
             batch = list(found[start : start + BATCH])
             these = (runs.c.repo == self.repo) & runs.c.id.in_([run.id for run in batch])
             connection.execute(delete(runs).where(these))  # a rebuild has met their refs already
-            _insert_many(connection, self.repo, batch)
+            writing.insert(_Writer(self.repo, connection), batch)
 
     def forget(self, ids: Iterable[str]) -> None:
         """Drop runs from the index."""
@@ -101,7 +101,7 @@ class Store:
             connection.execute(delete(runs).where(runs.c.repo == self.repo))
             while batch:
                 total += len(batch)
-                _insert_many(connection, self.repo, batch)
+                writing.insert(_Writer(self.repo, connection), batch)
                 batch = _take(source)
             waiting = select(queue.c.run).where(queue.c.repo == self.repo)
             lost = (runs.c.repo == self.repo) & (runs.c.status == Status.LOST.value) & runs.c.id.in_(waiting)
@@ -123,27 +123,29 @@ class Store:
         with self.transaction() as connection:
             mine = select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update(read=True)
             connection.execute(mine)
+            writer = _Writer(self.repo, connection)
             for run in found:
-                self._write(connection, run)
-
-    def _write(self, connection: Connection, run: Run) -> None:
-        this = (runs.c.repo == self.repo) & (runs.c.id == run.id)
-        known = connection.execute(select(runs.c.key, runs.c.status, runs.c.attempts).where(this)).one_or_none()
-        if known and not run.status.over and Status(known.status).over and run.attempts <= known.attempts:
-            return
-        if known:
-            connection.execute(update(runs).where(runs.c.key == known.key).values(rows.of_run(self.repo, run)))
-            for table in CHILDREN:
-                connection.execute(delete(table).where(table.c.run == known.key))
-            _insert_children(connection, {known.key: run})
-        else:
-            _insert_many(connection, self.repo, [run])
+                writing.put(writer, run)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """One transaction, all of it or nothing. Raises the kind of error that fits what the database says."""
         with _faults(self.shown), self._engine.begin() as connection:
             yield connection
+
+
+class _Writer:
+    """A :class:`snaprun.index.writing.Writer` over SQLAlchemy."""
+
+    def __init__(self, repo: str, connection: Connection) -> None:
+        self.repo = repo
+        self._connection = connection
+
+    def rows(self, sql: str, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        return self._connection.execute(text(sql), values).all()
+
+    def change(self, sql: str, many: Sequence[Mapping[str, Any]]) -> None:
+        self._connection.execute(text(sql), many)
 
 
 class EngineReader:
@@ -409,25 +411,6 @@ def _take(source: Iterator[Run]) -> list[Run]:
         if len(batch) == BATCH:
             break
     return list(batch.values())
-
-
-def _insert_many(connection: Connection, repo: str, batch: list[Run]) -> None:
-    connection.execute(insert(runs), [rows.of_run(repo, run) for run in batch])
-    ids = {run.id: run for run in batch}
-    found = select(runs.c.key, runs.c.id).where(runs.c.repo == repo)
-    if len(batch) == 1:
-        found = found.where(runs.c.id == batch[0].id)
-    else:
-        found = found.where(runs.c.id >= min(ids), runs.c.id <= max(ids))
-    keys = {row.key: ids[row.id] for row in connection.execute(found) if row.id in ids}
-    _insert_children(connection, keys)
-
-
-def _insert_children(connection: Connection, keys: Mapping[int, Run]) -> None:
-    for table in CHILDREN:
-        made = [row for key, run in keys.items() for row in rows.of_children(table.name, key, run)]
-        if made:
-            connection.execute(insert(table), made)
 
 
 @contextmanager

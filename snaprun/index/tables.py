@@ -152,6 +152,3 @@ queue = Table(
     Column("gpus", Integer),  # how many it wants to have for itself
     Index("queue_order", "repo", "host", "position"),
 )
-
-CHILDREN = (params, metrics, tags, cells)
-"""The tables whose rows belong to one run and are replaced with it."""

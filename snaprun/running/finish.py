@@ -22,7 +22,7 @@ from snaprun.checkouts.slots import Slot
 from snaprun.engines import SIGNAL_CODES
 from snaprun.errors import DataFault, SnaprunError
 from snaprun.git.gitrepo import GitRepo
-from snaprun.index import record
+from snaprun.index import record, recorder
 from snaprun.model import RUN_REF, Result, Run, RunSpec, Status, utc
 from snaprun.progress import live
 from snaprun.progress.journal import Journal
@@ -138,11 +138,13 @@ def prepared(repo: GitRepo, folder: Live, spec: RunSpec) -> Node:
 def index(repo: GitRepo, url: str | None, *runs: Run) -> None:
     """Put runs into the index, all or none; it is made or completed first where it must be.
 
-    Its module is imported only now: SQLAlchemy takes half a second that no first cell should wait for.
+    Its module is imported only where the index is not ready for the recorder: SQLAlchemy takes half a second.
 
     Raises:
         SnaprunError: the index cannot be written.
     """
+    if recorder.record(repo.place.state, url, runs):
+        return
     store = cast("Store", importlib.import_module("snaprun.index.store").open_store(repo.place.state, url))
     if not store.built:
         store.rebuild(found for found in record.read_runs(repo) if isinstance(found, Run))
