@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -95,15 +96,16 @@ def said(here: Door) -> str:
 
 def dispatchers(here: Door) -> list[int]:
     mark = os.fsencode(str(here.place.common_dir))
+    lines = process.table()
     found = []
-    for pid in process.table():
+    for pid in lines:
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
         if b"snaprun.running.dispatch" in words and mark in words and not words.startswith(b"sh"):
             found.append(pid)
-    return found
+    return [pid for pid in found if lines[pid].parent not in found]  # a child bears its name until it executes git
 
 
 def together(found: list[Run]) -> int:
@@ -211,6 +213,16 @@ def test_everything_killed_at_once(box: Sandbox, gates: Gates) -> None:
     gates.open()
     until_idle(here)
     assert [(run.status.value, run.attempts) for run in runs(here)] == [("succeeded", 2), ("succeeded", 1)]
+
+
+def test_a_worker_gets_the_document_ready_made(box: Sandbox, gates: Gates) -> None:
+    here = door(box, GATES=str(gates.folder))
+    start(here, "held.ipynb", "x=7,8", jobs=1)
+    wait_for(lambda: gates.at(7), "the run")
+    document = json.loads(live.scan(here.place)[0].notebook.read_text())  # jupytext is loaded once, by the dispatcher
+    assert [cell["source"] for cell in document["cells"]][:2] == ["x = 0", "# Parameters\nx = 7"]
+    gates.open()
+    until_idle(here)
 
 
 def test_retries_keep_what_the_run_had_saved(box: Sandbox) -> None:

@@ -31,6 +31,7 @@ from snaprun.index.claims import Claim, Doomed
 from snaprun.index.store import Store
 from snaprun.launchers import local
 from snaprun.model import Result, Snapshot, Status
+from snaprun.notebooks.cells import Node
 from snaprun.progress import detached, gpus, live, lock, replay
 from snaprun.progress.gpus import GpusTaken, NoGpus
 from snaprun.progress.live import Live
@@ -154,7 +155,7 @@ class Dispatcher:
             if spec.gpus:
                 gpus.check_free(self._environment(found.env), spec.gpus)
             handle = self._supervisor(found.env, spec.engine)
-            folder = live.create(self.place, snapshot, found.order)
+            folder = live.create(self.place, snapshot, found.order, notebook=self._document(snapshot))
             handle.launch(folder.path)
         except SnaprunError as error:
             if handle is not None:
@@ -170,6 +171,14 @@ class Dispatcher:
         if self._spare is None and self._more():
             self._spare = Spare(found.env, spec.engine, self._fresh(found.env, spec.engine))
         return True
+
+    def _document(self, snapshot: Snapshot) -> Node | None:
+        """What the run executes, made here where jupytext is loaded once and not in every worker. None where it cannot
+        be made: the worker puts back what a prune took, or says in the run's own record what is wrong.
+        """
+        with suppress(SnaprunError):
+            return prepare.prepare(self.repo, snapshot.id, snapshot.spec, snapshot.params)
+        return None
 
     def _without_gpus(self, error: SnaprunError) -> bool:
         """Whether it was for want of GPUs that a run did not start: those that need none may pass it by. It is tried

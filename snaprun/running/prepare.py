@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
@@ -14,8 +16,10 @@ from snaprun.notebooks.cells import Node
 SOURCE = f"{SNAP_DIR}/source.ipynb"
 
 
-def prepare(repo: GitRepo, run_id: str, spec: RunSpec) -> Node:
+def prepare(repo: GitRepo, run_id: str, spec: RunSpec, params: Mapping[str, Any] | None = None) -> Node:
     """The notebook of a run as its snapshot has it, parameters injected, without outputs.
+
+    ``params`` are those of the snapshot, where the caller has read them already.
 
     Raises:
         DataFault: the snapshot has no such notebook, or its parameters are damaged.
@@ -27,6 +31,6 @@ def prepare(repo: GitRepo, run_id: str, spec: RunSpec) -> Node:
     if raw is None:
         raise DataFault(f"run {run_id[:8]} holds no notebook {spec.notebook}", hint="git fsck")
     read = notebook.parse(raw, Path(spec.notebook))
-    values = parameters.from_json(record.read_params(repo, run_id))
+    values = parameters.from_json(record.read_params(repo, run_id) if params is None else dict(params))
     given = {name: values[name] for name in spec.given if name in values}
     return cells.without_outputs(parameters.inject(read.node, given, read.language))
