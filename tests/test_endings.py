@@ -201,6 +201,54 @@ def test_a_grace_given_with_the_stop_counts(repo: Sandbox) -> None:
     check(run, Status.STOPPED, 143, "TERM")
 
 
+SAVING = """
+import pathlib, time
+print('ready')
+print('second', flush=True)
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    print('saving', flush=True)
+    while not pathlib.Path('GO').exists(): time.sleep(0.01)
+    print('saved', flush=True)
+    raise
+"""
+
+
+@pytest.mark.parametrize("engine", ["kernel", "inline"])
+def test_a_longer_grace_given_with_the_stop_counts(repo: Sandbox, engine: str) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", SAVING), grace=0.5, engine=engine)
+    run.until_logged("second")
+    asked = time.monotonic()
+    assert stopping.request(run.live, grace=600.0)
+    assert stopping.request(run.live)  # another wish takes nothing of it back
+    run.until_logged("saving")
+    wait_for(lambda: time.monotonic() > asked + 1.5 or not run.alive, "more than the usual grace")
+    _go(run)
+    check(run, Status.STOPPED, 143, "TERM")
+    assert "saved" in run.outputs()
+
+
+@pytest.mark.parametrize("engine", ["kernel", "inline"])
+@pytest.mark.parametrize("kill", [False, True], ids=["grace-0", "kill"])
+def test_no_grace_is_none_at_all(repo: Sandbox, engine: str, kill: bool) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", SAVING), grace=600.0, engine=engine)
+    run.until_logged("second")
+    assert stopping.request(run.live, grace=None if kill else 0.0, kill=kill)
+    result = check(run, Status.STOPPED, 143, "TERM")
+    assert not [warning for warning in result.warnings if "by itself" in warning]
+    assert "saving" not in run.outputs()
+
+
+def test_a_second_stop_may_shorten_the_grace(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", SAVING), grace=600.0)
+    run.until_logged("second")
+    assert stopping.request(run.live, grace=600.0)
+    run.until_logged("saving")
+    assert stopping.request(run.live, grace=0.0)
+    check(run, Status.STOPPED, 143, "TERM")
+
+
 @pytest.mark.parametrize("killed", [False, True], ids=["obeyed", "worker-killed"])
 def test_a_stop_with_a_reason_says_it(run: Started, killed: bool) -> None:
     if killed:

@@ -79,11 +79,13 @@ class Stop:
     """The wish that a run ends, set from a signal handler or a thread and waited for by an engine.
 
     The first request interrupts; after the grace period, or at a second request, the engine terminates and kills.
+    ``grace`` is that period in seconds where the request gives one, in place of the job's; 0 does not interrupt first.
     """
 
     def __init__(self) -> None:
         self.signal = 0
         self.count = 0
+        self.grace: float | None = None
         self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else _pipe()
 
     def request(self, signum: int = signal.SIGTERM) -> None:
@@ -105,6 +107,10 @@ class Stop:
             os.read(self._out, 4096)
         except BlockingIOError:
             return
+
+    def patience(self, job: Job) -> float:
+        """How long the code may take to give in, in seconds."""
+        return job.grace if self.grace is None else self.grace
 
     def outcome(self) -> Outcome:
         """What a run that obeyed reports."""

@@ -170,7 +170,8 @@ class Child:
         while self.alive() and time.monotonic() < end and self.stop.count == asked:
             self._pump(0.05)
         if self.alive():
-            self.journal.note(f"the interpreter did not end by itself within {seconds:g} s and was killed")
+            if self.stop.count == asked:
+                self.journal.note(f"the interpreter did not end by itself within {seconds:g} s and was killed")
             self._kill()
         self._pump(0.0)
 
@@ -199,10 +200,12 @@ class Child:
 
     def _break_off(self, done: Callable[[], bool]) -> None:
         """Interrupt, give it the grace period, then kill. A second request to stop kills at once."""
-        asked = self.stop.count
-        self._signal(signal.SIGINT)
-        end = time.monotonic() + self.job.grace
-        while not done() and self.alive() and time.monotonic() < end and self.stop.count <= asked:
+        asked, began = self.stop.count, time.monotonic()
+        if self.stop.patience(self.job):
+            self._signal(signal.SIGINT)
+        while not done() and self.alive() and self.stop.count <= asked:
+            if time.monotonic() >= began + self.stop.patience(self.job):
+                break
             self._pump(0.05)
         if not done():
             self._kill()

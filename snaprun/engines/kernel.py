@@ -270,10 +270,12 @@ class _Session:
 
     async def _break_off(self, task: asyncio.Future[Any]) -> None:
         """Interrupt the cell, give it the grace period, then kill. A second request to stop kills at once."""
-        asked = self.stop.count
-        await self.process.interrupt()
-        end = time.monotonic() + self.job.grace
-        while not task.done() and self.process.alive() and time.monotonic() < end and self.stop.count == asked:
+        asked, began = self.stop.count, time.monotonic()
+        if self.stop.patience(self.job):
+            await self.process.interrupt()
+        while not task.done() and self.process.alive() and self.stop.count == asked:
+            if time.monotonic() >= began + self.stop.patience(self.job):
+                break
             await asyncio.wait([task], timeout=0.05)
         self.answered = task.done()
         if not self.answered:
@@ -353,7 +355,8 @@ class _Session:
         while self.process.alive() and time.monotonic() < end and self.stop.count == asked:
             await self.process.gone(0.1)
         if self.process.alive():
-            self.journal.note(f"the kernel did not end by itself within {FAREWELL:g} s and was killed")
+            if self.stop.count == asked:
+                self.journal.note(f"the kernel did not end by itself within {FAREWELL:g} s and was killed")
             await self.process.kill()
         await self._last_words(self.number)
 

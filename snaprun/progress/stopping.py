@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import replace
 
 from snaprun.errors import Denied, Unavailable
 from snaprun.progress import process
@@ -22,7 +23,8 @@ def request(
 ) -> bool:
     """Ask by signal ``number``; ``kill`` without waiting, ``grace`` in seconds. False where nobody is there any more.
 
-    The record gives ``reason`` as the reason, unless somebody has asked before.
+    The record gives ``reason`` as the reason, unless somebody has asked before; a grace given before stands until
+    another is given.
 
     Only a process that is provably this run's supervisor or worker (boot, pid and start time) gets the signal.
 
@@ -36,11 +38,17 @@ def request(
     if about is None:
         return False
     try:
-        earlier = asked_stop(folder.path)
-        why = earlier.reason if earlier else reason
-        ask_stop(folder.path, Request(signal=number, kill=kill, grace=grace, time=time.time(), reason=why))
+        ask_stop(folder.path, _joined(asked_stop(folder.path), Request(number, kill, grace, time.time(), reason)))
         return any(process.send(who, number) and process.send(who, signal.SIGCONT) for who in about)
     except PermissionError as error:
         raise Denied(f"run {folder.id[:8]} belongs to another user", hint=f"ls -ld {folder.path}") from error
     except FileNotFoundError:  # it has just ended
         return False
+
+
+def _joined(earlier: Request | None, wish: Request) -> Request:
+    """A wish that comes after an earlier one."""
+    if earlier is None:
+        return wish
+    grace = earlier.grace if wish.grace is None else wish.grace
+    return replace(wish, kill=wish.kill or earlier.kill, grace=grace, reason=earlier.reason)

@@ -47,9 +47,6 @@ from snaprun.running import environment, finish
 from snaprun.track import ARTIFACTS, METRICS, PARAMS
 
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SOON = 0.3
-"""Seconds between the interrupt and the end of a run that is to be killed."""
-
 SEED = "SNAPRUN_SEED"
 CHECKPOINTS = "SNAPRUN_CHECKPOINT_DIR"
 NOT_FOR_RUNS = ("PYTEST_CURRENT_TEST", "PYTHONPYCACHEPREFIX")
@@ -62,25 +59,28 @@ class Listener:
         self.stop = Stop()
         self.live: Live | None = None
         self._interrupts = 0
+        self._timer: threading.Timer | None = None
         for number in HEARD:
             signal.signal(number, self._heard)
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         self._interrupts += number == signal.SIGINT
         request = Request(number) if self.live is None else note_stop(self.live.path, number, time.time())
-        if not self.stop.signal:
-            self.stop.request(request.signal)
-            wait = SOON if request.kill else request.grace
-            if wait is not None:
-                self._again(wait, number)
-        elif self._interrupts > 1 or request.kill:
-            self.stop.request(number)
+        grace = 0.0 if request.kill or self._interrupts > 1 else request.grace
+        if grace is not None:
+            self.stop.grace = grace
+        if not self.stop.signal or grace == 0.0:
+            self.stop.request(request.signal if not self.stop.signal else number)
+        if grace:
+            self._again(grace, number)
 
     def _again(self, seconds: float, number: int) -> None:
-        """Ask a second time a little later, which ends the grace: an engine that hears both at once may take one."""
-        timer = threading.Timer(seconds, self.stop.request, [number])
-        timer.daemon = True
-        timer.start()
+        """Ask a second time when the grace is over: then the interpreter itself may not take long to end either."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(seconds, self.stop.request, [number])
+        self._timer.daemon = True
+        self._timer.start()
 
 
 @dataclass(frozen=True)
