@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ import pytest
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.model import Status
 from snaprun.progress import standing
+from snaprun.progress.journal import Journal
+from snaprun.progress.live import Live
 from snaprun.running import resuming
 from snaprun.running.console import Console
+from snaprun.running.supervisor import SLACK
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for
@@ -73,6 +77,29 @@ def test_a_held_cell_may_be_edited(repo: Sandbox) -> None:
     assert "cell 2 was edited while the run was held: its code is not the frozen one" in result.warnings
     assert "instead 1" in run.outputs()
     assert "instead" in run.file("executed.ipynb").decode()
+
+
+@pytest.mark.slow
+def test_the_time_limit_waits_while_a_run_is_held(repo: Sandbox) -> None:
+    book = repo.notebook("a.ipynb", "x = 1", "print('got', y)", "print('last')")
+    run = running.start(repo, book, hold=600.0, timeout=15.0, grace=0.0)
+    wait_for(lambda: resuming.held(run.live), "the hold")
+    late = time.monotonic() + 15.0 + SLACK + 1.0  # when the supervisor takes a worker for hung
+    wait_for(lambda: time.monotonic() > late or not run.alive, "more than the time limit", patience=120)
+    assert resuming.held(run.live)
+    resuming.go_on(run.live, "print('instead', x)")
+    assert run.end().status is Status.SUCCEEDED
+
+
+def test_how_long_a_run_was_held(tmp_path: Path) -> None:
+    now = [100.0]
+    with Journal(tmp_path, clock=lambda: now[0]) as journal:
+        journal.start(attempt=1, cells=2, kernel=None)
+        for moment, kind in ((110.0, "hold"), (115.0, "resume"), (120.0, "hold")):
+            now[0] = moment
+            journal.event(kind, n=1)
+    found = standing.look(Live(tmp_path))
+    assert (found.state, found.held_until(127.0)) == ("held", 12.0)
 
 
 def test_a_held_run_is_ended_by_stop(repo: Sandbox) -> None:

@@ -25,7 +25,10 @@ COUNTED = ("ok", "failed", "stopped", "skipped")
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands. ``cell`` is the one that runs, 0 the injected one; ``seconds`` how long ended cells took."""
+    """Where a run stands. ``cell`` is the one that runs, 0 the injected one; ``seconds`` how long ended cells took.
+
+    ``held`` is how long the run was held after errors, ``held_since`` when that began where it is held now.
+    """
 
     total: int = 0
     cell: int | None = None
@@ -36,6 +39,12 @@ class Progress:
     attempt: int = 1
     state: str = "starting"  # "starting", "running", "held", "finishing" or "ended"
     seconds: Mapping[int, float] = field(default_factory=dict)
+    held: float = 0.0
+    held_since: float | None = None
+
+    def held_until(self, now: float) -> float:
+        """Seconds that the run was held so far: they do not count against its time limit."""
+        return self.held + (0.0 if self.held_since is None else max(0.0, now - self.held_since))
 
     def eta(self, earlier: Mapping[int, float], now: float) -> float | None:
         """Seconds left, were each remaining cell to take what it took in an earlier run; None where none is known."""
@@ -151,8 +160,10 @@ def advance(progress: Progress, event: Mapping[str, Any]) -> Progress:
         return replace(progress, cell=int(event["n"]), label=label, cell_started=when, state="running")
     if kind == "cell":
         return _cell_ended(progress, int(event["n"]), event)
-    if kind in ("hold", "resume"):
-        return replace(progress, state="held" if kind == "hold" else "running")
+    if kind == "hold":
+        return replace(progress, state="held", held_since=when)
+    if kind == "resume":
+        return replace(progress, state="running", held=progress.held_until(when or 0.0), held_since=None)
     if kind == "end":
         return replace(progress, state="finishing", cell=None)
     if kind == "result":

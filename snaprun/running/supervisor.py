@@ -17,7 +17,8 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun.progress import lock, process
+from snaprun.progress import lock, process, standing
+from snaprun.progress.live import Live
 from snaprun.progress.oom import oom_kills
 from snaprun.progress.order import (
     ENDING,
@@ -202,15 +203,19 @@ def _accompany(order: Order, live: Path, worker: Worker, signals: Signals) -> in
     """Pass signals on to the worker until it ends; end it where it does not react. Its wait status."""
     listening = [worker.door.fileno()]
     interrupts = 0
-    deadline = None if order.timeout is None else time.monotonic() + order.timeout + order.grace + SLACK
+    began, asked = time.monotonic(), False
+    deadline = _limit(order, live, began)
     while True:
         ended = process.reap()
         if worker.pid in ended:
             return ended[worker.pid]
         wait = None if deadline is None else max(0.0, deadline - time.monotonic())
         if wait == 0.0:
-            _give_up(order, live, worker)
-            deadline, wait = None, None
+            deadline = None if asked else _limit(order, live, began)
+            if deadline is None or deadline <= time.monotonic():
+                _give_up(order, live, worker)
+                deadline = None
+            wait = None if deadline is None else deadline - time.monotonic()
         came, ready = signals.wait(*listening, timeout=wait)
         for number in came:
             request = note_stop(live, number, time.time())
@@ -220,9 +225,18 @@ def _accompany(order: Order, live: Path, worker: Worker, signals: Signals) -> in
             os.kill(worker.pid, number)  # our own child, not reaped yet: the pid cannot be another's
             os.kill(worker.pid, signal.SIGCONT)
             if listening:
-                deadline = time.monotonic() + (0.0 if hurry else grace) + SLACK
+                deadline, asked = time.monotonic() + (0.0 if hurry else grace) + SLACK, True
         if ready:  # the worker says that the code has ended, or it ended itself: the record may take its time
             listening, deadline = [], None
+
+
+def _limit(order: Order, live: Path, began: float) -> float | None:
+    """When a worker has to have ended by the run's timeout: the time that the run is held after an error is no part
+    of that."""
+    if order.timeout is None:
+        return None
+    held = 0.0 if order.hold is None else standing.look(Live(live)).held_until(time.time())
+    return began + order.timeout + order.grace + SLACK + held
 
 
 def _give_up(order: Order, live: Path, worker: Worker) -> None:
