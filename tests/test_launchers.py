@@ -14,7 +14,8 @@ import pytest
 
 from snaprun import launchers
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.launchers import Site, State, Submission, tmux
+from snaprun.launchers import Site, State, Submission, local, tmux
+from snaprun.launchers import plugin as guard
 from snaprun.model import Status
 from snaprun.progress import process
 from snaprun.progress.order import Request
@@ -154,3 +155,104 @@ def test_a_broken_plug_in_is_named_and_hides_no_other() -> None:
         launchers.launcher("locl")
     assert "gentle" in told.value.hint
     assert launchers.launcher("gentle")
+
+
+WRONG = {
+    "check": ("check(site)", "raise ValueError('boom')"),
+    "submit": ("submit(site, runs)", "raise ValueError('boom')"),
+    "unhandled": ("submit(site, runs)", "return []"),
+    "numbered": ("submit(site, runs)", "return [17 for run in runs]"),
+    "poll": ("poll(site, handles)", "raise ValueError('boom')"),
+    "silent": ("poll(site, handles)", "return []"),
+    "odd": ("poll(site, handles)", "return [State('RUNNING') for handle in handles]"),
+    "oddly": ("poll(site, handles)", "return [State('ended', status='dead') for handle in handles]"),
+    "stuck": ("poll(site, handles)", "import time; time.sleep(600)"),
+    "cancel": ("cancel(site, handle, request)", "sys.exit('boom')"),
+}
+"""What a plug-in may do wrong: the function of the example that is replaced, and what it does instead."""
+
+
+@pytest.fixture
+def faulty(plugin: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A plug-in for each of these faults, and some that are no launchers."""
+    points = "gone = no_such_module\nempty = empty_launcher\nleaving = leaving_launcher\n"
+    (plugin / "empty_launcher.py").write_text("")
+    (plugin / "leaving_launcher.py").write_text("import sys\nsys.exit('no licence')\n")
+    for name, (head, body) in WRONG.items():
+        (plugin / f"wrong_{name}.py").write_text(f"{example()}\n\nimport sys\n\ndef {head}:\n    {body}\n")
+        points += f"{name} = wrong_{name}\n"
+    with (plugin / "demo-1.dist-info" / "entry_points.txt").open("a") as file:
+        file.write(points)
+    return plugin
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gone", "launcher 'gone' (no_such_module) cannot be imported: No module named 'no_such_module'"),
+        ("leaving", "launcher 'leaving' (leaving_launcher) cannot be imported: no licence"),
+        ("empty", "launcher 'empty' (empty_launcher) has no function check"),
+        ("check", "launcher 'check' (wrong_check) failed: ValueError: boom (wrong_check.py:"),
+        ("submit", "launcher 'submit' (wrong_submit) failed: ValueError: boom (wrong_submit.py:"),
+        ("unhandled", "launcher 'unhandled' (wrong_unhandled) must return a text for each run from submit, not []"),
+        ("numbered", "launcher 'numbered' (wrong_numbered) must return a text for each run from submit, not [17]"),
+    ],
+)
+def test_a_plug_in_that_cannot_start_a_run_is_named_and_nothing_stays(repo: Sandbox, name: str, said: str) -> None:
+    repo.notebook("a.ipynb", "print(6 * 7)")
+    done = repo.snaprun("exec", "a.ipynb", "--launcher", name)
+    assert done.returncode == Unavailable.code, done.stderr
+    assert f"snaprun: error: {said}" in done.stderr
+    assert repo.git("for-each-ref", "refs/snaprun") == ""
+    assert repo.snaprun("history", "-q").stdout == ""
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_plug_in_that_fails_to_answer_is_in_nobody_s_way(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", SLOW)
+    started = repo.snaprun("exec", "a.ipynb", "--launcher", "poll", "--detach")
+    assert started.returncode == 0, started.stderr
+    run = running.found(repo, started.stdout.strip())
+    run.until_logged("on")
+    told = repo.snaprun("fetch")
+    assert told.returncode == Unavailable.code
+    assert "launcher 'poll' (wrong_poll) failed: ValueError: boom (wrong_poll.py:" in told.stderr
+    assert repo.snaprun("history", "--json").stdout.count('"running"') == 1
+    assert run.id[:8] in repo.snaprun("ps").stdout
+    assert repo.snaprun("stop", run.id).returncode == 0
+    assert run.end().exit_code == 143
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize("name", ["silent", "odd", "oddly"])
+def test_a_plug_in_that_answers_wrongly_is_named(repo: Sandbox, name: str) -> None:
+    with pytest.raises(Unavailable, match=rf"wrong_{name}\) must return a State for each handle from poll, not \["):
+        launchers.launcher(name).poll(Site(running.place(repo), os.environ), ["1 2 3"])
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_plug_in_that_does_not_answer_is_not_waited_for(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "PATIENCE", 0.1)
+    with pytest.raises(Unavailable, match="has not answered for"):
+        launchers.launcher("stuck").poll(Site(running.place(repo), os.environ), ["1 2 3"])
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_plug_in_that_cannot_stop_says_so(repo: Sandbox) -> None:
+    site = Site(running.place(repo), os.environ)
+    with pytest.raises(Unavailable, match=r"wrong_cancel\) failed: SystemExit: boom"):
+        launchers.launcher("cancel").cancel(site, "handle", Request(signal.SIGINT))
+
+
+def test_of_two_plug_ins_with_one_name_none_is_taken(plugin: Path) -> None:
+    other = plugin / "other-1.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
+    (other / "entry_points.txt").write_text("[snaprun.launchers]\ngentle = other_launcher\nlocal = other_launcher\n")
+    with pytest.raises(UsageFault, match="more than one package brings a launcher 'gentle': gentle_launcher, other"):
+        launchers.launcher("gentle")
+    assert launchers.launcher("local") is local, "the package's own launchers are not replaced"
+    with pytest.raises(UsageFault) as told:
+        launchers.launcher("locl")
+    assert (told.value.hint.count("gentle"), told.value.hint.count("local")) == (1, 1)

@@ -202,19 +202,26 @@ def launcher(name: str) -> Launcher:
     """The launcher of this name, from this package or a plug-in.
 
     Raises:
-        UsageFault: there is none. Unavailable: a plug-in cannot be imported; the others still work.
+        UsageFault: there is none, or more than one. Unavailable: a plug-in cannot be imported, or is none; the others
+            still work.
     """
     if name in LAUNCHERS:
         return cast(Launcher, importlib.import_module(LAUNCHERS[name]))
-    found = {point.name: point for point in _entry_points()}
-    if name not in found:
-        known = ", ".join([*LAUNCHERS, *found])
+    points = _entry_points()
+    values = sorted({point.value for point in points if point.name == name})
+    if not values:
+        known = ", ".join(dict.fromkeys([*LAUNCHERS, *(point.name for point in points)]))
         raise UsageFault(f"there is no launcher {name!r}", hint=f"--launcher takes one of: {known}")
+    if len(values) > 1:
+        text = f"more than one package brings a launcher {name!r}: {', '.join(values)}"
+        raise UsageFault(text, hint="remove all but one of these packages")
     try:
-        return cast(Launcher, found[name].load())
-    except Exception as error:  # the edge to foreign code: whatever it raises, say whose it is
-        why = f"launcher {name!r} ({found[name].value}) cannot be imported: {error}"
+        module = next(point for point in points if point.name == name).load()
+    except (Exception, SystemExit) as error:  # the edge to foreign code: whatever it raises, say whose it is
+        why = f"launcher {name!r} ({values[0]}) cannot be imported: {error}"
         raise Unavailable(why, hint="mend or remove that package, or use another --launcher") from error
+    guard: Any = importlib.import_module("snaprun.launchers.plugin")
+    return cast(Launcher, guard.PlugIn(name, values[0], module))
 
 
 def _entry_points() -> list[Any]:
