@@ -234,6 +234,17 @@ def test_a_bare_repository_and_a_named_host(repo: Sandbox, machine: Machine) -> 
     assert "did you mean big?" in done.stderr
 
 
+def test_tags_of_the_user_that_are_not_there_stay(repo: Sandbox, machine: Machine) -> None:
+    for name in ("fetch.prune", "fetch.pruneTags"):
+        repo.git("config", name, "true")
+    repo.notebook("a.ipynb", "print(6 * 7)")
+    repo.commit()
+    repo.git("tag", "mine")
+    with repo.untouched():
+        done = repo.snaprun("exec", "a.ipynb", "--on", machine.address)
+    assert (done.returncode, repo.git("tag")) == (0, "mine\n"), done.stderr
+
+
 def test_a_machine_that_is_not_there_or_changed_is_named(
     repo: Sandbox, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

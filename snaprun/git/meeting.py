@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass
 
 from snaprun.errors import Busy, DataFault, SnaprunError
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.sync import FETCHED, PLAIN, fault
+from snaprun.git.sync import ALONE, FETCHED, PLAIN, fault
 from snaprun.model import RUN_REF
 
 CLAIM_REF = "refs/snaprun/claims/"
 """One ref below here while a job has a run: a blob that says which."""
 
-QUIET = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=")
 CALM = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
 """Many jobs may fetch into one repository at a time."""
 
@@ -107,7 +106,7 @@ def _push(repo: GitRepo, url: str, specs: Sequence[str], *, env: Mapping[str, st
 
 
 def _fetch(repo: GitRepo, url: str, ref: str, to: str, *, env: Mapping[str, str]) -> str:
-    done = repo.run("fetch", *QUIET, "--end-of-options", url, f"+{ref}:{to}", env=env, options=CALM, ok=())
+    done = repo.run("fetch", *ALONE, "--end-of-options", url, f"+{ref}:{to}", env=env, options=CALM, ok=())
     if done.code:
         if "couldn't find remote ref" in done.err:
             raise DataFault(f"{url} has no {ref}", hint=f"git ls-remote {url}")

@@ -29,6 +29,18 @@ ADVICE = (
 
 PLAIN = ("-c", "push.followTags=false", "-c", "push.gpgSign=false", "-c", "push.recurseSubmodules=no")
 
+ALONE = (
+    "--quiet",
+    "--no-tags",
+    "--no-prune",
+    "--no-prune-tags",
+    "--no-write-fetch-head",
+    "--no-recurse-submodules",
+    "--refmap=",
+)
+"""Options for a fetch: nothing comes or goes but what is named. With ``fetch.prune`` and ``fetch.pruneTags`` in the
+user's configuration git would delete all their tags that are not there."""
+
 
 def push(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]) -> None:
     """Push the snapshots of these runs to a repository, in one go; ``env`` says how to reach it.
@@ -52,10 +64,9 @@ def fetch(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str
         SnaprunError: the repository cannot be reached. DataFault: it has not all of them; the others have arrived.
     """
     left = list(runs)
-    quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=", "--stdin")
     while left:
         specs = "".join(f"+{RUN_REF}{run}:{FETCHED}{run}\n" for run in left)
-        done = repo.run("fetch", *quiet, "--end-of-options", url, env=env, stdin=specs.encode(), ok=())
+        done = repo.run("fetch", *ALONE, "--stdin", "--end-of-options", url, env=env, stdin=specs.encode(), ok=())
         if done.code == 0:
             break
         gone = re.search(f"couldn't find remote ref {RUN_REF}([0-9a-f]+)", done.err)
