@@ -234,6 +234,13 @@ def test_a_bare_repository_and_a_named_host(repo: Sandbox, machine: Machine) -> 
     assert "did you mean big?" in done.stderr
 
 
+def test_a_path_with_spaces_and_letters_of_all_kinds(repo: Sandbox, machine: Machine) -> None:
+    repo.notebook("a.ipynb", "print(6 * 7)")
+    done = repo.snaprun("exec", "a.ipynb", "--on", f"ssh://far/~/{machine.name}/mein ördner?python={sys.executable}")
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+    assert (machine.folder / "mein ördner" / ".git").is_dir()
+
+
 def test_tags_of_the_user_that_are_not_there_stay(repo: Sandbox, machine: Machine) -> None:
     for name in ("fetch.prune", "fetch.pruneTags"):
         repo.git("config", name, "true")
@@ -304,6 +311,10 @@ def test_a_kernel_that_is_missing_there_is_told_and_nothing_stays(repo: Sandbox,
         "ssh://a@-b/y",
         "ssh://far/x?shell=1",
         "ssh://far:x/y",
+        "ssh://far/~/",
+        "ssh://far/~",
+        "ssh://far/~ben/x",
+        "ssh://far/~/a#b",
         "",
     ],
 )
@@ -317,6 +328,29 @@ def test_addresses() -> None:
     assert (target.login, target.port, target.path, target.python) == ("me@host", 2222, "~/a b", "~/x/bin/python")
     assert target.url == "ssh://me@host:2222/~/a%20b"
     assert ssh.taken_apart(target.handle("ff")) == (target, "ff")
+    assert ssh.command(target.handle("ff"), "console") == (
+        """ssh -t -p 2222 me@host 'cd ~/'"'"'a b'"'"' && ~/x/bin/python -m snaprun console ff'"""
+    )
+    odd = ssh.parse("ssh://h/a%3Fb%23ö'%20")
+    assert ssh.taken_apart(odd.handle("ff")) == (odd, "ff")
+
+
+@pytest.mark.parametrize(
+    ("address", "login", "known"),
+    [
+        ("ssh://me@host/x", "ssh me@host", "host"),
+        ("ssh://host:2222/x", "ssh -p 2222 host", "'[host]:2222'"),
+        ("ssh://me@[fe80::1]:22/x", "ssh -p 22 me@fe80::1", "'[fe80::1]:22'"),
+    ],
+)
+def test_what_is_said_of_a_machine_can_be_typed(address: str, login: str, known: str) -> None:
+    target = ssh.parse(address)
+    assert target.ssh == login
+    assert ["ssh", *(part for part in target.destination if part != "--")] == login.split()
+    assert sync.fault("ssh: connect to host host: Connection refused", target.url).hint == login
+    assert sync.fault("Permission denied (publickey)", target.url).hint == f"ssh-add, ssh-copy-id{login[3:]}"
+    changed = sync.fault("WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!", target.url)
+    assert changed.hint.endswith(f"ssh-keygen -R {known}")
 
 
 def test_what_arrives_must_be_the_result_of_the_run(repo: Sandbox) -> None:

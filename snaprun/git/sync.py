@@ -115,20 +115,46 @@ def results(repo: GitRepo, runs: Sequence[str]) -> dict[str, str | None]:
 def fault(said: str, url: str) -> SnaprunError:
     """The error that fits what ssh, or git over ssh, has said."""
     where = re.sub(r"^ssh://([^/]+).*", r"\1", url)
+    login = typed(url)
     lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("@@@")]
     lines = [line for line in lines if line not in ADVICE]
     why = next((line for line in lines if _telling(line)), lines[-1] if lines else "the connection was cut")
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
-        return Denied(f"the host key of {where} has changed", hint=f"if that is right: ssh-keygen -R {where}")
+        return Denied(f"the host key of {where} has changed", hint=f"if that is right: ssh-keygen -R {_known_as(url)}")
     if "Host key verification failed" in said:
-        return Denied(f"the host key of {where} is not known yet", hint=f"ssh {where}, and accept its key")
+        return Denied(f"the host key of {where} is not known yet", hint=f"{login}, and accept its key")
     if "Permission denied (" in said or "Too many authentication failures" in said:
-        return Denied(f"{where} lets nobody in without a question: {why}", hint=f"ssh-add, ssh-copy-id {where}")
+        return Denied(
+            f"{where} lets nobody in without a question: {why}",
+            hint=f"ssh-add, {login.replace('ssh', 'ssh-copy-id', 1)}",
+        )
     if out_of_space(said):
-        return WriteFault(f"the disk of {where} is full: {why}", hint=f"ssh {where} df -h")
+        return WriteFault(f"the disk of {where} is full: {why}", hint=f"{login} df -h")
     if "Permission denied" in said or "insufficient permission" in said or "dubious ownership" in said:
-        return Denied(f"{where}: {why}", hint=f"ssh {where}, and look who owns the folder")
-    return Unavailable(f"{where} cannot be reached: {why}", hint=f"ssh {where}")
+        return Denied(f"{where}: {why}", hint=f"{login}, and look who owns the folder")
+    return Unavailable(f"{where} cannot be reached: {why}", hint=login)
+
+
+ADDRESS = re.compile(r"ssh://(?P<user>[^/@]*@)?(?P<host>\[[^]/]*\]|[^/:]*)(?::(?P<port>\d+))?(?:/|$)")
+"""Of an address of ssh: the user, the host (an IPv6 address in brackets), the port."""
+
+
+def typed(url: str) -> str:
+    """What to type to log in at an address."""
+    found = ADDRESS.match(url)
+    if found is None:
+        return f"ssh {url}"
+    port = f"-p {found['port']} " if found["port"] else ""
+    return f"ssh {port}{found['user'] or ''}{found['host'].strip('[]')}"
+
+
+def _known_as(url: str) -> str:
+    """What a machine is called in the file of known hosts, for a shell."""
+    found = ADDRESS.match(url)
+    if found is None:
+        return url
+    host = found["host"].strip("[]")
+    return f"'[{host}]:{found['port']}'" if found["port"] else host
 
 
 def _first_parent(commit: bytes | None) -> str | None:

@@ -92,6 +92,18 @@ class Target:
         port = f":{self.port}" if self.port else ""
         return f"ssh://{self.login}{port}/{quote(path.lstrip('/'), safe='/~')}"
 
+    @property
+    def ssh(self) -> str:
+        """What to type to log in there."""
+        return sync.typed(self.url)
+
+    @property
+    def destination(self) -> list[str]:
+        """What ssh is called with to go there; brackets belong to addresses."""
+        port = ["-p", str(self.port)] if self.port else []
+        user, at, host = self.login.rpartition("@")
+        return [*port, "--", f"{user}{at}{host.strip('[]')}"]
+
     def handle(self, run: str) -> str:
         """What names a run there."""
         python = f"?python={quote(self.python, safe='/~')}" if self.python else ""
@@ -198,9 +210,9 @@ def host(handle: str) -> str:
 def command(handle: str, verb: str) -> str:
     """What to type so that ``snaprun <verb>`` is called there."""
     target, run = taken_apart(handle)
-    port = f"-p {target.port} " if target.port else ""
-    program = f"{target.python} -m snaprun" if target.python else "snaprun"
-    return f"ssh -t {port}{target.login} 'cd {target.path} && {program} {verb} {run[:8]}'"
+    program = f"{_typed(target.python)} -m snaprun" if target.python else "snaprun"
+    line = f"cd {_typed(target.path)} && {program} {verb} {run[:8]}"
+    return f"{target.ssh.replace('ssh', 'ssh -t', 1)} {shlex.quote(line)}"
 
 
 def news(site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
@@ -263,7 +275,9 @@ def parse(text: str | None) -> Target:
     path = unquote(parts.path)
     path = path[1:] if path.startswith("/~/") else path
     good = re.fullmatch(r"(?:[A-Za-z0-9._][A-Za-z0-9._+-]*@)?[A-Za-z0-9._:\[\]][A-Za-z0-9._:\[\]-]*", parts.netloc)
-    if parts.scheme != "ssh" or not good or len(path) < 2 or "\n" in path or not set(query) <= {"python"}:
+    home = path.startswith(("~", "/~")) and not re.match("~/.", path)  # itself, or that of somebody else
+    odd = home or parts.fragment or "\n" in path or not set(query) <= {"python"}
+    if parts.scheme != "ssh" or not good or len(path) < 2 or odd:
         raise wrong
     login = parts.netloc if port is None else parts.netloc.rpartition(":")[0]
     return Target(login, port, path.rstrip("/"), query.get("python", [None])[0])
@@ -293,8 +307,7 @@ def call(
         Cut, Denied: the machine cannot be reached. Unavailable: no snaprun there. SnaprunError: as it says.
     """
     question = json.dumps({"protocol": PROTOCOL, "path": target.path, **ask}).encode()
-    port = ["-p", str(target.port)] if target.port else []
-    command = [*_ssh(env), "-T", *port, "--", target.login, _search(target, verb)]
+    command = [*_ssh(env), "-T", *target.destination, _search(target, verb)]
     with tempfile.TemporaryFile() as said:  # no pipe: a shared connection would keep it open for its whole life
         try:
             done = subprocess.run(
@@ -302,7 +315,7 @@ def call(
                 check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise Cut(f"{target.login} does not answer", hint=f"ssh {target.login}") from error
+            raise Cut(f"{target.login} does not answer", hint=target.ssh) from error
         except FileNotFoundError as error:
             raise Unavailable(f"{command[0]} is not installed", hint="install the OpenSSH client") from error
         said.seek(0)
@@ -312,7 +325,7 @@ def call(
         raise _no_answer(target, done.returncode, words or head.decode("utf-8", "replace"))
     line, whole, data = rest.partition(b"\n")
     if not whole:
-        raise Cut(f"{target.login} was cut off while it answered", hint=f"ssh {target.login}")
+        raise Cut(f"{target.login} was cut off while it answered", hint=target.ssh)
     about = json.loads(line)
     if "error" in about:
         kind = KINDS.get(about["code"], Unavailable)
@@ -324,7 +337,7 @@ def _no_answer(target: Target, code: int, words: str) -> SnaprunError:
     if code == NO_SNAPRUN:
         text = f"no Python on {target.login} has snaprun ({', '.join(_pythons(target))})"
         install = "python3 -m venv ~/.snaprun && ~/.snaprun/bin/pip install snaprun"
-        return Unavailable(text, hint=f"ssh {target.login} '{install}', or --on '{target.url}?python=/path/there'")
+        return Unavailable(text, hint=f"{target.ssh} '{install}', or --on '{target.url}?python=/path/there'")
     error = sync.fault(words, target.url)
     return Cut(error.message, hint=error.hint) if type(error) is Unavailable else error
 
@@ -416,6 +429,11 @@ def _pythons(target: Target) -> list[str]:
         return [target.python]
     homes = (".snaprun", ".local/share/pipx/venvs/snaprun", ".local/share/uv/tools/snaprun")
     return [f"{target.path}/.venv/bin/python", "python3", "python", *(f"~/{home}/bin/python" for home in homes)]
+
+
+def _typed(path: str) -> str:
+    """A path for a shell, as one would type it."""
+    return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
 
 
 def _quoted(path: str) -> str:
