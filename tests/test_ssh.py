@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from snaprun import launchers
-from snaprun.errors import DataFault, Denied, Unavailable, UsageFault
+from snaprun.errors import CannotCreate, DataFault, Denied, Unavailable, UsageFault
 from snaprun.git import sync
 from snaprun.index import record
 from snaprun.launchers import Site, Submission, ssh
@@ -241,6 +241,23 @@ def test_a_path_with_spaces_and_letters_of_all_kinds(repo: Sandbox, machine: Mac
     assert (machine.folder / "mein ördner" / ".git").is_dir()
 
 
+def test_no_hook_and_no_setting_of_either_side_is_in_the_way(repo: Sandbox, machine: Machine, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", machine.folder], check=True)
+    for name in ("pre-receive", "update", "post-receive", "post-update", "reference-transaction"):
+        hook = machine.folder / ".git" / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\necho {name} >>{tmp_path}/fired\nexit 1\n")
+        hook.chmod(0o755)
+    for name, value in (("receive.advertiseAtomic", "false"), ("receive.denyDeletes", "true")):
+        subprocess.run(["git", "config", name, value], cwd=machine.folder, check=True)
+    repo.git("config", "push.pushOption", "ci.skip")
+    repo.notebook("a.ipynb", "print(6 * 7)")
+    with repo.untouched():
+        done = repo.snaprun("exec", "a.ipynb", "--on", machine.address)
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+    assert not (tmp_path / "fired").exists()
+
+
 def test_tags_of_the_user_that_are_not_there_stay(repo: Sandbox, machine: Machine) -> None:
     for name in ("fetch.prune", "fetch.pruneTags"):
         repo.git("config", name, "true")
@@ -250,6 +267,39 @@ def test_tags_of_the_user_that_are_not_there_stay(repo: Sandbox, machine: Machin
     with repo.untouched():
         done = repo.snaprun("exec", "a.ipynb", "--on", machine.address)
     assert (done.returncode, repo.git("tag")) == (0, "mine\n"), done.stderr
+
+
+def test_a_push_that_is_refused_there_says_why(repo: Sandbox, machine: Machine) -> None:
+    subprocess.run(["git", "init", "-q", machine.folder], check=True)
+    subprocess.run(["git", "config", "transfer.hideRefs", "refs/snaprun"], cwd=machine.folder, check=True)
+    repo.notebook("a.ipynb", "1")
+    done = repo.snaprun("exec", "a.ipynb", "--on", machine.address)
+    assert done.returncode == Unavailable.code
+    assert "the repository on far refuses the push: deny updating a hidden ref\nhint: ssh far, and" in done.stderr
+
+
+def test_a_shallow_clone_runs_elsewhere(repo: Sandbox, machine: Machine, tmp_path: Path) -> None:
+    for number in range(3):
+        repo.notebook("a.ipynb", f"print({number})")
+        repo.commit(str(number))
+    shallow = Sandbox(tmp_path / "shallow")
+    shallow.git("fetch", "-q", "--depth=1", f"file://{repo.path}")
+    shallow.git("reset", "-q", "--hard", "FETCH_HEAD")
+    done = shallow.snaprun("exec", "a.ipynb", "--on", machine.address)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+    subprocess.run(["git", "init", "-q", f"{machine.folder}-own"], check=True)
+    done = shallow.snaprun("exec", "a.ipynb", "--on", machine.address.replace(machine.name, f"{machine.name}-own"))
+    assert done.returncode == Unavailable.code
+    assert "hint: git fetch --unshallow here, or" in done.stderr
+
+
+def test_what_is_no_folder_there_is_told_as_it_is(repo: Sandbox, machine: Machine) -> None:
+    repo.notebook("a.ipynb", "1")
+    machine.folder.symlink_to("/no/such/disk")
+    for tail in ("", "/x"):
+        done = repo.snaprun("exec", "a.ipynb", "--on", machine.address.replace("?", f"{tail}?"))
+        assert done.returncode == CannotCreate.code, done.stderr
+        assert f"far: cannot make {machine.folder}{tail}: " in done.stderr
 
 
 def test_a_machine_that_is_not_there_or_changed_is_named(

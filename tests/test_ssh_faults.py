@@ -52,7 +52,7 @@ def refs(machine: Machine) -> str:
 
 
 def test_a_push_that_is_cut_is_made_again(repo: Sandbox, machine: Machine, cut: Callable[..., Path]) -> None:
-    done = cut("git-receive-pack", 'head -c 200000 | {real} "$@"', 1)
+    done = cut("receive-pack", 'head -c 200000 | {real} "$@"', 1)
     repo.write("big.bin", os.urandom(3_000_000))
     repo.notebook("a.ipynb", "import os\nprint(os.path.getsize('big.bin'))")
     ended = repo.snaprun("exec", "a.ipynb", "--on", machine.address)
@@ -61,7 +61,7 @@ def test_a_push_that_is_cut_is_made_again(repo: Sandbox, machine: Machine, cut: 
 
 
 def test_a_push_that_is_cut_for_good_leaves_nothing(repo: Sandbox, machine: Machine, cut: Callable[..., Path]) -> None:
-    cut("git-receive-pack", 'head -c 200000 | {real} "$@"', 99)
+    cut("receive-pack", 'head -c 200000 | {real} "$@"', 99)
     repo.write("big.bin", os.urandom(3_000_000))
     repo.notebook("a.ipynb", "print(x)", parameters="x = 0")
     for args in (["exec", "a.ipynb"], ["sweep", "a.ipynb", "-p", "x=1,2"]):

@@ -27,7 +27,16 @@ ADVICE = (
 )
 """What git says of every connection that ended too early, whatever the reason."""
 
-PLAIN = ("-c", "push.followTags=false", "-c", "push.gpgSign=false", "-c", "push.recurseSubmodules=no")
+CUT = ("early EOF", "hung up", "unexpected disconnect")
+"""What git there says where the connection was cut in the middle of a push: it refuses what came, too."""
+
+PLAIN = (
+    *("-c", "push.followTags=false"),
+    *("-c", "push.gpgSign=false"),
+    *("-c", "push.recurseSubmodules=no"),
+    *("-c", "push.pushOption="),  # empty: none of those that the user's configuration lists
+)
+"""Options for a push: nothing else goes along than what is named."""
 
 ALONE = (
     "--quiet",
@@ -41,6 +50,21 @@ ALONE = (
 """Options for a fetch: nothing comes or goes but what is named. With ``fetch.prune`` and ``fetch.pruneTags`` in the
 user's configuration git would delete all their tags that are not there."""
 
+RECEIVE = " ".join(
+    (
+        "git",
+        *("-c", "core.hooksPath=/dev/null"),
+        *("-c", "receive.autogc=false"),
+        *("-c", "receive.advertiseAtomic=true"),
+        *(
+            f"-c hook.{event}.enabled=false"  # git 2.54: hooks of the configuration have no path
+            for event in ("reference-transaction", "pre-receive", "update", "post-receive", "post-update")
+        ),
+        "receive-pack",
+    )
+)
+"""What takes a push on the other side: a snapshot deploys nothing there, and starts no ``git gc`` in a user's clone."""
+
 
 def push(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]) -> None:
     """Push the snapshots of these runs to a repository, in one go; ``env`` says how to reach it.
@@ -49,8 +73,8 @@ def push(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]
         SnaprunError: it cannot be reached or written; nothing of it is claimed then.
     """
     specs = [f"{run}:{INCOMING}{run}" for run in runs]
-    args = ("push", "--quiet", "--no-verify", "--atomic", "--end-of-options", url, *specs)
-    done = repo.run(*args, env=env, options=PLAIN, ok=())
+    quiet = ("--quiet", "--no-verify", "--atomic", f"--receive-pack={RECEIVE}")
+    done = repo.run("push", *quiet, "--end-of-options", url, *specs, env=env, options=PLAIN, ok=())
     if done.code:
         raise fault(done.err, url)
 
@@ -132,6 +156,9 @@ def fault(said: str, url: str) -> SnaprunError:
         return WriteFault(f"the disk of {where} is full: {why}", hint=f"{login} df -h")
     if "Permission denied" in said or "insufficient permission" in said or "dubious ownership" in said:
         return Denied(f"{where}: {why}", hint=f"{login}, and look who owns the folder")
+    refused = re.search(r"^ ! \[(?:remote )?rejected\] .*\((.+)\)$", said, re.MULTILINE)
+    if refused and not any(word in said for word in CUT):
+        return _refused(where, login, refused[1], lines)
     return Unavailable(f"{where} cannot be reached: {why}", hint=login)
 
 
@@ -155,6 +182,17 @@ def _known_as(url: str) -> str:
         return url
     host = found["host"].strip("[]")
     return f"'[{host}]:{found['port']}'" if found["port"] else host
+
+
+def _refused(where: str, login: str, why: str, lines: Sequence[str]) -> SnaprunError:
+    """The error for a push that arrived and that git there did not take."""
+    words = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
+    text = f"the repository on {where} refuses the push: {why}{f' ({words[0]})' if words else ''}"
+    if "shallow update" in why:
+        hint = "git fetch --unshallow here, or git config receive.shallowUpdate true there"
+    else:
+        hint = f"{login}, and look at the settings and hooks of the repository"
+    return Unavailable(text, hint=hint)
 
 
 def _first_parent(commit: bytes | None) -> str | None:

@@ -47,24 +47,35 @@ def made(path: Path, hash_name: str, env: Mapping[str, str]) -> Place:
         raise Unavailable(f"{path} is no absolute path", hint="--on ssh://host/absolute/path or ssh://host/~/path")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if not (path / ".git").exists() and not (path / "HEAD").exists():
-            command = ["git", "init", "--quiet", f"--object-format={hash_name}", "--", os.fspath(path)]
-            subprocess.run(command, env=clean_env(env), check=True, capture_output=True)
+        there = (path / ".git").exists() or (path / "HEAD").exists()
     except PermissionError as error:
         raise Denied(f"cannot make {path}: {error.strerror}", hint="--on with a folder that you may write") from error
-    except FileNotFoundError as error:
-        raise Unavailable("git is not installed there", hint="install git 2.31 or newer there") from error
     except OSError as error:
-        raise CannotCreate(f"cannot make {path}: {error.strerror}", hint="df -h") from error
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode("utf-8", "replace").strip()
-        raise CannotCreate(f"git init {path}: {said}", hint="ls -ld, df -h") from error
+        raise CannotCreate(f"cannot make {path}: {error.strerror}", hint=f"ls -ld {path.parent}, df -h") from error
+    if not there:
+        _init(path, hash_name, env)
     place = found(path, env)
     command = ["git", f"--git-dir={place.git_dir}", "rev-parse", "--show-object-format"]
-    there = subprocess.run(command, env=clean_env(env), check=False, capture_output=True, text=True).stdout.strip()
-    if there != hash_name:
-        raise Unavailable(f"the repository {path} has {there} objects, not {hash_name}", hint="--on another folder")
+    used = subprocess.run(command, env=clean_env(env), check=False, capture_output=True, text=True).stdout.strip()
+    if used != hash_name:
+        raise Unavailable(f"the repository {path} has {used} objects, not {hash_name}", hint="--on another folder")
     return place
+
+
+def _init(path: Path, hash_name: str, env: Mapping[str, str]) -> None:
+    """Make a repository that takes what a shallow clone has as well: nobody has a history here that it would cut."""
+    git = ["git", "-C", os.fspath(path)]
+    for command in (
+        [*git, "init", "--quiet", f"--object-format={hash_name}"],
+        [*git, "config", "receive.shallowUpdate", "true"],
+    ):
+        try:
+            subprocess.run(command, env=clean_env(env), check=True, capture_output=True)
+        except FileNotFoundError as error:
+            raise Unavailable("git is not installed there", hint="install git 2.31 or newer there") from error
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode("utf-8", "replace").strip()
+            raise CannotCreate(f"git init {path}: {said}", hint="ls -ld, df -h") from error
 
 
 def door(place: Place, env: Mapping[str, str]) -> Door:
