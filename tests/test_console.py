@@ -68,6 +68,37 @@ def test_a_held_kernel_is_mended_and_goes_on(repo: Sandbox) -> None:
     assert "last" in run.outputs()
 
 
+LEAVING = ("exit", "quit()", "exit(0)", "exit;", "get_ipython().ask_exit()", "import sys; sys.exit(3)")
+
+
+def test_no_way_of_leaving_ends_a_held_run(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)", "print('last')"), hold=600.0)
+    wait_for(lambda: resuming.held(run.live), "the hold")
+    with Console(run.live, apart=False) as console:
+        for code in LEAVING:
+            said(console, code)
+        assert said(console, "y = x + 41") == ""
+    resuming.go_on(run.live, None)
+    result = run.end()
+    assert (result.status, result.exit_code) == (Status.SUCCEEDED, 0)
+    assert "got 42" in run.outputs() and "last" in run.outputs()
+
+
+def test_no_way_of_leaving_ends_a_busy_run(repo: Sandbox, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    waiting = f"import os, time\nprint('on', flush=True)\nwhile not os.path.exists(r'{gate}'): time.sleep(0.02)"
+    longer = "time.sleep(0.3)"  # the kernel ends 0.1 s after it was asked to, once it is idle
+    run = running.start(repo, repo.notebook("a.ipynb", waiting, longer, "print('last')"))
+    run.until_logged("on")
+    with Console(run.live) as console:
+        for code in LEAVING:
+            said(console, code)
+    gate.touch()
+    result = run.end()
+    assert (result.status, result.exit_code, result.reason) == (Status.SUCCEEDED, 0, None)
+    assert "last" in run.outputs()
+
+
 def test_a_held_cell_may_be_edited(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)"), hold=600.0)
     wait_for(lambda: resuming.held(run.live), "the hold")

@@ -12,6 +12,7 @@ of other languages that are built on ipykernel (``bash_kernel``, metakernel's), 
 * Flushing waits as long as the worker does, and never for a thread that has ended (ipykernel 7 waits 10 s at its exit).
 * IPython keeps no second copy of all outputs in memory.
 * ``sys.exit()`` prints no advice to use Ctrl-D.
+* ``exit`` in a console beside the worker does not end the kernel.
 
 Written for Python 3.8 and later, ipykernel 6 and 7.
 """
@@ -215,6 +216,7 @@ def change(application: Any) -> None:
         if self.shell is not None:
             self.shell.events.register("post_execute", drain)
             forget_outputs(self.shell)
+            stay(self.shell)
         atexit.register(leave)  # after the publishing thread's own exit hook, so it comes before that one
 
     application.init_iopub, application.init_io, application.init_shell = iopub, io, shell
@@ -231,6 +233,24 @@ def forget_outputs(shell: Any) -> None:
     """IPython 9 keeps all that was printed and shown in memory, for ``%notebook`` alone; it may be gigabytes."""
     shell._tee = lambda **_: contextlib.nullcontext()
     shell.history_manager.outputs = Forget()
+
+
+def stay(shell: Any) -> None:
+    """``exit(0)`` and ``ask_exit()`` said in a console would end the kernel as soon as it is idle, and the run with it.
+
+    The worker has what it executes stored in the history; a console never does.
+    """
+    leave_kernel = shell.ask_exit
+
+    def ask_exit() -> None:
+        try:
+            notebooks = shell.kernel.get_parent("shell")["content"]["store_history"]
+        except (AttributeError, KeyError, TypeError):  # not what a kernel of another kind keeps
+            notebooks = True
+        if notebooks:
+            leave_kernel()
+
+    shell.ask_exit = ask_exit
 
 
 def drain() -> None:

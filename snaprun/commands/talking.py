@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from snaprun.progress import live
 from snaprun.progress.live import Live
 from snaprun.running import launching, resuming
 from snaprun.running.console import Console, Said
+
+LEAVE = re.compile(r"(exit|quit)\s*(\(\s*\w*\s*\))?\s*;?")
+"""What people type to leave a Python prompt."""
 
 with contextlib.suppress(ImportError):  # not everywhere; it gives input() a history and arrow keys
     import readline  # noqa: F401
@@ -103,7 +107,7 @@ def _prompt(console: Console, run: Run, held: bool) -> None:
         except KeyboardInterrupt:
             click.echo("", err=True)
             continue
-        if code.strip() in ("exit", "quit", "exit()", "quit()"):
+        if LEAVE.fullmatch(code.strip()):
             return
         if code.strip():
             _wait(console, code)
