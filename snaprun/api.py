@@ -102,6 +102,12 @@ def launch(door: Door, pending: Pending) -> None:
         raise
 
 
+def abandon(door: Door, pending: Pending) -> None:
+    """Forget a frozen run that is not to be launched after all: its snapshot goes, and the supervisor that waits."""
+    launching.abandon(pending.handle)
+    _discard(door, pending.snapshot.id)
+
+
 def snapshot(door: Door, wanted: Wanted) -> Snapshot:
     """Freeze without running: a run of status ``saved``."""
     repo = GitRepo(door.place)

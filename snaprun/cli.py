@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -65,8 +66,38 @@ MODULES = {"exec": "exec_", "open": "open_"}
 """Where a command's file cannot have its name, because Python has taken it."""
 
 
+UNREAD = 141
+"""The code of a command whose output nobody reads any more: what a shell says of a program that SIGPIPE ended."""
+
+
+class Unread(Exception):
+    """The reader of standard output has left. Click would take a BrokenPipeError for itself, and exit with 1."""
+
+
+class Talk(io.FileIO):
+    """Standard error; where its reader has left or its disk is full, what cannot be said changes nothing."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
 class Commands(click.Group):
     """A group that imports a command when it is called."""
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **options)
+        except BrokenPipeError as error:  # --help
+            raise Unread from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise Unread from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for section in SECTIONS.values() for name in section]
@@ -121,11 +152,11 @@ def call(argv: Sequence[str]) -> int:
         return _say(UsageFault(error.format_message(), hint="snaprun --help"))
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, Unread):
         # The reader of a pipe has left (`snaprun history | head`): nobody is there to be told. Point stdout elsewhere,
         # or Python complains while it shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+        return UNREAD
     except SnaprunError as error:
         return _say(error)
     except OSError as error:
@@ -179,8 +210,8 @@ def _bug(error: Exception, argv: Sequence[str]) -> SnaprunError:
 def _sound_streams() -> None:
     """Make the standard streams usable whatever the caller did to them.
 
-    A closed descriptor 0, 1 or 2 would be given to the next file that is opened, and a name that the terminal's
-    encoding cannot say must not end a listing.
+    A closed descriptor 0, 1 or 2 would be given to the next file that is opened; a name that the terminal's encoding
+    cannot say must not end a listing; and a start must not stop half-way because nobody can be told of it.
     """
     for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         try:
@@ -188,7 +219,13 @@ def _sound_streams() -> None:
         except OSError:
             os.dup2(os.open(os.devnull, flags), number)
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as we do
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    encoding = sys.stderr.encoding if sys.stderr else "utf-8"
+    sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(Talk(2, "wb", closefd=False)),
+        encoding=encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+    )
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"

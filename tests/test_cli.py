@@ -110,15 +110,32 @@ def test_closed_standard_streams(repo: Sandbox) -> None:
     assert (done.returncode, done.stdout) == (0, "snaprun 0.1.0\n")
 
 
-def test_a_reader_that_leaves(repo: Sandbox) -> None:
-    done = subprocess.run(
-        ["sh", "-c", f"{sys.executable} -m snaprun --help | true"],
-        cwd=repo.path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("args", ["--help", "history", "ps --json"])
+def test_a_reader_that_leaves(repo: Sandbox, args: str) -> None:
+    repo.notebook("nb.ipynb", "1")
+    repo.snaprun("exec", "nb.ipynb", "--engine", "inline", "-q")
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "snaprun", *args.split()]
+    done = subprocess.run(command, cwd=repo.path, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_what_cannot_be_said_changes_nothing(repo: Sandbox) -> None:
+    repo.notebook("nb.ipynb", "print('ran')", "exit(3)")
+    for args, code in (("wait nosuch", 65), ("ps", 0), ("exec nb.ipynb --engine inline", 3)):
+        with open("/dev/full", "wb") as full:
+            command = [sys.executable, "-m", "snaprun", *args.split()]
+            done = subprocess.run(command, cwd=repo.path, stdout=subprocess.PIPE, stderr=full, check=False)
+        assert done.returncode == code, args
+    assert done.stdout == b"ran\n"
+    listed = repo.snaprun("history", "-q").stdout.split()
+    assert len(listed) == 1
+    assert repo.git("for-each-ref", "--format=%(refname)", "refs/snaprun/runs").split() == [
+        f"refs/snaprun/runs/{listed[0]}"
+    ]
 
 
 def test_history_imports_only_what_a_listing_needs(repo: Sandbox) -> None:

@@ -80,6 +80,24 @@ def test_a_follower_that_starts_with_a_tail_misses_nothing(repo: Sandbox, going:
     assert repo.snaprun("logs").stdout == "first\nsecond half\n10% 100%\nthird\n"
 
 
+@pytest.mark.parametrize("command", ["logs -f", "attach"])
+def test_a_follower_whose_reader_leaves_ends_though_nothing_is_printed(
+    repo: Sandbox, going: str, gate: Path, command: str
+) -> None:
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "snaprun", *command.split()],
+        cwd=repo.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == b"first\n"
+    follower.stdout.close()
+    assert wait_for(lambda: follower.poll(), "the end of the follower") == 141
+    assert repo.snaprun("ps", "-q").stdout.split() == [going]
+    gate.touch()
+
+
 def test_one_cell_and_its_last_lines(repo: Sandbox, going: str, gate: Path) -> None:
     gate.touch()
     repo.snaprun("wait", going)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -36,3 +37,18 @@ def stderr() -> Look:
 def raw_stdout() -> BinaryIO:
     """Standard output for bytes."""
     return sys.stdout.buffer
+
+
+def require_reader() -> None:
+    """Notice that nobody reads standard output any more, as in ``snaprun logs -f | head``, while there is no output.
+
+    Raises:
+        BrokenPipeError: nobody does; a write would say the same.
+    """
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)  # errors are told of unasked
+    except (OSError, ValueError):  # no file, as in tests
+        return
+    if any(happened & select.POLLERR for _, happened in poll.poll(0)):
+        raise BrokenPipeError

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from snaprun import api, listing, reads, show
-from snaprun.commands.context import here, raw_stdout, stderr
+from snaprun.commands.context import here, raw_stdout, require_reader, stderr
 from snaprun.commands.placing import placed
 from snaprun.door import Door
 from snaprun.errors import NothingFound, RunFault, UsageFault
@@ -40,11 +40,12 @@ def execute(**options: Any) -> int:
 def start(door: Door, pending: api.Pending, *, detach: bool, as_json: bool, quiet: bool) -> int:
     """Launch a frozen run, tell of it, and watch it unless it is detached."""
     made, how = pending.snapshot, stderr()
-    notes = show.notes(made)
-    if not quiet:
-        click.echo(show.snapshot(made, how), err=True)
-    elif notes:
-        click.echo(notes, err=True)
+    try:
+        told = show.notes(made) if quiet else show.snapshot(made, how)
+        click.echo(told, nl=bool(told), err=True)
+    except BaseException:  # Ctrl-C: nobody else knows of the snapshot
+        api.abandon(door, pending)
+        raise
     api.launch(door, pending)
     if detach:
         click.echo(show.started_json(made) if as_json else made.id)
@@ -90,6 +91,7 @@ def view(door: Door, run_id: str, notebook: str, *, stops: bool, to_stderr: bool
             if update.end is not None:
                 return update.end.exit_code
             if not update.log:
+                require_reader()
                 settle.settle(door.place, door.env)
     finally:
         if asked is not None:
@@ -222,6 +224,7 @@ def print_log(selector: str, *, follow: bool, tail: int | None, cell: int | None
             out.write(log.shown(update.log))
             out.flush()
             if not update.log and update.end is None:
+                require_reader()
                 settle.settle(door.place, door.env)
     return 0
 
