@@ -86,6 +86,17 @@ def test_wishes_that_only_a_kernel_grants(box: Sandbox) -> None:
     assert shown(box)["engine"] == "kernel"
 
 
+@pytest.mark.parametrize("engine", ["inline", "script"])
+def test_what_only_a_kernel_grants_is_refused_before_anything_is_frozen(box: Sandbox, engine: str) -> None:
+    before = box.git("for-each-ref")
+    done = box.snaprun("exec", "plain.ipynb", "--engine", engine, "--hold-on-error")
+    said = f"snaprun: error: only a kernel can be held on an error; the engine is {engine}"
+    assert (done.returncode, done.stderr.splitlines()) == (2, [said, "hint: --engine kernel"])
+    assert box.git("for-each-ref") == before
+    done = box.snaprun("exec", "--hold-on-error", "plain.ipynb")
+    assert (done.returncode, "or put the option behind the notebook" in done.stderr) == (2, True)
+
+
 def test_as_a_setting_in_a_sweep_a_rerun_and_a_snapshot(box: Sandbox) -> None:
     box.write("snaprun.toml", 'engine = "auto"\n')
     done = box.snaprun("sweep", "plain.ipynb", "-p", "x=1,2", "-q", "--json")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from snaprun.commands.options import duration, limit_options, params_options, snapshot_options, where_options
+from snaprun.commands.options import hold, limit_options, params_options, snapshot_options, where_options
 
 
 @click.command("exec", short_help="Freeze a notebook and run the frozen copy.")
@@ -16,7 +16,7 @@ from snaprun.commands.options import duration, limit_options, params_options, sn
 @snapshot_options
 @where_options("the run", "a Slurm job")
 @limit_options
-@click.option("--hold-on-error", type=duration, is_flag=False, flag_value="30m", metavar="[TIME]",
+@click.option("--hold-on-error", type=hold, is_flag=False, flag_value="30m", metavar="[TIME]",
               help="Keep the kernel after an error, 30m by default, for console and resume.")  # fmt: skip
 @click.option("--in-place", is_flag=True, help="Run in your own work tree, not in a checkout of the snapshot.")
 @click.option("-d", "--detach", is_flag=True, help="Return at once, and print the run's id alone.")

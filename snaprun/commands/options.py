@@ -25,6 +25,14 @@ def duration(text: str) -> float:
     return found
 
 
+def hold(text: str) -> float:
+    """The type of ``--hold-on-error``, whose value may be left away: then the next word must not be taken for it."""
+    try:
+        return duration(text)
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{error.message}; or put the option behind the notebook") from error
+
+
 def size(text: str) -> int:
     """The type of a size: bytes, or a number with a unit (``500M``, ``4G``, ``1.5GiB``)."""
     from snaprun.settings import size as read
