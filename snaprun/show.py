@@ -50,7 +50,7 @@ def look(*, terminal: bool, env: Mapping[str, str]) -> Look:
     """The way to show on this stream: colour on a terminal without NO_COLOR, full width when piped."""
     if not terminal:
         return Look()
-    return Look(colour="NO_COLOR" not in env and env.get("TERM") != "dumb", width=shutil.get_terminal_size().columns)
+    return Look(colour=not env.get("NO_COLOR") and env.get("TERM") != "dumb", width=shutil.get_terminal_size().columns)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

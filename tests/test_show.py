@@ -91,6 +91,7 @@ def test_colour_only_where_it_is_wanted() -> None:
     assert "\x1b[" in show.history([RUN], Columns(), Look(colour=True), now=0)
     assert "\x1b[" not in show.history([RUN], Columns(), Look(), now=0)
     assert not show.look(terminal=True, env={"NO_COLOR": "1"}).colour
+    assert show.look(terminal=True, env={"NO_COLOR": ""}).colour  # as no-color.org has it
     assert not show.look(terminal=False, env={}).colour
 
 
