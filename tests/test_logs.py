@@ -98,6 +98,17 @@ def test_a_follower_whose_reader_leaves_ends_though_nothing_is_printed(
     gate.touch()
 
 
+def test_a_cell_that_is_not_there(repo: Sandbox, going: str, gate: Path) -> None:
+    assert repo.snaprun("logs", "--cell", "2").returncode == 0
+    during = repo.snaprun("logs", "--cell", "3")
+    gate.touch()
+    assert repo.snaprun("wait", going).returncode == 0
+    after = repo.snaprun("logs", "--cell", "3")
+    said = f"snaprun: error: the notebook of run {going[:8]} has no code cell 3"
+    for done in (during, after):
+        assert (done.returncode, done.stderr.splitlines()[0]) == (65, said)
+
+
 def test_one_cell_and_its_last_lines(repo: Sandbox, going: str, gate: Path) -> None:
     gate.touch()
     repo.snaprun("wait", going)

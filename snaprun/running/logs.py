@@ -18,7 +18,7 @@ from snaprun.notebooks.cells import joined
 from snaprun.progress import live
 from snaprun.progress.arrivals import FILE, Arrivals
 from snaprun.progress.journal import read_events
-from snaprun.running import watch
+from snaprun.running import finish, watch
 
 PIECE = 1 << 20
 
@@ -114,7 +114,10 @@ def of_cell(repo: GitRepo, run: Run, number: int) -> bytes:
         DataFault: the notebook has no such cell, or the run has no outputs.
     """
     folder = live.find(repo.place, run.id)
+    missing = f"the notebook of run {run.id[:8]} has no code cell {number}"
     if folder is not None:
+        if all(cell.number != number for cell in cells.code_cells(finish.prepared(repo, folder, folder.spec()))):
+            raise DataFault(missing, hint=f"snaprun ps; snaprun show {run.id[:8]}")
         texts = [
             joined(event["o"].get("text", ""))
             for _, event in read_events(folder.events)
@@ -130,7 +133,7 @@ def of_cell(repo: GitRepo, run: Run, number: int) -> bytes:
             outputs = node["cells"][cell.index].get("outputs", ())
             texts = [joined(item.get("text", "")) for item in outputs if item.get("output_type") == "stream"]
             return "".join(texts).encode("utf-8", "surrogateescape")
-    raise DataFault(f"the notebook of run {run.id[:8]} has no code cell {number}", hint=f"snaprun show {run.id[:8]}")
+    raise DataFault(missing, hint=f"snaprun show {run.id[:8]}")
 
 
 def _is_stream(event: Mapping[str, Any]) -> bool:
