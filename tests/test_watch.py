@@ -58,6 +58,25 @@ def test_a_long_log_comes_in_pieces_from_the_artifact_store(repo: Sandbox) -> No
     assert b"".join(pieces) == b"".join(b"%07d\n" % n for n in numbers)
 
 
+@pytest.mark.parametrize("args", ["wait", "attach", "console -c 1"])
+def test_nothing_runs_in_a_snapshot(repo: Sandbox, args: str) -> None:
+    repo.notebook("a.ipynb", "1")
+    made = repo.snaprun("snapshot", "a.ipynb", "-q").stdout.strip()
+    verb, *more = args.split()
+    done = repo.snaprun(verb, made, *more)
+    said = [f"snaprun: error: run {made[:8]} is only a snapshot: nothing runs", f"hint: snaprun rerun {made[:8]}"]
+    assert (done.returncode, done.stderr.splitlines()) == (2, said)
+
+
+def test_waiting_runs_out(repo: Sandbox, tmp_path: Path) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", WAITING.format(tmp_path / "gate")))
+    running.listed(run)
+    done = repo.snaprun("wait", run.id, "--timeout", "0.1")
+    assert (done.returncode, done.stderr) == (75, "snaprun: error: 1 run has not ended\nhint: snaprun ps\n")
+    (tmp_path / "gate").touch()
+    run.end()
+
+
 def test_a_snapshot_is_not_followed(repo: Sandbox) -> None:
     repo.notebook("a.ipynb", "1")
     run_id = repo.snaprun("snapshot", "a.ipynb").stdout.strip()

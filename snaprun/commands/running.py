@@ -16,7 +16,7 @@ from snaprun import api, listing, reads, show
 from snaprun.commands.context import here, raw_stdout, require_reader, stderr
 from snaprun.commands.placing import placed
 from snaprun.door import Door
-from snaprun.errors import NothingFound, RunFault, UsageFault
+from snaprun.errors import Busy, NothingFound, RunFault, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import queue, runlist, searches
 from snaprun.index.runlist import Filter
@@ -68,13 +68,13 @@ def view(door: Door, run_id: str, notebook: str, *, stops: bool, to_stderr: bool
     """
     repo = GitRepo(door.place)
     data = sys.stderr.buffer if to_stderr else raw_stdout()
+    asked = Interrupts(door, run_id) if stops else None
     bar = None
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         from snaprun import ongoing
         from snaprun.bar import Bar  # rich: a detached start has no use for it
 
         bar = Bar(data, sys.stderr, ongoing.earlier_seconds(door, notebook))
-    asked = Interrupts(door, run_id) if stops else None
     held = False
     try:
         for update in watch.follow(repo, run_id):
@@ -125,7 +125,7 @@ class Interrupts:
 def attach(selector: str) -> int:
     """``snaprun attach``: the view of a foreground exec."""
     door = here()
-    run = api.find(door, selector)
+    run = _started(api.find(door, selector))
     code = view(door, run.id, run.notebook, stops=False)
     click.echo(show.ended(api.find(door, run.id), stderr()), err=True)
     return code
@@ -134,7 +134,7 @@ def attach(selector: str) -> int:
 def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_json: bool, quiet: bool) -> int:
     """``snaprun wait``: block until the runs have ended; the first code that is not 0."""
     door = here()
-    runs = [api.find(door, selector) for selector in selectors]
+    runs = [_started(api.find(door, selector)) for selector in selectors]
     deadline = None if timeout is None else time.monotonic() + timeout
     open_ids = {run.id for run in runs}
     while True:
@@ -144,8 +144,7 @@ def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_j
             break
         if deadline is not None and time.monotonic() >= deadline:
             left = len(open_ids - over)
-            click.echo(f"{left} run{'s have' if left > 1 else ' has'} not ended", err=True)
-            return 75
+            raise Busy(f"{left} run{'s have' if left > 1 else ' has'} not ended", hint="snaprun ps")
         time.sleep(watch.INTERVAL)
     ended = [api.find(door, run.id) for run in runs if run.id in over]
     if as_json:
@@ -154,6 +153,13 @@ def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_j
         for run in ended:
             click.echo(show.ended(run, stderr()), err=True)
     return next((code for run in ended if (code := run.exit_code or 0)), 0)
+
+
+def _started(run: Run) -> Run:
+    """This run. Raises UsageFault where it never will run."""
+    if run.status is Status.SAVED:
+        raise UsageFault(f"run {run.id[:8]} is only a snapshot: nothing runs", hint=f"snaprun rerun {run.id[:8]}")
+    return run
 
 
 def unended(door: Door) -> set[str]:
