@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -131,6 +132,58 @@ def test_how_long_a_run_was_held(tmp_path: Path) -> None:
             journal.event(kind, n=1)
     found = standing.look(Live(tmp_path))
     assert (found.state, found.held_until(127.0)) == ("held", 12.0)
+
+
+def test_a_held_run_fails_again(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)", "print('last')"), hold=600.0)
+    wait_for(lambda: resuming.held(run.live), "the hold")
+    resuming.go_on(run.live, "1/0")
+    wait_for(lambda: [event["e"] for event in run.events()].count("hold") == 2, "the second hold")
+    assert standing.look(run.live).done == 2
+    resuming.go_on(run.live, "print('third time')")
+    assert [event["e"] for event in run.events()].count("resume") == 2
+    assert run.end().status is Status.SUCCEEDED
+
+
+def test_a_hold_that_runs_out_is_no_run_to_go_on_with(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "1/0"), hold=0.5)
+    wait_for(lambda: "end" in [event["e"] for event in run.events()] or not run.alive, "the end of the hold")
+    with pytest.raises(UsageFault, match=r"is running already|not held any more"):
+        resuming.go_on(run.live, None)
+    assert run.end().status is Status.FAILED
+
+
+def test_going_on_says_what_is_wrong_with_a_source(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "1/0"), hold=600.0)
+    wait_for(lambda: resuming.held(run.live), "the hold")
+    repo.write("latin.py", "print('\xe9')".encode("latin-1"))
+    done = repo.snaprun("resume", run.id, "--source", "latin.py")
+    assert (done.returncode, done.stderr.splitlines()[1:]) == (2, ["hint: file latin.py"])
+    done = repo.snaprun("resume", run.id, "--source", "-", stdin="print('mended')")
+    assert (done.returncode, "held after an error" in done.stderr) == (0, False)
+    assert done.stdout.endswith("mended\n")
+
+
+def test_a_kernel_on_another_machine(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "1/0"), hold=600.0)
+    wait_for(lambda: resuming.held(run.live), "the hold")
+    about = run.live.supervisor.read_text()
+    run.live.supervisor.write_text(json.dumps({**json.loads(about), "host": "elsewhere", "boot": "another"}))
+    with pytest.raises(Unavailable, match="runs on elsewhere"):
+        Console(run.live)
+    run.live.supervisor.write_text(about)
+    go(run)
+    run.end()
+
+
+def test_questions_from_a_pipe_get_the_answers_alone(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", BUSY))
+    run.until_logged("on")
+    done = repo.snaprun("console", run.id, stdin="len(history)\nprint('\\x1b[31mred')\n1/0\nexit(0)\nprint('never')\n")
+    assert (done.returncode, done.stdout) == (0, "3\n\x1b[31mred\n")
+    assert "ZeroDivisionError" in done.stderr and "\x1b" not in done.stderr
+    go(run)
+    run.end()
 
 
 def test_a_held_run_is_ended_by_stop(repo: Sandbox) -> None:

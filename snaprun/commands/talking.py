@@ -15,7 +15,7 @@ from snaprun.commands.context import here, stderr
 from snaprun.commands.running import view
 from snaprun.door import Door
 from snaprun.errors import UsageFault
-from snaprun.model import Run
+from snaprun.model import Run, Status
 from snaprun.progress import live
 from snaprun.progress.live import Live
 from snaprun.running import launching, resuming
@@ -66,6 +66,8 @@ def resume(run: str, *, edit: bool, source: Path | None, detach: bool, as_json: 
 
 def _in_progress(door: Door, run: Run) -> Live:
     folder = live.find(door.place, run.id)
+    if folder is None and run.status is Status.SAVED:
+        raise UsageFault(f"run {run.id[:8]} is only a snapshot: nothing runs", hint=f"snaprun rerun {run.id[:8]}")
     if folder is None:
         raise UsageFault(f"run {run.id[:8]} has ended: it {run.status}", hint=f"snaprun open {run.id[:8]}")
     return folder
@@ -73,7 +75,11 @@ def _in_progress(door: Door, run: Run) -> Live:
 
 def _new_source(door: Door, folder: Live, *, edit: bool, source: Path | None) -> str | None:
     if source is not None:
-        return sys.stdin.read() if os.fspath(source) == "-" else source.read_text(encoding="utf-8")
+        text = sys.stdin.buffer.read() if os.fspath(source) == "-" else source.read_bytes()
+        try:
+            return text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageFault(f"{source} is no text in UTF-8: {error.reason}", hint=f"file {source}") from error
     if not edit:
         return None
     return click.edit(resuming.failed_source(door, folder), extension=".py")
@@ -93,11 +99,12 @@ def _prompt(console: Console, run: Run, held: bool) -> None:
     click.echo(f"the kernel of {name}, {state}; Ctrl-D leaves it as it is", err=True)
     if not held and not console.apart:
         click.echo("this kernel answers only between two cells", err=True)
+    asked = (f"{name}> ", "... ") if sys.stdin.isatty() else ("", "")
     while True:
         try:
-            code = input(f"{name}> ")
+            code = input(asked[0])
             while code.strip() and not console.is_complete(code):
-                more = input("... ")
+                more = input(asked[1])
                 code += "\n" + more
                 if not more.strip():
                     break
@@ -121,4 +128,6 @@ def _wait(console: Console, code: str) -> None:
 
 
 def _print(piece: Said) -> None:
-    click.echo(piece.text, nl=False, err=piece.kind in ("stderr", "error"))
+    """What the code printed as it is; the colours of a traceback where they are wanted."""
+    colour = stderr().colour if piece.kind == "error" else True
+    click.echo(piece.text, nl=False, err=piece.kind in ("stderr", "error"), color=colour)

@@ -162,8 +162,10 @@ def advance(progress: Progress, event: Mapping[str, Any]) -> Progress:
         return _cell_ended(progress, int(event["n"]), event)
     if kind == "hold":
         return replace(progress, state="held", held_since=when)
-    if kind == "resume":
-        return replace(progress, state="running", held=progress.held_until(when or 0.0), held_since=None)
+    if kind == "resume":  # the cell that failed is tried again
+        done = progress.done - (int(event.get("n") or 0) > 0)
+        held = progress.held_until(when or 0.0)
+        return replace(progress, state="running", done=done, held=held, held_since=None)
     if kind == "end":
         return replace(progress, state="finishing", cell=None)
     if kind == "result":

@@ -18,6 +18,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from snaprun.errors import RunFault, Unavailable
 from snaprun.progress.live import Live
+from snaprun.progress.supervision import host_of
 from snaprun.running.finish import CONSOLES
 
 GREETING = 10.0
@@ -42,9 +43,12 @@ class Console:
         """Connect. ``apart``: use a subshell where the kernel has them; a held kernel is idle and needs none.
 
         Raises:
-            Unavailable: the run has no Jupyter kernel (now), or it does not answer.
+            Unavailable: the run has no Jupyter kernel (now), it is on another machine, or it does not answer.
         """
         short = folder.id[:8]
+        host = host_of(folder)
+        if host is not None:
+            raise Unavailable(f"run {short} runs on {host}", hint=f"call snaprun console {short} there")
         if not folder.kernel.exists():
             raise Unavailable(f"run {short} has no kernel to talk to", hint=f"snaprun attach {short}")
         self._client = BlockingKernelClient(connection_file=os.fspath(folder.kernel))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from snaprun.door import Door
 from snaprun.engines import engine
-from snaprun.errors import Unavailable, UsageFault
+from snaprun.errors import Busy, Unavailable, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import record
 from snaprun.launchers import local
@@ -19,6 +20,12 @@ from snaprun.progress.live import Live, write_atomic
 from snaprun.progress.order import Order
 from snaprun.running import finish, prepare
 
+TAKEN = 10.0
+"""Seconds that a held run may take to hear that it goes on; it looks five times a second."""
+
+INTERVAL = 0.02
+"""Seconds between two looks whether it has."""
+
 
 def held(folder: Live) -> bool:
     """Whether a run in progress waits after an error for somebody to go on with it."""
@@ -26,14 +33,32 @@ def held(folder: Live) -> bool:
 
 
 def go_on(folder: Live, source: str | None) -> None:
-    """Let a held run continue from its failed cell; ``source`` is that cell's new text, None the old one.
+    """Let a held run continue from its failed cell; ``source`` is that cell's new text, None the old one. On return it
+    does.
 
     Raises:
-        UsageFault: the run is not held.
+        UsageFault: the run is not held, or not any more. Busy: its worker does not look.
     """
-    if not held(folder):
-        raise UsageFault(f"run {folder.id[:8]} is running already", hint=f"snaprun attach {folder.id[:8]}")
-    write_atomic(folder.resume, {"source": source})
+    short = folder.id[:8]
+    view = standing.View(folder)
+    try:
+        view.read_events()
+        before = view.progress
+        if before.state != "held":
+            raise UsageFault(f"run {short} is running already", hint=f"snaprun attach {short}")
+        write_atomic(folder.resume, {"source": source})
+        end = time.monotonic() + TAKEN
+        while view.progress.state == "held" and view.progress.cell_started == before.cell_started:
+            if time.monotonic() > end:
+                raise Busy(f"run {short} has not gone on yet", hint=f"snaprun attach {short}")
+            time.sleep(INTERVAL)
+            view.read_events()
+        if view.progress.state in ("finishing", "ended") and view.progress.cell_started == before.cell_started:
+            raise UsageFault(f"run {short} is not held any more", hint=f"snaprun show {short}")
+    except FileNotFoundError as error:  # its folder went away between the two
+        raise UsageFault(f"run {short} is not held any more", hint=f"snaprun show {short}") from error
+    finally:
+        view.close()
 
 
 def failed_source(door: Door, folder: Live) -> str:
