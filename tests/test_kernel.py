@@ -39,6 +39,15 @@ def test_another_language(tmp_path: Path) -> None:
     assert (ran.events("start")[0]["kernel"], ran.events("start")[0]["cells"]) == ("bash", 4)
 
 
+def test_bytes_that_are_no_text_are_in_the_log_as_they_are(tmp_path: Path) -> None:
+    printed = b"\xff\xfe\x00 \xc3\xa9 \xc3 \xed\xa0\x80 end\n"
+    code = f"import os; _ = os.write(1, {printed!r})"
+    child = f"import subprocess, sys; _ = subprocess.run([sys.executable, '-c', {code!r}])"
+    ran = execute(tmp_path, code, child, "print('\ufffd')")
+    assert ran.live.log.read_bytes() == 2 * printed + "\ufffd\n".encode()
+    assert ran.text(1) == ran.text(2) == printed.decode("utf-8", "replace")
+
+
 class SlowJournal(Journal):
     """A journal on a slow disk."""
 

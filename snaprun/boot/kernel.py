@@ -7,7 +7,7 @@ of other languages that are built on ipykernel (``bash_kernel``, metakernel's), 
   20,000 flushed prints arrive as 13,000. The kernel waits for the worker; for a console beside it, it does not.
 * What is written to the file descriptors 1 and 2 (``os.system``, child processes, C libraries) belongs to the cell
   that was running: it is all read before the cell counts as done, in the order of arrival, without cutting characters
-  in two. The worker holds the same pipes and reads what a dying kernel leaves in them.
+  in two, and as the bytes that they are. The worker holds the same pipes and reads what a dying kernel leaves in them.
 * Forked children print through these pipes, not through ZeroMQ.
 * Flushing waits as long as the worker does, and never for a thread that has ended (ipykernel 7 waits 10 s at its exit).
 * IPython keeps no second copy of all outputs in memory.
@@ -137,7 +137,7 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
         self.watch_fd_thread.start()
 
     def _watch_pipe_fd(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")  # as Jupyter sends it
         poll = select.poll()
         poll.register(self._fid, select.POLLIN)
         try:

@@ -26,7 +26,10 @@ BATCH = 200
 
 @dataclass(frozen=True)
 class Message:
-    """A message from the kernel, already verified. ``parent`` is the header of the request that it belongs to."""
+    """A message from the kernel, already verified. ``parent`` is the header of the request that it belongs to.
+
+    ``exact`` is the text of a stream as it was printed, where that is no UTF-8; the text itself has U+FFFD there.
+    """
 
     channel: str
     kind: str
@@ -35,6 +38,7 @@ class Message:
     metadata: dict[str, Any]
     content: dict[str, Any]
     buffers: list[bytes]
+    exact: bytes | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The message in jupyter_client's words."""
@@ -139,4 +143,14 @@ class Channels:
         if len(parts) != 4 or not hmac.compare_digest(self.session.sign(parts), signature):
             return None
         header, parent, metadata, content = (json.loads(part.decode("utf-8", "replace")) for part in parts)
-        return Message(channel, header["msg_type"], header, parent or {}, metadata, content, frames[start + 6 :])
+        kind, buffers = header["msg_type"], frames[start + 6 :]
+        exact = _exact(parts[3]) if kind == "stream" and "\ufffd" in content["text"] else None
+        return Message(channel, kind, header, parent or {}, metadata, content, buffers, exact)
+
+
+def _exact(content: bytes) -> bytes | None:
+    """The bytes that a stream's message carries; Jupyter sends what is no UTF-8 as it is, within its JSON."""
+    try:
+        return str(json.loads(content.decode("utf-8", "surrogateescape"))["text"]).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character of UTF-16, which has no bytes
+        return None

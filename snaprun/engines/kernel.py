@@ -319,7 +319,8 @@ class _Session:
         await self.channels.hung_up(LAST_WORDS)
         for name, data in zip(("stdout", "stderr"), self.process.leftovers(), strict=True):
             if data:
-                self.journal.stream(number, name, data.decode("utf-8", "replace"))
+                self.journal.stream(number, name, data.decode("utf-8", "replace"), log=False)
+                self.journal.raw(data)
 
     async def _hold(self, number: int) -> tuple[bool, str | None]:
         """Keep the kernel after an error until told to go on; whether to, and the failed cell's new source if any."""
@@ -411,9 +412,11 @@ class _Session:
             self.loop.call_later(WIDGETS_EVERY, self._widgets_news)
         elif self.widgets.caught(message):
             if kind == "stream":
-                self.journal.raw(content["text"].encode("utf-8", "backslashreplace"))
+                self.journal.raw(message.exact or content["text"].encode("utf-8", "backslashreplace"))
         elif kind == "stream":
-            self.journal.stream(number, content["name"], content["text"])
+            self.journal.stream(number, content["name"], content["text"], log=message.exact is None)
+            if message.exact is not None:
+                self.journal.raw(message.exact)
         elif kind == "clear_output":
             self.journal.clear(number, wait=bool(content.get("wait")))
         elif kind == "update_display_data":
