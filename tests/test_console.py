@@ -211,6 +211,16 @@ print("starting at", done, flush=True)
 """
 
 
+def test_a_further_attempt_is_run_as_the_first(repo: Sandbox) -> None:
+    repo.write("snaprun.toml", 'environment = ["TOLD"]\n')
+    repo.notebook("a.ipynb", "%matplotlib inline", "import sys; sys.exit(3)")
+    how = ("--engine", "script", "--allow-commented-magics", "-q")
+    assert repo.snaprun("exec", "a.ipynb", *how, TOLD="yes").returncode == 3
+    assert repo.snaprun("resume", "@", "-q", TOLD="again").returncode == 3
+    shown = json.loads(repo.snaprun("show", "@", "--json").stdout)
+    assert (shown["attempts"], shown["environment"]["variables"]["TOLD"]) == (2, "again")
+
+
 def test_a_further_attempt_has_the_checkpoints(repo: Sandbox) -> None:
     book = repo.notebook("a.ipynb", COUNTING, "while done == 0: time.sleep(0.05)\nprint('end')")
     run = running.start(repo, book)

@@ -146,4 +146,8 @@ def _order(door: Door, run: Run, spec: RunSpec, kernel: Kernel | None) -> Order:
         notify_command=settings.notify_command,
         kernel=kernel.to_json() if kernel else None,
         python=spec.python,
+        options={
+            "commented_magics": spec.engine == "script",  # a script that has some was refused, or allowed to
+            "variables": list(settings.environment),
+        },
     )
