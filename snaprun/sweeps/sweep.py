@@ -116,23 +116,13 @@ def sample(found: Sequence[Axis], count: int, *, seed: int) -> list[dict[str, An
     total = math.prod(len(axis.choices) for axis in listed)
     spans = [axis for axis in found if axis.span is not None]
     if not spans:
-        return [_combination(found, index) for index in _different(total, min(count, total), chance)]
+        return [_combination(found, index) for index in _indices(total, count, chance)]
     made = []
     for _ in range(count):
         drawn = {axis.name: axis.choices[chance.randrange(len(axis.choices))] for axis in listed}
         drawn.update({axis.name: draw(axis.span, chance) for axis in spans if axis.span})
         made.append({axis.name: drawn[axis.name] for axis in found})
     return made
-
-
-def _different(total: int, count: int, chance: random.Random) -> list[int]:
-    """``count`` different numbers below ``total``."""
-    if total <= sys.maxsize:  # a longer range has no length that Python could say
-        return chance.sample(range(total), count)
-    drawn: dict[int, None] = {}
-    while len(drawn) < count:
-        drawn[chance.randrange(total)] = None
-    return list(drawn)
 
 
 def draw(span: Span, chance: random.Random) -> float | int:
@@ -152,15 +142,16 @@ def seeds(said: str) -> list[int]:
     """
     text = said.strip()
     hint = "--seeds 5, --seeds 1,2,3, --seeds 10..14"
-    if _WHOLE.fullmatch(text):
-        if not 0 < int(text) <= MOST:
-            raise UsageFault(f"--seeds {said}: a number of seeds from 1 to {MOST}", hint=hint)
-        return list(range(int(text)))
     try:
+        if _WHOLE.fullmatch(text):
+            if not 0 < _whole(SEED, text) <= MOST:
+                raise UsageFault(f"--seeds {said}: a number of seeds from 1 to {MOST}", hint=hint)
+            return list(range(int(text)))
         found = _axis(SEED, text.rstrip(",")).choices
-        _countable(SEED, text, len(found))
     except ParameterFault as error:
         raise UsageFault(f"--seeds {said}: {error.message}", hint=hint) from error
+    if len(found) > MOST:
+        raise UsageFault(f"--seeds {said}: that is {len(found):,} seeds", hint=hint)
     if not found or not all(
         isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63 for seed in found
     ):
@@ -229,9 +220,9 @@ def _axis(name: str, said: str) -> Axis:
     """One axis from what stands behind the ``=``."""
     parts = _split(said)
     if len(parts) > 1:
-        choices = [_choices(name, part.strip()) for part in parts]
-        _countable(name, said, sum(len(some) for some in choices))  # before ranges are counted out
-        return Axis(name, tuple(choice for some in choices for choice in some))
+        listed = [_choices(name, part.strip()) for part in parts]
+        _few(name, said, sum(map(len, listed)), MOST)
+        return Axis(name, tuple(choice for choices in listed for choice in choices))
     span = _span(name, said.strip())
     if isinstance(span, Span):
         return Axis(name, span=span)
@@ -266,54 +257,77 @@ def _span(name: str, said: str) -> Sequence[Any] | Span | None:
     if not _NUMBER.fullmatch(low) or not _NUMBER.fullmatch(high):
         return None
     whole = bool(_WHOLE.fullmatch(low) and _WHOLE.fullmatch(high))
-    if step is None:
-        if not whole:
-            return _to_draw(name, said, Span(float(low), float(high)))
-        return _count(name, said, range(int(low), int(high), 1 if int(low) <= int(high) else -1))
-    if step == "log":
-        return _to_draw(name, said, Span(float(low), float(high), whole=whole, log=True))
+    if step is None and whole:
+        first, last = _whole(name, low), _whole(name, high)
+        return _count(name, said, (first, last, 1 if first <= last else -1))
+    if step is None or step == "log":
+        return _to_draw(name, said, Span(float(low), float(high), whole=whole, log=step == "log"))
     if not _NUMBER.fullmatch(step):
         raise ParameterFault(f"{name}={said}: the step {step!r} is no number", hint=f"-p {name}=0..1..0.25")
-    return _stepped(name, said, (low, high, step), whole=whole)
+    if whole and _WHOLE.fullmatch(step):
+        return _count(name, said, (_whole(name, low), _whole(name, high), _whole(name, step)))
+    return _stepped(name, said, (low, high, step))
 
 
 def _to_draw(name: str, said: str, span: Span) -> Span:
-    if not (math.isfinite(span.low) and math.isfinite(span.high) and span.low < span.high):
+    if math.isinf(span.low) or math.isinf(span.high) or math.isinf(span.high - span.low):
+        raise ParameterFault(f"{name}={said} goes beyond the largest number there is", hint=f"-p {name}=0.1..0.5")
+    if span.low >= span.high:
         raise ParameterFault(f"{name}={said} is empty", hint=f"from the smaller to the larger: -p {name}=0.1..0.5")
     if span.log and span.low <= 0:
         raise ParameterFault(f"{name}={said}: a logarithm needs numbers above 0", hint=f"-p {name}=1e-4..1e-1..log")
     return span
 
 
-def _stepped(name: str, said: str, parts: tuple[str, str, str], *, whole: bool) -> Sequence[Any]:
+def _stepped(name: str, said: str, parts: tuple[str, str, str]) -> Sequence[Any]:
     """Counted in decimals, so that 0..1..0.1 has 0.3 and ends at 1."""
-    low, high, step = (Decimal(part) for part in parts)
-    if step == 0 or (high < low if step > 0 else high > low):
+    if not all(math.isfinite(float(part)) for part in parts):
+        raise ParameterFault(f"{name}={said} goes beyond the largest number there is", hint=f"-p {name}=0..1..0.25")
+    low, high, step = (Decimal(part) if float(part) else Decimal(0) for part in parts)
+    _forward(name, said, (low, high, step))
+    count = int((high - low) / step) + 1
+    _few(name, said, count, MOST)
+    return tuple(float(low + step * index) for index in range(count))
+
+
+def _count(name: str, said: str, parts: tuple[int, int, int]) -> range:
+    """Whole numbers, not counted out: a sample takes some of very many."""
+    _forward(name, said, parts)
+    low, high, step = parts
+    _few(name, said, (high - low) // step + 1, sys.maxsize)
+    return range(low, high + (1 if step > 0 else -1), step)
+
+
+def _forward(name: str, said: str, parts: tuple[Any, Any, Any]) -> None:
+    """Make sure that the steps lead from one end to the other."""
+    low, high, step = parts
+    if step == 0 or (low < high and step < 0) or (low > high and step > 0):
         raise ParameterFault(f"{name}={said} is empty", hint=f"-p {name}=0..1..0.25, or downwards 1..0..-0.25")
-    if whole and _WHOLE.fullmatch(parts[2]):
-        return _count(name, said, range(int(low), int(high), int(step)))
+
+
+def _few(name: str, said: str, count: int, most: int) -> None:
+    """Make sure that these are not too many values to list, or to number."""
+    if count > most:
+        many = f"{count:,}" if count < 10**24 else "far too many"
+        raise ParameterFault(f"{name}={said} has {many} values", hint="a larger step, or fewer values")
+
+
+def _whole(name: str, said: str) -> int:
     try:
-        steps = (high - low) / step
-    except ArithmeticError:  # an exponent of more than six digits
-        steps = Decimal("inf")
-    if steps > sys.maxsize:
-        raise ParameterFault(f"{name}={said} has more values than can be counted", hint="a larger step")
-    _countable(name, said, int(steps) + 1)
-    return tuple(float(low + step * index) for index in range(int(steps) + 1))
+        return int(said)
+    except ValueError as error:  # Python reads a few thousand digits, no more
+        text = f"{name}: a number of {len(said):,} digits is too long"
+        raise ParameterFault(text, hint=f"-r {name}=… gives it as text") from error
 
 
-def _count(name: str, said: str, inside: range) -> range:
-    """The range with its end. It is not counted out, and may be far too long for a grid: ``--random`` draws from it."""
-    count = (inside.stop - inside.start) // inside.step + 1
-    if count > sys.maxsize:  # Python cannot say how long such a range is
-        raise ParameterFault(f"{name}={said} has more values than can be counted", hint="a larger step")
-    return range(inside.start, inside.stop + (1 if inside.step > 0 else -1), inside.step)
-
-
-def _countable(name: str, said: str, count: int) -> None:
-    """Refuse to count out more values than a sweep can have runs."""
-    if count > MOST:
-        raise ParameterFault(f"{name}={said} has {count:,} values", hint=f"a larger step: {MOST:,} at most")
+def _indices(total: int, count: int, chance: random.Random) -> Sequence[int]:
+    """``count`` different numbers below ``total``, which may be beyond what ``range`` can number."""
+    if count >= total or total <= sys.maxsize:
+        return chance.sample(range(total), min(count, total))
+    drawn: dict[int, None] = {}
+    while len(drawn) < count:
+        drawn[chance.randrange(total)] = None
+    return list(drawn)
 
 
 def _combination(found: Sequence[Axis], index: int) -> dict[str, Any]:
