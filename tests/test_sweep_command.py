@@ -80,6 +80,14 @@ def test_a_dry_run_starts_nothing(box: Sandbox) -> None:
     assert box.snaprun("history", "-q").stdout == ""
 
 
+def test_nobody_is_asked_where_standard_input_is_closed(box: Sandbox) -> None:
+    command = [sys.executable, "-m", "snaprun", "sweep", "nb.ipynb", "-p", "lr=1..1001"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *command], cwd=box.path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "that is 1,001 runs" in done.stderr) == (2, True), done.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words", "hint"),
     [
@@ -90,6 +98,9 @@ def test_a_dry_run_starts_nothing(box: Sandbox) -> None:
         (["nb.ipynb", "-p", "lr=0.1..0.5"], 2, "lr is a span", "--random"),
         (["nb.ipynb", "-p", "lrr=1,2"], 64, "no parameter lrr", "did you mean lr?"),
         (["nb.ipynb", "-p", "lr=1,2", "-p", "lr=3"], 64, "given twice", "lr=1,2,3"),
+        (["nb.ipynb", "-p", "lr=1,2", "-r", "lr=3"], 64, "lr is given by -p and by -r", "leave one"),
+        (["nb.ipynb", "-p", "lr=1,2", "--from", "lr.csv"], 64, "lr is given by -p and in the file", "leave one"),
+        (["nb.ipynb", "-r", "lr=1", "--from", "lr.csv"], 64, "lr is given by -r and in the file", "leave one"),
         (["nb.ipynb", "-p", "lr=1,2", "--seeds", "0"], 2, "a number of seeds", "--seeds 5"),
         (["nb.ipynb", "-p", "seed=1,2", "--seeds", "2"], 2, "--seeds and as a parameter", "leave one"),
         (["seedless.ipynb", "--seeds", "2"], 2, "no parameter named seed", "seed = 0"),
@@ -102,6 +113,7 @@ def test_a_dry_run_starts_nothing(box: Sandbox) -> None:
     ],
 )
 def test_what_is_refused(box: Sandbox, args: list[str], code: int, words: str, hint: str) -> None:
+    box.write("lr.csv", "lr\n1\n2\n")
     with box.untouched():
         done = box.snaprun("sweep", *args)
     assert done.returncode == code, done.stderr
@@ -147,6 +159,7 @@ WHOLE = (*SEARCH, "--trials", "4", "--minimize", "loss")
     ],
 )
 def test_what_no_search_can_do(box: Sandbox, args: list[str], code: int, words: str, hint: str) -> None:
+    box.write("lr.csv", "lr\n1\n2\n")
     with box.untouched():
         done = box.snaprun("sweep", *args)
     assert done.returncode == code, done.stderr

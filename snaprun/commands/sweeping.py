@@ -84,7 +84,7 @@ def _ask(count: int, *, yes: bool) -> None:
     """Above 1,000 runs a person has to say yes."""
     if count <= spelled.MANY or yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # none: closed by the caller
         raise UsageFault(f"that is {count:,} runs", hint="--yes if that is meant, --dry-run to see them")
     click.confirm(f"That is {count:,} runs. Start them?", abort=True, err=True)
 

@@ -92,6 +92,7 @@ def plan(door: Door, wanted: Wanted, asked: Asked) -> Plan:
     seeds = points.seeds(asked.seeds) if asked.seeds is not None else []
     axes = points.axes(asked.axes)
     rows = [{}] if asked.file is None else points.rows(_text(door, asked.file), asked.file.name)
+    _once(axes, rows, parameters.parse((), wanted.raw))
     sets = list(_sets(rows, axes, asked, len(seeds) or 1))
     if len(sets) * (len(seeds) or 1) == 1 and asked.file is None and not asked.seeds:
         raise UsageFault("nothing varies", hint="snaprun sweep NOTEBOOK -p lr=0.1,0.01 --seeds 3, or snaprun exec")
@@ -168,6 +169,20 @@ def _limited(wanted: Wanted, name: str) -> Wanted:
     return replace(wanted, wishes=wishes)
 
 
+def _once(axes: Sequence[points.Axis], rows: Sequence[Mapping[str, Any]], raw: Mapping[str, Any]) -> None:
+    """Make sure that no value is set aside by another one; the defaults of ``-f`` are there for that.
+
+    Raises:
+        ParameterFault: a name is given in two ways.
+    """
+    typed, listed = {axis.name for axis in axes}, {name for row in rows for name in row}
+    ways = {"by -p and in the file": typed & listed, "by -p and by -r": typed & raw.keys()}
+    ways["by -r and in the file"] = listed & raw.keys()
+    for words, names in ways.items():
+        if names:
+            raise ParameterFault(f"{min(names)} is given {words}", hint="leave one of the two out")
+
+
 def _sets(
     rows: Sequence[Mapping[str, Any]], axes: Sequence[points.Axis], asked: Asked, seeds: int
 ) -> Iterator[dict[str, Any]]:
@@ -175,10 +190,6 @@ def _sets(
     count = len(rows) * seeds * (asked.random if asked.random is not None else points.size(axes))
     if count > points.MOST:
         raise UsageFault(f"that is {count:,} runs", hint="fewer values, or --random 100")
-    for row in rows:
-        clash = next((axis.name for axis in axes if axis.name in row), None)
-        if clash is not None:
-            raise ParameterFault(f"{clash} is given by -p and in the file", hint="leave one of the two out")
     combinations = (
         list(points.grid(axes)) if asked.random is None else points.sample(axes, asked.random, seed=asked.seed)
     )
