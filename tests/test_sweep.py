@@ -231,6 +231,10 @@ def test_rows_of_a_file(name: str, text: str) -> None:
     assert sweep.rows(text, name) == [{"lr": 0.1, "opt": "adam"}, {"lr": 0.01}]
 
 
+def test_a_line_of_json_ends_where_its_line_ends() -> None:
+    assert sweep.rows('{"name": "a\u2028b\x85c"}\r\n{"name": 2}', "x.jsonl") == [{"name": "a\u2028b\x85c"}, {"name": 2}]
+
+
 def test_one_column_of_a_csv() -> None:
     assert sweep.rows('name\n"a, b"\nc\n', "x.csv") == [{"name": "a, b"}, {"name": "c"}]
 
@@ -246,6 +250,9 @@ def test_one_column_of_a_csv() -> None:
         ("a.json", "{", "is malformed"),
         ("a.json", "{}", "is no list of mappings"),
         ("a.json", "[1]", "is no list of mappings"),
+        ("a.json", '[{"lr": 1, "lr": 2}]', "the key lr stands there twice"),
+        ("a.jsonl", '{"lr": 1}\n{"lr": \n', "line 2: Expecting value"),
+        ("a.jsonl", '{"lr": 1}\n\n{"lr": 1, "lr": 2}\n', "line 3: the key lr stands there twice"),
         ("a.json", "[" * 100_000, "is malformed"),
         ("a.yaml", "- {1: 2}\n", "names that are no text"),
         ("a.yaml", "a: [", "is malformed"),

@@ -97,6 +97,9 @@ def test_nobody_is_asked_where_standard_input_is_closed(box: Sandbox) -> None:
         (["nb.ipynb", "-p", "lr=1..9000000", "--yes"], 2, "that is 9,000,000 runs", "--random"),
         (["nb.ipynb", "-p", "lr=0.1..0.5"], 2, "lr is a span", "--random"),
         (["nb.ipynb", "-p", "lrr=1,2"], 64, "no parameter lrr", "did you mean lr?"),
+        (["nb.ipynb", "-p", "lrr=1,2", "--dry-run"], 64, "no parameter lrr", "did you mean lr?"),
+        (["nb.ipynb", "--from", "lrr.json", "--dry-run"], 64, "no parameter lrr", "did you mean lr?"),
+        (["nb.ipynb", "--from", "half.json", "--dry-run"], 64, "lr cannot be written exactly", "-r lr"),
         (["nb.ipynb", "-p", "lr=1,2", "-p", "lr=3"], 64, "given twice", "lr=1,2,3"),
         (["nb.ipynb", "-p", "lr=1,2", "-r", "lr=3"], 64, "lr is given by -p and by -r", "leave one"),
         (["nb.ipynb", "-p", "lr=1,2", "--from", "lr.csv"], 64, "lr is given by -p and in the file", "leave one"),
@@ -114,6 +117,8 @@ def test_nobody_is_asked_where_standard_input_is_closed(box: Sandbox) -> None:
 )
 def test_what_is_refused(box: Sandbox, args: list[str], code: int, words: str, hint: str) -> None:
     box.write("lr.csv", "lr\n1\n2\n")
+    box.write("lrr.json", '[{"lr": 1}, {"lrr": 2}]')
+    box.write("half.json", '[{"lr": 1}, {"lr": "\\ud800"}]')
     with box.untouched():
         done = box.snaprun("sweep", *args)
     assert done.returncode == code, done.stderr
@@ -160,6 +165,8 @@ WHOLE = (*SEARCH, "--trials", "4", "--minimize", "loss")
 )
 def test_what_no_search_can_do(box: Sandbox, args: list[str], code: int, words: str, hint: str) -> None:
     box.write("lr.csv", "lr\n1\n2\n")
+    box.write("lrr.json", '[{"lr": 1}, {"lrr": 2}]')
+    box.write("half.json", '[{"lr": 1}, {"lr": "\\ud800"}]')
     with box.untouched():
         done = box.snaprun("sweep", *args)
     assert done.returncode == code, done.stderr

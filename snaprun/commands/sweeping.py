@@ -60,6 +60,7 @@ def _sweep(door: Door, wanted: Wanted, asked: Asked, goal: Goal, ways: Ways, *, 
     """Go through all points."""
     planned = sweeping.plan(door, wanted, asked)
     if dry_run:
+        sweeping.check(planned)
         text = (
             queueview.points_json(planned.points)
             if ways.as_json

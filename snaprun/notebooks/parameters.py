@@ -74,7 +74,7 @@ def read_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ParameterFault(f"cannot read the parameters in {path}: {error}", hint=f"ls -l {path}") from error
-    kinds = {".yaml": typed.document, ".yml": typed.document, ".json": _json_file, ".toml": tomlread.loads}
+    kinds = {".yaml": typed.document, ".yml": typed.document, ".json": json_document, ".toml": tomlread.loads}
     reader = kinds.get(path.suffix.lower())
     if reader is None:
         raise ParameterFault(f"{path} is no .yaml, .yml, .json or .toml file", hint="rename it to what it is")
@@ -86,6 +86,11 @@ def read_file(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise ParameterFault(f"{path} is no mapping of names to values", hint="one `name: value` a line, for example")
     return found
+
+
+def json_document(text: str) -> Any:
+    """The value of one JSON document. Raises ValueError where it is none, or a key stands in a mapping twice."""
+    return json.loads(text, object_pairs_hook=_unique)
 
 
 def resolve(node: Node, language: str, given: Mapping[str, Any]) -> Resolved:
@@ -199,10 +204,6 @@ def _notes(node: Node, language: str, own: defaults.Defaults, given: Mapping[str
         if cell.number and cells.PARAMETERS not in cell.tags:
             for name in sorted(given.keys() & defaults.python_names(cell.source)):
                 yield f"cell {cell.number} ({cell.label}) sets {name} itself"
-
-
-def _json_file(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import random
 import re
@@ -194,7 +193,7 @@ def rows(text: str, name: str) -> list[dict[str, Any]]:
     readers: Mapping[str, Callable[[str], Any]] = {
         ".csv": _csv,
         ".tsv": _csv,
-        ".json": json.loads,
+        ".json": parameters.json_document,
         ".jsonl": _lines,
         ".yaml": _yaml,
         ".yml": _yaml,
@@ -380,7 +379,14 @@ def _csv(text: str) -> list[dict[str, Any]]:
 
 
 def _lines(text: str) -> list[Any]:
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    made = []
+    for number, line in enumerate(text.split("\n"), start=1):  # a text in JSON may hold what else ends a line
+        if line.strip():
+            try:
+                made.append(parameters.json_document(line))
+            except ValueError as error:
+                raise ValueError(f"line {number}: {getattr(error, 'msg', error)}") from error
+    return made
 
 
 def _yaml(text: str) -> Any:

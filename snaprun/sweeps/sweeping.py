@@ -97,9 +97,17 @@ def plan(door: Door, wanted: Wanted, asked: Asked) -> Plan:
     if len(sets) * (len(seeds) or 1) == 1 and asked.file is None and not asked.seeds:
         raise UsageFault("nothing varies", hint="snaprun sweep NOTEBOOK -p lr=0.1,0.01 --seeds 3, or snaprun exec")
     names = parameters.resolve(found.node, found.language, fixed).merged
+    each_once = {name: value for one in reversed(sets) for name, value in one.items()}
+    parameters.resolve(found.node, found.language, {**fixed, **each_once})
     made = points.points(sets, fixed=fixed, seeds=seeds, names=list(names))
     varied = [*dict.fromkeys(name for one in sets for name in one), *([points.SEED] if seeds else [])]
     return Plan(secrets.token_hex(4), wanted, asked, found, tuple(made), tuple(varied))
+
+
+def check(planned: Plan) -> None:
+    """Make sure that the notebook takes every point. Raises ParameterFault as :func:`start` does."""
+    for point in planned.points:
+        parameters.resolve(planned.found.node, planned.found.language, point.params)
 
 
 def read(door: Door, path: Path) -> Notebook:
