@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import replace
 
 from snaprun import reads
 from snaprun.door import Door
-from snaprun.index import runlist
+from snaprun.index import queue, runlist
 from snaprun.index.runlist import Filter
 from snaprun.model import Run, Status
 from snaprun.progress import live, usage
@@ -23,7 +24,11 @@ def in_progress(door: Door, *, now: float) -> list[Going]:
     with reads.index(door) as reader:
         runs = runlist.query(reader, wanted)
         earlier = {path: _earlier(reader, path) for path in {run.notebook for run in runs}}
-    return [_going(door, run, earlier[run.notebook], now) for run in runs]
+        waiting = queue.reasons(queue.listing(reader, socket.gethostname()))
+    return [
+        _waits(run, waiting[run.id]) if run.id in waiting else _going(door, run, earlier[run.notebook], now)
+        for run in runs
+    ]
 
 
 def earlier_seconds(door: Door, notebook: str) -> dict[int, float]:
@@ -36,6 +41,11 @@ def _earlier(reader: runlist.Reader, notebook: str) -> dict[int, float]:
     wanted = Filter(notebook=notebook, status=frozenset({Status.SUCCEEDED}), limit=1)
     runs = runlist.query(reader, wanted, cells=True)
     return {cell.number: cell.seconds for run in runs for cell in run.cells if cell.seconds}
+
+
+def _waits(run: Run, why: str) -> Going:
+    """A run that waits in the queue of this machine."""
+    return Going(run, Progress(state=f"queued: {why}"), None, None, None, None, None, None)
 
 
 def _going(door: Door, run: Run, earlier: Mapping[int, float], now: float) -> Going:

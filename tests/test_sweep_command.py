@@ -290,6 +290,21 @@ def test_the_queue_in_the_hands_of_a_user(box: Sandbox, tmp_path: Path) -> None:
     assert "the queue is empty" in box.snaprun("queue").stderr
 
 
+def test_ps_tells_why_a_run_of_the_queue_waits(box: Sandbox) -> None:
+    group = box.snaprun("sweep", "held.ipynb", "-p", "x=1..3", "-j", "1", "--engine", "inline", "-d").stdout.strip()
+    third, second, first = box.snaprun("history", "--group", group, "-q").stdout.split()
+    wait_for(lambda: box.snaprun("logs", first).stdout == "1\n", "the first run")
+
+    def states() -> dict[str, str]:
+        return {run["id"]: run["progress"]["state"] for run in json.loads(box.snaprun("ps", "--json").stdout)["runs"]}
+
+    assert states() == {first: "running", second: "queued: next", third: "queued: 1 before it"}
+    assert "queued: 1 before it" in box.snaprun("ps").stdout
+    box.snaprun("queue", "pause")
+    assert states()[third] == "queued: the queue is paused"
+    box.snaprun("stop", "--group", group)
+
+
 def test_stopping_a_sweep(box: Sandbox) -> None:
     group = box.snaprun("sweep", "held.ipynb", "-p", "x=1..5", "-j", "1", "--engine", "inline", "-d").stdout.strip()
     first = wait_for(

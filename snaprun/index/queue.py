@@ -74,6 +74,18 @@ def listing(reader: Reader, host: str) -> Listing:
     return Listing(tuple(runs), jobs, bool(paused))
 
 
+def reasons(found: Listing, *, there: str = "") -> dict[str, str]:
+    """Why each run waits that has not been started, in the order of starting. ``there`` is said where the queue is
+    another machine's."""
+    made: dict[str, str] = {}
+    for one in found.runs:
+        if not one.claimed:
+            place = f"{len(made)} before it{there}" if made else f"next{there}"
+            after = f"after {one.after[:8]}" if one.after else place
+            made[one.run] = one.note or (f"the queue{there} is paused" if found.paused else after)
+    return made
+
+
 def busy(place: Place) -> Mapping[str, Any] | None:
     """What :func:`mark` wrote, or None where nothing is queued."""
     try:

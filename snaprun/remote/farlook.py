@@ -115,20 +115,9 @@ def _waiting(reader: Reader | None) -> dict[str, dict[str, Any]]:
     if reader is None:
         return {}
     found = queue.listing(reader, socket.gethostname())
-    before = 0
-    about: dict[str, dict[str, Any]] = {}
-    for one in found.runs:
-        if one.claimed:
-            about[one.run] = {"state": "running"}
-            continue
-        place = f"{before} before it there" if before else "next there"
-        after = f"after {one.after[:8]}" if one.after else place
-        about[one.run] = {
-            "state": "queued",
-            "reason": one.note or ("the queue there is paused" if found.paused else after),
-        }
-        before += 1
-    return about
+    started = {one.run: {"state": "running"} for one in found.runs if one.claimed}
+    reasons = queue.reasons(found, there=" there")
+    return {**started, **{run: {"state": "queued", "reason": reason} for run, reason in reasons.items()}}
 
 
 def _dropped(door: Door, runs: Sequence[str]) -> list[str]:
