@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import select
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +19,7 @@ from snaprun.model import Status
 from snaprun.progress.standing import PIECE
 from snaprun.running import watch
 from tests import running
-from tests.sandbox import Sandbox
+from tests.sandbox import Sandbox, wait_for
 
 WAITING = "import pathlib, time\nprint('on', flush=True)\nwhile not pathlib.Path(r'{}').exists(): time.sleep(0.01)"
 LONG = "import os\nfor n in range({}): os.write(1, b'%07d\\n' % n * 100)"
@@ -56,6 +61,28 @@ def test_a_long_log_comes_in_pieces_from_the_artifact_store(repo: Sandbox) -> No
     assert max(map(len, pieces)) <= PIECE
     numbers = itertools.chain.from_iterable(itertools.repeat(n, 100) for n in range(count))
     assert b"".join(pieces) == b"".join(b"%07d\n" % n for n in numbers)
+
+
+def test_ctrl_c_stops_a_run_whose_terminal_stands_still(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", "for i in range(20_000): print('row' * 20, i)", WAITING.format(repo.path / "never"))
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "snaprun", "exec", "a.ipynb", "--json"]  # the run's output goes to the terminal
+    viewer = subprocess.Popen(command, cwd=repo.path, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True)
+    run = running.found(repo, wait_for(lambda: repo.snaprun("ps", "-q").stdout.strip(), "the start"))
+    run.until_logged("on\n")
+    wait_for(lambda: not select.select([], [theirs], [], 0)[1], "a terminal that takes no more")
+    os.close(theirs)
+    viewer.send_signal(signal.SIGINT)
+    result = run.end()
+    assert (result.status, result.exit_code) == (Status.STOPPED, 130)
+    while True:  # the terminal goes on
+        try:
+            os.read(ours, 65536)
+        except OSError:
+            break
+    os.close(ours)
+    assert viewer.communicate()[0].startswith(b"{")
+    assert viewer.returncode == 130
 
 
 @pytest.mark.parametrize("args", ["wait", "attach", "console -c 1"])

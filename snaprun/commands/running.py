@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -118,8 +120,18 @@ class Interrupts:
         folder = folders.find(self._here.place, self._id)
         if folder is None:
             return
-        click.echo("stopping; once more kills it" if self._count == 1 else "killing", err=True)
+        _say_at_once("stopping; once more kills it" if self._count == 1 else "killing")
         launching.stop(self._here, folder, signal.SIGINT, kill=self._count > 1)
+
+
+def _say_at_once(text: str) -> None:
+    """Say something from a signal handler: past the buffer, which may be in the middle of a write, and not at all
+    where a terminal that stands still would keep us waiting."""
+    poll = select.poll()
+    poll.register(2, select.POLLOUT)
+    if poll.poll(0):
+        with suppress(OSError):
+            os.write(2, f"{text}\n".encode())
 
 
 def attach(selector: str) -> int:
