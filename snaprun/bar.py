@@ -9,12 +9,21 @@ from typing import Any, BinaryIO, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from snaprun.progress.standing import Progress as Standing
 from snaprun.show import clock
 
 WAITING = {"starting": "starting the kernel", "held": "held after an error", "finishing": "writing the result"}
+
+
+class Label(ProgressColumn):
+    """The cell that runs; with the bar it gives way in a narrow terminal, and never takes a second line."""
+
+    def render(self, task: Task) -> Text:
+        """The text of the column."""
+        return Text(task.description, no_wrap=True, overflow="ellipsis")
 
 
 class Clock(ProgressColumn):
@@ -38,10 +47,10 @@ class Bar:
         self._earlier = earlier
         self._fresh_line = True
         self._bar = Progress(
-            TextColumn("[{task.fields[done]}/{task.fields[cells]}]", style="bold"),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("[{task.fields[done]}/{task.fields[cells]}]", style="bold", table_column=Column(no_wrap=True)),
+            Label(),
             BarColumn(bar_width=24),
-            Clock(),
+            Clock(Column(no_wrap=True)),
             console=Console(file=talk),
             transient=True,
             auto_refresh=False,

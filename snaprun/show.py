@@ -179,7 +179,7 @@ def history(runs: Sequence[Run], columns: Columns, how: Look, *, now: float) -> 
 
 
 def fit(rows: Sequence[Sequence[str]], header: Sequence[str], how: Look, *, give: int | None = None) -> str:
-    """A table no wider than the terminal: the column ``give`` is shortened, then whole lines are cut."""
+    """A table as wide as the terminal where the column ``give`` can be shortened for it; nothing else is left out."""
     text = _table(rows, header)
     if how.width is None:
         return text

@@ -42,6 +42,18 @@ def test_the_line_says_which_cell_and_what_is_left(monkeypatch: pytest.MonkeyPat
     assert "about 01:40 left" in talk.getvalue()
 
 
+@pytest.mark.parametrize("columns", [32, 40, 60])
+def test_a_narrow_terminal_shows_one_line(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    line, _, talk = bar({1: 5.0, 2: 100.0})
+    line.update(Progress(total=2, cell=1, label="x" * 60, started=0.0, cell_started=0.0, state="running"))
+    drawn = talk.getvalue()
+    assert "[1/2]" in drawn
+    assert "\n" not in drawn
+    line.close()
+
+
 def test_nothing_is_drawn_into_a_line_that_is_not_finished() -> None:
     line, data, talk = bar()
     line.write(b"50 %")

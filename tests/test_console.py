@@ -111,6 +111,19 @@ def test_a_held_cell_may_be_edited(repo: Sandbox) -> None:
     assert "instead" in run.file("executed.ipynb").decode()
 
 
+def test_an_edit_that_is_not_saved_goes_on_with_nothing(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)"), hold=600.0)
+    wait_for(lambda: resuming.held(run.live), "the hold")
+    done = repo.snaprun("resume", run.id, "--edit", EDITOR="true")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2,
+        f"snaprun: error: nothing was saved: run {run.id[:8]} is held as before",
+    )
+    assert resuming.held(run.live)
+    done = repo.snaprun("resume", run.id, "--edit", "-q", EDITOR="sed -i s/y/x/")
+    assert (done.returncode, run.end().status) == (0, Status.SUCCEEDED), done.stderr
+
+
 @pytest.mark.slow
 def test_the_time_limit_waits_while_a_run_is_held(repo: Sandbox) -> None:
     book = repo.notebook("a.ipynb", "x = 1", "print('got', y)", "print('last')")

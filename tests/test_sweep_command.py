@@ -270,7 +270,12 @@ def test_the_queue_in_the_hands_of_a_user(box: Sandbox, tmp_path: Path) -> None:
     assert (document["schema"], document["jobs"], document["paused"]) == (1, 1, False)
     assert [run["state"] for run in document["runs"]] == ["started", "waiting", "waiting", "waiting"]
     assert document["runs"][1]["params"] == {"x": 3}
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "snaprun", "wait", last], cwd=box.path, stderr=subprocess.PIPE, text=True
+    )
     assert box.snaprun("queue", "drop", last).returncode == 0
+    assert f"run {last[:8]} is only a snapshot: nothing runs" in waiting.communicate()[1]
+    assert waiting.returncode == 2
     dropped = box.snaprun("queue", "drop", last)
     assert (dropped.returncode, dropped.stderr.splitlines()[0]) == (
         3,

@@ -158,7 +158,7 @@ def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_j
             left = len(open_ids - over)
             raise Busy(f"{left} run{'s have' if left > 1 else ' has'} not ended", hint="snaprun ps")
         time.sleep(watch.INTERVAL)
-    ended = [api.find(door, run.id) for run in runs if run.id in over]
+    ended = [_started(api.find(door, run.id)) for run in runs if run.id in over]  # one may have left the queue
     if as_json:
         click.echo(show.history_json(ended))
     elif not quiet:

@@ -82,7 +82,11 @@ def _new_source(door: Door, folder: Live, *, edit: bool, source: Path | None) ->
             raise UsageFault(f"{source} is no text in UTF-8: {error.reason}", hint=f"file {source}") from error
     if not edit:
         return None
-    return click.edit(resuming.failed_source(door, folder), extension=".py")
+    changed = click.edit(resuming.failed_source(door, folder), extension=".py")
+    if changed is None:
+        text = f"nothing was saved: run {folder.id[:8]} is held as before"
+        raise UsageFault(text, hint=f"snaprun resume {folder.id[:8]} tries the cell as it is")
+    return changed
 
 
 def _answer(console: Console, code: str) -> int:
