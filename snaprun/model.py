@@ -5,6 +5,7 @@ Times are ISO 8601 in UTC with microseconds and a final ``Z``; durations are sec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timezone
@@ -182,9 +183,17 @@ class Result:
         known = _known(cls, data)
         known["status"] = Status(data["status"])
         known["cells"] = tuple(Cell(**_known(Cell, item)) for item in data.get("cells", ()))
-        known["artifacts"] = tuple(Artifact(**_known(Artifact, item)) for item in data.get("artifacts", ()))
+        known["artifacts"] = tuple(_artifact(item) for item in data.get("artifacts", ()))
         known["error"] = CellError(**_known(CellError, data["error"])) if data.get("error") else None
         return cls(**known)
+
+
+def _artifact(item: Mapping[str, Any]) -> Artifact:
+    """Read an artifact back. Its digest is the name of a file: raises ValueError where it is none."""
+    found = Artifact(**_known(Artifact, item))
+    if not re.fullmatch("[0-9a-f]{64}", found.sha256):
+        raise ValueError(f"{found.sha256!r} is no sha256")
+    return found
 
 
 @dataclass(frozen=True)

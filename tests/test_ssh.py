@@ -412,6 +412,36 @@ def test_what_arrives_must_be_the_result_of_the_run(repo: Sandbox) -> None:
     assert run.git_tip() == run.id
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {".snaprun/params.json": '{"lr": 2}'},
+        {".snaprun/result.json": '{"status": "splendid"}'},
+        {
+            ".snaprun/result.json": '{"status": "succeeded", "exit_code": 0, '
+            '"artifacts": [{"path": "x", "size": 1, "sha256": "../../x", "stored": "store"}]}'
+        },
+        {},
+    ],
+    ids=["params", "status", "digest", "nothing"],
+)
+def test_a_result_must_be_one_of_what_was_saved(repo: Sandbox, wrong: dict[str, str]) -> None:
+    """The other machine may be broken, or lie: its result is no reason to believe other parameters than those here."""
+    run = running.frozen(repo, repo.notebook("a.ipynb", "print(lr)", parameters="lr = 1"))
+    index = {"GIT_INDEX_FILE": str(repo.path / ".git" / "made-up")}
+    repo.git("read-tree", run.id, env=index)
+    for name, content in wrong.items():
+        blob = repo.git("hash-object", "-w", "--stdin", stdin=content.encode()).strip()
+        repo.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", env=index)
+    tree = repo.git("write-tree", env=index).strip()
+    tip = repo.git("commit-tree", tree, "-p", run.id, "-m", "made up").strip()
+    repo.git("update-ref", f"refs/snaprun/fetched/{run.id}", tip)
+    with pytest.raises(DataFault, match=f"{tip[:8]} is no result of run {run.id[:8]}"):
+        sync.accept(run.repo, [run.id])
+    assert run.git_tip() == run.id
+    assert repo.git("for-each-ref", "refs/snaprun/fetched") == ""
+
+
 def test_large_files_stay_there_until_they_are_asked_for(repo: Sandbox, machine: Machine) -> None:
     repo.write("snaprun.toml", 'max-file-size = "1000"\n')
     repo.notebook("a.ipynb", "open('big.bin', 'wb').write(b'x' * 5000)")

@@ -6,13 +6,14 @@ moves, so that a cut connection or a foreign ref changes nothing.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 
 from snaprun.errors import DataFault, Denied, SnaprunError, Unavailable, WriteFault
 from snaprun.git.gitchild import out_of_space
 from snaprun.git.gitrepo import DURABLE, GitRepo
-from snaprun.model import RUN_REF
+from snaprun.model import RUN_REF, SNAP_DIR, Result
 
 INCOMING = "refs/snaprun/incoming/"
 """On the far side: snapshots that have arrived and that nobody has claimed yet."""
@@ -108,11 +109,12 @@ def accept(repo: GitRepo, runs: Sequence[str]) -> dict[str, str]:
     """
     arrived = {run: tip for ref, tip in repo.refs(FETCHED).items() if (run := ref.removeprefix(FETCHED)) in runs}
     standing = {run: tip for ref, tip in repo.refs(RUN_REF).items() if (run := ref.removeprefix(RUN_REF)) in arrived}
+    odd = _odd(repo, arrived)
     wrong = [run for run in runs if run not in arrived]
     lines = []
     for (run, tip), commit in zip(arrived.items(), repo.blobs(arrived.values()), strict=True):
         old = standing.get(run)
-        if tip == run or _first_parent(commit) != run:
+        if tip == run or _first_parent(commit) != run or run in odd:
             wrong.append(run)
         elif old is None or old == run or _later(repo, tip, old):
             change = f"create {RUN_REF}{run}\0{tip}\0" if old is None else f"update {RUN_REF}{run}\0{tip}\0{old}\0"
@@ -193,6 +195,28 @@ def _refused(where: str, login: str, why: str, lines: Sequence[str]) -> SnaprunE
     else:
         hint = f"{login}, and look at the settings and hooks of the repository"
     return Unavailable(text, hint=hint)
+
+
+def _odd(repo: GitRepo, arrived: Mapping[str, str]) -> set[str]:
+    """Those of these runs whose result says something else of what ran than their snapshot, or says no end of it."""
+    names = ("run.json", "params.json")
+    asked = [[*((run, name) for name in names), *((tip, name) for name in names)] for run, tip in arrived.items()]
+    frozen = repo.blobs(f"{commit}:{SNAP_DIR}/{name}" for one in asked for commit, name in one)
+    ends = repo.blobs(f"{tip}:{SNAP_DIR}/result.json" for tip in arrived.values())
+    odd = set()
+    for run, end in zip(arrived, ends, strict=True):
+        before, after = [next(frozen) for _ in names], [next(frozen) for _ in names]
+        if before != after or not _ends(end):
+            odd.add(run)
+    return odd
+
+
+def _ends(document: bytes | None) -> bool:
+    try:
+        Result.from_json(json.loads((document or b"").decode("utf-8", "surrogateescape")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return True
 
 
 def _first_parent(commit: bytes | None) -> str | None:

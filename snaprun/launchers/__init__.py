@@ -35,6 +35,10 @@ AT_ONCE = ("local", "tmux")
 """Launchers that start a run on this machine at once: its processes alone say how it stands."""
 
 
+STATES = ("queued", "running", "ended", "dropped", "unknown")
+"""How a run may stand, see :class:`State`."""
+
+
 @dataclass(frozen=True)
 class Lineup:
     """How the runs of a sweep take turns: at most ``jobs`` at a time, each tried again up to ``retries`` times when it

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from snaprun.errors import SnaprunError, Unavailable
-from snaprun.launchers import News, Site, State, Submission
+from snaprun.launchers import STATES, News, Site, State, Submission
 from snaprun.model import Status
 
 Got = TypeVar("Got")
@@ -17,9 +17,8 @@ Got = TypeVar("Got")
 FUNCTIONS = ("check", "submit", "poll", "cancel", "logs")
 """What a launcher must have."""
 
-STATES = ("queued", "running", "ended", "dropped", "unknown")
 ENDS = frozenset(status.value for status in Status if status.over and status is not Status.SAVED)
-"""What a State may hold."""
+"""What a State may say of an end."""
 
 PATIENCE = 10.0
 """Seconds that a command which only looks at runs waits for a plug-in's word."""

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from snaprun.errors import SnaprunError, Unavailable, UsageFault
 from snaprun.git import lfs, sync
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import clean_env
-from snaprun.launchers import News, Site, State, Submission
+from snaprun.launchers import News, Site, State, Submission, answers
 from snaprun.progress.live import GROWING
 from snaprun.progress.order import Request, read_order
 
@@ -68,9 +68,6 @@ HAND = (
 
 LONGEST_SOCKET = 45
 """Characters of the folder for shared connections: a socket's path has 104, ssh adds a hash of 40 and a suffix."""
-
-KINDS: dict[int, type[SnaprunError]] = {kind.code: kind for kind in SnaprunError.__subclasses__()}
-"""Which kind of error has which exit code: an error over there becomes the same one here."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +120,14 @@ def notes(site: Site) -> list[str]:
     """What the user has beside the code and the other machine has not, a sentence each."""
     large = lfs.stored(GitRepo(site.place))
     about = _ready(site, _data_here(site), large)
-    here = about["host"]
+    login = parse(site.options.get(ON)).login
+    here = answers.text(about, "host", login)
     said = []
-    lacking = about.get("absent", [])
+    lacking = answers.texts(about, "absent", login)
     if lacking:
         hint = f"--data {lacking[0]}=/folder/there"
         said.append(f"{here} has no {_some(lacking)}, which git ignores here: the run will not find it ({hint})")
-    pointers = [large[oid] for oid in about.get("pointers", [])]
+    pointers = [large[oid] for oid in answers.texts(about, "pointers", login) if oid in large]
     if pointers:
         hint = f"git lfs pull in a clone there, or --data {pointers[0]}=/file/there"
         said.append(f"{here} has not what Git LFS keeps of {_some(pointers)}: the run finds pointers there ({hint})")
@@ -188,7 +186,8 @@ def cancel_all(site: Site, handles: Sequence[str], request: Request) -> list[str
     for target, runs in _by_target(handles).items():
         ask = {"runs": list(runs), **asdict(request), "signal": int(request.signal)}
         about, _ = _again(partial(call, site.env, target, "stop", ask, patience=START))
-        found += [handle for run, handle in runs.items() if run in about["stopping"]]
+        stopping = answers.texts(about, "stopping", target.login)
+        found += [handle for run, handle in runs.items() if run in stopping]
     return found
 
 
@@ -221,14 +220,10 @@ def news(site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
     for target, runs in _by_target(known).items():
         ask = {"runs": {run: known[handle] for run, handle in runs.items()}}
         about, data = call(site.env, target, "news", ask, patience=PATIENCE)
+        url = target.url_of(answers.text(about, "repository", target.login))
         for run, handle in runs.items():
-            one = about["runs"][run]
-            files = {}
-            for name, size in one["files"]:
-                files[str(name)], data = data[:size], data[size:]
-            state = State(one["state"], one.get("reason"))
-            url = target.url_of(about["repository"])
-            found[handle] = News(state, files, one.get("tip"), url, one.get("attempt"), bool(one.get("more")))
+            one, data = answers.news(about, run, data, target.login)
+            found[handle] = replace(one, url=url)
     return found
 
 
@@ -253,8 +248,8 @@ def artifact(site: Site, handle: str, sha256: str, path: Path) -> bool:
             ask = {"sha256": sha256, "offset": file.tell()}
             about, data = _again(partial(call, site.env, target, "artifact", ask, patience=MEGABYTES))
             file.write(data)
-            if not about["found"] or not data:
-                return bool(about["found"])
+            if not about.get("found") or not data:
+                return bool(about.get("found"))
 
 
 def parse(text: str | None) -> Target:
@@ -326,10 +321,7 @@ def call(
     line, whole, data = rest.partition(b"\n")
     if not whole:
         raise Cut(f"{target.login} was cut off while it answered", hint=target.ssh)
-    about = json.loads(line)
-    if "error" in about:
-        kind = KINDS.get(about["code"], Unavailable)
-        raise kind(f"{target.login.rpartition('@')[2]}: {about['error']}", hint=about["hint"])
+    about = answers.read(line, target.login.rpartition("@")[2])
     return about, data
 
 
