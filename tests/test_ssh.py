@@ -442,6 +442,18 @@ def test_a_result_must_be_one_of_what_was_saved(repo: Sandbox, wrong: dict[str, 
     assert repo.git("for-each-ref", "refs/snaprun/fetched") == ""
 
 
+def test_a_run_that_is_given_up_is_lost_whatever_its_machine_says(repo: Sandbox, machine: Machine) -> None:
+    repo.notebook("a.ipynb", SLOW)
+    run = far.started(repo, machine, "a.ipynb")
+    wait_for(lambda: repo.snaprun("logs", run.id).stdout == "on\n", "the log")
+    done = repo.snaprun("fetch", "--give-up", run.id)
+    assert done.returncode == 0, done.stderr
+    [listed] = json.loads(repo.snaprun("history", "--json").stdout)["runs"]
+    assert (listed["status"], listed["reason"]) == ("lost", "it was given up: far had it")
+    # both machines are one here: who ends a run here ends its processes there
+    wait_for(lambda: settle.settle(machine.place, os.environ) or machine.live(run.id) is None, "the end there")
+
+
 def test_large_files_stay_there_until_they_are_asked_for(repo: Sandbox, machine: Machine) -> None:
     repo.write("snaprun.toml", 'max-file-size = "1000"\n')
     repo.notebook("a.ipynb", "open('big.bin', 'wb').write(b'x' * 5000)")

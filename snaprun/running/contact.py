@@ -111,9 +111,13 @@ def ending(folder: Live, told: Submitted, *, now: float, pace: Pace = PACE) -> d
 
 
 def give_up(folder: Live) -> None:
-    """Take a run for lost without waiting any longer. Raises OSError."""
-    reason = known(folder).trouble or "it was given up"
-    write_json(folder.path / CONTACT, asdict(Contact(reason=reason, unknown=1.0)))
+    """Take a run for lost without asking or waiting any longer. Raises OSError."""
+    last = known(folder)
+    told = launchers.noted(folder.path)
+    where = (told.host or told.launcher) if told else "nobody"
+    reason = f"it was given up: {last.trouble or f'{where} had it'}"
+    gone = Contact("ended", reason, Status.LOST.value, 125, asked=time.time())
+    write_json(folder.path / CONTACT, asdict(gone))
 
 
 def _next(last: Contact, pace: Pace) -> float:
