@@ -68,6 +68,8 @@ def _going(door: Door, run: Run, earlier: Mapping[int, float], now: float) -> Go
         memory=used.memory if used else None,
         metric=_last_metric(folder),
         host=host,
+        trouble=last.trouble if last.failures else None,
+        silent=now - last.heard if last.failures and last.heard else None,
     )
 
 

@@ -377,7 +377,7 @@ def in_progress(found: Sequence[Going], how: Look) -> str:
                 how.style(short(item.run.id), bold=True),
                 item.run.name or "",
                 item.run.notebook,
-                where if item.host is None else f"{where} (on {item.host})",
+                f"{where}{_contact(item)}",
                 clock(item.elapsed) if item.elapsed is not None else "",
                 clock(item.left) if item.left is not None else "",
                 f"{item.cpu:.0f} %" if item.cpu is not None else "",
@@ -386,6 +386,15 @@ def in_progress(found: Sequence[Going], how: Look) -> str:
             ]
         )
     return fit(rows, header, how, give=3)
+
+
+def _contact(item: Going) -> str:
+    """Where else a run is, and whether what is known of it is old."""
+    where = [f"on {item.host}"] if item.host is not None else []
+    if item.trouble is None:
+        return f" ({where[0]})" if where else ""
+    since = f"no word for {clock(item.silent)}" if item.silent is not None else "no word yet"
+    return f" ({', '.join([*where, since])}: {item.trouble})"
 
 
 def in_progress_json(found: Sequence[Going]) -> str:
@@ -405,6 +414,7 @@ def in_progress_json(found: Sequence[Going]) -> str:
             "memory": item.memory,
             "metric": item.metric,
             "host": item.host,
+            "trouble": item.trouble,
         }
         runs.append({**item.run.to_json(), "progress": progress})
     return as_json({"schema": SCHEMA, "runs": runs})

@@ -116,6 +116,9 @@ def test_the_near_side_may_go_away_at_any_time(repo: Sandbox, machine: Machine, 
     assert [run["status"] for run in listing] == ["running"], "silence is not a failure"
     run = running.found(repo, listing[0]["id"])
     assert repo.snaprun("stop", run.id).returncode == Unavailable.code
+    wait_for(lambda: "(on far, no word for 0" in repo.snaprun("ps").stdout, "word of the silence")
+    [going] = json.loads(repo.snaprun("ps", "--json").stdout)["runs"]
+    assert going["progress"]["trouble"].startswith("far cannot be reached: ")
     wait_for(  # the viewer has asked just now, and a machine is asked every two seconds at most
         lambda: repo.snaprun("history") and contact.known(run.live).failures >= 1, "a question without an answer"
     )

@@ -58,7 +58,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Going:
-    """A run in progress: where it stands, what is left of it, and what its processes use."""
+    """A run in progress: where it stands, what is left of it, and what its processes use.
+
+    ``trouble`` is why its launcher gave no answer when it was asked last, ``silent`` the seconds since its last one.
+    """
 
     run: Run
     standing: Progress
@@ -68,6 +71,8 @@ class Going:
     memory: int | None
     metric: str | None
     host: str | None
+    trouble: str | None = None
+    silent: float | None = None
 
 
 def look(live: Live) -> Progress:
