@@ -149,6 +149,18 @@ def test_what_git_lfs_keeps_here_only_is_told_before_the_start(repo: Sandbox, ma
     assert "keeps of b.bin:" in repo.snaprun("exec", "a.ipynb", "--on", machine.address).stderr
 
 
+def test_submodules_that_stay_here_are_told_before_the_start(repo: Sandbox, machine: Machine, tmp_path: Path) -> None:
+    other = Sandbox(tmp_path / "other")
+    other.write("a", "1")
+    other.commit()
+    repo.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.path), "lib")
+    repo.notebook("a.ipynb", "import os; print(os.listdir('lib'))")
+    repo.commit()
+    ended = repo.snaprun("exec", "a.ipynb", "--on", machine.address)
+    assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr
+    assert "submodules are not sent along: lib will be empty on " in ended.stderr
+
+
 @pytest.fixture
 def small(machine: Machine) -> Iterator[Path]:
     """The folder of the runs there, on a disk of 6 MB."""

@@ -127,11 +127,22 @@ def notes(site: Site) -> list[str]:
     if lacking:
         hint = f"--data {lacking[0]}=/folder/there"
         said.append(f"{here} has no {_some(lacking)}, which git ignores here: the run will not find it ({hint})")
+    inner = _submodules(site)
+    if inner:
+        said.append(f"submodules are not sent along: {_some(inner)} will be empty on {here}")
     pointers = [large[oid] for oid in answers.texts(about, "pointers", login) if oid in large]
     if pointers:
         hint = f"git lfs pull in a clone there, or --data {pointers[0]}=/file/there"
         said.append(f"{here} has not what Git LFS keeps of {_some(pointers)}: the run finds pointers there ({hint})")
     return said
+
+
+def _submodules(site: Site) -> list[str]:
+    """The folders of the submodules that the index has, without asking git where there are none."""
+    if not (site.place.top / ".gitmodules").exists():
+        return []
+    lines = GitRepo(site.place).run("ls-files", "--stage", "-z").out.split(b"\0")
+    return [os.fsdecode(line.split(b"\t", 1)[1]) for line in lines if line.startswith(b"160000 ")]
 
 
 def _some(names: Sequence[str]) -> str:
