@@ -16,6 +16,7 @@ from snaprun.errors import SnaprunError
 from snaprun.git import plumbing, publish, refs
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import MIN_GIT, clean_env
+from snaprun.git.sync import INCOMING
 from snaprun.index import searches
 from snaprun.index.reindex import open_index
 from snaprun.model import RUN_REF, SNAP_DIR, Finding
@@ -24,6 +25,9 @@ from snaprun.running import settle
 
 HALF_MADE = 3600.0
 """Seconds after which a folder that a killed process left half made is nobody's any more."""
+
+STRANDED = 86400.0
+"""Seconds after which a snapshot from another machine that was never started will not be; their clocks may differ."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ def collect(door: Door, *, keep_slots: int, now: float) -> Collected:
         path.unlink(missing_ok=True)
     for path, _ in old:
         shutil.rmtree(path, ignore_errors=True)
+    _drop_stranded(repo, now)
     free = slots.prune(repo, live=door.place.live, keep=keep_slots)
     return Collected(len(free), len(gone), len(old), sum(size for _, size in (*gone, *old)))
 
@@ -122,6 +127,15 @@ def _searches(door: Door) -> Iterator[Finding]:
         said = searches.trouble(searches.folder(door.place, group))
         if said:
             yield Finding("search", fine=False, said=f"{group}: {said}", hint=f"snaprun stop --group {group}")
+
+
+def _drop_stranded(repo: GitRepo, now: float) -> None:
+    """Forget snapshots that were pushed here to be run and that nobody started: whoever pushed them was killed."""
+    listed = repo.text("for-each-ref", "--format=%(objectname) %(committerdate:unix) %(refname)", INCOMING)
+    for line in listed.splitlines():
+        oid, made, ref = line.split(" ", 2)
+        if now - int(made) > STRANDED:
+            repo.delete_ref(ref, oid)
 
 
 def _unnamed_artifacts(repo: GitRepo, store: Path, now: float) -> list[Path]:
