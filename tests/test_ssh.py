@@ -344,6 +344,20 @@ def test_a_machine_without_snaprun_is_told_how_to_get_it(repo: Sandbox, machine:
     assert "pip install snaprun" in done.stderr
 
 
+def test_a_snaprun_that_fails_there_is_not_taken_for_a_connection(
+    repo: Sandbox, machine: Machine, tmp_path: Path
+) -> None:
+    broken = tmp_path / "python"
+    broken.write_text(
+        "#!/bin/sh\ncase $1 in -c) exit 0;; esac\necho 'ImportError: no module named tornado' >&2\nexit 1\n"
+    )
+    broken.chmod(0o755)
+    repo.notebook("a.ipynb", "1")
+    done = repo.snaprun("exec", "a.ipynb", "--on", f"ssh://far/~/x?python={broken}")
+    assert done.returncode == Unavailable.code
+    assert done.stderr.splitlines()[0].endswith("snaprun on far failed: ImportError: no module named tornado")
+
+
 def test_a_kernel_that_is_missing_there_is_told_and_nothing_stays(repo: Sandbox, machine: Machine) -> None:
     repo.notebook("a.ipynb", "1")
     done = repo.snaprun("exec", "a.ipynb", "--on", machine.address, "--kernel", "nope")

@@ -32,7 +32,7 @@ def read(line: bytes, who: str) -> dict[str, Any]:
         raise _senseless(who)
     if "error" in about:
         kind = KINDS.get(about["code"], Unavailable) if isinstance(about.get("code"), int) else Unavailable
-        raise kind(f"{who}: {_words(about['error'])}", hint=_words(about.get("hint", "")))
+        raise kind(f"{who}: {words(about['error'])}", hint=words(about.get("hint", "")))
     return about
 
 
@@ -55,7 +55,7 @@ def news(about: Mapping[str, Any], run: str, data: bytes, who: str) -> tuple[New
             and (tip is None or re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", tip))
             and (attempt is None or type(attempt) is int)
         )
-        state = State(one["state"], None if reason is None else _words(reason))
+        state = State(one["state"], None if reason is None else words(reason))
         more = bool(one.get("more"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _senseless(who) from error
@@ -80,7 +80,7 @@ def texts(about: Mapping[str, Any], name: str, who: str) -> list[str]:
     return found
 
 
-def _words(said: object) -> str:
+def words(said: object) -> str:
     """What is to be shown, without anything that a terminal would obey."""
     return "".join(letter if letter.isprintable() else " " for letter in str(said))
 

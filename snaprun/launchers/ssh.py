@@ -43,6 +43,9 @@ HONOURS = ("jobs", "retries", "after")
 
 MARK = b"@snaprun "
 PROTOCOL = 1
+SSH_FAILED = 255
+"""Exit code of ssh where it has failed itself; any other is that of the command there."""
+
 NO_SNAPRUN = 96
 """Exit code of the search for snaprun on the far side, where there is none."""
 
@@ -341,6 +344,9 @@ def _no_answer(target: Target, code: int, words: str) -> SnaprunError:
         text = f"no Python on {target.login} has snaprun ({', '.join(_pythons(target))})"
         install = "python3 -m venv ~/.snaprun && ~/.snaprun/bin/pip install snaprun"
         return Unavailable(text, hint=f"{target.ssh} '{install}', or --on '{target.url}?python=/path/there'")
+    if code != SSH_FAILED and words.strip():
+        text = f"snaprun on {target.login} failed: {answers.words(words.strip().splitlines()[-1])}"
+        return Unavailable(text, hint=f"{target.ssh}, and look whether snaprun works there")
     error = sync.fault(words, target.url)
     return Cut(error.message, hint=error.hint) if type(error) is Unavailable else error
 
