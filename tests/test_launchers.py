@@ -239,6 +239,17 @@ def test_a_plug_in_that_does_not_answer_is_not_waited_for(repo: Sandbox, monkeyp
 
 
 @pytest.mark.usefixtures("faulty")
+def test_a_run_of_this_machine_is_stopped_without_its_plug_in(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", SLOW)
+    started = repo.snaprun("exec", "a.ipynb", "--launcher", "cancel", "--detach")
+    run = running.found(repo, started.stdout.strip())
+    run.until_logged("on")
+    stopped = repo.snaprun("stop", run.id)
+    assert stopped.returncode == 0, stopped.stderr
+    assert run.end().exit_code == 143
+
+
+@pytest.mark.usefixtures("faulty")
 def test_a_plug_in_that_cannot_stop_says_so(repo: Sandbox) -> None:
     site = Site(running.place(repo), os.environ)
     with pytest.raises(Unavailable, match=r"wrong_cancel\) failed: SystemExit: boom"):

@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 
 from snaprun import launchers
 from snaprun.door import Door
-from snaprun.errors import UsageFault
+from snaprun.errors import Unavailable, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import reindex
 from snaprun.launchers import Launcher, Lineup, Site, Submission, local
@@ -20,6 +20,7 @@ from snaprun.nearest import nearest
 from snaprun.progress import lock, stopping
 from snaprun.progress.live import Live
 from snaprun.progress.order import Request, ask_stop
+from snaprun.progress.supervision import host_of
 from snaprun.running import finish
 
 LOCAL = "local"
@@ -165,7 +166,13 @@ def stop(door: Door, folder: Live, number: int, *, grace: float | None = None, k
     with suppress(FileNotFoundError):  # it has just ended
         if told.host is None:  # whoever ends it finds the wish there
             ask_stop(folder.path, request)
-        return launchers.launcher(told.launcher).cancel(site(door), told.handle, request)
+        try:
+            return launchers.launcher(told.launcher).cancel(site(door), told.handle, request)
+        except Unavailable:
+            here = told.host is None and host_of(folder) is None
+            if here and stopping.request(folder, number, grace=grace, kill=kill):
+                return True  # its supervisor is on this machine, and needs no launcher to hear
+            raise
     return False
 
 
