@@ -38,6 +38,11 @@ def do(verb: str, where: Path) -> None:
     subprocess.run([SERVICE, verb, where], check=True, capture_output=True)
 
 
+def asked(*command: str, script: str | None = None) -> str:
+    """What one of Slurm's commands says."""
+    return subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def started(box: Sandbox, options: str, *args: str) -> running.Started:
     """Start ``a.ipynb`` as a job, detached."""
     done = box.snaprun("exec", "a.ipynb", "--detach", "--slurm", options, *args)

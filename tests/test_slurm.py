@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from snaprun.model import Status
 from snaprun.progress import live
 from snaprun.running import contact, launching
 from tests import cluster, running
-from tests.cluster import job, started
+from tests.cluster import asked, job, started
 from tests.sandbox import Sandbox, wait_for
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("slurm")]
@@ -137,7 +138,13 @@ def test_what_slurm_refuses_is_refused_before_anything_is_frozen(repo: Sandbox) 
         ("gres=gpu:4", "gres"),
         ("array=0-5", "not yours"),
         ("arr=0-5", "not yours"),
+        ("version", "not yours"),
+        ("clusters=other", "not yours"),
         ("jobs=x", "whole number"),
+        ("mail-type=END,FAIL", "FAIL: that is no option"),
+        ("p=main", "p: that is no option"),
+        ("comment='a", "left open"),
+        ("nodelist=nope[1-3,5]", "Slurm refuses the job: "),
     ):
         done = repo.snaprun("exec", "a.ipynb", "--slurm", options)
         assert done.returncode == UsageFault.code, options
@@ -206,3 +213,19 @@ def test_a_limit_of_memory_is_told_to_slurm_and_measured(repo: Sandbox) -> None:
     end = run.end()
     assert (end.status, end.exit_code) == (Status.FAILED, 137)
     assert "more than the 200 MB of --max-memory" in (end.reason or "")
+
+
+def test_a_run_that_starts_a_job_from_within_a_job(repo: Sandbox, tmp_path: Path) -> None:
+    repo.notebook("a.ipynb", "import os\nprint(os.environ.get('SLURM_ARRAY_TASK_ID'))")
+    call = f"cd {repo.path} && exec {sys.executable} -m snaprun exec a.ipynb --engine inline --slurm time=5"
+    log = tmp_path / "log"
+    asked("sbatch", "--array=3", f"--output={log}", script=f"#!/bin/sh\n{call}\n")
+    wait_for(lambda: log.exists() and "exit " in log.read_text(), "the end of the run within")
+    assert "None\nsucceeded" in log.read_text()
+
+
+def test_how_a_user_likes_to_see_jobs_changes_nothing(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", "print(1)")
+    liked = {"SLURM_TIME_FORMAT": "relative", "SQUEUE_PARTITION": "short", "SBATCH_ARRAY_INX": "0-3"}
+    done = repo.snaprun("exec", "a.ipynb", "--engine", "inline", "--slurm", 'partition="main,low",time=5', **liked)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr

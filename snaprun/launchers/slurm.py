@@ -11,38 +11,24 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.launchers import Lineup, Site, State, Submission, noted
+from snaprun.launchers.slurmcall import DEPENDENCY, JOBS, ONCE, call, sbatch, silent, words
 from snaprun.progress.order import Request
-from snaprun.progress.supervision import supervisor_env
 
 HONOURS = ("jobs", "retries", "after")
 """What it heeds of a sweep's line-up: an array's throttle, the requeueing of a job, and a dependency."""
-
-OURS = ("array", "chdir", "error", "export", "input", "open-mode", "output", "parsable", "signal", "test-only", "wait",
-        "wrap")  # fmt: skip
-"""Options of sbatch that a run needs as snaprun sets them. sbatch takes the beginning of a name for the name."""
-
-JOBS = "jobs"
-"""The option that is not sbatch's: how many runs of an array may work at a time."""
-
-DEPENDENCY = "dependency"
-ONCE = "no-requeue"
 
 DAY = 86400.0
 
 MANY = 1000
 """Jobs in one call of scancel, and tasks of an array where Slurm does not say how many it takes (its default)."""
-
-PATIENCE = 30
-"""Seconds that a command of Slurm may take; a busy controller lets it wait."""
 
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 GOING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"}
@@ -116,11 +102,11 @@ def arrays(
             output = f"--output={before}{'%A_%a' if len(part) > 1 else '%j'}{after}"
             options = [*_named(site, part), *_array(site, part), *_taking_turns(site, previous), output]
             said = sbatch(site, [*options, "--open-mode=append", "--chdir=/", "--export=ALL"], script(part))
-            jobs.append(said.partition(";")[0].strip())
+            jobs.append(_number(said))
             handles += [f"{jobs[-1]}_{number}" for number in range(len(part))] if len(part) > 1 else jobs[-1:]
     except BaseException:
         for job in jobs:
-            _slurm(site, "scancel", "--quiet", job)
+            call(site, "scancel", "--quiet", job)
         raise
     return handles
 
@@ -161,11 +147,11 @@ def cancel_all(site: Site, handles: Sequence[str], request: Request) -> list[str
     name = signal.Signals(request.signal).name.removeprefix("SIG")
     waiting = [job for job in handles if states.get(job) in WAITING]
     going = [job for job in handles if states.get(job) in GOING]
-    for words, jobs in (([], waiting), (["--batch", f"--signal={name}"], going)):
+    for extra, jobs in (([], waiting), (["--batch", f"--signal={name}"], going)):
         for start in range(0, len(jobs), MANY):
-            done = _slurm(site, "scancel", "--quiet", *words, *jobs[start : start + MANY])
+            done = call(site, "scancel", "--quiet", *extra, *jobs[start : start + MANY])
             if done.returncode and "Invalid job id" not in done.stderr:  # one of them has just ended
-                raise Unavailable(f"scancel failed: {_last(done.stderr)}", hint=f"scancel {jobs[0]}")
+                raise Unavailable(f"scancel failed: {words(done.stderr)}", hint=f"scancel {jobs[0]}")
     return [*waiting, *going]
 
 
@@ -179,17 +165,6 @@ def logs(site: Site, handle: str, offset: int) -> bytes:
             return file.read()
     except FileNotFoundError:
         return b""
-
-
-def sbatch(site: Site, options: Sequence[str], script: str) -> str:
-    """Call sbatch with the user's options and these; its answer. Raises as :func:`check`."""
-    done = _slurm(site, "sbatch", "--parsable", *_asked(site.options), *options, script=script)
-    if done.returncode == 0:
-        return done.stdout
-    why = _last(done.stderr)
-    if _silent(done.stderr):
-        raise Unavailable(f"Slurm does not answer: {why}", hint="scontrol ping; sinfo")
-    raise UsageFault(f"Slurm refuses the job: {why}", hint="sinfo; --slurm partition=NAME,time=4:00:00,gres=gpu:1")
 
 
 def _named(site: Site, part: Sequence[Submission]) -> list[str]:
@@ -232,42 +207,35 @@ def _taking_turns(site: Site, previous: str | None = None) -> list[str]:
 
 def _most(site: Site) -> int:
     """How many tasks an array may have: the highest index is one less than MaxArraySize; 0 forbids arrays."""
-    found = re.search(r"(?m)^MaxArraySize\s*=\s*(\d+)", _slurm(site, "scontrol", "show", "config").stdout)
+    found = re.search(r"(?m)^MaxArraySize\s*=\s*(\d+)", call(site, "scontrol", "show", "config").stdout)
     return max(1, int(found[1])) if found else MANY
 
 
-def _asked(options: Mapping[str, str]) -> list[str]:
-    """The user's options for sbatch.
+def _number(said: str) -> str:
+    """The number of a job that sbatch has just taken; after it, there may be the name of a cluster.
 
     Raises:
-        UsageFault: one of them is snaprun's own, or no option at all.
+        UsageFault: sbatch has submitted none.
     """
-    made = []
-    for name, value in options.items():
-        if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or any(own.startswith(name) for own in OURS):
-            raise UsageFault(f"--slurm {name}: that is not yours to set", hint="--slurm partition=gpu,time=4:00:00")
-        if name == DEPENDENCY:  # it goes together with our own
-            continue
-        if name != JOBS:
-            made.append(f"--{name}={value}" if value else f"--{name}")
-        elif not re.fullmatch(r"[1-9]\d*", value):
-            raise UsageFault(f"--slurm jobs={value}: want a whole number", hint="--slurm jobs=4")
-    return made
+    number = said.partition(";")[0].strip()
+    if not number.isdigit():
+        raise UsageFault(f"sbatch has submitted nothing: {words(said)}", hint="--slurm partition=NAME,time=4:00:00")
+    return number
 
 
 def _queue(site: Site, handles: Sequence[str]) -> dict[str, tuple[str, str]]:
     """State and reason of the jobs that the controller knows: those that wait, run, or ended a few minutes ago."""
     jobs = ",".join(dict.fromkeys(handle.partition("_")[0] for handle in handles))  # arrays as a whole
-    done = _slurm(site, "squeue", "-h", "-r", "-t", "all", "-j", jobs, "-o", "%i|%T|%r")
-    if done.returncode and _silent(done.stderr):
-        raise Unavailable(f"Slurm does not answer: {_last(done.stderr)}", hint="scontrol ping")
+    done = call(site, "squeue", "-h", "-r", "-t", "all", "-j", jobs, "-o", "%i|%T|%r")
+    if done.returncode and silent(done.stderr):
+        raise Unavailable(f"Slurm does not answer: {words(done.stderr)}", hint="scontrol ping")
     return _rows(done.stdout, handles)
 
 
 def _accounted(site: Site, handles: Sequence[str]) -> dict[str, tuple[str, str]]:
     """The same from the accounting, which lags some seconds; nothing where there is none."""
     jobs = ",".join(dict.fromkeys(handle.partition("_")[0] for handle in handles))
-    done = _slurm(site, "sacct", "-n", "-P", "-X", "-j", jobs, "-o", "JobID,State,Reason")
+    done = call(site, "sacct", "-n", "-P", "-X", "-j", jobs, "-o", "JobID,State,Reason")
     if done.returncode:
         return {}
     return _rows(done.stdout, handles)
@@ -285,28 +253,6 @@ def _state(handle: str, state: str, reason: str) -> State:
         status, code, text = ENDINGS[word]
         return State("ended", f"{text} (Slurm job {handle}: {state})", status, code)
     return State("unknown", f"Slurm knows no job {handle}")
-
-
-def _slurm(site: Site, *command: str, script: str | None = None) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command, input=script, env=supervisor_env(site.env), capture_output=True, text=True, timeout=PATIENCE,
-            check=False, stdin=None if script is not None else subprocess.DEVNULL, cwd="/",
-        )  # fmt: skip
-    except FileNotFoundError as error:
-        raise Unavailable(f"there is no {command[0]} here", hint="call snaprun on a login node") from error
-    except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"{command[0]} gave no answer within {PATIENCE} s", hint="scontrol ping") from error
-
-
-def _silent(said: str) -> bool:
-    """Whether Slurm's words mean that its controller cannot be reached, which says nothing about a job."""
-    return any(word in said for word in ("Unable to contact", "Connection refused", "timed out", "authentication"))
-
-
-def _last(said: str) -> str:
-    lines = [re.sub(r"^s\w+: (?:error|fatal): ", "", line.strip()) for line in said.splitlines() if line.strip()]
-    return lines[0] if lines else "it gave no reason"
 
 
 def _tidy(talk: Path) -> None:

@@ -26,6 +26,7 @@ from typing import Any
 from snaprun import launchers
 from snaprun.errors import SnaprunError
 from snaprun.git.locate import Place
+from snaprun.launchers.slurmcall import plain
 from snaprun.progress import lock, process
 from snaprun.progress.live import Live
 from snaprun.progress.order import ENDING, LIMIT, ORDER, STOP, SUPERVISOR, read_order, write_json
@@ -195,8 +196,9 @@ def _seconds_left(job: str) -> float | None:
 
 def _scontrol(*words: str) -> subprocess.CompletedProcess[str]:
     """Call scontrol; what it cannot answer in time is no answer."""
+    call, env = ["scontrol", *words], plain(os.environ)
     try:
-        return subprocess.run(["scontrol", *words], capture_output=True, text=True, timeout=10, check=False)
+        return subprocess.run(call, capture_output=True, text=True, timeout=10, check=False, env=env)
     except (OSError, subprocess.TimeoutExpired):
         return subprocess.CompletedProcess(words, 1, "", "")
 

@@ -15,6 +15,7 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.index import reindex
 from snaprun.launchers import Launcher, Lineup, Site, Submission, local
 from snaprun.launchers.local import Handle
+from snaprun.launchers.slurmcall import pairs
 from snaprun.model import Run, Status
 from snaprun.nearest import nearest
 from snaprun.progress import lock, stopping
@@ -43,7 +44,7 @@ def launcher_of(wanted: str | None, *, on: str | None, slurm: str | None) -> str
     own = "ssh" if on else "slurm" if slurm is not None else None
     if own and wanted and wanted != own:
         raise UsageFault(f"--launcher {wanted} has no --{'on' if on else 'slurm'}", hint=f"--launcher {own}")
-    if GIT_URL in _pairs(slurm):
+    if GIT_URL in pairs(slurm or ""):
         return "slurm-git"
     return own or wanted
 
@@ -63,7 +64,7 @@ def wishes(
     Raises:
         UsageFault: they make no sense.
     """
-    asked = _pairs(slurm)
+    asked = pairs(slurm or "")
     if data and not on and GIT_URL not in asked:
         raise UsageFault("--data is for runs on another machine", hint="--on ssh://host/path --data NAME=/folder/there")
     found = {"on": _address(door, on)} if on else {}
@@ -227,12 +228,6 @@ def taken(folder: Live) -> bool:
 def site(door: Door, wishes: Mapping[str, str] | None = None, lineup: Lineup | None = None) -> Site:
     """The caller's repository, as a launcher sees it."""
     return Site(door.place, door.env, dict(wishes or {}), lineup)
-
-
-def _pairs(slurm: str | None) -> dict[str, str]:
-    """The options for Slurm as typed: ``name=value`` or ``name``, between commas."""
-    parts = [item.strip().lstrip("-").partition("=") for item in (slurm or "").split(",")]
-    return {name: value for name, _, value in parts if name}
 
 
 def _address(door: Door, on: str) -> str:
