@@ -33,9 +33,9 @@ def service(*words: str) -> Iterator[Path]:
             subprocess.run([SERVICE, "stop", where], check=False, capture_output=True)
 
 
-def do(verb: str, where: Path) -> None:
-    """Do something to a cluster: restart, cut."""
-    subprocess.run([SERVICE, verb, where], check=True, capture_output=True)
+def do(verb: str, where: Path, *words: str) -> None:
+    """Do something to a cluster: restart, cut, reopen."""
+    subprocess.run([SERVICE, verb, where, *words], check=True, capture_output=True)
 
 
 def asked(*command: str, script: str | None = None) -> str:

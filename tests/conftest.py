@@ -77,6 +77,19 @@ def slurm(slurm_cluster: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return slurm_cluster
 
 
+@pytest.fixture(scope="session")
+def slurm_cluster_with_books() -> Iterator[Path]:
+    """The folder of one with accounting, whose controller forgets a job after two seconds; skipped as the other one."""
+    yield from cluster.service("books")
+
+
+@pytest.fixture
+def slurm_with_books(slurm_cluster_with_books: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That cluster, as the one that Slurm's commands talk to."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm_cluster_with_books / "slurm.conf"))
+    return slurm_cluster_with_books
+
+
 @pytest.fixture
 def postgresql(postgresql_server: str) -> str:
     """The URL of an empty database."""

@@ -14,7 +14,7 @@ import pytest
 
 from snaprun import launchers
 from snaprun.errors import UsageFault
-from snaprun.launchers import State, slurm
+from snaprun.launchers import State, slurmstates
 from snaprun.model import Status
 from snaprun.progress import live
 from snaprun.running import contact, launching
@@ -162,7 +162,7 @@ def test_what_slurm_refuses_is_refused_before_anything_is_frozen(repo: Sandbox) 
     ],
 )
 def test_states_that_are_no_end(state: str, reason: str, meant: State) -> None:
-    assert slurm._state("7", state, reason) == meant
+    assert slurmstates.state_of("7", state, reason) == meant
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_states_that_are_no_end(state: str, reason: str, meant: State) -> None:
     ],
 )
 def test_states_that_are_ends(state: str, status: str, code: int) -> None:
-    found = slurm._state("7", state, "None")
+    found = slurmstates.state_of("7", state, "None")
     assert (found.state, found.status, found.exit_code) == ("ended", status, code)
     assert state in str(found.reason)
 

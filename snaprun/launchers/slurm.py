@@ -19,7 +19,8 @@ from pathlib import Path
 
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.launchers import Lineup, Site, State, Submission, noted
-from snaprun.launchers.slurmcall import DEPENDENCY, JOBS, ONCE, call, sbatch, silent, words
+from snaprun.launchers.slurmcall import DEPENDENCY, JOBS, ONCE, call, sbatch, words
+from snaprun.launchers.slurmstates import GOING, WAITING, queue, states, word
 from snaprun.progress.order import Request
 
 HONOURS = ("jobs", "retries", "after")
@@ -29,33 +30,6 @@ DAY = 86400.0
 
 MANY = 1000
 """Jobs in one call of scancel, and tasks of an array where Slurm does not say how many it takes (its default)."""
-
-WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
-GOING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"}
-ENDINGS = {
-    "COMPLETED": ("lost", 125, "the job ended without a result"),
-    "FAILED": ("lost", 125, "the job failed before there was a result"),
-    "TIMEOUT": ("timed-out", 124, "the job took longer than its time limit"),
-    "DEADLINE": ("timed-out", 124, "the job missed its deadline"),
-    "CANCELLED": ("stopped", 143, "the job was cancelled"),
-    "PREEMPTED": ("lost", 125, "the job was preempted"),
-    "NODE_FAIL": ("lost", 125, "its node failed"),
-    "BOOT_FAIL": ("lost", 125, "its node did not boot"),
-    "OUT_OF_MEMORY": ("failed", 137, "the job ran out of memory"),
-    "REVOKED": ("lost", 125, "the job went to another cluster"),
-}
-"""What the states of https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES mean for a run without a result."""
-
-MENDING = {
-    "JobHeldUser": "held by its user: scontrol release {}",
-    "JobHeldAdmin": "held by an administrator",
-    "Dependency": "waits for another job",
-    "BeginTime": "its begin time has not come (a job that is started again waits two minutes)",
-    "DependencyNeverSatisfied": "its dependency can never be satisfied: snaprun stop ends the waiting",
-    "PartitionTimeLimit": "it asks for more time than the partition gives",
-    "PartitionNodeLimit": "it asks for more nodes than the partition has",
-    "launch failed requeued held": "it could not be started and is held: scontrol release {}",
-}
 
 
 def check(site: Site) -> None:
@@ -120,20 +94,8 @@ def batch(part: Sequence[Submission], first: Sequence[str], job: Sequence[str], 
 
 def poll(site: Site, handles: Sequence[str]) -> list[State]:
     """How these jobs stand, with Slurm's reason. Raises Unavailable where Slurm does not answer."""
-    found = _queue(site, handles)
-    missing = [handle for handle in handles if handle not in found]
-    if missing:
-        found.update(_accounted(site, missing))
-    return [_state(handle, *found.get(handle, ("", ""))) for handle in handles]
-
-
-def _rows(said: str, handles: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """State and reason by handle, from lines of ``job|state|reason``. Tasks of an array that were cancelled before they
-    began have one line together, under the array's number or as ``7_[3-9]``."""
-    lines = [line.split("|", 2) for line in said.splitlines() if line.count("|") >= 2]
-    found = {job.partition("_[")[0]: (state, reason) for job, state, reason in lines}
-    both = {handle: found.get(handle) or found.get(handle.partition("_")[0]) for handle in handles}
-    return {handle: known for handle, known in both.items() if known}
+    known = states(site, handles)
+    return [known[handle] for handle in handles]
 
 
 def cancel(site: Site, handle: str, request: Request) -> bool:
@@ -143,15 +105,15 @@ def cancel(site: Site, handle: str, request: Request) -> bool:
 
 def cancel_all(site: Site, handles: Sequence[str], request: Request) -> list[str]:
     """The same of many jobs in one go; those that there was something to end of. Raises Unavailable."""
-    states = {job: state.partition(" ")[0] for job, (state, _) in _queue(site, handles).items()}
+    found = {job: word(state) for job, (state, _) in queue(site, handles).items()}
     name = signal.Signals(request.signal).name.removeprefix("SIG")
-    waiting = [job for job in handles if states.get(job) in WAITING]
-    going = [job for job in handles if states.get(job) in GOING]
-    for extra, jobs in (([], waiting), (["--batch", f"--signal={name}"], going)):
-        for start in range(0, len(jobs), MANY):
-            done = call(site, "scancel", "--quiet", *extra, *jobs[start : start + MANY])
+    waiting = [job for job in handles if found.get(job) in WAITING]
+    going = [job for job in handles if found.get(job) in GOING]
+    for extra, some in (([], waiting), (["--batch", f"--signal={name}"], going)):
+        for start in range(0, len(some), MANY):
+            done = call(site, "scancel", "--quiet", *extra, *some[start : start + MANY])
             if done.returncode and "Invalid job id" not in done.stderr:  # one of them has just ended
-                raise Unavailable(f"scancel failed: {words(done.stderr)}", hint=f"scancel {jobs[0]}")
+                raise Unavailable(f"scancel failed: {words(done.stderr)}", hint=f"scancel {some[0]}")
     return [*waiting, *going]
 
 
@@ -221,38 +183,6 @@ def _number(said: str) -> str:
     if not number.isdigit():
         raise UsageFault(f"sbatch has submitted nothing: {words(said)}", hint="--slurm partition=NAME,time=4:00:00")
     return number
-
-
-def _queue(site: Site, handles: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """State and reason of the jobs that the controller knows: those that wait, run, or ended a few minutes ago."""
-    jobs = ",".join(dict.fromkeys(handle.partition("_")[0] for handle in handles))  # arrays as a whole
-    done = call(site, "squeue", "-h", "-r", "-t", "all", "-j", jobs, "-o", "%i|%T|%r")
-    if done.returncode and silent(done.stderr):
-        raise Unavailable(f"Slurm does not answer: {words(done.stderr)}", hint="scontrol ping")
-    return _rows(done.stdout, handles)
-
-
-def _accounted(site: Site, handles: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """The same from the accounting, which lags some seconds; nothing where there is none."""
-    jobs = ",".join(dict.fromkeys(handle.partition("_")[0] for handle in handles))
-    done = call(site, "sacct", "-n", "-P", "-X", "-j", jobs, "-o", "JobID,State,Reason")
-    if done.returncode:
-        return {}
-    return _rows(done.stdout, handles)
-
-
-def _state(handle: str, state: str, reason: str) -> State:
-    """What Slurm's words mean; ``CANCELLED by 1000`` is one of them."""
-    word = state.partition(" ")[0].rstrip("+")
-    why = MENDING.get(reason, reason).format(handle) if reason not in ("None", "") else None
-    if word in WAITING:
-        return State("queued", why or "waiting for Slurm to start it")
-    if word in GOING:
-        return State("running", "suspended by Slurm" if word in ("SUSPENDED", "STOPPED") else None)
-    if word in ENDINGS:
-        status, code, text = ENDINGS[word]
-        return State("ended", f"{text} (Slurm job {handle}: {state})", status, code)
-    return State("unknown", f"Slurm knows no job {handle}")
 
 
 def _tidy(talk: Path) -> None:

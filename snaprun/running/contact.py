@@ -106,7 +106,8 @@ def ending(folder: Live, told: Submitted, *, now: float, pace: Pace = PACE) -> d
     if last.state == "unknown" and last.unknown is not None and now - last.unknown > pace.grace:
         where = told.host or told.launcher
         why = f": {last.reason}" if last.reason else ""
-        return {"status": "lost", "exit_code": 125, "reason": f"{where} does not know of this run{why}"}
+        code = last.exit_code or 125
+        return {"status": last.status or "lost", "exit_code": code, "reason": f"{where} does not know of this run{why}"}
     return None
 
 
