@@ -31,6 +31,9 @@ LAUNCHERS: Mapping[str, str] = {
 GROUP = "snaprun.launchers"
 """The group of entry points in which other packages name theirs."""
 
+AWAITED = "?"
+"""What the handle of a run begins with that its launcher is about to take, where the run's id follows."""
+
 AT_ONCE = ("local", "tmux")
 """Launchers that start a run on this machine at once: its processes alone say how it stands."""
 
@@ -126,7 +129,8 @@ class News:
 class Launcher(Protocol):
     """A launcher is a module with these functions. Handles are strings: any later process takes a run up again.
 
-    ``HONOURS`` in the module names the fields of a :class:`Lineup` that it heeds; without it, none.
+    ``HONOURS`` in the module names the fields of a :class:`Lineup` that it heeds; without it, none. A function
+    ``handle(site, run)`` gives a handle that ``poll`` and ``cancel`` take for a run that is about to be submitted.
     """
 
     def check(self, site: Site) -> None:
@@ -231,6 +235,12 @@ def launcher(name: str) -> Launcher:
 def _entry_points() -> list[Any]:
     """The plug-ins' entry points; their module takes longer to import than most commands run."""
     return list(importlib.import_module("importlib.metadata").entry_points(group=GROUP))
+
+
+def early(found: Launcher, site: Site, run: str) -> str:
+    """By what a run can be found again whose command is killed while it is submitted; empty where nothing can."""
+    known = getattr(found, "handle", None)
+    return str(known(site, run)) if known is not None else ""
 
 
 def note(live: Path, name: str, handle: str) -> None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.launchers import Lineup, Site, State, Submission, noted
+from snaprun.launchers import AWAITED, Lineup, Site, State, Submission, note, noted
 from snaprun.launchers.slurmcall import DEPENDENCY, JOBS, ONCE, call, sbatch, words
 from snaprun.launchers.slurmstates import GOING, WAITING, queue, states, word
 from snaprun.progress.order import Request
@@ -26,7 +26,12 @@ from snaprun.progress.order import Request
 HONOURS = ("jobs", "retries", "after")
 """What it heeds of a sweep's line-up: an array's throttle, the requeueing of a job, and a dependency."""
 
+NEVER = State("unknown", "no job was submitted for it, as far as Slurm knows")
+
 DAY = 86400.0
+
+TYPED = "(null)"
+"""What squeue calls the file of a script that came by standard input, as ours do, in the folder ``/``."""
 
 MANY = 1000
 """Jobs in one call of scancel, and tasks of an array where Slurm does not say how many it takes (its default)."""
@@ -78,8 +83,10 @@ def arrays(
             said = sbatch(site, [*options, "--open-mode=append", "--chdir=/", "--export=ALL"], script(part))
             jobs.append(_number(said))
             handles += [f"{jobs[-1]}_{number}" for number in range(len(part))] if len(part) > 1 else jobs[-1:]
-    except BaseException:
-        for job in jobs:
+    except BaseException:  # sbatch too may have been cut off after it had said all to the controller
+        with suppress(Unavailable):
+            jobs += sought(site, [run.run for run in runs]).values()
+        for job in dict.fromkeys(job.partition("_")[0] for job in jobs):
             call(site, "scancel", "--quiet", job)
         raise
     return handles
@@ -92,10 +99,35 @@ def batch(part: Sequence[Submission], first: Sequence[str], job: Sequence[str], 
     return f'#!/bin/sh\nset -- {shlex.join(first)}\nshift "${{SLURM_ARRAY_TASK_ID:-0}}"\n{call}\n'
 
 
+def handle(site: Site, run: str) -> str:  # noqa: ARG001
+    """The handle of a run that is about to be submitted: its job is looked for by its script."""
+    return AWAITED + run
+
+
 def poll(site: Site, handles: Sequence[str]) -> list[State]:
     """How these jobs stand, with Slurm's reason. Raises Unavailable where Slurm does not answer."""
-    known = states(site, handles)
-    return [known[handle] for handle in handles]
+    jobs = _jobs(site, handles)
+    known = states(site, list(jobs.values())) if jobs else {}
+    return [known[jobs[handle]] if handle in jobs else NEVER for handle in handles]
+
+
+def sought(site: Site, runs: Sequence[str]) -> dict[str, str]:
+    """The jobs of these runs by what their scripts say, for runs whose command was killed before it noted the job.
+
+    Raises:
+        Unavailable: Slurm does not answer.
+    """
+    done = call(site, "squeue", "-h", "-u", str(os.getuid()), "-t", "all", "-o", "%F|%Z|%o")
+    if done.returncode:
+        raise Unavailable(f"Slurm does not answer: {words(done.stderr)}", hint="scontrol ping")
+    jobs = dict.fromkeys(line.partition("|")[0] for line in done.stdout.splitlines() if line.endswith(f"|/|{TYPED}"))
+    found: dict[str, str] = {}
+    for job in jobs:
+        tasks = _tasks(call(site, "scontrol", "write", "batch_script", job, "-").stdout)
+        for number, run in enumerate(tasks):
+            if run in runs:
+                found[run] = f"{job}_{number}" if len(tasks) > 1 else job
+    return found
 
 
 def cancel(site: Site, handle: str, request: Request) -> bool:
@@ -105,16 +137,18 @@ def cancel(site: Site, handle: str, request: Request) -> bool:
 
 def cancel_all(site: Site, handles: Sequence[str], request: Request) -> list[str]:
     """The same of many jobs in one go; those that there was something to end of. Raises Unavailable."""
-    found = {job: word(state) for job, (state, _) in queue(site, handles).items()}
+    jobs = _jobs(site, handles)
+    found = {job: word(state) for job, (state, _) in queue(site, list(jobs.values())).items()} if jobs else {}
     name = signal.Signals(request.signal).name.removeprefix("SIG")
-    waiting = [job for job in handles if found.get(job) in WAITING]
-    going = [job for job in handles if found.get(job) in GOING]
+    waiting = [job for job in jobs.values() if found.get(job) in WAITING]
+    going = [job for job in jobs.values() if found.get(job) in GOING]
     for extra, some in (([], waiting), (["--batch", f"--signal={name}"], going)):
         for start in range(0, len(some), MANY):
             done = call(site, "scancel", "--quiet", *extra, *some[start : start + MANY])
             if done.returncode and "Invalid job id" not in done.stderr:  # one of them has just ended
                 raise Unavailable(f"scancel failed: {words(done.stderr)}", hint=f"scancel {some[0]}")
-    return [*waiting, *going]
+    asked = {*waiting, *going}
+    return [handle for handle, job in jobs.items() if job in asked]
 
 
 def logs(site: Site, handle: str, offset: int) -> bytes:
@@ -160,6 +194,7 @@ def _taking_turns(site: Site, previous: str | None = None) -> list[str]:
     if how.after:
         told = noted(site.place.live / how.after)
         first = told.handle.partition("@")[0] if told is not None and told.launcher.startswith("slurm") else ""
+        first = next(iter(_jobs(site, [first]).values()), "") if first else ""
         if not first:
             text = f"run {how.after[:8]} is no job of Slurm: none of its jobs can wait for it"
             raise UsageFault(text, hint=f"snaprun wait {how.after[:8]}, then the sweep without --after")
@@ -171,6 +206,28 @@ def _most(site: Site) -> int:
     """How many tasks an array may have: the highest index is one less than MaxArraySize; 0 forbids arrays."""
     found = re.search(r"(?m)^MaxArraySize\s*=\s*(\d+)", call(site, "scontrol", "show", "config").stdout)
     return max(1, int(found[1])) if found else MANY
+
+
+def _jobs(site: Site, handles: Sequence[str]) -> dict[str, str]:
+    """The job of each handle. Those that nobody has noted down are looked for, and noted when they are found."""
+    jobs = {handle: handle for handle in handles if not handle.startswith(AWAITED)}
+    runs = {handle.removeprefix(AWAITED): handle for handle in handles if handle not in jobs}
+    for run, job in (sought(site, list(runs)) if runs else {}).items():
+        jobs[runs[run]] = job
+        with suppress(FileNotFoundError):  # it has just ended
+            note(site.place.live / run, "slurm", job)
+    return jobs
+
+
+def _tasks(script: str) -> list[str]:
+    """The runs of a batch script of ours, in the order of its tasks; none of any other one."""
+    try:
+        said = shlex.split(script)
+    except ValueError:
+        return []
+    if said[:3] != ["#!/bin/sh", "set", "--"] or "shift" not in said:
+        return []
+    return [Path(word).name for word in said[3 : said.index("shift")]]
 
 
 def _number(said: str) -> str:

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.git import meeting
 from snaprun.git.gitrepo import GitRepo
-from snaprun.launchers import Lineup, News, Site, State, Submission, slurm
+from snaprun.launchers import Lineup, News, Site, State, Submission, note, slurm
 from snaprun.progress.order import Request, read_order
 
 HONOURS = ("jobs", "retries", "after")
@@ -83,7 +84,7 @@ def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
 
 def poll(site: Site, handles: Sequence[str]) -> list[State]:
     """How these jobs stand. Raises Unavailable where Slurm does not answer."""
-    jobs = {handle: job for handle in handles if (job := taken_apart(handle)[0])}
+    jobs = _jobs(site, handles)
     states = dict(zip(jobs, slurm.poll(site, list(jobs.values())), strict=True)) if jobs else {}
     return [states.get(handle, WAITS) for handle in handles]
 
@@ -95,7 +96,7 @@ def cancel(site: Site, handle: str, request: Request) -> bool:
 
 def cancel_all(site: Site, handles: Sequence[str], request: Request) -> list[str]:
     """The same of many; the second of two interrupts ends a run at once. Raises Unavailable."""
-    jobs = {job: handle for handle in handles if (job := taken_apart(handle)[0])}
+    jobs = {job: handle for handle, job in _jobs(site, handles).items()}
     how = replace(request, signal=2) if request.kill else request
     found = slurm.cancel_all(site, list(jobs), how) if jobs else []
     if request.kill and found:
@@ -163,6 +164,19 @@ def taken_apart(handle: str) -> tuple[str, str, str, str]:
     about, _, run = rest.rpartition("#")
     folder, _, url = about.partition("|")
     return job, url, run, folder
+
+
+def _jobs(site: Site, handles: Sequence[str]) -> dict[str, str]:
+    """The job of each handle. Those that nobody has noted down are looked for, and noted when they are found."""
+    apart = {handle: taken_apart(handle) for handle in handles}
+    jobs = {handle: job for handle, (job, _, _, _) in apart.items() if job}
+    runs = {run: handle for handle, (_, _, run, _) in apart.items() if handle not in jobs}
+    for run, job in (slurm.sought(site, list(runs)) if runs else {}).items():
+        jobs[runs[run]] = job
+        _, url, _, folder = apart[runs[run]]
+        with suppress(FileNotFoundError):  # it has just ended
+            note(site.place.live / run, "slurm-git", _handle(job, url, run, folder))
+    return jobs
 
 
 def _handle(job: str, url: str, run: str, log: str | None) -> str:

@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
 def _introduce(folder: Path) -> None:
     """Write down which job this is where the command that submitted it has not come to it yet, or never will."""
     told, job = launchers.noted(folder), name_of(os.environ)
-    if told is not None and not told.handle and job is not None:
+    if told is not None and job is not None and (not told.handle or told.handle.startswith(launchers.AWAITED)):
         launchers.note(folder, told.launcher, job)
 
 

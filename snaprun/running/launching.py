@@ -143,12 +143,12 @@ def submit(door: Door, name: str, folders: Sequence[Live], *, lineup: Lineup | N
             mine = lock.take(folder.path) if far is not None else None
             if mine is not None:  # nobody here will look after it, and a push that takes its time must not be judged
                 held.callback(os.close, mine)
-            launchers.note(folder.path, name, far.handle(where, folder.id) if far else "")
+            launchers.note(folder.path, name, launchers.early(found, where, folder.id))
         runs = [Submission(folder.id, folder.path) for folder in folders]
         at_once = name in launchers.AT_ONCE or (far is not None and lineup is None)
         given = found.submit(where, runs) if at_once else _queue(door, found, where, folders)
     for folder, one in zip(folders, given, strict=True):
-        if far is not None and far.handle(where, folder.id) == one:
+        if launchers.early(found, where, folder.id) == one:
             continue
         with suppress(FileNotFoundError):  # it has ended already
             launchers.note(folder.path, name, one)
