@@ -164,6 +164,19 @@ def test_a_killed_dispatcher_is_replaced(box: Sandbox, gates: Gates) -> None:
     assert [run.status.value for run in runs(here)] == ["succeeded"] * 3
 
 
+def test_settings_that_are_half_written_do_not_stop_the_queue(box: Sandbox, gates: Gates) -> None:
+    here = door(box, GATES=str(gates.folder))
+    start(here, "held.ipynb", "x=1..2", jobs=1)
+    wait_for(lambda: gates.at(1), "the first run")
+    box.write("snaprun.toml", "[jobs = ")
+    gates.open(1)
+    wait_for(lambda: gates.at(2), "the second run, with nobody's help")
+    gates.open()
+    until_idle(here)
+    assert [run.status.value for run in runs(here)] == ["succeeded"] * 2
+    assert "snaprun.toml is malformed" in said(here)
+
+
 def test_many_who_look_at_once_start_one_dispatcher(box: Sandbox, gates: Gates) -> None:
     here = door(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=1..2", jobs=1)

@@ -76,6 +76,7 @@ class Dispatcher:
         self._gpus = True
         self._gpus_from = 0.0
         self._said = ""
+        self._chosen: int | None = None
 
     def serve(self) -> None:
         """Start what is due, wait for an end or the bell, and so on until nothing is left to do."""
@@ -292,8 +293,13 @@ class Dispatcher:
 
     def _jobs(self) -> int:
         """How many runs work at a time that have no cap of their own."""
-        chosen = settings.load(self.place, os.environ).jobs
-        return chosen or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        try:
+            self._chosen = settings.load(self.place, os.environ).jobs
+        except SnaprunError as error:  # somebody is writing them right now: what they said before counts
+            self._say(f"{error.message} ({error.hint})")
+        return self._chosen or (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
 
     def _say(self, text: str) -> None:
         if text != self._said:
