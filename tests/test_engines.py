@@ -66,6 +66,11 @@ def test_exception(how: str, tmp_path: Path) -> None:
         ("sys.exit(0)", 0, ["ok", "ok", "skipped"]),
         ("sys.exit(3)", 3, ["ok", "failed", "not-run"]),
         ("sys.exit('bad')", 1, ["ok", "failed", "not-run"]),
+        ("sys.exit('')", 1, ["ok", "failed", "not-run"]),
+        ("sys.exit('3')", 1, ["ok", "failed", "not-run"]),
+        ("sys.exit('--5')", 1, ["ok", "failed", "not-run"]),
+        ("class Leave(SystemExit): pass\nraise Leave(3)", 3, ["ok", "failed", "not-run"]),
+        ("class Leave(SystemExit): pass\nraise Leave(0)", 0, ["ok", "ok", "skipped"]),
     ],
 )
 def test_sys_exit(how: str, tmp_path: Path, code: str, exit_code: int, states: list[str]) -> None:
@@ -74,6 +79,18 @@ def test_sys_exit(how: str, tmp_path: Path, code: str, exit_code: int, states: l
     assert ran.outcome.status is (Status.SUCCEEDED if exit_code == 0 else Status.FAILED)
     assert ran.states == states
     assert "never" not in ran.log
+
+
+def test_exception_groups(how: str, tmp_path: Path) -> None:
+    if sys.version_info < (3, 11):
+        pytest.skip("Python has none yet")
+    ran = execute(tmp_path, "raise ExceptionGroup('many', [ValueError('a'), TypeError('b')])", how=how)
+    assert ran.outcome.reason == "cell 1: ExceptionGroup: many (2 sub-exceptions)"
+    assert [out["output_type"] for out in ran.outputs(1)] == ["error"]
+    assert ran.error is not None
+    assert "| ValueError: a" in ran.error.traceback
+    assert "IPython" not in ran.error.traceback
+    assert ran.log.count("ValueError: a\n") == 1
 
 
 def test_cell_timeout(how: str, tmp_path: Path) -> None:
@@ -366,6 +383,8 @@ class TestNotebookFeatures:
         ("256", 1, Status.FAILED),
         ("True", 1, Status.FAILED),
         ("a message", 1, Status.FAILED),
+        ("--5", 1, Status.FAILED),
+        ("\N{SUPERSCRIPT TWO}", 1, Status.FAILED),
         ("x" * 1000, 1, Status.FAILED),
     ],
 )

@@ -79,6 +79,13 @@ def test_a_forked_child_may_display(tmp_path: Path) -> None:
     assert [out["data"]["text/plain"] for out in ran.outputs(1)] == ["child", "parent"]
 
 
+def test_an_exception_that_cannot_speak(tmp_path: Path) -> None:
+    code = "class Mute(Exception):\n    def __str__(self): raise ValueError('no')\nraise Mute()"
+    ran = execute(tmp_path, code, "1", how="inline")
+    assert (ran.outcome.exit_code, ran.states) == (1, ["failed", "not-run"])
+    assert ran.outcome.reason == "cell 1: Mute: <exception str() failed>"
+
+
 def test_ipython_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "IPython.py").write_text("raise ModuleNotFoundError(\"No module named 'IPython'\")")
     ran = execute(tmp_path, "1", how="inline", environment={"PYTHONPATH": str(tmp_path)})

@@ -95,3 +95,11 @@ def test_an_interrupt_of_its_own_is_a_failure(tmp_path: Path) -> None:
 
 def test_holding_is_refused(tmp_path: Path) -> None:
     assert execute(tmp_path, "1", how="script", hold=5.0).outcome.exit_code == 69
+
+
+def test_an_exception_that_cannot_speak(tmp_path: Path) -> None:
+    code = "class Mute(Exception):\n    def __str__(self): raise ValueError('no')\nraise Mute()"
+    ran = execute(tmp_path, code, "1", how="script")
+    assert (ran.outcome.exit_code, ran.states) == (1, ["failed", "not-run"])
+    assert ran.outcome.reason == "cell 1: Mute: <exception str() failed>"
+    assert "snaprun" not in ran.log.replace(str(tmp_path), "")

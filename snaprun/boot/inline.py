@@ -88,9 +88,17 @@ class Shell(InteractiveShell):  # type: ignore[misc]
     def enable_gui(self, gui: Any = None) -> None:
         """There is none."""
 
+    def showtraceback(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
+        """An exception group is an error like any other; IPython 9 only prints it."""
+        error = (exc_tuple or sys.exc_info())[1]
+        if talk.errors.has_group(error):
+            talk.send("error", **talk.about(error), traceback=talk.errors.native(error))
+        else:
+            super().showtraceback(exc_tuple, *args, **options)
+
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
         lines = stb if isinstance(stb, list) else [str(stb)]
-        talk.send("error", ename=etype.__name__, evalue=str(evalue), traceback=lines)
+        talk.send("error", **{**talk.about(evalue), "ename": etype.__name__}, traceback=lines)
 
 
 def add_folder() -> None:
@@ -128,7 +136,7 @@ def main() -> None:
             error = interrupt
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        named = {"ename": type(error).__name__, "evalue": str(error)} if error is not None else {}
+        named = talk.about(error) if error is not None else {}
         talk.send("reply", count=count, leaving=shell.leaving, **named)
 
 

@@ -10,6 +10,7 @@ of other languages that are built on ipykernel (``bash_kernel``, metakernel's), 
   in two, and as the bytes that they are. The worker holds the same pipes and reads what a dying kernel leaves in them.
 * Forked children print through these pipes, not through ZeroMQ.
 * Flushing waits as long as the worker does, and never for a thread that has ended (ipykernel 7 waits 10 s at its exit).
+* The reply says with which status ``SystemExit`` would end plain Python; exception groups are shown like other errors.
 * IPython keeps no second copy of all outputs in memory.
 * ``sys.exit()`` prints no advice to use Ctrl-D.
 * ``exit`` in a console beside the worker does not end the kernel.
@@ -38,6 +39,7 @@ import signal
 import termios
 import threading
 import time
+import types
 import warnings
 from typing import Any
 
@@ -59,6 +61,8 @@ from ipykernel import debugger, iostream
 from ipykernel.kernelapp import IPKernelApp
 
 del sys.modules["debugpy"], debugger
+
+errors = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "errors.py"), run_name="snaprun_errors"))
 
 PATIENCE = 0.5
 """Seconds to wait at a cell's end for what is still in a pipe; only a child that never stops writing takes them."""
@@ -217,6 +221,8 @@ def change(application: Any) -> None:
             self.shell.events.register("post_execute", drain)
             forget_outputs(self.shell)
             stay(self.shell)
+            show_groups(self.shell)
+            tell_status(self.kernel, self.shell)
         atexit.register(leave)  # after the publishing thread's own exit hook, so it comes before that one
 
     application.init_iopub, application.init_io, application.init_shell = iopub, io, shell
@@ -251,6 +257,33 @@ def stay(shell: Any) -> None:
             leave_kernel()
 
     shell.ask_exit = ask_exit
+
+
+def show_groups(shell: Any) -> None:
+    """Show exception groups as errors; IPython 9 prints them to standard error."""
+    show = shell.showtraceback
+
+    def showtraceback(exc_tuple: Any = None, *args: Any, **options: Any) -> None:
+        error = (exc_tuple or sys.exc_info())[1]
+        if errors.has_group(error):
+            shell._showtraceback(type(error), error, errors.native(error))
+        else:
+            show(exc_tuple, *args, **options)
+
+    shell.showtraceback = showtraceback
+
+
+def tell_status(kernel: Any, shell: Any) -> None:
+    """Put the status that a ``SystemExit`` stands for into the reply: its text does not tell."""
+    execute = kernel.do_execute
+
+    async def do_execute(*args: Any, **options: Any) -> Any:
+        reply = await execute(*args, **options)
+        result = getattr(shell, "last_execution_result", None)
+        status = errors.status(getattr(result, "error_in_exec", None))
+        return reply if status is None or reply.get("status") == "ok" else {**reply, "snaprun_exit": status}
+
+    kernel.do_execute = do_execute
 
 
 def drain() -> None:

@@ -82,8 +82,7 @@ def _failed(number: int, error: BaseException, forgiven: bool = False) -> None:
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next
     lines = "".join(traceback.format_exception(type(error), error, frames)).splitlines()
-    about = {"ename": type(error).__name__, "evalue": str(error), "traceback": lines}
-    talk.send("error", n=number, forgiven=forgiven, **about)
+    talk.send("error", n=number, forgiven=forgiven, traceback=lines, **talk.about(error))
 
 
 def _line(statement: Any) -> int:

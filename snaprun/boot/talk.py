@@ -15,10 +15,12 @@ import os
 import runpy
 import signal
 import sys
+import types
 from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MAIN = os.getpid()
+errors = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "errors.py"), run_name="snaprun_errors"))
 _NOW, _ORDERS = (int(number) for number in os.environ.pop("SNAPRUN_TALK").split(","))
 _rest = b""
 
@@ -72,6 +74,13 @@ def receive() -> Any:
     """The next order; None when there will be no more."""
     line = _line()
     return json.loads(line) if line else None
+
+
+def about(error: BaseException) -> dict[str, Any]:
+    """What the worker has to know of an exception; ``exit`` is the status with which plain Python would end."""
+    made: dict[str, Any] = {"ename": type(error).__name__, "evalue": errors.text(error)}
+    status = errors.status(error)
+    return made if status is None else {**made, "exit": status}
 
 
 def _line() -> bytes:

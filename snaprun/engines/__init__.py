@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ TIMED_OUT = 124
 
 KILLED = 137
 """Exit code of a run whose kernel died."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,40}")
 
 
 @dataclass(frozen=True)
@@ -149,21 +152,31 @@ def runs(pid: int) -> bool:
         return False
 
 
-def ended_by_exit(evalue: str) -> Outcome:
-    """What ``sys.exit(n)`` in a cell means for the run, from the text of its ``SystemExit``; as in Python itself."""
+def ended_by_exit(evalue: str, code: int | None = None) -> Outcome:
+    """What ``sys.exit(n)`` in a cell means for the run, as in Python itself.
+
+    ``evalue`` is the text of its ``SystemExit``, ``code`` the status that it stands for, where that is known: the texts
+    of ``sys.exit(3)`` and ``sys.exit("3")`` are the same.
+    """
     text = evalue.strip()
-    if text in ("", "None", "0", "False"):
+    if code is None:
+        code = 0 if text in ("", "None", "0", "False") else int(text) if _NUMBER.fullmatch(text) else 1
+    if code == 0:
         return Outcome(Status.SUCCEEDED, 0, "sys.exit() ended the run")
-    if text.lstrip("-").isdigit():
-        return Outcome(Status.FAILED, int(text) & 255 or 1, f"sys.exit({text})")
-    return Outcome(Status.FAILED, 1, f"sys.exit({text!r})" if len(text) < 200 else "sys.exit() with a message")
+    if text == str(code):
+        return Outcome(Status.FAILED, code & 255 or 1, f"sys.exit({text})")
+    reason = f"sys.exit({text!r})" if len(text) < 200 else "sys.exit() with a message"
+    return Outcome(Status.FAILED, code & 255 or 1, reason)
 
 
-def ended_by_error(number: int, ename: str, evalue: str) -> tuple[str, Outcome]:
-    """The state of a cell that raised, and what it means for the run."""
+def ended_by_error(number: int, ename: str, evalue: str, exit_code: int | None = None) -> tuple[str, Outcome]:
+    """The state of a cell that raised, and what it means for the run.
+
+    ``exit_code``: what :func:`ended_by_exit` calls ``code``, for ``SystemExit`` and the classes derived from it.
+    """
     name, value = ename.strip(), plain(evalue).strip()
-    if name == "SystemExit":
-        outcome = ended_by_exit(value)
+    if name == "SystemExit" or exit_code is not None:
+        outcome = ended_by_exit(value, exit_code)
         return ("ok" if outcome.exit_code == 0 else "failed"), outcome
     if name == "StdinNotImplementedError":
         value = "input() was called, and nobody is there to answer"

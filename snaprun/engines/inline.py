@@ -131,7 +131,7 @@ class _Session:
         if forgiving:
             return "ok", None
         first = self.errors[0] if self.errors else reply
-        return ended_by_error(self.number, first["ename"], first["evalue"])
+        return ended_by_error(self.number, first["ename"], first["evalue"], first.get("exit"))
 
     def hear(self, message: dict[str, Any]) -> None:
         """A message of the interpreter."""

@@ -214,7 +214,8 @@ class _Session:
             self.journal.out(request.number, {**shown, "traceback": list(reply.get("traceback") or [])})
         if forgiving:
             return "ok", None
-        return ended_by_error(request.number, str(error.get("ename") or ""), str(error.get("evalue") or ""))
+        name, value = str(error.get("ename") or ""), str(error.get("evalue") or "")
+        return ended_by_error(request.number, name, value, reply.get("snaprun_exit"))
 
     async def _finish(self, request: _Request, began: float) -> Mapping[str, Any]:
         """Wait for a cell's reply and its last output. Raises _Ended when the run ends instead."""

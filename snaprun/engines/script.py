@@ -150,12 +150,12 @@ class _Session:
 
     def _error(self, message: Mapping[str, Any]) -> None:
         shown = {key: message[key] for key in ("ename", "evalue", "traceback")}
-        if message["ename"] != "SystemExit":
+        if "exit" not in message:  # plain Python says nothing of a SystemExit, but for its message
             self.journal.out(message["n"], {"output_type": "error", **shown})
         if message["forgiven"]:
             self.close("ok")
             return
-        state, self.outcome = ended_by_error(message["n"], message["ename"], message["evalue"])
+        state, self.outcome = ended_by_error(message["n"], message["ename"], message["evalue"], message.get("exit"))
         if message["ename"] != "KeyboardInterrupt":
             self.close(state)
 
