@@ -336,6 +336,14 @@ class TestNotebookFeatures:
         again = execute(tmp_path / "again", "quit(4)", "print('never')", how=engine)
         assert (again.outcome.exit_code, again.states) == (4, ["failed", "not-run"])
 
+    def test_magics_that_come_as_extensions(self, engine: str, tmp_path: Path) -> None:
+        home = {"HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython")}
+        ran = execute(tmp_path, "x = 5\n%store x\ndel x", "%store -r x\nprint(x)", how=engine, environment=home)
+        assert (ran.outcome.exit_code, ran.text(2)) == (0, "5\n")
+
+    def test_help_is_no_output(self, engine: str, tmp_path: Path) -> None:
+        assert execute(tmp_path, "len?", "str.join??", how=engine).log == ""
+
     def test_syntax_error(self, engine: str, tmp_path: Path) -> None:
         ran = execute(tmp_path, "print('ok')", "def (:", how=engine)
         assert ran.states == ["ok", "failed"]

@@ -119,6 +119,8 @@ def main() -> None:
     config.HistoryManager.hist_file = ":memory:"
     shell = Shell.instance(config=config)
     shell.history_manager.outputs = Forget()
+    shell.set_hook("show_in_pager", lambda *_, **__: None)  # help by ``?`` is no output, in a notebook neither
+    shell.extension_manager.load_extension("storemagic")
     sys.modules["__main__"] = shell.user_module
     info = {"name": "python", "version": sys.version.split()[0], "mimetype": "text/x-python", "file_extension": ".py"}
     talk.send("ready", language_info={**info, "codemirror_mode": {"name": "ipython", "version": sys.version_info[0]}})
