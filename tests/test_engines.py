@@ -93,6 +93,16 @@ def test_exception_groups(how: str, tmp_path: Path) -> None:
     assert ran.log.count("ValueError: a\n") == 1
 
 
+def test_text_that_is_no_unicode(how: str, tmp_path: Path) -> None:
+    code = "print('before')\nprint('a\\ud800b')\nprint('after')"
+    ran = execute(tmp_path, code, "raise ValueError('bad \\ud800')", how=how)
+    assert ran.text(1) == "before\na\\ud800b\nafter\n"
+    assert ran.text(1, "stderr") == ""
+    assert ran.error is not None
+    assert (ran.error.ename, ran.error.evalue) == ("ValueError", "bad \ud800")
+    assert "bad \\ud800" in ran.log
+
+
 def test_cell_timeout(how: str, tmp_path: Path) -> None:
     ran = execute(tmp_path, "print('a', flush=True)\nimport time\ntime.sleep(100)", "1", how=how, cell_timeout=2.0)
     assert (ran.outcome.status, ran.outcome.exit_code) == (Status.TIMED_OUT, 124)

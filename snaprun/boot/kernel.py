@@ -10,6 +10,7 @@ of other languages that are built on ipykernel (``bash_kernel``, metakernel's), 
   in two, and as the bytes that they are. The worker holds the same pipes and reads what a dying kernel leaves in them.
 * Forked children print through these pipes, not through ZeroMQ.
 * Flushing waits as long as the worker does, and never for a thread that has ended (ipykernel 7 waits 10 s at its exit).
+* Text that is no Unicode (a lone surrogate: an odd file name) is written with a backslash, and nothing is lost by it.
 * The reply says with which status ``SystemExit`` would end plain Python; exception groups are shown like other errors.
 * IPython keeps no second copy of all outputs in memory.
 * ``sys.exit()`` prints no advice to use Ctrl-D.
@@ -33,6 +34,7 @@ import contextlib
 import faulthandler
 import fcntl
 import importlib.util
+import json
 import runpy
 import select
 import signal
@@ -59,6 +61,7 @@ sys.modules["debugpy"] = None  # type: ignore[assignment]  # nobody will debug h
 import zmq
 from ipykernel import debugger, iostream
 from ipykernel.kernelapp import IPKernelApp
+from jupyter_client.jsonutil import json_clean, json_default
 
 del sys.modules["debugpy"], debugger
 
@@ -175,7 +178,7 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
             if "\n" in string:
                 self._flush_child()
             return len(string)
-        written = super().write(string)
+        written = super().write(unicode_only(string))
         self._printed += len(string)
         if self._printed > FULL:
             self._printed = 0
@@ -209,6 +212,7 @@ def change(application: Any) -> None:
 
     def iopub(self: Any, context: Any) -> None:
         init_iopub(self, Context(context))
+        self.session.pack = packing(self.session.pack)
 
     def io(self: Any) -> None:
         self.outstream_class = "snaprun_boot.OutStream"
@@ -284,6 +288,29 @@ def tell_status(kernel: Any, shell: Any) -> None:
         return reply if status is None or reply.get("status") == "ok" else {**reply, "snaprun_exit": status}
 
     kernel.do_execute = do_execute
+
+
+def packing(pack: Any) -> Any:
+    """A session's way to JSON that does not fail at text which is no Unicode."""
+
+    def packed(content: Any) -> Any:
+        try:
+            return pack(content)
+        except UnicodeEncodeError:
+            return json.dumps(json_clean(content), default=json_default).encode("ascii")
+
+    return packed
+
+
+def unicode_only(text: Any) -> Any:
+    """The text with a backslash for every lone surrogate, as Python prints it to standard error."""
+    if not isinstance(text, str) or text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
 
 
 def drain() -> None:
