@@ -103,6 +103,21 @@ def test_exit_hooks_are_heard(tmp_path: Path) -> None:
     assert ran.text(1) == "bye\nbye too\n"
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import subprocess\nleft = subprocess.Popen(['sleep', '1000'])",
+        "import subprocess\nleft = subprocess.Popen(['sh', '-c', 'trap \"\" TERM; while :; do sleep 0.1; done'])",
+        "import math, multiprocessing as mp\nleft = mp.get_context('spawn').Pool(2)\nleft.map(math.sqrt, [1, 4])",
+        "import math, multiprocessing as mp\nleft = mp.get_context('forkserver').Pool(2)\nleft.map(math.sqrt, [1, 4])",
+    ],
+    ids=["child", "deaf child", "spawn", "forkserver"],
+)
+def test_children_that_are_left_do_not_hold_the_end(tmp_path: Path, code: str) -> None:
+    ran = execute(tmp_path, code + "\nimport atexit\natexit.register(print, 'bye')", how="kernel")
+    assert (ran.outcome.exit_code, ran.log, list(ran.replay.notes)) == (0, "bye\n", [])
+
+
 def test_output_widgets_do_not_hang(tmp_path: Path) -> None:
     cells = [
         "import ipywidgets as w\nfrom IPython.display import display\nout = w.Output()\ndisplay(out)\n"

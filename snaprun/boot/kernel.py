@@ -11,6 +11,7 @@ of other languages that are built on ipykernel (``bash_kernel``, metakernel's), 
 * Forked children print through these pipes, not through ZeroMQ.
 * Flushing waits as long as the worker does, and never for a thread that has ended (ipykernel 7 waits 10 s at its exit).
 * Text that is no Unicode (a lone surrogate: an odd file name) is written with a backslash, and nothing is lost by it.
+* At its exit it does not wait 14 s for children that are dead, or that do not listen to TERM.
 * The reply says with which status ``SystemExit`` would end plain Python; exception groups are shown like other errors.
 * IPython keeps no second copy of all outputs in memory.
 * ``sys.exit()`` prints no advice to use Ctrl-D.
@@ -68,7 +69,8 @@ del sys.modules["debugpy"], debugger
 errors = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "errors.py"), run_name="snaprun_errors"))
 
 PATIENCE = 0.5
-"""Seconds to wait at a cell's end for what is still in a pipe; only a child that never stops writing takes them."""
+"""Seconds to wait at a cell's end for what is still in a pipe; only a child that never stops writing takes them.
+The same at the kernel's end, for children that were told to end."""
 
 BRIEFLY = 0.02
 """The same whenever a stream is flushed in the middle of a cell."""
@@ -228,6 +230,7 @@ def change(application: Any) -> None:
             show_groups(self.shell)
             tell_status(self.kernel, self.shell)
         atexit.register(leave)  # after the publishing thread's own exit hook, so it comes before that one
+        leave_children(self.kernel)
 
     application.init_iopub, application.init_io, application.init_shell = iopub, io, shell
 
@@ -288,6 +291,39 @@ def tell_status(kernel: Any, shell: Any) -> None:
         return reply if status is None or reply.get("status") == "ok" else {**reply, "snaprun_exit": status}
 
     kernel.do_execute = do_execute
+
+
+def leave_children(kernel: Any) -> None:
+    """End children as plain Python does: their owners' exit hooks come first, then those that TERM ends.
+
+    ipykernel would send TERM before the hooks, so that pools start new workers, and would wait 14 s for children that
+    are dead (nobody has reaped them) or that ignore it, as multiprocessing's and joblib's resource tracker does.
+    """
+    if not hasattr(kernel, "_progressively_terminate_all_children"):  # before ipykernel 6.8
+        return
+
+    async def none() -> None:
+        return
+
+    def end() -> None:
+        children = [child for child in kernel._process_children() if listens(child)]
+        for child in children:
+            with contextlib.suppress(Exception):  # psutil's own: it has just gone
+                child.terminate()
+        until = time.monotonic() + PATIENCE
+        while any(map(listens, children)) and time.monotonic() < until:
+            time.sleep(0.01)
+
+    kernel._progressively_terminate_all_children = none
+    atexit.register(end)
+
+
+def listens(child: Any) -> bool:
+    """Whether TERM may end a process: it runs, and is no resource tracker."""
+    try:
+        return child.status() != "zombie" and not any("resource_tracker" in word for word in child.cmdline())
+    except Exception:  # noqa: BLE001  # psutil's own: it has just gone
+        return False
 
 
 def packing(pack: Any) -> Any:
