@@ -93,6 +93,23 @@ def test_exception_groups(how: str, tmp_path: Path) -> None:
     assert ran.log.count("ValueError: a\n") == 1
 
 
+@pytest.mark.parametrize(
+    "stream",
+    ["None", "type('W', (), {'write': lambda self, text: sys.__stdout__.write(text)})()"],
+    ids=["none", "no flush"],
+)
+def test_streams_that_cannot_be_flushed(how: str, tmp_path: Path, stream: str) -> None:
+    ran = execute(tmp_path, f"import sys\nsys.stdout = {stream}\nprint('a')", "x = 1", "1 / 0", how=how, timeout=30.0)
+    assert ran.outcome.reason == "cell 3: ZeroDivisionError: division by zero"
+    assert ran.states == ["ok", "ok", "failed"]
+
+
+def test_a_stream_that_is_closed(how: str, tmp_path: Path) -> None:
+    ran = execute(tmp_path, "import sys\nsys.stdout.close()", "x = 1", "print('a')", how=how, timeout=30.0)
+    assert "ValueError: I/O operation on closed file" in (ran.outcome.reason or "")
+    assert ran.states == ["ok", "ok", "failed"]
+
+
 def test_text_that_is_no_unicode(how: str, tmp_path: Path) -> None:
     code = "print('before')\nprint('a\\ud800b')\nprint('after')"
     ran = execute(tmp_path, code, "raise ValueError('bad \\ud800')", how=how)

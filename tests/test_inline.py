@@ -79,6 +79,73 @@ def test_a_forked_child_may_display(tmp_path: Path) -> None:
     assert [out["data"]["text/plain"] for out in ran.outputs(1)] == ["child", "parent"]
 
 
+def test_many_forked_children_may_display_at_once(tmp_path: Path) -> None:
+    code = (
+        "import multiprocessing as mp\nfrom IPython.display import display\n"
+        "def show(n):\n    for _ in range(20):\n        display({'text/plain': str(n) * 100_000}, raw=True)\n"
+        "with mp.get_context('fork').Pool(4) as pool:\n    pool.map(show, range(8))\nprint('on')"
+    )
+    ran = execute(tmp_path, code, how="inline")
+    assert (ran.outcome.exit_code, list(ran.replay.notes), ran.text(1)) == (0, [], "on\n")
+    shown = [out["data"]["text/plain"] for out in ran.outputs(1) if "data" in out]
+    assert sorted(shown) == [str(n) * 100_000 for n in range(8) for _ in range(20)]
+
+
+def test_threads_may_display_while_cells_come_and_go(tmp_path: Path) -> None:
+    code = (
+        "import threading\nfrom IPython.display import display\n"
+        "def show(n):\n    for _ in range(200):\n        display({'text/plain': str(n) * 5_000}, raw=True)\n"
+        "threads = [threading.Thread(target=show, args=(n,)) for n in range(6)]\n"
+        "for thread in threads:\n    thread.start()"
+    )
+    cells = [f"display({{'text/plain': 'm{n}'}}, raw=True)" for n in range(100)]
+    ran = execute(tmp_path, code, *cells, "for thread in threads:\n    thread.join()\nprint('on')", how="inline")
+    assert (ran.outcome.exit_code, list(ran.replay.notes)) == (0, [])
+    assert set(ran.states) == {"ok"}
+    assert ran.text(102) == "on\n"
+    outputs = [out for n in range(1, 103) for out in ran.outputs(n) if "data" in out]
+    assert len(outputs) == 6 * 200 + 100
+
+
+def test_an_interrupt_leaves_no_half_message(tmp_path: Path) -> None:
+    code = (
+        "import threading, time\nfrom IPython.display import display\n"
+        "threading.Thread(target=time.sleep, args=(100,), daemon=True).start()  # it may get the signal\n"
+        "try:\n    while True:\n        display({'text/plain': 'x' * 100_000}, raw=True)\n"
+        "except KeyboardInterrupt:\n    display({'text/plain': 'last'}, raw=True)\n    raise"
+    )
+    ran = execute(tmp_path, code, how="inline", cell_timeout=0.5)
+    assert (ran.outcome.exit_code, ran.states, list(ran.replay.notes)) == (124, ["stopped"], [])
+    *shown, last, error = ran.outputs(1)
+    assert {out["data"]["text/plain"] for out in shown} == {"x" * 100_000}
+    assert (last["data"]["text/plain"], error["ename"]) == ("last", "KeyboardInterrupt")
+
+
+def test_half_a_message_is_a_warning(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom IPython.display import display\n"
+        "publish = get_ipython().display_pub.publish\n"
+        'os.write(publish.__globals__[\'talk\']._NOW, b\'{"e": "out", "da\')\n'
+        "display({'text/plain': 'whole'}, raw=True)"
+    )
+    ran = execute(tmp_path, code, "print('on')", how="inline")
+    assert (ran.outcome.exit_code, ran.states, ran.text(2)) == (0, ["ok", "ok"], "on\n")
+    assert [out["data"]["text/plain"] for out in ran.outputs(1)] == ["whole"]
+    assert ["cut off" in note for note in ran.replay.notes] == [True]
+
+
+def test_values_that_json_cannot_say(tmp_path: Path) -> None:
+    code = (
+        "import datetime\nfrom IPython.display import display\n"
+        "data = {'nan': float('nan'), (1, 2): {3}, 'day': datetime.date(2020, 1, 2), 'raw': b'ab', 'many': range(2)}\n"
+        "display({'application/json': data}, raw=True)"
+    )
+    ran = execute(tmp_path, code, how="inline")
+    expected = {"nan": "nan", "(1, 2)": [3], "day": "2020-01-02", "raw": "YWI=", "many": [0, 1]}
+    assert ran.outputs(1)[0]["data"]["application/json"] == expected
+    assert "NaN" not in ran.live.events.read_text()
+
+
 def test_an_exception_that_cannot_speak(tmp_path: Path) -> None:
     code = "class Mute(Exception):\n    def __str__(self): raise ValueError('no')\nraise Mute()"
     ran = execute(tmp_path, code, "1", how="inline")

@@ -11,6 +11,7 @@ of other languages that are built on ipykernel (``bash_kernel``, metakernel's), 
 * Forked children print through these pipes, not through ZeroMQ.
 * Flushing waits as long as the worker does, and never for a thread that has ended (ipykernel 7 waits 10 s at its exit).
 * Text that is no Unicode (a lone surrogate: an odd file name) is written with a backslash, and nothing is lost by it.
+* What the user puts in the place of ``sys.stdout`` need not have a ``flush``: ipykernel would never answer again.
 * At its exit it does not wait 14 s for children that are dead, or that do not listen to TERM.
 * The reply says with which status ``SystemExit`` would end plain Python; exception groups are shown like other errors.
 * IPython keeps no second copy of all outputs in memory.
@@ -351,9 +352,15 @@ def unicode_only(text: Any) -> Any:
 
 def drain() -> None:
     """Called at the end of every cell."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if isinstance(stream, OutStream):
             stream.drain()
+        elif stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (until the user takes it away)
+        elif not hasattr(stream, "flush"):
+            with contextlib.suppress(AttributeError):
+                stream.flush = lambda: None
 
 
 def leave() -> None:

@@ -5,24 +5,35 @@ Not imported as part of snaprun: the other files of this folder execute it in th
 
 from __future__ import annotations
 
+import _thread
 import base64
 import builtins
+import contextlib
 import faulthandler
+import fcntl
 import getpass
 import io
 import json
+import math
+import numbers
 import os
 import runpy
 import signal
 import sys
 import types
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MAIN = os.getpid()
+MAIN = os.getpid(), _thread.get_ident()
 errors = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "errors.py"), run_name="snaprun_errors"))
-_NOW, _ORDERS = (int(number) for number in os.environ.pop("SNAPRUN_TALK").split(","))
+_NOW, _ORDERS, _HEARD, _TURN = (int(number) for number in os.environ.pop("SNAPRUN_TALK").split(","))
 _rest = b""
+_awaited = 0
+_lock = _thread.RLock()
 
 
 class StdinNotImplementedError(NotImplementedError):
@@ -31,8 +42,9 @@ class StdinNotImplementedError(NotImplementedError):
 
 def prepare() -> None:
     """Make the interpreter look as if it had been started for the user's code alone."""
-    for number in (_NOW, _ORDERS):
+    for number in (_NOW, _ORDERS, _HEARD, _TURN):
         os.set_inheritable(number, False)
+    os.register_at_fork(after_in_child=_unlock)
     redirect = os.path.join(HERE, "redirect.py")
     if os.environ.get("SNAPRUN_REDIRECT") and os.path.exists(redirect):
         runpy.run_path(redirect, run_name="snaprun_redirect")  # editable installs then mean the frozen copy
@@ -52,28 +64,39 @@ def _refuse(*_: object, **__: object) -> str:
 
 
 def send(kind: str, **content: Any) -> None:
-    """Tell the worker, after all that was printed until now, and wait until it has heard."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    alone = os.getpid() == MAIN  # a forked child cannot wait: the answers go to its parent
-    data = json.dumps({"e": kind, "ack": alone, **content}, default=_plain).encode("ascii") + b"\n"
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if alone else None
-    try:
-        while data:
-            data = data[os.write(_NOW, data) :]
-        if alone:
-            _line()
-    except BrokenPipeError:  # the worker is gone, and we shall be soon
-        return
-    finally:
-        if before is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    """Tell the worker, after all that was printed until now, and wait until it has heard.
+
+    Any thread may, and forked children too: one message at a time, so that none is written into another one. An
+    interrupt waits until the message is complete. It starts with the end of a line, in case the last one was cut off.
+    """
+    global _awaited
+    _flush()
+    data = b"\n" + _encode({"e": kind, "ack": os.getpid() == MAIN[0], **content}) + b"\n"
+    with _uninterrupted(), _lock:
+        try:
+            with _turn():
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(_NOW, rest) :]
+            if os.getpid() != MAIN[0]:
+                return  # a forked child cannot wait: the answers go to its parent
+            _awaited += 1
+            while _awaited:
+                _awaited -= len(os.read(_HEARD, _awaited)) or _awaited
+        except BrokenPipeError:  # the worker is gone, and we shall be soon
+            return
 
 
 def receive() -> Any:
     """The next order; None when there will be no more."""
-    line = _line()
-    return json.loads(line) if line else None
+    global _rest
+    while b"\n" not in _rest:
+        data = os.read(_ORDERS, 65536)
+        if not data:
+            return None
+        _rest += data
+    line, _rest = _rest.split(b"\n", 1)
+    return json.loads(line)
 
 
 def about(error: BaseException) -> dict[str, Any]:
@@ -83,23 +106,84 @@ def about(error: BaseException) -> dict[str, Any]:
     return made if status is None else {**made, "exit": status}
 
 
-def _line() -> bytes:
-    global _rest
-    while b"\n" not in _rest:
-        data = os.read(_ORDERS, 65536)
-        if not data:
-            return b""
-        _rest += data
-    line, _rest = _rest.split(b"\n", 1)
-    return line
+def _flush() -> None:
+    """Pass on what was printed. What stands in the place of a stream is the user's, and may be unable to."""
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    for stream in streams:
+        with contextlib.suppress(Exception):
+            stream.flush()
+
+
+def _unlock() -> None:
+    """A forked child has none of the threads that may have held the lock."""
+    global _lock
+    _lock = _thread.RLock()
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """Keep other processes from writing meanwhile; the lock of one that dies is free again."""
+    with contextlib.suppress(OSError):  # not where the temporary folder cannot lock
+        fcntl.lockf(_TURN, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.lockf(_TURN, fcntl.LOCK_UN)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put an interrupt off. Blocking the signal is not enough: another thread may get it, and the main one raises."""
+    before = signal.getsignal(signal.SIGINT) if (os.getpid(), _thread.get_ident()) == MAIN else None
+    if before is None:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
+def _encode(content: Any) -> bytes:
+    """JSON as everybody can read it; where values do not fit they are changed as Jupyter changes them."""
+    try:
+        text = json.dumps(content, default=_plain, allow_nan=False)
+    except (TypeError, ValueError):
+        text = json.dumps(_clean(content), default=_plain)
+    return text.encode("ascii")
+
+
+def _clean(value: Any) -> Any:
+    """A value whose keys are texts and whose numbers are finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(float(value))
+    if isinstance(value, dict):
+        return {str(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_clean(item) for item in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return _clean(_plain(value))
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know: bytes as base64 (images), numbers of other libraries, anything else as text."""
-    if isinstance(value, bytes):
+    """What JSON does not know: bytes as base64 (images), numbers of other libraries, rows of things, else as text."""
+    if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode("ascii")
-    if hasattr(value, "item"):
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if hasattr(value, "item") and not getattr(value, "shape", ()):
         return value.item()
-    if isinstance(value, (set, tuple, frozenset)):
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    try:
         return list(value)
-    return str(value)
+    except TypeError:
+        return str(value)

@@ -13,6 +13,7 @@ import os
 import selectors
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -66,20 +67,24 @@ class Child:
         self._decoders: dict[str, Any] = {}
         self._small = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._orders = -1
+        self._orders = self._heard = -1
 
     def start(self, argv: Sequence[str]) -> None:
         """Start it in a session of its own. Raises Ended when it cannot be executed."""
         pipes = {name: os.pipe() for name in ("stdout", "stderr", "talk")}
         orders, self._orders = os.pipe()
-        talk = {"SNAPRUN_TALK": f"{pipes['talk'][1]},{orders}", "SNAPRUN_PATH": str(self.job.live.import_path)}
+        heard, self._heard = os.pipe()
+        with tempfile.TemporaryFile(dir=self.job.live.path) as file:
+            turn = os.dup(file.fileno())  # for a lock: the code may fork, and its children speak too
+        inherited = (pipes["talk"][1], orders, heard, turn)
+        talk = {"SNAPRUN_TALK": ",".join(map(str, inherited)), "SNAPRUN_PATH": str(self.job.live.import_path)}
         try:
             self._process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=pipes["stdout"][1],
                 stderr=pipes["stderr"][1],
-                pass_fds=(pipes["talk"][1], orders),
+                pass_fds=inherited,
                 cwd=self.job.folder,
                 env={**environment(self.job), **talk},
                 start_new_session=True,
@@ -88,7 +93,8 @@ class Child:
             reason = f"the interpreter cannot be started: {error}"
             raise Ended(Outcome(Status.FAILED, 69, reason)) from error
         finally:
-            os.close(orders)
+            for number in inherited[1:]:
+                os.close(number)
             for name, (out, in_) in pipes.items():
                 os.close(in_)
                 os.set_blocking(out, False)
@@ -105,7 +111,7 @@ class Child:
 
     def order(self, content: Mapping[str, Any]) -> None:
         """Send the child something to do. A child that is gone is noticed by :meth:`pump`."""
-        self._write(json.dumps(content).encode("ascii") + b"\n")
+        self._write(self._orders, json.dumps(content).encode("ascii") + b"\n")
 
     def alive(self) -> bool:
         """Whether it runs."""
@@ -156,8 +162,9 @@ class Child:
         finally:
             for out in self._names:
                 os.close(out)
-            if self._orders >= 0:
-                os.close(self._orders)
+            for number in (self._orders, self._heard):
+                if number >= 0:
+                    os.close(number)
             self._selector.close()
 
     def farewell(self, seconds: float) -> None:
@@ -175,11 +182,11 @@ class Child:
             self._kill()
         self._pump(0.0)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, pipe: int, data: bytes) -> None:
         rest = memoryview(data)
         try:
             while rest:
-                rest = rest[os.write(self._orders, rest) :]
+                rest = rest[os.write(pipe, rest) :]
         except OSError:  # it is gone, which :meth:`wait` notices
             return
 
@@ -271,11 +278,15 @@ class Child:
             return
         *lines, rest = b"".join([*self._partial, data]).split(b"\n")
         self._partial = [rest]
-        for line in lines:
-            message = json.loads(line)
+        for line in filter(None, lines):
+            try:
+                message = json.loads(line)
+            except ValueError:
+                self.journal.note("a message of the interpreter was cut off: an output may be missing")
+                continue
             self._talk(message)
             if message.get("ack"):
-                self._write(b"\n")
+                self._write(self._heard, b"\n")
 
 
 def no_start(outcome: Outcome, child: Child) -> Outcome:
