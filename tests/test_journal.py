@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,20 @@ def test_large_outputs_are_stored_once(tmp_path: Path) -> None:
     assert load_output(first, tmp_path / "blobs") == output
     (tmp_path / "blobs" / first["ref"]).write_bytes(b"{}")
     assert load_output(first, tmp_path / "blobs") is None
+
+
+@pytest.mark.parametrize("text", ["x" * 20_000_000, 'ä\U0001f600\ud800\n"' * 1_000_000], ids=["ascii", "odd"])
+def test_a_large_output_is_stored_without_another_copy(tmp_path: Path, text: str) -> None:
+    output = {"output_type": "display_data", "data": {"text/plain": text, "n": {"1": [1, None]}}, "metadata": {}}
+    with Journal(tmp_path) as journal:
+        tracemalloc.start()
+        journal.out(1, output)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 4_000_000
+    (event,) = events(tmp_path)
+    assert event["size"] == len(json.dumps(output, separators=(",", ":")))
+    assert load_output(event, tmp_path / "blobs") == output
 
 
 def test_errors_reach_the_log_without_colours(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +263,22 @@ def test_rendered_as_nbformat_does() -> None:
     )
     node = nbformat.from_dict(json.loads(json.dumps(made.notebook)))
     assert render(made.notebook).decode() == nbformat.writes(node) + "\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a\n", "\n\n", "a\r\nb\rc\u2028d\x0ce", "ä\n" * 100_000, "x" * 200_000 + "\r\ny\r\n" * 70_000]
+)
+def test_texts_are_lists_of_lines(text: str) -> None:
+    document = run(out(1, output=shown(text))).notebook
+    document["cells"][0]["source"] = text
+    made = json.loads(render(document))["cells"][0]
+    assert made["source"] == made["outputs"][0]["data"]["text/plain"] == text.splitlines(keepends=True)
+
+
+def test_many_lines_are_rendered_in_little_memory() -> None:
+    document = run(out(1, output=shown(("x" * 9 + "\n") * 500_000))).notebook
+    tracemalloc.start()
+    made = render(document)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * len(made)

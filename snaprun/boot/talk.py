@@ -71,13 +71,14 @@ def send(kind: str, **content: Any) -> None:
     """
     global _awaited
     _flush()
-    data = b"\n" + _encode({"e": kind, "ack": os.getpid() == MAIN[0], **content}) + b"\n"
+    data = _encode({"e": kind, "ack": os.getpid() == MAIN[0], **content})
     with _uninterrupted(), _lock:
         try:
             with _turn():
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[os.write(_NOW, rest) :]
+                for part in (b"\n", data, b"\n"):
+                    rest = memoryview(part)
+                    while rest:
+                        rest = rest[os.write(_NOW, rest) :]
             if os.getpid() != MAIN[0]:
                 return  # a forked child cannot wait: the answers go to its parent
             _awaited += 1

@@ -134,7 +134,7 @@ class Channels:
         self._soon(name)
 
     def _decode(self, channel: str, frames: list[bytes]) -> Message | None:
-        """The message in these frames; None when it is not signed with this run's key."""
+        """The message in these frames, which are used up; None when it is not signed with this run's key."""
         try:
             start = frames.index(DELIMITER)
         except ValueError:
@@ -142,9 +142,14 @@ class Channels:
         signature, *parts = frames[start + 1 : start + 6]
         if len(parts) != 4 or not hmac.compare_digest(self.session.sign(parts), signature):
             return None
-        header, parent, metadata, content = (json.loads(part.decode("utf-8", "replace")) for part in parts)
-        kind, buffers = header["msg_type"], frames[start + 6 :]
-        exact = _exact(parts[3]) if kind == "stream" and "\ufffd" in content["text"] else None
+        buffers, last = frames[start + 6 :], parts.pop()
+        frames.clear()  # an output may be hundreds of megabytes: no more of it is kept than has to be
+        header, parent, metadata = (json.loads(part.decode("utf-8", "replace")) for part in parts)
+        kind, text = header["msg_type"], last.decode("utf-8", "replace")
+        if kind != "stream":
+            last = b""
+        content = json.loads(text)
+        exact = _exact(last) if last and "\ufffd" in content["text"] else None
         return Message(channel, kind, header, parent or {}, metadata, content, buffers, exact)
 
 

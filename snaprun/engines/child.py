@@ -276,17 +276,28 @@ class Child:
         if b"\n" not in data:
             self._partial.append(data)
             return
-        *lines, rest = b"".join([*self._partial, data]).split(b"\n")
-        self._partial = [rest]
-        for line in filter(None, lines):
-            try:
-                message = json.loads(line)
-            except ValueError:
-                self.journal.note("a message of the interpreter was cut off: an output may be missing")
-                continue
-            self._talk(message)
-            if message.get("ack"):
-                self._write(self._heard, b"\n")
+        parts, self._partial = [*self._partial, data], []
+        data = b"".join(parts)
+        parts.clear()  # a message may be hundreds of megabytes: no more of it is kept than has to be
+        lines = data.split(b"\n")
+        del data
+        self._partial.append(lines.pop())
+        lines.reverse()
+        while lines:
+            text = lines.pop().decode("utf-8", "replace")
+            if text:
+                self._obey(text)
+
+    def _obey(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+        except ValueError:
+            self.journal.note("a message of the interpreter was cut off: an output may be missing")
+            return
+        del text
+        self._talk(message)
+        if message.get("ack"):
+            self._write(self._heard, b"\n")
 
 
 def no_start(outcome: Outcome, child: Child) -> Outcome:

@@ -13,7 +13,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -227,25 +228,57 @@ class Journal:
 
     def _stored(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """What an event says of an output: itself, or the hash of the file that has it."""
-        text = json.dumps(content, separators=(",", ":"))
-        if len(text) <= LARGE:
+        pieces, first, length = _pieces(content), [], 0
+        for piece in pieces:
+            first.append(piece)
+            length += len(piece)
+            if length > LARGE:
+                break
+        else:
             return {"o": content}
-        data = text.encode("ascii")
-        name = hashlib.sha256(data).hexdigest()
-        path = self.folder / "blobs" / name
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            half = path.with_name(f".{name}.{os.getpid()}")
-            try:
-                with open(half, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                half.replace(path)
-            except OSError as error:
-                half.unlink(missing_ok=True)
-                raise WriteFault(f"cannot write {path}: {error.strerror}", hint="df -h") from error
-        return {"ref": name, "size": len(data)}
+        folder = self.folder / "blobs"
+        half = folder / f".{os.getpid()}.{threading.get_ident()}"
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            size, name = _write_hashed(half, chain(first, pieces))
+            half.replace(folder / name)
+        except OSError as error:
+            half.unlink(missing_ok=True)
+            raise WriteFault(f"cannot write {folder}: {error.strerror}", hint="df -h") from error
+        return {"ref": name, "size": size}
+
+
+def _pieces(value: Any, depth: int = 2) -> Iterator[str]:
+    """An output as JSON, large texts in small pieces: in one it would take five times their size in memory.
+
+    ``depth``: levels of mappings to look into; an output has its texts in the second.
+    """
+    if isinstance(value, str) and len(value) > CHUNK:
+        yield '"'
+        for start in range(0, len(value), CHUNK):
+            yield json.dumps(value[start : start + CHUNK])[1:-1]
+        yield '"'
+    elif isinstance(value, dict) and value and depth:
+        for number, (key, item) in enumerate(value.items()):
+            yield ("," if number else "{") + json.dumps(str(key)) + ":"
+            yield from _pieces(item, depth - 1)
+        yield "}"
+    else:
+        yield json.dumps(value, separators=(",", ":"))
+
+
+def _write_hashed(path: Path, pieces: Iterable[str]) -> tuple[int, str]:
+    """Write ASCII text onto the disk; its size and its SHA-256."""
+    digest = hashlib.sha256()
+    with open(path, "wb") as file:
+        for piece in pieces:
+            data = piece.encode("ascii")
+            digest.update(data)
+            file.write(data)
+        size = file.tell()
+        file.flush()
+        os.fsync(file.fileno())
+    return size, digest.hexdigest()
 
 
 class _Appender:
@@ -334,6 +367,10 @@ def load_output(event: Mapping[str, Any], blobs: Path) -> dict[str, Any] | None:
         return dict(event.get("o") or {})
     try:
         data = (blobs / str(event["ref"])).read_bytes()
-        return dict(json.loads(data)) if hashlib.sha256(data).hexdigest() == event["ref"] else None
+        if hashlib.sha256(data).hexdigest() != event["ref"]:
+            return None
+        text = data.decode("ascii")
+        del data  # it may be hundreds of megabytes
+        return dict(json.loads(text))
     except (OSError, ValueError):
         return None

@@ -5,6 +5,7 @@ Standard library only, and streaming: a gigabyte of output passes through, what 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import deque
@@ -356,17 +357,41 @@ class _Stream:
         return {"output_type": "stream", "name": self.name, "text": text}
 
 
+class _Lines(list[str]):
+    """The lines of a text as a list, each made when it is asked for: millions at once take six times their size."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text[:1])  # what counts is whether it is empty
+        self.text = text
+
+    def __iter__(self) -> Iterator[str]:
+        start = 0
+        while start < len(self.text):
+            end = min(len(self.text), start + OPEN_LINE)
+            end = self.text.find("\n", end) + 1 or len(self.text)
+            yield from self.text[start:end].splitlines(keepends=True)
+            start = end
+
+
 def render(notebook: Mapping[str, Any]) -> bytes:
     """The bytes of a notebook file, as nbformat writes them: one space of indent, texts as lists of lines."""
     document = {**notebook, "cells": [_split_cell(cell) for cell in notebook.get("cells", ())]}
-    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    pieces = json.JSONEncoder(indent=1, sort_keys=True, ensure_ascii=False).iterencode(document)
+    file = io.BytesIO()
+    for data in map(_bytes, pieces):
+        file.write(data)
+    file.write(b"\n")
+    return file.getvalue()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _split_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
     made = dict(cell)
     if isinstance(made.get("source"), str):
-        made["source"] = made["source"].splitlines(keepends=True)
+        made["source"] = _Lines(made["source"])
     if "attachments" in made:
         made["attachments"] = {name: _split_data(data) for name, data in made["attachments"].items()}
     if "outputs" in made:
@@ -377,17 +402,14 @@ def _split_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
 def _split_output(output: Mapping[str, Any]) -> dict[str, Any]:
     made = dict(output)
     if isinstance(made.get("text"), str):
-        made["text"] = made["text"].splitlines(keepends=True)
+        made["text"] = _Lines(made["text"])
     if isinstance(made.get("data"), dict):
         made["data"] = _split_data(made["data"])
     return made
 
 
 def _split_data(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        kind: value.splitlines(keepends=True) if isinstance(value, str) and _is_text(kind) else value
-        for kind, value in data.items()
-    }
+    return {kind: _Lines(value) if isinstance(value, str) and _is_text(kind) else value for kind, value in data.items()}
 
 
 def _is_text(kind: str) -> bool:
