@@ -10,7 +10,7 @@ of other languages that are built on ipykernel (``bash_kernel``, metakernel's), 
   in two, and as the bytes that they are. The worker holds the same pipes and reads what a dying kernel leaves in them.
 * Forked children print through these pipes, not through ZeroMQ.
 * Flushing waits as long as the worker does, and never for a thread that has ended (ipykernel 7 waits 10 s at its exit).
-* Text that is no Unicode (a lone surrogate: an odd file name) is written with a backslash, and nothing is lost by it.
+* Text that is no Unicode (a lone surrogate: an odd file name) is printed with a backslash, and nothing is lost by it.
 * What the user puts in the place of ``sys.stdout`` need not have a ``flush``: ipykernel would never answer again.
 * At its exit it does not wait 14 s for children that are dead, or that do not listen to TERM.
 * The reply says with which status ``SystemExit`` would end plain Python; exception groups are shown like other errors.
@@ -157,7 +157,7 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
                     data = os.read(self._fid, 65536) if self._should_watch else b""
                     if not data:
                         return
-                    self.write(decoder.decode(data))
+                    self._put(decoder.decode(data))
         except (OSError, ValueError):
             self._exc = sys.exc_info()
 
@@ -181,7 +181,10 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
             if "\n" in string:
                 self._flush_child()
             return len(string)
-        written = super().write(unicode_only(string))
+        return self._put(unicode_only(string))
+
+    def _put(self, string: str) -> Any:
+        written = super().write(string)
         self._printed += len(string)
         if self._printed > FULL:
             self._printed = 0
