@@ -28,6 +28,9 @@ which launcher has the run."""
 LOST = "lost"
 """In the file of how a run was seen to end: bytes of its journal that the disk refused to the last."""
 
+JOB = "job"
+"""Among the options of an order: which job of Slurm the run is, and how often that was started again."""
+
 LIMIT = "limit"
 """Among the options of an order: why the run may not take longer, where its timeout is not the user's own."""
 

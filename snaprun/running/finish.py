@@ -28,7 +28,7 @@ from snaprun.progress import live
 from snaprun.progress.journal import Journal
 from snaprun.progress.live import Live
 from snaprun.progress.memory import RESERVE
-from snaprun.progress.order import ENDING, LIMIT, LOST, TALK, Order, asked_stop, read_json, read_order
+from snaprun.progress.order import ENDING, JOB, LIMIT, LOST, TALK, Order, asked_stop, read_json, read_order
 from snaprun.progress.replay import Replay, render, replay_live
 from snaprun.running import again
 
@@ -72,9 +72,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     spec = _spec(repo, folder)
     document = prepared(repo, folder, spec)
     replayed = replay_live(folder, document)
-    verdict = judge(replayed, folder)
-    if verdict.status is Status.TIMED_OUT and order.options.get(LIMIT):
-        verdict = replace(verdict, reason=f"{verdict.reason} ({order.options[LIMIT]})")
+    verdict = _explained(judge(replayed, folder), order)
     _keep_ref(repo, order)
     tip = result.finished(repo, order.run)
     if tip is None or tip == order.after:
@@ -167,6 +165,17 @@ def judge(replayed: Replay, folder: Live) -> Verdict:
         return Verdict(Status(seen["status"]), int(seen["exit_code"]), seen.get("reason"), seen.get("signal"))
     except (OSError, ValueError, KeyError, TypeError):
         return Verdict(Status.LOST, 125, "nobody saw how it ended")
+
+
+def _explained(verdict: Verdict, order: Order) -> Verdict:
+    """With why a job of Slurm was at its end, not only by what."""
+    job, why = order.options.get(JOB), None
+    if verdict.status is Status.TIMED_OUT:
+        why = order.options.get(LIMIT)
+    elif verdict.status is Status.STOPPED and verdict.signal is not None and job:
+        found = importlib.import_module("snaprun.running.jobstate").why_ended(job["name"], job["restarts"])
+        why = f"{found}, Slurm job {job['name']}" if found else None
+    return replace(verdict, reason=f"{verdict.reason} ({why})") if why else verdict
 
 
 def notify(command: str, run: Run, env: Mapping[str, str], folder: Path) -> None:

@@ -26,12 +26,12 @@ from typing import Any
 from snaprun import launchers
 from snaprun.errors import SnaprunError
 from snaprun.git.locate import Place
-from snaprun.launchers.slurmcall import plain
 from snaprun.progress import lock, process
 from snaprun.progress.live import Live
-from snaprun.progress.order import ENDING, LIMIT, ORDER, STOP, SUPERVISOR, read_order, write_json
+from snaprun.progress.order import ENDING, JOB, LIMIT, ORDER, STOP, SUPERVISOR, read_order, write_json
 from snaprun.progress.supervision import supervised_by
 from snaprun.running import again, settle
+from snaprun.running.jobstate import scontrol
 
 MARGIN = 60.0
 """Seconds before the job's end at which a run is ended, so that its record is made in time; a tenth of short jobs."""
@@ -110,13 +110,13 @@ def asked_again(env: Mapping[str, str]) -> bool:
     job = name_of(env)
     if job is None:
         return False
-    return taken_back(env) or _scontrol("requeue", job).returncode == 0
+    return taken_back(env) or scontrol("requeue", job).returncode == 0
 
 
 def taken_back(env: Mapping[str, str]) -> bool:
     """Whether Slurm ends this job only to start it again: its node is wanted for another, or somebody requeued it."""
     job = name_of(env)
-    count = re.search(r" Restarts=(\d+)", _scontrol("show", "job", "-o", job).stdout) if job else None
+    count = re.search(r" Restarts=(\d+)", scontrol("show", "job", "-o", job).stdout) if job else None
     return count is not None and int(count[1]) > restarts(env)
 
 
@@ -172,8 +172,13 @@ def next_attempt(folder: Path) -> bool:
 
 
 def limit(folder: Path, env: Mapping[str, str], *, margin: float = MARGIN, share: float = 0.1) -> None:
-    """End the run by itself some time before Slurm would, so that its record says why."""
+    """Tell the run which job it is, and have it end by itself some time before Slurm would, so that its record says
+    why."""
     job = name_of(env)
+    if job is not None:
+        order = read_order(folder)
+        options = {**order.options, JOB: {"name": job, "restarts": restarts(env)}}
+        write_json(folder / ORDER, replace(order, options=options).to_json())
     left = _seconds_left(job) if job else None
     if left is None:
         return
@@ -186,21 +191,12 @@ def limit(folder: Path, env: Mapping[str, str], *, margin: float = MARGIN, share
 
 def _seconds_left(job: str) -> float | None:
     """How long a Slurm job may still take; None without a limit, or where Slurm does not say."""
-    said = _scontrol("show", "job", "-o", job).stdout
+    said = scontrol("show", "job", "-o", job).stdout
     time_limit = re.search(r" TimeLimit=(\S+)", said)
     end = re.search(r" EndTime=(\S+)", said)
     if time_limit and end and time_limit[1] != "UNLIMITED" and end[1] != "Unknown":
         return max(0.0, datetime.fromisoformat(end[1]).timestamp() - time.time())
     return None
-
-
-def _scontrol(*words: str) -> subprocess.CompletedProcess[str]:
-    """Call scontrol; what it cannot answer in time is no answer."""
-    call, env = ["scontrol", *words], plain(os.environ)
-    try:
-        return subprocess.run(call, capture_output=True, text=True, timeout=10, check=False, env=env)
-    except (OSError, subprocess.TimeoutExpired):
-        return subprocess.CompletedProcess(words, 1, "", "")
 
 
 if __name__ == "__main__":
