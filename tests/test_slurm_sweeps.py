@@ -142,6 +142,8 @@ def test_a_restart_of_slurm_in_the_middle_loses_nothing(repo: Sandbox, slurm_clu
     group = swept(repo, "", "-p", "x=1..6", "-j", "2")
     wait_for(lambda: sum(run["status"] == "running" for run in runs_of(repo, group)) == 2, "two to run")
     now = time.time()  # Slurm writes its state every few seconds: what it has not written, it forgets when it is killed
+    array = str(_handle(repo, runs_of(repo, group)[0]["id"])).partition("_")[0]
+    cluster.asked("scontrol", "update", f"jobid={array}", "comment=seen")  # it writes only what has changed
     wait_for(lambda: (slurm_cluster / "state" / "job_state").stat().st_mtime > now, "Slurm to save its state")
     cluster.do("cut", slurm_cluster)
     assert len(runs_of(repo, group)) == 6
