@@ -256,6 +256,12 @@ class Run:
             **{name: getattr(result, name) for name in _RESULT_FIELDS},
         )
 
+    def queued_again(self, attempt: int) -> Run:
+        """This run while it waits for a further attempt: nothing of how the last one ended is its own."""
+        why = f"attempt {attempt - 1}: {self.status}"
+        new = replace(self, status=Status.QUEUED, attempts=attempt, reason=why, exit_code=None)
+        return replace(new, started=None, ended=None, seconds=None)
+
     def to_json(self) -> dict[str, Any]:
         """The object that ``history --json`` lists: the keys are a contract, see docs/json.md."""
         data = {key: getattr(self, key) for key in JSON_KEYS}  # asdict() takes ten times as long

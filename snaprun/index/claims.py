@@ -7,8 +7,8 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -145,14 +145,14 @@ def ended(store: Store, run: Run) -> bool:
             return False
         again = {"state": "waiting", "attempt": row.attempt + 1, "tip": run.commit, "note": None}
         connection.execute(update(queue).where(_entry(store, run.id)).values(again))
-    store.record(replace(run, status=Status.QUEUED, attempts=row.attempt + 1))
+    store.record(run.queued_again(row.attempt + 1))
     return True
 
 
-def drop(store: Store, ids: Iterable[str]) -> list[str]:
+def drop(store: Store, ids: Iterable[str], *, last: Callable[[str, str], Run]) -> list[str]:
     """Take waiting runs out of the queue; those that were in it. Their snapshots stay, as saved ones.
 
-    A run that was tried before keeps its last result.
+    A run that was tried before is again what its last attempt made of it: ``last`` says so of a run and its result.
     """
     dropped = []
     with store.transaction() as connection:
@@ -165,6 +165,8 @@ def drop(store: Store, ids: Iterable[str]) -> list[str]:
             if row.tip is None:
                 this = (runs.c.repo == store.repo) & (runs.c.id == run)
                 connection.execute(update(runs).where(this).values(status=Status.SAVED.value))
+            else:
+                store.add(connection, [last(run, row.tip)])
             dropped.append(run)
     return dropped
 

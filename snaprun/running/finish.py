@@ -92,7 +92,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     if replayed.result is None and not further:
         with Journal(folder.path) as journal:
             journal.result(tip)
-    index(repo, order.index_url, replace(run, status=Status.QUEUED, attempts=order.attempt + 1) if further else run)
+    index(repo, order.index_url, run.queued_again(order.attempt + 1) if further else run)
     if slot is not None:
         slots.release(slot)
     if further:
