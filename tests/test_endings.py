@@ -379,6 +379,35 @@ def test_a_live_folder_that_is_deleted_comes_back_as_it_was(repo: Sandbox) -> No
     assert json.loads(run.file("environment.json"))["packages"]
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "not-kept"])
+def test_a_run_whose_lock_is_deleted_is_left_alone(repo: Sandbox, kept: bool) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", WAITING, "print('off')"))
+    run.until_logged("on")
+    if not kept:  # as on a file system without links
+        (live.kept(run.live) / "lock").unlink()
+    run.live.lock.unlink()
+    assert settle.settle(run.place, os.environ) == []
+    assert repo.snaprun("ps", "-q").stdout.split() == [run.id]
+    assert lock.take(run.live.path) is None
+    _go(run)
+    assert run.end().status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "not-kept"])
+def test_a_dead_run_without_its_lock_is_settled(run: Started, kept: bool) -> None:
+    pids = run.pids()
+    for who in pids:
+        process.send(who, signal.SIGSTOP)
+    run.live.lock.unlink()
+    if not kept:
+        (live.kept(run.live) / "lock").unlink()
+    for who in pids:
+        process.send(who, signal.SIGKILL)
+    wait_for(lambda: not any(process.alive(who) for who in pids), "the end of both")
+    running.settled(run)
+    check(run, Status.LOST, 125, "its supervisor and its worker were killed")
+
+
 def test_a_deleted_ref_comes_back(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", WAITING))
     run.until_logged("on")

@@ -53,6 +53,7 @@ def lives(tmp_path: Path) -> list[Path]:
     folders = [tmp_path / "live" / (digit * 40) for digit in "abc"]
     for folder in folders:
         folder.mkdir(parents=True)
+        lock.make(folder)
     return folders
 
 

@@ -13,11 +13,19 @@ from pathlib import Path
 NAME = "lock"
 
 
+def make(live: Path) -> None:
+    """Make a lock where none is. Raises OSError where it cannot be made."""
+    os.close(os.open(live / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
 def take(live: Path) -> int | None:
-    """Take the lock of a live folder: its descriptor, or None where somebody holds it or the folder is gone."""
+    """Take the lock of a live folder: its descriptor, or None where somebody holds it or the folder is gone.
+
+    A lock that is not there is not free: somebody deleted its file, and who held it holds it still.
+    """
     path = live / NAME
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:

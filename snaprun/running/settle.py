@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from snaprun import launchers
@@ -89,6 +90,7 @@ def _revived(place: Place, folder: Live) -> int | None:
     half = folder.path.with_name(f".{folder.id}.revived.{os.getpid()}")
     try:
         half.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock.make(half)
         write_json(half / ORDER, Order(folder.id, place).to_json())
         write_json(half / ENDING, {"status": "lost", "exit_code": 125, "reason": "its live folder was deleted"})
         half.rename(folder.path)
@@ -122,6 +124,8 @@ def _free(path: Path) -> bool:
 
 def _dead(folder: Live) -> int | None:
     """The lock of a run that nobody looks after any more, with word of why; None where it is not ours to judge."""
+    if not folder.lock.exists():
+        _give_lock_back(folder)
     told = launchers.noted(folder.path)
     if told is not None and told.asked:
         return _dead_elsewhere(folder, told)
@@ -135,6 +139,15 @@ def _dead(folder: Live) -> int | None:
         os.close(held)
         return None
     return _with_word(folder, held, {"status": "lost", "exit_code": 125, "reason": why})
+
+
+def _give_lock_back(folder: Live) -> None:
+    """Bring a lock back whose file somebody deleted: the very same, else a new one once nobody can hold the old one."""
+    memory.mend(folder)
+    if folder.lock.exists() or any(process.alive(who) for who in supervised_by(folder) or ()):
+        return
+    with suppress(OSError):  # the folder goes away right now, or there is no space
+        lock.make(folder.path)
 
 
 def _dead_elsewhere(folder: Live, told: Submitted) -> int | None:
