@@ -106,6 +106,8 @@ def test_nobody_is_asked_where_standard_input_is_closed(box: Sandbox) -> None:
         (["nb.ipynb", "-r", "lr=1", "--from", "lr.csv"], 64, "lr is given by -r and in the file", "leave one"),
         (["nb.ipynb", "-p", "lr=1,2", "--seeds", "0"], 2, "a number of seeds", "--seeds 5"),
         (["nb.ipynb", "-p", "seed=1,2", "--seeds", "2"], 2, "--seeds and as a parameter", "leave one"),
+        (["nb.ipynb", "-p", "lr=1,2", "-j", "9" * 20], 2, "not in the range", "--help"),
+        (["nb.ipynb", "-p", "lr=1,2", "--retries", "9" * 20], 2, "not in the range", "--help"),
         (["seedless.ipynb", "--seeds", "2"], 2, "no parameter named seed", "seed = 0"),
         (["plain.ipynb", "-p", "lr=1,2"], 64, "no cell tagged `parameters`", "tags"),
         (["missing.ipynb", "-p", "lr=1,2"], 66, "missing.ipynb", ""),
@@ -293,6 +295,13 @@ def test_the_queue_in_the_hands_of_a_user(box: Sandbox, tmp_path: Path) -> None:
     statuses = {run["id"]: run["status"] for run in json.loads(box.snaprun("history", "--json").stdout)["runs"]}
     assert statuses == {first: "succeeded", second: "succeeded", third: "succeeded", last: "saved"}
     assert "the queue is empty" in box.snaprun("queue").stderr
+
+
+@pytest.mark.parametrize("jobs", ["-1", "x", "1.5", "", "9" * 20, "9" * 5000])
+def test_a_limit_that_makes_no_sense(box: Sandbox, jobs: str) -> None:
+    done = box.snaprun("queue", "--jobs", jobs)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 2), done.stderr
+    assert "--jobs" in done.stderr
 
 
 def test_ps_tells_why_a_run_of_the_queue_waits(box: Sandbox) -> None:

@@ -50,6 +50,10 @@ def how_many(chosen: Mapping[str, Any]) -> int | None:
     return None if left_out and chosen.get("group") else chosen["count"]
 
 
+MANY = 1_000_000
+"""More runs at a time, or attempts of one, than anybody means; the index could not hold any number."""
+
+
 def stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several decorators as one, listed in ``--help`` in the order given."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from snaprun.commands.options import (
+    MANY,
     code_options,
     duration,
     json_option,
@@ -23,12 +24,16 @@ RUNS = click.argument("runs", metavar="RUN...", nargs=-1, required=True)
     "queue", short_help="List runs that wait for their turn, and set them in order.", invoke_without_command=True
 )
 @click.option(
-    "-j", "--jobs", metavar="N", help="Let at most N runs work at a time from now on; 0: as each sweep asked."
+    "-j",
+    "--jobs",
+    type=click.IntRange(0, MANY),
+    metavar="N",
+    help="Let at most N runs work at a time from now on; 0: as each sweep asked.",
 )
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Print full ids only, one a line.")
 @click.pass_context
-def command(context: click.Context, jobs: str | None, as_json: bool, quiet: bool) -> int:
+def command(context: click.Context, jobs: int | None, as_json: bool, quiet: bool) -> int:
     """List what runs and what waits, in the order of starting.
 
     \b
@@ -57,7 +62,7 @@ def command(context: click.Context, jobs: str | None, as_json: bool, quiet: bool
 @limit_options
 @click.option("--after", metavar="RUN", help="Start it only when this run has succeeded.")
 @click.option(
-    "--retries", type=click.IntRange(0), default=0, metavar="N", help="Try it again, up to N times, if it fails."
+    "--retries", type=click.IntRange(0, MANY), default=0, metavar="N", help="Try it again, up to N times, if it fails."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print the run's id alone.")
 def add(**wanted: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from snaprun.commands.options import limit_options, snapshot_options, stack, where_options
+from snaprun.commands.options import MANY, limit_options, snapshot_options, stack, where_options
 
 varied = stack(
     click.option(
@@ -61,9 +61,9 @@ searched = stack(
 @click.argument("notebook", type=click.Path(path_type=Path), required=False)
 @varied
 @searched
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="How many of its runs work at a time.")
+@click.option("-j", "--jobs", type=click.IntRange(1, MANY), metavar="N", help="How many of its runs work at a time.")
 @click.option(
-    "--retries", type=click.IntRange(0), default=0, metavar="N", help="Try a failed run again, up to N times."
+    "--retries", type=click.IntRange(0, MANY), default=0, metavar="N", help="Try a failed run again, up to N times."
 )
 @click.option("--after", metavar="RUN", help="Start only when this run has succeeded.")
 @click.option("--minimize", metavar="METRIC", help="Show, or search, the lowest last value of this metric.")

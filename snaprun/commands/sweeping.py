@@ -110,13 +110,11 @@ def _watch(door: Door, planned: Plan, goal: Goal, ways: Ways) -> int:
     return 0 if all(run.status is Status.SUCCEEDED for run in now.runs) else 1
 
 
-def list_queue(*, jobs: str | None, as_json: bool, quiet: bool) -> int:
+def list_queue(*, jobs: int | None, as_json: bool, quiet: bool) -> int:
     """``snaprun queue``."""
     door = here()
     if jobs is not None:
-        if not jobs.isdecimal():
-            raise UsageFault(f"--jobs {jobs}: a whole number", hint="snaprun queue --jobs 2; 0 takes the limit back")
-        lineup.limit(door, int(jobs) or None)
+        lineup.limit(door, jobs or None)
     found, runs = lineup.listing(door)
     if as_json:
         click.echo(queueview.queue_json(found, runs))

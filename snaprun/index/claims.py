@@ -196,7 +196,7 @@ def move(store: Store, host: str, ids: Sequence[str], *, before: str | None) -> 
 def limit(store: Store, host: str, *, jobs: int | None) -> None:
     """Let at most ``jobs`` runs of the queue work at a time, whatever they asked for; None takes that back."""
     if jobs is not None and jobs < 1:
-        raise UsageFault(f"--jobs {jobs}: at least one run must be allowed", hint="snaprun queue --pause")
+        raise UsageFault(f"--jobs {jobs}: at least one run must be allowed", hint="snaprun queue pause")
     _set(store, host, {"jobs": jobs})
 
 
