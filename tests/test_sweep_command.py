@@ -60,6 +60,15 @@ def test_the_summary_names_the_best(box: Sandbox) -> None:
     assert "lr=0.01" in done.stderr
 
 
+def test_the_best_has_succeeded(box: Sandbox) -> None:
+    args = ("sweep", "nb.ipynb", "-p", "lr=5,0.1", "--engine", "inline")
+    done = box.snaprun(*args, "--maximize", "loss")
+    assert done.stderr.splitlines()[1] == "2 of 2 done: 1 succeeded, 1 failed"
+    assert done.stderr.splitlines()[2].endswith("lr=0.1")
+    done = box.snaprun(*args, "--maximize", "los")
+    assert done.stderr.splitlines()[2:] == ["no run that succeeded has logged los; they log loss"]
+
+
 def test_a_dry_run_starts_nothing(box: Sandbox) -> None:
     box.write("trials.csv", "lr,mode\n0.5,b\n0.25,\n")
     done = box.snaprun("sweep", "nb.ipynb", "--from", "trials.csv", "--seeds", "2", "--dry-run", "--json")

@@ -13,6 +13,9 @@ from snaprun.show import Look
 from snaprun.sweeps.sweep import Point
 from snaprun.sweeps.sweeping import Standing
 
+LOGGED = 12
+"""Metrics that are named, where the one asked for is not among them."""
+
 
 def queue(found: Listing, runs: Mapping[str, Run], order: Sequence[Waiting], how: Look) -> str:
     """The queue as a table, what runs first."""
@@ -89,11 +92,19 @@ def sweep(now: Standing, axes: Sequence[str], metric: str | None, how: Look) -> 
     line = f"{done} of {len(now.runs)} done: {words}"
     if now.left is not None and not now.over:
         line += f"; about {show.duration(now.left)} left"
-    if now.best is None or metric is None:
-        return line
-    given = {name: now.best.params[name] for name in axes if name in now.best.params}
-    best = f"best {metric} {now.best.metrics[metric].last:.6g}: {show.short(now.best.id)}  {show.pairs(given)}"
-    return f"{line}\n{best}"
+    return "\n".join(filter(None, [line, best(now, metric, axes, over=now.over) if metric else ""]))
+
+
+def best(now: Standing, metric: str, axes: Sequence[str], *, over: bool) -> str:
+    """The best run with what was chosen for it; what the runs log instead, where none logs the metric."""
+    if now.best is not None:
+        given = {name: now.best.params[name] for name in axes if name in now.best.params}
+        return f"best {metric} {now.best.metrics[metric].last:.6g}: {show.short(now.best.id)}  {show.pairs(given)}"
+    if not over:
+        return ""
+    logged = list(dict.fromkeys(name for run in now.runs for name in run.metrics))
+    others = f"; they log {', '.join(logged[:LOGGED])}" if logged and metric not in logged else ""
+    return f"no run that succeeded has logged {metric}{others}"
 
 
 def _why(one: Waiting) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +21,7 @@ from snaprun.index import claims, searches
 from snaprun.index import queue as waiting
 from snaprun.index.runlist import Filter, query
 from snaprun.intake import Wanted
-from snaprun.model import Run, RunSpec, Snapshot, Status
+from snaprun.model import Run, RunSpec, Snapshot
 from snaprun.nearest import nearest
 from snaprun.notebooks import parameters
 from snaprun.notebooks.notebook import Notebook
@@ -234,7 +233,7 @@ def course(door: Door, group: str) -> Course:
     going = searches.going(door.place, group)
     runs = _runs(door, group)
     search = kept.read(path)
-    best = _best(runs, search.metric, highest=search.highest)
+    best = sweeping.best(runs, search.metric, highest=search.highest)
     left = sweeping.left(runs, max(search.trials, len(runs))) if going else None
     return Course(search, Standing(tuple(runs), best, left), not going, searches.trouble(path) if going else None)
 
@@ -313,16 +312,6 @@ def _found(door: Door, group: str) -> Path:
 def _runs(door: Door, group: str) -> list[Run]:
     with reads.index(door) as reader:
         return query(reader, Filter(group=group, ascending=True))
-
-
-def _best(runs: Sequence[Run], metric: str, *, highest: bool) -> Run | None:
-    """The run with the best last value among those that succeeded."""
-    scored = [
-        (run.metrics[metric].last, run)
-        for run in runs
-        if run.status is Status.SUCCEEDED and metric in run.metrics and not math.isnan(run.metrics[metric].last)
-    ]
-    return (max if highest else min)(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
 def _processors() -> int:

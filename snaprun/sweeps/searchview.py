@@ -8,6 +8,7 @@ from snaprun import show
 from snaprun.model import SCHEMA
 from snaprun.notebooks import parameters
 from snaprun.show import Look
+from snaprun.sweeps import queueview
 from snaprun.sweeps import search as kept
 from snaprun.sweeps.searching import Course, Plan
 from snaprun.sweeps.space import Dimension
@@ -56,7 +57,8 @@ def search(now: Course, how: Look) -> str:
     line = f"{done} of {now.search.trials} trials done: {words}" if words else f"0 of {now.search.trials} trials done"
     if standing.left is not None and not now.over:
         line += f"; about {show.duration(standing.left)} left"
-    return "\n".join(filter(None, [line, _end(now, how), _best(now)]))
+    best = queueview.best(standing, now.search.metric, [one.name for one in now.search.dimensions], over=now.over)
+    return "\n".join(filter(None, [line, _end(now, how), best]))
 
 
 def _end(now: Course, how: Look) -> str:
@@ -70,19 +72,6 @@ def _end(now: Course, how: Look) -> str:
         kept.STOPPED: "the search was stopped",
         kept.FAILED: how.style(f"the search ended early: {now.search.why}", "red"),
     }.get(now.search.state, "")
-
-
-def _best(now: Course) -> str:
-    """The best run with what was drawn for it; what the runs log instead, where none logs the metric."""
-    metric, best = now.search.metric, now.standing.best
-    if best is not None:
-        given = {one.name: best.params[one.name] for one in now.search.dimensions if one.name in best.params}
-        return f"best {metric} {best.metrics[metric].last:.6g}: {show.short(best.id)}  {show.pairs(given)}"
-    if not now.over:
-        return ""
-    logged = list(dict.fromkeys(name for run in now.runs for name in run.metrics))
-    others = f"; they log {', '.join(logged[:SHOWN])}" if logged and metric not in logged else ""
-    return f"no run that succeeded has logged {metric}{others}"
 
 
 def _values(one: Dimension) -> str:

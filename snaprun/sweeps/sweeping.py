@@ -60,7 +60,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a sweep goes; ``best`` is the run with the lowest (or highest) last value of the metric asked for."""
+    """How a sweep goes; ``best`` is the run that succeeded with the lowest (or highest) last value of the metric."""
 
     runs: tuple[Run, ...]
     best: Run | None = None
@@ -159,10 +159,18 @@ def standing(door: Door, group: str, *, metric: str | None = None, highest: bool
     """How the runs of a group stand, oldest first."""
     with reads.index(door) as reader:
         runs = query(reader, Filter(group=group, ascending=True))
-    last = {run.id: run.metrics[metric].last for run in runs if metric is not None and metric in run.metrics}
-    scored = [(last[run.id], run) for run in runs if not math.isnan(last.get(run.id, math.nan))]
-    best = (max if highest else min)(scored, key=lambda pair: pair[0])[1] if scored else None
-    return Standing(tuple(runs), best, left(runs, len(runs)))
+    found = None if metric is None else best(runs, metric, highest=highest)
+    return Standing(tuple(runs), found, left(runs, len(runs)))
+
+
+def best(runs: Sequence[Run], metric: str, *, highest: bool) -> Run | None:
+    """The run with the best last value among those that succeeded: what a failed one had reached is no result."""
+    scored = [
+        (run.metrics[metric].last, run)
+        for run in runs
+        if run.status is Status.SUCCEEDED and metric in run.metrics and not math.isnan(run.metrics[metric].last)
+    ]
+    return (max if highest else min)(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
 def _limited(wanted: Wanted, name: str) -> Wanted:
