@@ -306,6 +306,14 @@ def test_the_queue_in_the_hands_of_a_user(box: Sandbox, tmp_path: Path) -> None:
     assert "the queue is empty" in box.snaprun("queue").stderr
 
 
+def test_very_many_more_trials_are_asked_about_too(box: Sandbox) -> None:
+    done = box.snaprun("sweep", "--continue", "abcd1234", "--trials", "1001")
+    assert (done.returncode, "that is 1,001 runs" in done.stderr) == (2, True), done.stderr
+    assert (
+        "there is no search abcd1234" in box.snaprun("sweep", "--continue", "abcd1234", "--trials", "1001", "-y").stderr
+    )
+
+
 @pytest.mark.parametrize("jobs", ["-1", "x", "1.5", "", "9" * 20, "9" * 5000])
 def test_a_limit_that_makes_no_sense(box: Sandbox, jobs: str) -> None:
     done = box.snaprun("queue", "--jobs", jobs)

@@ -28,6 +28,7 @@ def sweep(*, continued: str | None, **options: Any) -> int:
     """``snaprun sweep``."""
     ways = Ways(*(bool(options.pop(name)) for name in ("detach", "as_json", "quiet")))
     if continued is not None:
+        _ask(options["trials"] or 0, yes=options["yes"])
         return searching.go_on(here(), continued, options, ways)
     names = ("axes", "file", "random", "seed", "seeds", "jobs", "after", "retries")
     asked = Asked(**{name: options.pop(name) for name in names})
