@@ -230,13 +230,23 @@ def _python(door: Door, found: Notebook, wanted: Wanted) -> tuple[Chosen | None,
 
 
 def _refuse(found: Notebook, engine: str, wanted: Wanted) -> None:
-    """Refuse a notebook that this engine would run wrongly."""
-    if engine == "inline" and found.language != "python":
-        raise UsageFault(f"the inline engine runs Python only, not {found.language}", hint="--engine kernel")
+    """Refuse what an engine without a kernel cannot do, before anything is frozen."""
+    if found.language != "python":
+        raise UsageFault(f"the {engine} engine runs Python only, not {found.language}", hint="--engine kernel")
+    if wanted.kernel is not None:
+        hint = "--engine kernel, or --python for an interpreter"
+        raise UsageFault(f"the {engine} engine runs without a kernel, and --kernel names one", hint=hint)
+    if wanted.hold_on_error is not None:
+        raise UsageFault(f"the {engine} engine cannot be held on an error: only a kernel can", hint="--engine kernel")
+    if engine == "inline":
+        why = importlib.import_module("snaprun.engines.inline").refusal(found.node)
+        if why:
+            raise UsageFault(why, hint="--engine kernel")
     if engine == "script" and not wanted.allow_commented_magics:
-        numbers = ", ".join(str(cell.number) for cell in notebook.commented(found.node, found.language))
+        numbers = [str(cell.number) for cell in notebook.commented(found.node, found.language)]
         if numbers:
-            text = f"as a script, the magics and shell lines of cell {numbers} would silently not run"
+            where = ("cell " if len(numbers) == 1 else "cells ") + ", ".join(numbers)
+            text = f"as a script, the magics and shell lines of {where} would silently not run"
             raise UsageFault(text, hint="--engine kernel, or --allow-commented-magics to leave them out")
 
 

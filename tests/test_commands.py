@@ -246,3 +246,30 @@ def test_the_script_engine_leaves_magics_out_only_when_told(repo: Sandbox) -> No
     assert "cell 1 would silently not run" in refused.stderr
     done = repo.snaprun("exec", "nb.ipynb", "--engine", "script", "--allow-commented-magics", "-q")
     assert (done.returncode, done.stdout) == (0, "ran\n"), done.stderr
+
+
+@pytest.mark.parametrize("engine", ["inline", "script"])
+def test_what_an_engine_without_a_kernel_cannot_do_is_refused_before_the_start(repo: Sandbox, engine: str) -> None:
+    repo.notebook("plain.ipynb", "print('ran')")
+    path = repo.notebook("r.ipynb", "x <- 1")
+    content = json.loads(path.read_bytes())
+    content["metadata"]["kernelspec"] = {"name": "ir", "language": "R", "display_name": "R"}
+    path.write_text(json.dumps(content))
+    for words, said in {
+        ("r.ipynb",): f"the {engine} engine runs Python only, not r",
+        ("plain.ipynb", "--kernel", "python3"): f"the {engine} engine runs without a kernel",
+        ("plain.ipynb", "--hold-on-error"): f"the {engine} engine cannot be held",
+    }.items():
+        refused = repo.snaprun("exec", *words, "--engine", engine)
+        assert (refused.returncode, refused.stdout) == (2, ""), words
+        assert said in refused.stderr
+        assert "--engine kernel" in refused.stderr
+    assert repo.git("for-each-ref", "refs/snaprun") == ""
+
+
+def test_widgets_are_refused_inline_before_the_start(repo: Sandbox) -> None:
+    repo.notebook("nb.ipynb", "import ipywidgets")
+    refused = repo.snaprun("exec", "nb.ipynb", "--engine", "inline")
+    assert refused.returncode == 2
+    assert "cell 1 imports ipywidgets" in refused.stderr
+    assert repo.git("for-each-ref", "refs/snaprun") == ""
