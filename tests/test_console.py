@@ -15,7 +15,7 @@ from snaprun.model import Status
 from snaprun.progress import standing
 from snaprun.progress.journal import Journal
 from snaprun.progress.live import Live
-from snaprun.running import resuming
+from snaprun.running import resuming, settle
 from snaprun.running.console import Console
 from snaprun.running.supervisor import SLACK
 from tests import running
@@ -232,6 +232,18 @@ def test_a_further_attempt_is_run_as_the_first(repo: Sandbox) -> None:
     assert repo.snaprun("resume", "@", "-q", TOLD="again").returncode == 3
     shown = json.loads(repo.snaprun("show", "@", "--json").stdout)
     assert (shown["attempts"], shown["environment"]["variables"]["TOLD"]) == (2, "again")
+
+
+def test_an_attempt_that_was_killed_before_a_word_counts(repo: Sandbox) -> None:
+    run = running.start(repo, repo.notebook("a.ipynb", "1/0"))
+    run.end()
+    again = resuming.folder_again(running.door(repo), running.listed(run))
+    settle.end(again, os.environ, {"status": "lost", "exit_code": 125, "reason": "killed"})
+    assert run.end().attempts == 2
+    second = running.listed(run)
+    assert (second.status, second.attempts) == (Status.LOST, 2)
+    resuming.again(running.door(repo), second)
+    assert run.end().attempts == 3
 
 
 def test_a_further_attempt_has_the_checkpoints(repo: Sandbox) -> None:

@@ -71,7 +71,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     """
     spec = _spec(repo, folder)
     document = prepared(repo, folder, spec)
-    replayed = replay_live(folder, document)
+    replayed = replace(replay_live(folder, document), attempts=order.attempt)  # it may have been killed before a word
     verdict = _explained(judge(replayed, folder), order)
     _keep_ref(repo, order)
     tip = result.finished(repo, order.run)
