@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -236,6 +237,27 @@ def test_a_worker_gets_the_document_ready_made(box: Sandbox, gates: Gates) -> No
     assert [cell["source"] for cell in document["cells"]][:2] == ["x = 0", "# Parameters\nx = 7"]
     gates.open()
     until_idle(here)
+
+
+@pytest.mark.parametrize("how", ["git worktree remove", "rm -rf"])
+def test_a_work_tree_that_is_removed_loses_no_run(box: Sandbox, gates: Gates, tmp_path: Path, how: str) -> None:
+    main, linked = door(box), tmp_path / "linked"
+    box.git("worktree", "add", "-q", str(linked))
+    group = start(opened(linked, {**os.environ, "GATES": str(gates.folder)}), "held.ipynb", "x=1..3", jobs=1)
+    wait_for(lambda: gates.at(1), "the first run")
+    if how == "rm -rf":
+        shutil.rmtree(linked)
+    else:
+        box.git("worktree", "remove", "--force", str(linked))
+    with box.untouched():
+        gates.open()
+        until_idle(main)
+    first, second, third = runs(main, group=group)
+    assert (first.status, first.exit_code, first.metrics) == (Status.SUCCEEDED, 0, {})
+    assert box.git("show", f"{first.commit}:held.ipynb") == box.git("show", "HEAD:held.ipynb")
+    assert [(run.status, run.exit_code) for run in (second, third)] == [(Status.FAILED, 125)] * 2
+    assert "the work tree that it was started in has been removed" in (second.reason or "")
+    assert sweeping.standing(main, group).over
 
 
 def test_retries_keep_what_the_run_had_saved(box: Sandbox) -> None:

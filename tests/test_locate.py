@@ -32,6 +32,18 @@ def test_a_linked_worktree_shares_the_state(repo: Sandbox, tmp_path: Path) -> No
     assert place.live == repo.path / ".git/snaprun/live"
 
 
+def test_what_is_left_of_a_linked_worktree_that_is_removed(repo: Sandbox, tmp_path: Path) -> None:
+    repo.commit()
+    repo.git("worktree", "add", "-q", str(tmp_path / "linked"))
+    main, linked = (locate.find(path, os.environ) for path in (repo.path, tmp_path / "linked"))
+    assert (locate.standing(main), locate.standing(linked)) == (main, linked)
+    assert not main.removed and not linked.removed
+    repo.git("worktree", "remove", str(linked.top))
+    left = locate.standing(linked)
+    assert (left.git_dir, left.state, left.removed) == (main.git_dir, main.state, True)
+    assert locate.standing(left) == left
+
+
 def test_a_newline_in_a_folder_is_no_trouble(tmp_path: Path) -> None:
     box = Sandbox(tmp_path / "two\nlines ünï")
     place = locate.find(box.path, os.environ)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.door import Door
+from snaprun.door import Door, opened
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims, queue, reindex, searches
 from snaprun.intake import Wanted
@@ -113,6 +113,22 @@ def whole(here: Door, group: str, count: int) -> None:
     assert {run.id: run.params["x"] for run in found} == {trial.run: trial.params["x"] for trial in told}
     assert not any(trial.open for trial in trials(here, group))
     assert not [folder for folder in live.scan(here.place) if folder.id in {run.id for run in found}]
+
+
+def test_a_search_ends_with_the_work_tree_that_it_began_in(box: Sandbox, tmp_path: Path) -> None:
+    main, linked = door(box), tmp_path / "linked"
+    box.git("worktree", "add", "-q", str(linked))
+    here = opened(linked, os.environ)
+    lineup.pause(here)
+    group = begin(here, jobs=1)
+    box.git("worktree", "remove", "--force", str(linked))
+    lineup.resume(main)
+    course = until_over(main, group)
+    assert (course.search.state, course.search.why) == (
+        kept.FAILED,
+        "the work tree that it began in has been removed",
+    )
+    assert all(run.status is Status.FAILED for run in course.runs)
 
 
 def test_a_search_learns(box: Sandbox) -> None:

@@ -98,6 +98,22 @@ class Place:
         """There while a search goes on: a file for each."""
         return self.state / "searching"
 
+    @property
+    def removed(self) -> bool:
+        """Whether its work tree is gone: a place that :func:`standing` gave."""
+        return self.top == self.common_dir
+
+
+def standing(place: Place) -> Place:
+    """What is left of a place that was written down earlier: its work tree may have been removed, or moved, meanwhile.
+
+    The repository is enough to end a run and to serve the queue. There is no work tree in it then: git is called in
+    the folder that linked work trees have in common.
+    """
+    if (place.git_dir.is_dir() and place.top.is_dir()) or not place.common_dir.is_dir():
+        return place
+    return Place(place.common_dir, place.common_dir, place.common_dir, place.common_dir / "index")
+
 
 def clean_env(env: Mapping[str, str]) -> dict[str, str]:
     """``env`` without what would point git at another repository or change what it reads."""

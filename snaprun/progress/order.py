@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, standing
 
 ORDER = "order.json"
 SUPERVISOR = "supervisor.json"
@@ -90,7 +90,7 @@ def read_order(live: Path) -> Order:
     data = read_json(live / ORDER)
     known = {item.name for item in fields(Order)}
     data = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known}
-    data["place"] = Place(**{key: Path(value) for key, value in data["place"].items()})
+    data["place"] = standing(Place(**{key: Path(value) for key, value in data["place"].items()}))
     return Order(**data)
 
 

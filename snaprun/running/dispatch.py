@@ -24,7 +24,7 @@ from snaprun import settings
 from snaprun.checkouts import result
 from snaprun.errors import DataFault, SnaprunError
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, standing
 from snaprun.index import claims, record, store
 from snaprun.index import queue as waiting
 from snaprun.index.claims import Claim, Doomed
@@ -96,6 +96,9 @@ class Dispatcher:
 
     def _settle(self) -> None:
         """Look after every run that was started: watch it, take it out when it is over, start it again if it fell."""
+        left = standing(self.place)
+        if left != self.place:
+            self.place, self.repo = left, GitRepo(left)
         for run, tip in claims.claimed(self.store, self.host).items():
             if run in self._watched:  # its supervisor still ends what is left of it, and would end a new attempt too
                 continue
@@ -312,7 +315,7 @@ def main(argv: list[str]) -> int:
     """Serve the queue of the place that ``argv[0]`` names as JSON, unless somebody does already."""
     for number in (signal.SIGINT, signal.SIGQUIT):  # a shell ignores them for what it starts in the background
         signal.signal(number, signal.SIG_DFL)
-    place = Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()})
+    place = standing(Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()}))
     held = _only(place)
     if held is None:
         return 0

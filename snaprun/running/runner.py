@@ -20,9 +20,10 @@ from snaprun import __version__, engines
 from snaprun.checkouts import frozen, links, slots
 from snaprun.checkouts.slots import Slot
 from snaprun.engines import Job, Outcome, Stop
-from snaprun.errors import SnaprunError
+from snaprun.errors import InputMissing, SnaprunError
 from snaprun.git import publish, refs
 from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import standing
 from snaprun.index import queue
 from snaprun.model import Run, RunSpec, Status, utc
 from snaprun.notebooks import cells
@@ -153,6 +154,8 @@ def run(live: Live, door: socket.socket, listener: Listener) -> None:
         _seal(live, outcome)
     _tell(door)
     memory.stop()
+    order = replace(order, place=standing(order.place))  # the work tree may have been removed while it ran
+    repo = GitRepo(order.place)
     peak = _peak_memory()
     _notify(order, finish.finish(repo, live, order, slot=slot, peak_memory=peak))
     refs.tidy(repo)
@@ -196,6 +199,10 @@ def _notify(order: Order, ended: Run) -> None:
 
 def _ground(repo: GitRepo, live: Live, order: Order, journal: Journal) -> Ground:
     """Lay the snapshot out in a slot, with the user's data linked in; or take the user's own tree."""
+    if order.place.removed:
+        raise InputMissing(
+            "the work tree that it was started in has been removed", hint=f"snaprun rerun {order.run[:8]}"
+        )
     spec = live.spec()
     inner = Path(spec.notebook).parent
     if spec.in_place:

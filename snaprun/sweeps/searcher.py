@@ -17,7 +17,7 @@ from snaprun import reads
 from snaprun.door import Door
 from snaprun.errors import DataFault, ParameterFault, UsageFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, standing
 from snaprun.index import queue as waiting
 from snaprun.index import reindex, searches
 from snaprun.index.runlist import Filter, query
@@ -84,6 +84,9 @@ class Searcher:
     def _read(self) -> None:
         """Read what the search may do now: somebody may have added trials, with another environment, or ended it."""
         now = kept.read(self.path)
+        left = standing(self.door.place)
+        if left != self.door.place:
+            self.door, self.repo = replace(self.door, place=left), GitRepo(left)
         if now.env != self.search.env:
             self.door = replace(self.door, env=trying.environment(self.path, now))
             (self.path / self.search.env).unlink(missing_ok=True)
@@ -119,6 +122,8 @@ class Searcher:
     def _start(self) -> bool:
         """Start runs while there is room; whether there was any. The gate is held."""
         news = False
+        if self.search.state == kept.OPEN and self.door.place.removed:
+            self._over(kept.FAILED, "the work tree that it began in has been removed")
         while self.search.state == kept.OPEN and len(self.going) < self.search.room:
             if len([trial for trial in self.study.trials() if trial.run]) >= self.search.trials:
                 if not self.going:

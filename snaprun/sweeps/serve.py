@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from snaprun.errors import SnaprunError
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, standing
 from snaprun.index import searches
 from snaprun.progress import detached
 
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
         signal.signal(number, signal.SIG_DFL)
     held = os.dup(1)
     detached.let_go()
-    place = Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()})
+    place = standing(Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()}))
     path = searches.folder(place, argv[1])
     try:
         if searches.going(place, argv[1]):
