@@ -46,6 +46,11 @@ def test_columns_are_the_parameters_that_differ_and_all_metrics() -> None:
     assert [sorted(row.best) for row in found.rows] == [[], ["acc"], ["loss"], []]
 
 
+def test_a_run_that_failed_is_not_the_best() -> None:
+    failed = run(9, Status.FAILED, lr=0.9, seed=0, epochs=5, metrics={"loss": 0.01})
+    assert [sorted(row.best) for row in grid.grid([*SWEEP[:3], failed]).rows] == [[], ["acc"], ["loss"], []]
+
+
 def test_groups_over_seeds() -> None:
     found = grid.grid(SWEEP[:3], group=True)
     assert found.grouped_by == ("lr",)

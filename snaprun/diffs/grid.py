@@ -177,14 +177,17 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def _marked(rows: Sequence[Row], metrics: Sequence[str], better: Sequence[tuple[str, str]]) -> list[Row]:
-    """The rows with the best of each metric marked, where it is known which way is better and rows differ."""
+    """The rows with the best of each metric marked, where it is known which way is better and rows differ.
+
+    What did not succeed is not the best, whatever it had logged.
+    """
     best: dict[int, set[str]] = {}
     for name in metrics:
         way = direction(name, better)
         values = {
             number: row.metrics[name].mean
             for number, row in enumerate(rows)
-            if name in row.metrics and math.isfinite(row.metrics[name].mean)
+            if row.n and name in row.metrics and math.isfinite(row.metrics[name].mean)
         }
         if way is None or len(values) < 2 or len(set(values.values())) == 1:
             continue
