@@ -92,6 +92,17 @@ def test_no_git_and_an_old_git_are_told_apart(repo: Sandbox, tmp_path: Path, mon
         locate.find(repo.path, os.environ)
 
 
+def test_everything_of_a_run_is_the_owners_alone(repo: Sandbox) -> None:
+    before = os.umask(0)
+    try:
+        assert repo.snaprun("exec", repo.notebook("a.ipynb", "1").name, "--engine", "inline", "-q").returncode == 0
+    finally:
+        os.umask(before)
+    state = locate.find(repo.path, os.environ).state
+    folders = [state, *(path for path in state.iterdir() if path.is_dir())]
+    assert {path.name: path.stat().st_mode & 0o777 for path in folders} == {path.name: 0o700 for path in folders}
+
+
 def test_a_clean_environment_keeps_what_is_the_users() -> None:
     env = {"GIT_DIR": "x", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "a", "GIT_AUTHOR_NAME": "Ada", "PATH": "p"}
     assert locate.clean_env(env) == {"GIT_AUTHOR_NAME": "Ada", "PATH": "p"}

@@ -8,6 +8,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from snaprun.git.locate import make_private
+
 CHUNK = 1 << 20
 
 
@@ -42,7 +44,7 @@ def keep(store: Store, path: Path) -> tuple[str, int]:
         OSError: the file cannot be read, or the store cannot be written.
     """
     folder = store.folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(folder)
     sha, size = hashlib.sha256(), 0
     handle, name = tempfile.mkstemp(dir=store.aside)
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from snaprun.checkouts import checkout, linked
 from snaprun.errors import Busy, CannotCreate, Denied, SnaprunError, WriteFault
 from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import make_private
 from snaprun.progress.process import boot_id
 
 MOST = 1000
@@ -47,7 +48,7 @@ def claim(repo: GitRepo, run_id: str, *, live: Path) -> Slot:
     """
     folder = repo.place.state / "slots"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         own = held(repo, run_id)
         if own is not None:
             return own

@@ -115,6 +115,17 @@ def standing(place: Place) -> Place:
     return Place(place.common_dir, place.common_dir, place.common_dir, place.common_dir / "index")
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder and what lacks above it, all for the owner alone; ``mkdir(parents=True)`` opens those above to all.
+
+    Raises:
+        OSError: one of them cannot be made.
+    """
+    if not folder.is_dir():
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def clean_env(env: Mapping[str, str]) -> dict[str, str]:
     """``env`` without what would point git at another repository or change what it reads."""
     return {

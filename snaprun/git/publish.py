@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from snaprun.errors import DataFault, Denied, SnaprunError, WriteFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, make_private
 from snaprun.git.objects import GitObject
 from snaprun.git.scratch import announce, scratch, unlock
 
@@ -112,7 +112,7 @@ def _link(place: Place, ref: str, oids: Iterable[str]) -> None:
     now = time.time()
     folder = place.state / FRESH / str(int(now // HOUR)) / ref.rpartition("/")[2]
     with suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
     for oid in oids:
         with suppress(OSError):
             os.link(_loose(place, oid), folder / oid)

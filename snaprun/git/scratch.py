@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from snaprun.errors import CannotCreate, Denied, SnaprunError, WriteFault
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, make_private
 
 _REF = "ref"
 _SHARED = "shared-ref"
@@ -37,7 +37,7 @@ def scratch(place: Place) -> Iterator[Path]:
     root = place.state / "tmp"
     lock = -1
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(root)
         _sweep(root, place)
         folder, lock = _locked(root)
         try:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, make_private
 from snaprun.git.plumbing import call
 from snaprun.hooks import hookfile
 from snaprun.hooks.hook import Report
@@ -104,7 +104,7 @@ def note(place: Place, report: Report, *, now: float) -> None:
     """Note that the hook has checked notebooks, for ``hook status``; no commit fails because this cannot be written."""
     document = {"time": utc(now), "notebooks": report.notebooks, "refused": report.refused}
     with suppress(OSError):
-        place.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(place.state)
         handle, name = tempfile.mkstemp(dir=place.state, prefix="hook-")
         with os.fdopen(handle, "w") as file:
             json.dump(document, file)

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from snaprun.errors import DataFault, UsageFault, WriteFault
+from snaprun.git.locate import make_private
 from snaprun.index.store import Store
 from snaprun.index.tables import queue, queues, runs
 from snaprun.model import Run, Snapshot, Status, utc
@@ -145,7 +146,7 @@ def ended(store: Store, run: Run) -> bool:
             return False
         again = {"state": "waiting", "attempt": row.attempt + 1, "tip": run.commit, "note": None}
         connection.execute(update(queue).where(_entry(store, run.id)).values(again))
-    store.record(run.queued_again(row.attempt + 1))
+        store.add(connection, [run.queued_again(row.attempt + 1)])
     return True
 
 
@@ -248,7 +249,7 @@ def keep_env(folder: Path, env: Mapping[str, str]) -> str:
     name = f"env-{hashlib.sha256(text).hexdigest()[:32]}.json"
     half = folder / f".{name}.{os.getpid()}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(text)
         half.replace(folder / name)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, make_private
 from snaprun.index import searches
 from snaprun.index.runlist import Reader
 from snaprun.progress import detached
@@ -96,7 +96,7 @@ def busy(place: Place) -> Mapping[str, Any] | None:
 
 def mark(place: Place, about: Mapping[str, Any]) -> None:
     """Say that there is something to do. Raises OSError where the state folder cannot be written."""
-    place.queue.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(place.queue)
     write_json(place.busy, about)
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from snaprun.errors import Busy
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, make_private
 from snaprun.progress import detached
 from snaprun.progress.order import read_json, write_json
 
@@ -45,7 +45,7 @@ def folder(place: Place, group: str) -> Path:
 def mark(place: Place, group: str) -> None:
     """Say that a search goes on. Raises OSError where the state folder cannot be written."""
     while True:
-        place.searching.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(place.searching)
         try:
             return write_json(place.searching / group, {"python": sys.executable})
         except FileNotFoundError:  # the last other one has just taken the folder away

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.pool import NullPool
 
 from snaprun.errors import CannotCreate, DataFault, Denied, SettingsFault, SnaprunError, Unavailable, WriteFault
+from snaprun.git.locate import make_private
 from snaprun.index import rows, runlist, writing
 from snaprun.index.runlist import IndexGap
 from snaprun.index.tables import SCHEMA_VERSION, queue, repos, runs
@@ -236,7 +237,7 @@ def ensure_repo(state: Path) -> str:
     if found:
         return found
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(state)
         draft = state / f"repo.{uuid.uuid4().hex}"
         draft.touch(mode=0o600)
         draft.write_text(f"{uuid.uuid4()}\n", "ascii")
@@ -339,7 +340,7 @@ def move_aside(path: Path) -> Path:
 def _create(path: Path) -> None:
     """Make the file, readable for its owner alone; its journal takes the same mode."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise _cannot(error, path) from error
@@ -349,7 +350,7 @@ def _create(path: Path) -> None:
 def _locked(path: Path) -> Iterator[None]:
     """Hold the lock of an index file: one process makes, upgrades or replaces it."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise _cannot(error, path) from error

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun.errors import Busy, Denied, Unavailable
+from snaprun.git.locate import make_private
 from snaprun.progress import lock, nvidia
 from snaprun.progress.order import read_json, write_json
 
@@ -120,7 +121,7 @@ def _ledger() -> Iterator[dict[str, str]]:
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "snaprun" / "gpus"
     path = folder / f"{socket.gethostname()}.json"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         held = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unwritable(folder, error) from error

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from snaprun.git.locate import make_private
 from snaprun.progress import lock
 from snaprun.progress.live import GROWING, Live, kept, lay_import_path
 from snaprun.progress.order import SUBMITTED, SUPERVISOR, TALK
@@ -78,7 +79,7 @@ def _keep(live: Live) -> None:
     """Give what is new in the folder its second name."""
     folder = kept(live)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         for name in SMALL:
             new, old = live.path / name, folder / name
             if new.exists() and old.exists() and not new.samefile(old):
@@ -93,7 +94,8 @@ def _again(live: Live) -> bool:
     if not kept(live).is_dir():
         return False
     half = live.path.with_name(f".{live.id}.again.{os.getpid()}")
-    half.mkdir(mode=0o700, parents=True)
+    make_private(half.parent)
+    half.mkdir(mode=0o700)
     _link(kept(live), half, (*SMALL, *OPEN))
     lay_import_path(half)
     half.rename(live.path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from snaprun import settings
 from snaprun.door import Door
 from snaprun.errors import CannotCreate, Denied, Unavailable
-from snaprun.git.locate import Place, around, clean_env
+from snaprun.git.locate import Place, around, clean_env, make_private
 from snaprun.index import runlist
 from snaprun.index.runlist import IndexGap, Reader
 
@@ -103,7 +103,7 @@ def _bare(path: Path) -> Place:
     """A bare repository, with an empty folder in its state for the work tree that it has not."""
     top = path / "snaprun" / "top"
     try:
-        top.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(top)
     except OSError as error:
         raise CannotCreate(f"cannot make {top}: {error.strerror}", hint=f"ls -ld {path}") from error
     return Place(top=top, git_dir=path, common_dir=path, index=path / "index")

@@ -13,7 +13,7 @@ from typing import Any
 
 from snaprun.door import Door
 from snaprun.git.gitrepo import DURABLE, GitRepo
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, make_private
 from snaprun.git.sync import INCOMING
 from snaprun.index import claims, reindex
 from snaprun.index import queue as waiting
@@ -99,7 +99,7 @@ def _forget_incoming(repo: GitRepo, runs: Sequence[str]) -> None:
 @contextmanager
 def _alone(place: Place) -> Iterator[None]:
     """No second call of the kind meanwhile: a near side that was cut off asks again while the first one works."""
-    place.queue.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(place.queue)
     handle = os.open(place.queue / "incoming.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -23,7 +23,7 @@ from snaprun.engines import Job, Outcome, Stop
 from snaprun.errors import InputMissing, SnaprunError
 from snaprun.git import publish, refs
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.locate import standing
+from snaprun.git.locate import make_private, standing
 from snaprun.index import queue
 from snaprun.model import Run, RunSpec, Status, utc
 from snaprun.notebooks import cells
@@ -264,7 +264,7 @@ def _within(max_memory: int | None, work: Callable[[], Outcome]) -> Outcome:
 def run_environment(live: Live, order: Order, spec: RunSpec, ground: Ground) -> dict[str, str]:
     """The complete environment of the run: the user's, without git's, with what the notebook may ask for."""
     checkpoints = order.place.state / "checkpoints" / order.run
-    checkpoints.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(checkpoints)
     made = {
         **_clean(os.environ),
         process.MARK: order.run,

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from snaprun import launchers
-from snaprun.git.locate import Place
+from snaprun.git.locate import Place, make_private
 from snaprun.launchers import Submitted
 from snaprun.progress import lock, memory, process
 from snaprun.progress.live import Live, scan, tidy
@@ -89,7 +89,7 @@ def _revived(place: Place, folder: Live) -> int | None:
         return _dead(folder)
     half = folder.path.with_name(f".{folder.id}.revived.{os.getpid()}")
     try:
-        half.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(half)
         lock.make(half)
         write_json(half / ORDER, Order(folder.id, place).to_json())
         write_json(half / ENDING, {"status": "lost", "exit_code": 125, "reason": "its live folder was deleted"})

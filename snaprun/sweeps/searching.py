@@ -17,6 +17,7 @@ from snaprun.door import Door
 from snaprun.errors import DataFault, ParameterFault, Unavailable, UsageFault, WriteFault
 from snaprun.freeze import snapshot as freezing
 from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import make_private
 from snaprun.index import claims, searches
 from snaprun.index import queue as waiting
 from snaprun.index.runlist import Filter, query
@@ -292,7 +293,7 @@ def _search(door: Door, planned: Plan, env: str, spec: RunSpec, after: str | Non
 
 
 def _make(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     path.mkdir(mode=0o700)
 
 
