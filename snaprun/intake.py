@@ -128,8 +128,6 @@ def inherited(wanted: Wanted, spec: RunSpec) -> Wanted:
 
 def _intake(door: Door, wanted: Wanted, found: Notebook, path: str, base: Mapping[str, Any]) -> Intake:
     engine, notes = _engine(door, found, wanted)
-    if wanted.hold_on_error is not None and engine != "kernel":
-        raise UsageFault(f"only a kernel can be held on an error; the engine is {engine}", hint="--engine kernel")
     wanted = replace(wanted, notes=(*wanted.notes, *notes))
     given = {**base, **parameters.parse(wanted.params, wanted.raw, wanted.files)}
     resolved = parameters.resolve(found.node, found.language, given)

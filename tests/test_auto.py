@@ -90,7 +90,7 @@ def test_wishes_that_only_a_kernel_grants(box: Sandbox) -> None:
 def test_what_only_a_kernel_grants_is_refused_before_anything_is_frozen(box: Sandbox, engine: str) -> None:
     before = box.git("for-each-ref")
     done = box.snaprun("exec", "plain.ipynb", "--engine", engine, "--hold-on-error")
-    said = f"snaprun: error: only a kernel can be held on an error; the engine is {engine}"
+    said = f"snaprun: error: the {engine} engine cannot be held on an error: only a kernel can"
     assert (done.returncode, done.stderr.splitlines()) == (2, [said, "hint: --engine kernel"])
     assert box.git("for-each-ref") == before
     done = box.snaprun("exec", "--hold-on-error", "plain.ipynb")

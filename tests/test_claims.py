@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from snaprun.errors import DataFault, UsageFault
+from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.index import claims, queue, runlist, store
 from snaprun.index.claims import Claim, Doomed, Entry
 from snaprun.index.store import Store
-from snaprun.model import Run, RunSpec, Snapshot, Status, utc
+from snaprun.model import RunSpec, Snapshot, Status, utc
 from snaprun.progress.order import Order
 from tests.indexed import START, oid, run
 from tests.test_store import at_once
@@ -202,20 +203,11 @@ def test_a_run_that_was_forgotten_is_not_waited_for(index: Store) -> None:
 def test_drop(index: Store, tmp_path: Path) -> None:
     put(index, [entry(1), entry(2), entry(3, retries=1)])
     assert taken(index) == 1
-    assert claims.drop(index, [oid(1), oid(2), oid(77)], last=failed) == [oid(2)]
+    assert claims.drop(index, GitRepo(PLACE), [oid(1), oid(2), oid(77)]) == [oid(2)]
     assert statuses(tmp_path) == {1: "queued", 2: "saved", 3: "queued"}
     end(index, 1)
     assert taken(index) == 3
-    assert end(index, 3, Status.FAILED)
-    assert statuses(tmp_path)[3] == "queued"
-    assert claims.drop(index, [oid(3)], last=failed) == [oid(3)]
-    assert listed(tmp_path).runs == ()
-    assert statuses(tmp_path)[3] == "failed"
-
-
-def failed(id: str, tip: str) -> Run:
-    """The run as its last attempt left it."""
-    return replace(run(id=id, status=Status.FAILED), commit=tip)
+    assert claims.drop(index, GitRepo(PLACE), [oid(3)]) == []
 
 
 def test_a_run_between_two_attempts_has_no_ending(index: Store, tmp_path: Path) -> None:

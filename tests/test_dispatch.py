@@ -271,6 +271,24 @@ def test_retries_keep_what_the_run_had_saved(box: Sandbox) -> None:
     assert subjects == ["snaprun: succeeded bad.ipynb", *["snaprun: failed bad.ipynb"] * 2, "snaprun: bad.ipynb"]
 
 
+def test_a_run_dropped_between_two_attempts_is_what_the_last_one_made_of_it(box: Sandbox, gates: Gates) -> None:
+    box.notebook("fails.ipynb", HELD + "1/0", parameters="x = 0")
+    here = door(box, GATES=str(gates.folder))
+    made = lineup.add(here, Wanted(notebook=Path("fails.ipynb"), engine="inline"), retries=5)
+    wait_for(lambda: gates.at(0), "the first attempt")
+    lineup.pause(here)
+    gates.open()
+    wait_for(lambda: runs(here)[0].status is Status.QUEUED, "its end")
+    (between,) = runs(here)
+    assert (between.attempts, between.exit_code, between.reason) == (2, None, "attempt 1: failed")
+    lineup.drop(here, [made.id])
+    (found,) = runs(here)
+    assert (found.status, found.attempts, found.exit_code) == (Status.FAILED, 1, 1)
+    lineup.resume(here)
+    until_idle(here)
+    assert runs(here) == [found]
+
+
 def test_what_follows_a_failure_is_recorded_as_not_started(box: Sandbox) -> None:
     here = door(box)
     lineup.pause(here)

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -147,24 +148,36 @@ def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_j
     """``snaprun wait``: block until the runs have ended; the first code that is not 0."""
     door = here()
     runs = [_started(api.find(door, selector)) for selector in selectors]
-    deadline = None if timeout is None else time.monotonic() + timeout
-    open_ids = {run.id for run in runs}
-    while True:
-        settle.settle(door.place, door.env)
-        over = {run_id for run_id in open_ids if folders.find(door.place, run_id) is None} - unended(door)
-        if over == open_ids or (first and over):
-            break
-        if deadline is not None and time.monotonic() >= deadline:
-            left = len(open_ids - over)
-            raise Busy(f"{left} run{'s have' if left > 1 else ' has'} not ended", hint="snaprun ps")
-        time.sleep(watch.INTERVAL)
-    ended = [_started(api.find(door, run.id)) for run in runs if run.id in over]  # one may have left the queue
+    over = _until_over(door, [run.id for run in runs], first=first, timeout=timeout)
+    ended = [_started(run) for run in over]  # one may have been taken out of the queue
     if as_json:
         click.echo(show.history_json(ended))
     elif not quiet:
-        for run in ended:
-            click.echo(show.ended(run, stderr()), err=True)
+        _tell(ended)
     return next((code for run in ended if (code := run.exit_code or 0)), 0)
+
+
+def _until_over(door: Door, ids: Sequence[str], *, first: bool = False, timeout: float | None = None) -> list[Run]:
+    """Block until all these runs, or the ``first`` of them, are over; those that are.
+
+    Raises:
+        Busy: ``timeout`` seconds have passed.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        settle.settle(door.place, door.env)
+        over = {run_id for run_id in ids if folders.find(door.place, run_id) is None} - unended(door)
+        if over == set(ids) or (first and over):
+            return [api.find(door, run_id) for run_id in ids if run_id in over]
+        if deadline is not None and time.monotonic() >= deadline:
+            left = len(set(ids) - over)
+            raise Busy(f"{left} run{'s have' if left > 1 else ' has'} not ended", hint="snaprun ps")
+        time.sleep(watch.INTERVAL)
+
+
+def _tell(ended: Sequence[Run]) -> None:
+    for run in ended:
+        click.echo(show.ended(run, stderr()), err=True)
 
 
 def _started(run: Run) -> Run:
@@ -206,7 +219,9 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
     found = [folder for run in going if (folder := watch.folder_of(door.place, run.id)) is not None]
     if len(launching.stop_all(door, found, signal.SIGTERM, grace=grace, kill=kill)) < len(going):
         settle.settle(door.place, door.env)
-    wait(tuple(run.id for run in going), first=False, timeout=None, as_json=False, quiet=quiet)
+    over = _until_over(door, [run.id for run in going])
+    if not quiet:
+        _tell(over)
     return 0
 
 

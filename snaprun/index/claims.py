@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from snaprun.errors import DataFault, UsageFault, WriteFault
+from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
+from snaprun.index import record
 from snaprun.index.store import Store
 from snaprun.index.tables import queue, queues, runs
 from snaprun.model import Run, Snapshot, Status, utc
@@ -150,10 +152,10 @@ def ended(store: Store, run: Run) -> bool:
     return True
 
 
-def drop(store: Store, ids: Iterable[str], *, last: Callable[[str, str], Run]) -> list[str]:
+def drop(store: Store, repo: GitRepo, ids: Iterable[str]) -> list[str]:
     """Take waiting runs out of the queue; those that were in it. Their snapshots stay, as saved ones.
 
-    A run that was tried before is again what its last attempt made of it: ``last`` says so of a run and its result.
+    A run that was tried before is again what its last attempt made of it.
     """
     dropped = []
     with store.transaction() as connection:
@@ -167,7 +169,7 @@ def drop(store: Store, ids: Iterable[str], *, last: Callable[[str, str], Run]) -
                 this = (runs.c.repo == store.repo) & (runs.c.id == run)
                 connection.execute(update(runs).where(this).values(status=Status.SAVED.value))
             else:
-                store.add(connection, [last(run, row.tip)])
+                store.add(connection, [record.read_run(repo, run, commit=row.tip)])
             dropped.append(run)
     return dropped
 

@@ -125,7 +125,8 @@ def _dropped(door: Door, runs: Sequence[str]) -> list[str]:
     if not runs:
         return []
     index = import_module("snaprun.index.reindex").open_index(door)
-    dropped: list[str] = import_module("snaprun.index.claims").drop(index, runs)
+    repo = import_module("snaprun.git.gitrepo").GitRepo(door.place)
+    dropped: list[str] = import_module("snaprun.index.claims").drop(index, repo, runs)
     queue.ring(door.place)
     return dropped
 

@@ -13,7 +13,7 @@ from snaprun.door import Door
 from snaprun.errors import NothingFound, UsageFault
 from snaprun.freeze import snapshot as freezing
 from snaprun.git.gitrepo import GitRepo
-from snaprun.index import claims, record, reindex
+from snaprun.index import claims, reindex
 from snaprun.index import queue as waiting
 from snaprun.index.claims import Entry
 from snaprun.index.queue import Listing, Waiting
@@ -79,8 +79,7 @@ def drop(door: Door, runs: Sequence[str]) -> list[str]:
 
 def drop_ids(door: Door, ids: Sequence[str]) -> list[str]:
     """Take those of these runs that wait out of the queue; which they were."""
-    repo = GitRepo(door.place)
-    dropped = claims.drop(_index(door), ids, last=lambda run, tip: record.read_run(repo, run, commit=tip))
+    dropped = claims.drop(_index(door), GitRepo(door.place), ids)
     waiting.ring(door.place)
     return dropped
 
