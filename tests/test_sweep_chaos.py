@@ -53,10 +53,12 @@ class Killer:
             return False
         self._next = time.monotonic() + PAUSE
         folders = [folder for folder in live.scan(self.place) if supervised_by(folder)]
-        if self._chance.random() < 0.2 or not folders:
+        if self._chance.random() < 0.2:
             for pid in dispatchers(self._door):
                 os.kill(pid, signal.SIGKILL)
             return True
+        if not folders:  # a dispatcher that was woken by the same look, each time again, would never start a run
+            return False
         folder = self._chance.choice(folders)
         self.struck.add(folder.id)
         for who in self._victims(folder):
