@@ -109,6 +109,18 @@ def dispatchers(here: Door) -> list[int]:
     return [pid for pid in found if lines[pid].parent not in found]  # a child bears its name until it executes git
 
 
+def forkserver(dispatcher: int) -> int | None:
+    """The fork server of a dispatcher."""
+    return next((line.pid for line in process.table().values() if line.parent == dispatcher and _forks(line.pid)), None)
+
+
+def _forks(pid: int) -> bool:
+    try:
+        return b"snaprun.running.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def together(found: list[Run]) -> int:
     """The largest number of runs that were at work at one time."""
     moments = [(run.started or "", 1) for run in found] + [(run.ended or "", -1) for run in found]
@@ -163,6 +175,39 @@ def test_a_killed_dispatcher_is_replaced(box: Sandbox, gates: Gates) -> None:
     gates.open()  # and its end starts another dispatcher
     until_idle(here)
     assert [run.status.value for run in runs(here)] == ["succeeded"] * 3
+
+
+def test_runs_that_wait_are_forked_by_a_server_that_may_be_killed(box: Sandbox, gates: Gates) -> None:
+    here = door(box, GATES=str(gates.folder))
+    start(here, "held.ipynb", "x=1..4", jobs=1)
+    wait_for(lambda: gates.at(1), "the first run")
+    (pid,) = dispatchers(here)
+    server = forkserver(pid)
+    assert server is not None
+    os.kill(server, signal.SIGKILL)
+    gates.open(1)
+    gates.open(2)
+    wait_for(lambda: gates.at(3), "the third run, by another server")
+    assert forkserver(pid) not in (None, server)
+    gates.open(3)
+    wait_for(lambda: gates.at(4), "the last run")
+    wait_for(lambda: forkserver(pid) is None, "the end of a server that nobody needs")
+    gates.open()
+    until_idle(here)
+    assert [run.status.value for run in runs(here)] == ["succeeded"] * 4
+
+
+def test_a_killed_dispatcher_leaves_no_server(box: Sandbox, gates: Gates) -> None:
+    here = door(box, GATES=str(gates.folder))
+    start(here, "held.ipynb", "x=1..3", jobs=1)
+    wait_for(lambda: gates.at(1), "the first run")
+    (pid,) = dispatchers(here)
+    server = process.identify(forkserver(pid))
+    assert server is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not process.alive(server), "the end of its server")
+    gates.open()
+    until_idle(here)
 
 
 def test_settings_that_are_half_written_do_not_stop_the_queue(box: Sandbox, gates: Gates) -> None:

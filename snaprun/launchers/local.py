@@ -19,6 +19,9 @@ from snaprun.progress.live import Live
 from snaprun.progress.order import ORDER, RUN, Request, read_json, send_task, write_json
 from snaprun.progress.supervision import supervisor_env
 
+MADE = b"!"
+"""What a fork server answers when the supervisor is on its way."""
+
 PATIENCE = 60.0
 """Seconds that a supervisor may take to answer: it only writes one small file, but the machine may be loaded."""
 
@@ -27,12 +30,12 @@ PATIENCE = 60.0
 class Handle:
     """A supervisor that waits for its run. It vanishes, with all it started, when this side goes away untold.
 
-    ``env`` is the environment that it was started with.
+    ``env`` is the environment that it was started with; ``child`` the process to reap, which has gone its own way.
     """
 
     door: socket.socket
     said: IO[bytes]
-    child: subprocess.Popen[bytes]
+    child: subprocess.Popen[bytes] | None
     env: Mapping[str, str] = field(default_factory=dict)
 
     def launch(self, live: Path, *, held: int | None = None) -> None:
@@ -60,7 +63,7 @@ class Handle:
         finally:
             os.close(mine)
             self.door.close()
-        self.child.wait()  # it forked and ended long ago
+        self._reap()
         if answer == "ok":
             self.said.close()
             return
@@ -74,7 +77,49 @@ class Handle:
         """Send the supervisor away: there is no run."""
         self.door.close()
         self.said.close()
-        self.child.wait()
+        self._reap()
+
+    def _reap(self) -> None:
+        if self.child is not None:
+            self.child.wait()  # it forked and ended long ago
+
+
+class ForkServer:
+    """Starts supervisors for runs of one environment and engine; what a worker imports is imported once for all."""
+
+    def __init__(self, env: Mapping[str, str], *, engine: str) -> None:
+        """Raises Unavailable: no process can be started."""
+        self._env = dict(env)
+        self._door, theirs = socket.socketpair()
+        with theirs:
+            self._child = _process("forkserver", engine, door=theirs, words=None, env=env)
+
+    def start(self) -> Handle:
+        """Start a detached supervisor, whose worker is ready.
+
+        Raises:
+            Unavailable: the server is gone, or cannot start a process.
+        """
+        ours, theirs = socket.socketpair()
+        said = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115  # the handle closes it
+        try:
+            self._door.settimeout(PATIENCE)
+            with theirs:
+                socket.send_fds(self._door, [b"!"], [theirs.fileno(), said.fileno()])
+            answer = self._door.recv(1)
+        except OSError as error:
+            answer = str(error).encode()
+        if answer == MADE:
+            return Handle(ours, said, None, self._env)
+        ours.close()
+        said.close()
+        raise Unavailable("the fork server does not answer", hint="snaprun doctor")
+
+    def close(self) -> None:
+        """Send it away; what it has started goes on."""
+        self._door.close()
+        self._child.kill()
+        self._child.wait()
 
 
 def start(env: Mapping[str, str], *, engine: str = "kernel") -> Handle:
@@ -88,22 +133,31 @@ def start(env: Mapping[str, str], *, engine: str = "kernel") -> Handle:
     ours, theirs = socket.socketpair()
     said = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115  # the handle closes it
     try:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "snaprun.running.supervisor", "--engine", engine],
-            stdin=theirs.fileno(),
+        with theirs:
+            child = _process("supervisor", "--engine", engine, door=theirs, words=said, env=env)
+    except Unavailable:
+        ours.close()
+        said.close()
+        raise
+    return Handle(ours, said, child, dict(env))
+
+
+def _process(
+    what: str, *args: str, door: socket.socket, words: IO[bytes] | None, env: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start one of ours detached, with ``door`` as its standard input. Raises Unavailable."""
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"snaprun.running.{what}", *args],
+            stdin=door.fileno(),
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=words,
             cwd="/",
             env=supervisor_env(env),
             start_new_session=True,
         )
     except OSError as error:
-        ours.close()
-        said.close()
         raise Unavailable(f"cannot start a process: {error}", hint="ulimit -u; free -m") from error
-    finally:
-        theirs.close()
-    return Handle(ours, said, child, dict(env))
 
 
 def check(site: Site) -> None:

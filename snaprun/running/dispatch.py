@@ -22,7 +22,7 @@ from pathlib import Path
 
 from snaprun import settings
 from snaprun.checkouts import result
-from snaprun.errors import DataFault, SnaprunError
+from snaprun.errors import DataFault, SnaprunError, Unavailable
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place, standing
 from snaprun.index import claims, record, store
@@ -32,7 +32,7 @@ from snaprun.index.store import Store
 from snaprun.launchers import local
 from snaprun.model import Result, Snapshot, Status
 from snaprun.notebooks.cells import Node
-from snaprun.progress import detached, gpus, live, lock, replay
+from snaprun.progress import detached, gpus, live, lock, process, replay
 from snaprun.progress.gpus import GpusTaken, NoGpus
 from snaprun.progress.live import Live
 from snaprun.progress.supervision import supervised_by
@@ -60,6 +60,15 @@ class Spare:
     handle: local.Handle
 
 
+@dataclass(frozen=True)
+class Server:
+    """A fork server for runs with this environment and engine."""
+
+    env: str
+    engine: str
+    forks: local.ForkServer
+
+
 class Dispatcher:
     """What one dispatcher holds: the index, the bell, a thread for each run whose end it waits for."""
 
@@ -72,6 +81,7 @@ class Dispatcher:
         self._told, self._tell = os.pipe()
         self._watched: set[str] = set()
         self._spare: Spare | None = None
+        self._server: Server | None = None
         self._bell = bell
         self._gpus = True
         self._gpus_from = 0.0
@@ -208,13 +218,30 @@ class Dispatcher:
         return self.place.searching.exists() or claims.any_waiting(self.store, self.host)
 
     def _abandon(self) -> None:
-        """Do without the supervisor that was started ahead."""
+        """Do without the supervisor that was started ahead, and without the server that starts them."""
         if self._spare is not None:
             self._spare.handle.abandon()
             self._spare = None
+        self._close_server()
 
     def _fresh(self, env: str, engine: str) -> local.Handle:
+        """A new supervisor, from the fork server where more runs wait; should that fail, started alone."""
+        server = self._server
+        if process.LINUX and (server is None or (server.env, server.engine) != (env, engine)) and self._more():
+            self._close_server()
+            server = self._server = Server(env, engine, local.ForkServer(self._environment(env), engine=engine))
+        if server is not None and (server.env, server.engine) == (env, engine):
+            try:
+                return server.forks.start()
+            except Unavailable as error:
+                self._say(error.message)
+                self._close_server()
         return local.start(self._environment(env), engine=engine)
+
+    def _close_server(self) -> None:
+        if self._server is not None:
+            self._server.forks.close()
+            self._server = None
 
     def _environment(self, name: str) -> Mapping[str, str]:
         kept = claims.read_env(self._folder, name)

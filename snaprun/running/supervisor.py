@@ -7,18 +7,17 @@ both vanish. With a live folder as argument it takes that one and stays in the f
 
 from __future__ import annotations
 
+import importlib
 import os
 import select
 import signal
 import socket
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun.progress import lock, process, standing
-from snaprun.progress.live import Live
+from snaprun.progress import lock, process
 from snaprun.progress.oom import oom_kills
 from snaprun.progress.order import (
     ENDING,
@@ -69,15 +68,20 @@ class Signals:
 
 
 def main(argv: list[str]) -> int:
-    """Take an order, start a worker on it, and stay until nothing of the run is left."""
+    """Start a worker, and :func:`serve`."""
     signals = Signals()
     early = argv[:1] == ["--engine"]
     door = socket.socket(fileno=os.dup(0)) if early else None
     if door is not None and os.fork():  # the command reaps this one; the other is nobody's child, no session's leader
         os._exit(0)
+    return serve(spawn(*argv[1:]), signals, door if door is not None else Path(argv[0]))
+
+
+def serve(worker: Worker, signals: Signals, source: socket.socket | Path) -> int:
+    """Take a run, from a socket or by its live folder, put the worker on it, and stay until nothing of it is left."""
     process.become_subreaper()
-    worker = spawn(*argv[1:])
-    task = _claim(Path(argv[0])) if door is None else _wait_for_order(door, signals)
+    door = None if isinstance(source, Path) else source
+    task = _claim(source) if isinstance(source, Path) else _wait_for_order(source, signals)
     if task is None:
         worker.door.close()
         os.waitpid(worker.pid, 0)
@@ -235,7 +239,9 @@ def _limit(order: Order, live: Path, began: float) -> float | None:
     of that."""
     if order.timeout is None:
         return None
-    held = 0.0 if order.hold is None else standing.look(Live(live)).held_until(time.time())
+    held = 0.0
+    if order.hold is not None:  # imported only here: few runs are ever held, and every run would pay
+        held = float(importlib.import_module("snaprun.progress.standing").held(live, time.time()))
     return began + order.timeout + order.grace + SLACK + held
 
 
@@ -274,5 +280,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except Exception:  # noqa: BLE001  # the edge: nobody above could tell; stderr is the live folder's own log
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         sys.exit(125)
