@@ -96,6 +96,8 @@ def test_the_mark_finds_what_escaped() -> None:
         assert [who.pid for who in found] == [child.pid]
         assert process.supervises(other.pid)
         assert process.marked("b" * 40) == []
+        assert {who.pid for who in process.of_run(run_id, os.getpid())} == {child.pid}
+        assert child.pid in {who.pid for who in process.of_run("b" * 40, os.getpid())}
     finally:
         for one in (child, other):
             one.kill()

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +61,8 @@ def entry(pid: int) -> Entry | None:
     """The process table's line of ``pid``, or None where there is no such process."""
     if not LINUX:
         return next((line for line in _ps("-p", str(pid)) if line.pid == pid), None)
-    try:
-        data = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    return _stat(data)
+    data = _proc(pid, "stat")
+    return _stat(data) if data else None
 
 
 def table() -> dict[int, Entry]:
@@ -110,45 +107,27 @@ def send(who: Identity, number: int) -> bool:
 
 def descendants(root: int, *, spare: Callable[[int], bool] = lambda _pid: False) -> list[Identity]:
     """Everything below ``root``, parents first, without the subtrees of processes that ``spare`` names."""
-    lines = table()
-    children: dict[int, list[int]] = {}
-    for line in lines.values():
-        children.setdefault(line.parent, []).append(line.pid)
-    boot = boot_id()
-    found: list[Identity] = []
-    queue = sorted(children.get(root, []))
-    while queue:
-        pid = queue.pop(0)
-        if spare(pid):
-            continue
-        if not lines[pid].dead:
-            found.append(Identity(boot, pid, lines[pid].start))
-        queue.extend(sorted(children.get(pid, [])))
-    return found
+    return _below(root, table(), spare)
 
 
 def marked(run_id: str) -> list[Identity]:
     """Every process of this user whose environment says that it belongs to the run, except this one."""
-    mark = f"{MARK}={run_id}".encode()
-    boot = boot_id()
-    found = []
-    for line in table().values():
-        if line.pid == os.getpid() or line.dead:
-            continue
-        words = environ(line.pid)
-        if mark in words and not any(word.startswith(f"{SUPERVISOR}=".encode()) for word in words):
-            found.append(Identity(boot, line.pid, line.start))
-    return found
+    return _marked(run_id, table())
+
+
+def of_run(run_id: str, root: int) -> list[Identity]:
+    """Every process of a run, from one look at the process table: those below ``root`` without the runs that it has
+    started, and those that escaped with its mark."""
+    lines = table()
+    return [*_below(root, lines, supervises), *_marked(run_id, lines)]
 
 
 def environ(pid: int) -> list[bytes]:
     """The environment that a process was started with, as ``NAME=value``; empty where it may not be seen."""
     if not LINUX:
         return _output("ps", "-E", "-ww", "-o", "command=", "-p", str(pid)).encode().split(b" ")
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
+    data = _proc(pid, "environ")
+    return data.split(b"\0") if data else []
 
 
 def supervises(pid: int) -> bool:
@@ -214,6 +193,53 @@ def peak_memory(pid: int) -> int | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def _below(root: int, lines: Mapping[int, Entry], spare: Callable[[int], bool]) -> list[Identity]:
+    children: dict[int, list[int]] = {}
+    for line in lines.values():
+        children.setdefault(line.parent, []).append(line.pid)
+    boot = boot_id()
+    found: list[Identity] = []
+    queue = sorted(children.get(root, []))
+    while queue:
+        pid = queue.pop(0)
+        if spare(pid):
+            continue
+        if not lines[pid].dead:
+            found.append(Identity(boot, pid, lines[pid].start))
+        queue.extend(sorted(children.get(pid, [])))
+    return found
+
+
+def _marked(run_id: str, lines: Mapping[int, Entry]) -> list[Identity]:
+    mark = f"{MARK}={run_id}".encode()
+    boot = boot_id()
+    found = []
+    for line in lines.values():
+        if line.pid == os.getpid() or line.dead:
+            continue
+        words = environ(line.pid)
+        if mark in words and not any(word.startswith(f"{SUPERVISOR}=".encode()) for word in words):
+            found.append(Identity(boot, line.pid, line.start))
+    return found
+
+
+def _proc(pid: int, name: str) -> bytes:
+    """A file of /proc about a process; empty where it is gone or may not be seen. There may be thousands to read."""
+    try:
+        file = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        parts = []
+        while part := os.read(file, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(file)
 
 
 def _stat(data: bytes) -> Entry:

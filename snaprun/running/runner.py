@@ -336,10 +336,7 @@ def _tell(door: socket.socket) -> None:
 
 def _sweep(order: Order) -> None:
     """End every process that the run left, so that its files are quiet; a run that it started is not its own."""
-    mine = os.getpid()
-    _, left = process.end_all(
-        lambda: [*process.descendants(mine, spare=process.supervises), *process.marked(order.run)]
-    )
+    _, left = process.end_all(lambda: process.of_run(order.run, os.getpid()))
     for who in left:
         sys.stderr.write(f"process {who.pid} could not be ended\n")
 

@@ -255,12 +255,7 @@ def _give_up(order: Order, live: Path, worker: Worker) -> None:
 
 def _sweep(order: Order) -> list[process.Identity]:
     """End every process that the run left: below this one, or elsewhere with the run's mark."""
-    mine = os.getpid()
-
-    def find() -> list[process.Identity]:
-        return [*process.descendants(mine, spare=process.supervises), *process.marked(order.run)]
-
-    _, left = process.end_all(find)
+    _, left = process.end_all(lambda: process.of_run(order.run, os.getpid()))
     return left
 
 
