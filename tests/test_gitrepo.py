@@ -31,6 +31,18 @@ def test_output_is_exact_to_the_last_newline(repo: Sandbox, git: GitRepo) -> Non
     assert list(git.blobs([oid, "HEAD:none", "HEAD:empty", "HEAD:bytes"])) == [b"\0\xff\n\n", None, b"", b"\0\xff\n\n"]
 
 
+def test_many_contents_are_asked_for_at_once_whatever_their_names(repo: Sandbox, git: GitRepo) -> None:
+    repo.write("two\nlines", b"odd")
+    repo.write("a", b"plain")
+    repo.commit()
+    assert list(git.blobs(["HEAD:a", "HEAD:two\nlines", "HEAD:no\nsuch", "HEAD:a"])) == [
+        b"plain",
+        b"odd",
+        None,
+        b"plain",
+    ]
+
+
 def test_variables_of_the_caller_do_not_reach_git(repo: Sandbox, git: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     head = repo.git("rev-parse", "HEAD").strip()
     for name, value in {

@@ -50,9 +50,6 @@ def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | No
         DataFault: the run's ref is gone, or stands somewhere unexpected.
         WriteFault: the disk is full, or the objects are not all there after writing.
     """
-    before = finished(repo, run_id)
-    if before is not None and before != ending.previous:
-        return before
     inner = None if slot is None or slots.laid_out(slot) != run_id else linked.opened(repo, slot.path)
     try:
         with scratch(repo.place) as folder:
@@ -61,11 +58,11 @@ def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | No
             return _commit(ground, run_id, ending)
     except OSError as error:
         raise WriteFault(f"cannot keep what run {run_id[:8]} made: {error}", hint="df -h; snaprun doctor") from error
-    except SnaprunError:
+    except SnaprunError:  # the ref is not where it was: another finaliser was first, or something is wrong
         other = finished(repo, run_id)
         if other is None or other == ending.previous:
             raise
-        return other  # another finaliser was first
+        return other
 
 
 def _commit(ground: Ground, run_id: str, ending: Ending) -> str:

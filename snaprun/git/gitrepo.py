@@ -165,13 +165,18 @@ class GitRepo:
         return found.out if found.code == 0 else None
 
     def blobs(self, names: Iterable[str]) -> Iterator[bytes | None]:
-        """The contents of many objects (``<oid>`` or ``<commit>:<path>``, no newlines) through one child process."""
+        """The contents of many objects (``<oid>`` or ``<commit>:<path>``), in their order, through one child process.
+
+        Only a name with a newline in it needs one of its own.
+        """
         asked = list(names)
-        out = self.run(
-            "cat-file", "--batch", stdin="".join(f"{name}\n" for name in asked).encode("utf-8", "surrogateescape")
-        ).out
+        lines = "".join(f"{name}\n" for name in asked if "\n" not in name)
+        out = self.run("cat-file", "--batch", stdin=lines.encode("utf-8", "surrogateescape")).out
         start = 0
-        for _ in asked:
+        for name in asked:
+            if "\n" in name:
+                yield self.blob(*name.split(":", 1))
+                continue
             end = out.index(b"\n", start)
             head = out[start:end]
             start = end + 1

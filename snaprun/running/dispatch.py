@@ -164,8 +164,8 @@ class Dispatcher:
             claims.forget(self.store, found.run)
             return True
         try:
-            spec = record.read_spec(self.repo, found.run)
-            snapshot = Snapshot(found.run, "", spec, record.read_params(self.repo, found.run))
+            ((spec, params),) = record.read_plans(self.repo, [found.run])
+            snapshot = Snapshot(found.run, "", spec, params)
             if spec.gpus:
                 gpus.check_free(self._environment(found.env), spec.gpus)
             handle = self._supervisor(found.env, spec.engine)

@@ -16,7 +16,7 @@ import sys
 from snaprun import engines
 from snaprun.launchers.local import MADE
 from snaprun.progress import process
-from snaprun.running import runner, supervisor
+from snaprun.running import environment, runner, supervisor
 from snaprun.running.supervisor import Signals, Worker
 
 REFUSED = b"?"
@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
     """
     asked = socket.socket(fileno=os.dup(0))
     engines.engine(argv[0])
+    environment.machine()  # for which ``platform`` asks another program, once a process
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     gc.collect()
     gc.freeze()  # a collection in a worker would write to, and so copy, every page that it shares with this process

@@ -25,9 +25,8 @@ def prepare(repo: GitRepo, run_id: str, spec: RunSpec, params: Mapping[str, Any]
         DataFault: the snapshot has no such notebook, or its parameters are damaged.
         InputMissing: it cannot be read as one.
     """
-    raw = repo.blob(run_id, SOURCE)
-    if raw is None:
-        raw = repo.blob(run_id, spec.notebook)
+    own, plain = repo.blobs([f"{run_id}:{SOURCE}", f"{run_id}:{spec.notebook}"])
+    raw = plain if own is None else own
     if raw is None:
         raise DataFault(f"run {run_id[:8]} holds no notebook {spec.notebook}", hint="git fsck")
     read = notebook.parse(raw, Path(spec.notebook))
