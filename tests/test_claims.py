@@ -124,6 +124,23 @@ def test_each_sweep_has_its_own_cap(index: Store) -> None:
     assert taken(index, jobs=4) is None
 
 
+def test_the_order_is_kept_among_runs_of_every_kind(index: Store) -> None:
+    index.record(run(9, status=Status.RUNNING))
+    for number in range(10, 70):
+        after = oid(9) if number % 5 == 0 else None
+        put(index, [entry(number, group="abc"[number % 3], jobs=(None, 2, 40)[number % 3], after=after)])
+    found = []
+    while (number := taken(index, jobs=30)) is not None:
+        found.append(number)
+    assert found == sorted(found)
+    free = [number for number in range(10, 70) if number % 5]
+    assert [n for n in found if n % 3 == 1] == [n for n in free if n % 3 == 1][:2]  # of a group only its own cap counts
+    assert [n for n in found if n % 3 == 2] == [n for n in free if n % 3 == 2]
+    assert claims.awaited(index, HOST) == (60, 60, [oid(9)])
+    index.record(run(9))
+    assert taken(index, jobs=60) == 15
+
+
 def test_the_limit_goes_before_every_cap(index: Store, tmp_path: Path) -> None:
     put(index, [entry(number, group="a", jobs=9) for number in range(1, 6)])
     claims.limit(index, HOST, jobs=2)

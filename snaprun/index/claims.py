@@ -111,15 +111,14 @@ def claim(store: Store, host: str, *, jobs: int, gpus: bool = True) -> Claim | D
         limits = connection.execute(select(queues.c.jobs, queues.c.paused).where(_limits(store, host))).one_or_none()
         if limits is not None and limits.paused:
             return None
-        columns = [queue.c[name] for name in ("run", "state", "group", "jobs", "after", "gpus")]
-        found = connection.execute(select(*columns).where(_mine(store, host)).order_by(queue.c.position)).all()
-        claimed = [row for row in found if row.state == "claimed"]
+        claimed = connection.execute(select(queue.c.group).where(_mine(store, host), queue.c.state == "claimed")).all()
         if limits is not None and limits.jobs is not None and len(claimed) >= limits.jobs:
             return None
         groups = Counter(row.group for row in claimed)
-        afters = _afters(connection, store, found)
+        found = _first_of_each_kind(connection, store, host)
+        afters = _afters(connection, store, host, found)
         for row in found:
-            if row.state == "claimed" or (groups[row.group] if row.jobs else len(claimed)) >= (row.jobs or jobs):
+            if (groups[row.group] if row.jobs else len(claimed)) >= (row.jobs or jobs):
                 continue
             if row.gpus and not gpus:
                 continue
@@ -221,11 +220,14 @@ def awaited(store: Store, host: str) -> tuple[int, int, list[str]]:
     """
     with store.transaction() as connection:
         limits = connection.execute(select(queues.c.paused).where(_limits(store, host))).one_or_none()
-        found = connection.execute(select(queue.c.run, queue.c.after, queue.c.state).where(_mine(store, host))).all()
+        mine = _mine(store, host)
+        counts = select(queue.c.state, func.count()).where(mine).group_by(queue.c.state)
+        found = {row.state: int(row[1]) for row in connection.execute(counts)}
+        outside = queue.c.after.is_not(None) & queue.c.after.not_in(select(queue.c.run).where(mine))
+        others = sorted(set(connection.scalars(select(queue.c.after).where(mine, outside))))
     paused = limits is not None and limits.paused
-    inside = {row.run for row in found}
-    active = sum(row.state == "claimed" or not paused for row in found)
-    return active, len(found), sorted({row.after for row in found if row.after and row.after not in inside})
+    total = sum(found.values())
+    return (found.get("claimed", 0) if paused else total), total, others
 
 
 def any_waiting(store: Store, host: str) -> bool:
@@ -285,12 +287,22 @@ def _row(connection: Connection, store: Store, run: str) -> Row[Any]:
     return connection.execute(select(queue).where(_entry(store, run))).one()
 
 
-def _afters(connection: Connection, store: Store, found: Sequence[Row[Any]]) -> dict[str, Status]:
+def _first_of_each_kind(connection: Connection, store: Store, host: str) -> Sequence[Row[Any]]:
+    """Of waiting runs that may start under the same conditions, the first one each, in the order of the queue: where
+    that one has to wait, so have all behind it. A queue of thousands is looked at after every run."""
+    waiting = _mine(store, host) & (queue.c.state == "waiting")
+    kind = [queue.c[name] for name in ("group", "jobs", "after", "gpus")]
+    firsts = select(func.min(queue.c.position)).where(waiting).group_by(*kind)
+    found = select(queue.c.run, *kind).where(waiting, queue.c.position.in_(firsts)).order_by(queue.c.position)
+    return connection.execute(found).all()
+
+
+def _afters(connection: Connection, store: Store, host: str, found: Sequence[Row[Any]]) -> dict[str, Status]:
     """How the runs stand that others wait for; one that is in the queue itself has not ended, retries counted."""
-    inside = {row.run for row in found}
-    wanted = {row.after for row in found if row.after and row.after not in inside}
+    wanted = {row.after for row in found if row.after}
     if not wanted:
         return {}
+    wanted -= set(connection.scalars(select(queue.c.run).where(_mine(store, host), queue.c.run.in_(wanted))))
     rows = connection.execute(select(runs.c.id, runs.c.status).where(runs.c.repo == store.repo, runs.c.id.in_(wanted)))
     known = {row.id: Status(row.status) for row in rows}
     return {run: known.get(run, Status.LOST) for run in wanted}
