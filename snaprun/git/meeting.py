@@ -73,18 +73,22 @@ def claim(repo: GitRepo, url: str, run: str, mine: Claim, *, env: Mapping[str, s
     """Claim a run for this job; the claim as it is now, with the attempt after the one that the job was cut off in.
 
     Raises:
-        Busy: another job has it. SnaprunError: the repository cannot be reached.
+        Busy: another job has it. SnaprunError: the repository cannot be reached, or refuses the claim.
     """
-    if _claimed(repo, url, run, mine, None, env=env):
+    refused = _refused(repo, url, run, mine, None, env=env)
+    if refused is None:
         return mine
-    there = _fetch(repo, url, CLAIM_REF + run, CLAIM_REF + run, env=env)
+    try:
+        there = _fetch(repo, url, CLAIM_REF + run, CLAIM_REF + run, env=env)
+    except DataFault:  # nobody has it: what stood in the way was a hook, a permission, a full disk
+        raise refused from None
     try:
         found = Claim(**json.loads(repo.run("cat-file", "blob", there).out))
     except (ValueError, TypeError) as error:
         raise DataFault(f"the claim of run {run[:8]} is damaged", hint=f"git push {url} :{CLAIM_REF}{run}") from error
     mine = Claim(mine.job, mine.restarts, mine.host, max(mine.attempt, found.attempt + 1))
     again = found.job == mine.job and mine.restarts > found.restarts
-    if not again or not _claimed(repo, url, run, mine, there, env=env):
+    if not again or _refused(repo, url, run, mine, there, env=env):
         raise Busy(f"run {run[:8]} is that of job {found.job} on {found.host}", hint="squeue")
     return mine
 
@@ -114,16 +118,22 @@ def _fetch(repo: GitRepo, url: str, ref: str, to: str, *, env: Mapping[str, str]
     return repo.refs(to)[to]
 
 
-def _claimed(repo: GitRepo, url: str, run: str, mine: Claim, old: str | None, *, env: Mapping[str, str]) -> bool:
-    """Whether the claim is this job's now; False where somebody else was first."""
+def _refused(
+    repo: GitRepo, url: str, run: str, mine: Claim, old: str | None, *, env: Mapping[str, str]
+) -> SnaprunError | None:
+    """Push a claim where ``old`` stands; why the repository did not take it, None where it did.
+
+    Raises:
+        SnaprunError: it cannot be reached.
+    """
     text = json.dumps(asdict(mine)).encode()
     blob = repo.run("hash-object", "-w", "--stdin", stdin=text).out.decode().strip()
     lease = f"--force-with-lease={CLAIM_REF}{run}:{old or ''}"
     args = ("push", "--quiet", "--no-verify", lease, "--end-of-options", url, f"{blob}:{CLAIM_REF}{run}")
     done = repo.run(*args, env=env, options=PLAIN, ok=())
     if done.code == 0:
-        return True
+        return None
     error: SnaprunError = fault(done.err, url)
     if "stale info" in done.err or "rejected" in done.err or "already exists" in done.err:
-        return False
+        return error
     raise error
