@@ -85,6 +85,11 @@ def look(live: Live) -> Progress:
         view.close()
 
 
+def held(folder: Path, now: float) -> float:
+    """Seconds that the run in a live folder was held so far."""
+    return look(Live(folder)).held_until(now)
+
+
 class View:
     """The open files of a live folder, and how far they were read."""
 
