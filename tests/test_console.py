@@ -235,6 +235,23 @@ def test_a_further_attempt_is_run_as_the_first(repo: Sandbox) -> None:
     assert (shown["attempts"], shown["environment"]["variables"]["TOLD"]) == (2, "again")
 
 
+def test_a_further_attempt_may_be_held(repo: Sandbox) -> None:
+    repo.notebook("a.ipynb", "print('got', y)")
+    assert repo.snaprun("exec", "a.ipynb", "-q").returncode == 1
+    done = repo.snaprun("resume", "@", "--detach", "--hold-on-error", "2m")
+    assert done.returncode == 0, done.stderr
+    run = running.found(repo, done.stdout.strip())
+    wait_for(lambda: resuming.held(run.live), "the hold")
+    refused = repo.snaprun("resume", "@", "--hold-on-error")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 2)
+    assert "goes on as it was started" in refused.stderr
+    assert repo.snaprun("resume", "@", "--source", "-", "-q", stdin="print('mended')").returncode == 0
+    assert repo.snaprun("exec", "a.ipynb", "-q", "--engine", "inline").returncode == 1
+    refused = repo.snaprun("resume", "@", "--hold-on-error")
+    assert refused.returncode == 2
+    assert "only a kernel can" in refused.stderr
+
+
 def test_an_attempt_that_was_killed_before_a_word_counts(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "1/0"))
     run.end()

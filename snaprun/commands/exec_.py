@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from snaprun.commands.options import hold, limit_options, params_options, snapshot_options, where_options
+from snaprun.commands.options import (
+    hold_option,
+    limit_options,
+    notify_option,
+    params_options,
+    snapshot_options,
+    where_options,
+)
 
 
 @click.command("exec", short_help="Freeze a notebook and run the frozen copy.")
@@ -16,11 +23,10 @@ from snaprun.commands.options import hold, limit_options, params_options, snapsh
 @snapshot_options
 @where_options("the run", "a Slurm job")
 @limit_options
-@click.option("--hold-on-error", type=hold, is_flag=False, flag_value="30m", metavar="[TIME]",
-              help="Keep the kernel after an error, 30m by default, for console and resume.")  # fmt: skip
+@hold_option
 @click.option("--in-place", is_flag=True, help="Run in your own work tree, not in a checkout of the snapshot.")
 @click.option("-d", "--detach", is_flag=True, help="Return at once, and print the run's id alone.")
-@click.option("--notify", is_flag=True, help="Ring the terminal and the desktop when the run ends.")
+@notify_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ended run (or with --detach the started one) as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the run's own output.")
 def command(**wanted: Any) -> int:

@@ -135,4 +135,15 @@ limit_options = stack(
     ),
 )
 
+hold_option = click.option(
+    "--hold-on-error",
+    type=hold,
+    is_flag=False,
+    flag_value="30m",
+    metavar="[TIME]",
+    help="Keep the kernel after an error, 30m by default, for console and resume.",
+)
+
+notify_option = click.option("--notify", is_flag=True, help="Ring the terminal and the desktop when the run ends.")
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

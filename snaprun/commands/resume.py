@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from snaprun.commands.options import hold_option, notify_option
+
 
 @click.command("resume", short_help="Go on with a held run, or try a failed or lost one again.")
 @click.argument("run", metavar="RUN", default="@")
@@ -17,7 +19,9 @@ import click
     metavar="FILE",
     help="Take the new text of a held run's failed cell from FILE (- is standard input).",
 )
+@hold_option
 @click.option("-d", "--detach", is_flag=True, help="Return at once, and print the run's id alone.")
+@notify_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ended run as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the run's own output.")
 def command(**wanted: Any) -> int:
@@ -29,7 +33,8 @@ def command(**wanted: Any) -> int:
       snaprun resume 4f2a9c1e                 a lost run: the same snapshot once more
 
     A run held by --hold-on-error goes on from its failed cell. A run that has ended without success is started again
-    from its first cell as its next attempt; what the notebook kept in $SNAPRUN_CHECKPOINT_DIR is still there.
+    from its first cell as its next attempt; what the notebook kept in $SNAPRUN_CHECKPOINT_DIR is still there. Only such
+    an attempt takes --hold-on-error and --notify, which do not last from one attempt to the next.
     """
     from snaprun.commands.talking import resume
 

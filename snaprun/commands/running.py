@@ -34,10 +34,16 @@ def execute(**options: Any) -> int:
     door = here()
     wanted = api.Wanted(**placed(door, options), notify=notify, argv=tuple(sys.argv[1:]))
     code = start(door, api.freeze(door, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)
-    if notify and not detach and sys.stderr.isatty():
-        # The bell, and the notification of terminals that know OSC 9 (iTerm2, Windows Terminal, kitty, WezTerm).
-        click.echo(f"\a\x1b]9;snaprun: the run has ended, exit {code}\x1b\\", nl=False, err=True)
+    if notify and not detach:
+        ring(code)
     return code
+
+
+def ring(code: int) -> None:
+    """Ring the terminal, if there is one: the bell, and the notification of those that know OSC 9 (iTerm2, Windows
+    Terminal, kitty, WezTerm)."""
+    if sys.stderr.isatty():
+        click.echo(f"\a\x1b]9;snaprun: the run has ended, exit {code}\x1b\\", nl=False, err=True)
 
 
 def start(door: Door, pending: api.Pending, *, detach: bool, as_json: bool, quiet: bool) -> int:

@@ -12,7 +12,7 @@ import click
 
 from snaprun import api, show
 from snaprun.commands.context import here, stderr
-from snaprun.commands.running import view
+from snaprun.commands.running import ring, view
 from snaprun.door import Door
 from snaprun.errors import UsageFault
 from snaprun.model import Run, Status
@@ -41,18 +41,31 @@ def talk(selector: str, code: str | None) -> int:
     return 0
 
 
-def resume(run: str, *, edit: bool, source: Path | None, detach: bool, as_json: bool, quiet: bool) -> int:
+def resume(
+    run: str,
+    *,
+    edit: bool,
+    source: Path | None,
+    hold_on_error: float | None,
+    notify: bool,
+    detach: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """``snaprun resume``: a held run goes on; any other that did not succeed gets a further attempt."""
     door = here()
     found = api.find(door, run)
     folder = live.find(door.place, found.id)
+    if folder is not None and (hold_on_error is not None or notify):
+        text = f"run {found.id[:8]} is in progress, and goes on as it was started"
+        raise UsageFault(text, hint="--hold-on-error and --notify are for a further attempt")
     if folder is not None:
         launching.require_here(folder, "resume")
         resuming.go_on(folder, _new_source(door, folder, edit=edit, source=source))
     elif edit or source is not None:
         raise UsageFault(f"run {found.id[:8]} is not held", hint="--hold-on-error keeps a kernel after an error")
     else:
-        resuming.again(door, found)
+        resuming.again(door, found, hold=hold_on_error, notify=notify)
     if detach:
         click.echo(show.as_json(api.details(door, found.id).to_json()) if as_json else found.id)
         return 0
@@ -61,6 +74,8 @@ def resume(run: str, *, edit: bool, source: Path | None, detach: bool, as_json: 
         click.echo(show.as_json(api.details(door, found.id).to_json()))
     if not quiet:
         click.echo(show.ended(api.find(door, found.id), stderr()), err=True)
+    if notify:
+        ring(code)
     return code
 
 

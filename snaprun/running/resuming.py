@@ -74,19 +74,21 @@ def failed_source(door: Door, folder: Live) -> str:
     return error.source
 
 
-def again(door: Door, run: Run) -> Live:
+def again(door: Door, run: Run, *, hold: float | None = None, notify: bool = False) -> Live:
     """Start a further attempt at a run that has ended without success: the same snapshot, from its first cell.
 
-    What the notebook keeps in ``$SNAPRUN_CHECKPOINT_DIR`` is there again.
+    What the notebook keeps in ``$SNAPRUN_CHECKPOINT_DIR`` is there again. ``hold`` is how many seconds its kernel is
+    kept after an error; with ``notify`` the desktop is told of its end. Neither is remembered from the attempt before.
 
     Raises:
-        UsageFault: it succeeded, it is a snapshot only, or it ran in the user's own tree, which has moved on.
+        UsageFault: it succeeded, it is a snapshot only, or it ran in the user's own tree, which has moved on; or it has
+            no kernel to be held.
         Unavailable: its kernel or interpreter is not there any more.
     """
     handle = local.start(door.env)
     folder: Live | None = None
     try:
-        folder = folder_again(door, run)
+        folder = folder_again(door, run, hold=hold, notify=notify)
         handle.launch(folder.path)
     except BaseException:
         handle.abandon()
@@ -96,7 +98,7 @@ def again(door: Door, run: Run) -> Live:
     return folder
 
 
-def folder_again(door: Door, run: Run) -> Live:
+def folder_again(door: Door, run: Run, *, hold: float | None = None, notify: bool = False) -> Live:
     """The live folder for a further attempt at a run that has ended without success, for somebody to launch.
 
     Raises:
@@ -110,7 +112,10 @@ def folder_again(door: Door, run: Run) -> Live:
     spec = record.read_spec(repo, run.id)
     if spec.in_place:
         raise UsageFault(f"run {short} ran in your own tree", hint=f"snaprun exec {spec.notebook} --in-place")
-    order = _order(door, run, spec, _kernel(door, spec))
+    if hold is not None and spec.engine != "kernel":
+        text = f"the {spec.engine} engine cannot be held on an error: only a kernel can"
+        raise UsageFault(text, hint=f"snaprun rerun {short} --engine kernel --hold-on-error")
+    order = _order(door, run, spec, _kernel(door, spec), hold=hold, notify=notify)
     frozen = Snapshot(run.id, "", spec, record.read_params(repo, run.id))
     return live.create(door.place, frozen, order.to_json(), notebook=prepare.prepare(repo, run.id, spec))
 
@@ -130,7 +135,7 @@ def _kernel(door: Door, spec: RunSpec) -> Kernel | None:
     return kernel
 
 
-def _order(door: Door, run: Run, spec: RunSpec, kernel: Kernel | None) -> Order:
+def _order(door: Door, run: Run, spec: RunSpec, kernel: Kernel | None, *, hold: float | None, notify: bool) -> Order:
     settings = door.settings
     return Order(
         run=run.id,
@@ -139,6 +144,7 @@ def _order(door: Door, run: Run, spec: RunSpec, kernel: Kernel | None) -> Order:
         after=None if run.commit == run.id else run.commit,
         grace=settings.grace,
         timeout=spec.timeout,
+        hold=hold,
         max_file_size=settings.max_file_size,
         link=tuple(settings.link),
         outputs=tuple(settings.outputs),
@@ -149,5 +155,6 @@ def _order(door: Door, run: Run, spec: RunSpec, kernel: Kernel | None) -> Order:
         options={
             "commented_magics": spec.engine == "script",  # a script that has some was refused, or allowed to
             "variables": list(settings.environment),
+            "notify": notify,
         },
     )
