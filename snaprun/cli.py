@@ -7,8 +7,6 @@ import importlib
 import io
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -199,11 +197,9 @@ def _of_os(error: OSError) -> SnaprunError:
 
 def _bug(error: Exception, argv: Sequence[str]) -> SnaprunError:
     """A bug of ours: the traceback goes to a file, the user gets its name."""
-    with tempfile.NamedTemporaryFile("w", prefix="snaprun-report-", suffix=".txt", delete=False) as file:
-        file.write(f"snaprun {__version__}, Python {sys.version}, {sys.platform}\n{list(argv)!r}\n\n")
-        file.write("".join(traceback.format_exception(error)))
+    file = importlib.import_module("snaprun.bugreport").write(error, argv)
     return SnaprunError(
-        f"a bug in snaprun: {type(error).__name__}: {error}", hint=f"please report it with the file {file.name}"
+        f"a bug in snaprun: {type(error).__name__}: {error}", hint=f"please report it with the file {file}"
     )
 
 

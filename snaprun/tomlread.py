@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+READER = "tomllib" if sys.version_info >= (3, 11) else "tomli"
+"""Imported at the first document: most commands meet none, and it takes as long as a query."""
 
 
 def loads(text: str) -> dict[str, Any]:
@@ -17,5 +16,5 @@ def loads(text: str) -> dict[str, Any]:
     Raises:
         ValueError: it is malformed; the text says where.
     """
-    found: dict[str, Any] = tomllib.loads(text)
+    found: dict[str, Any] = importlib.import_module(READER).loads(text)
     return found

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -63,7 +64,7 @@ def test_a_bug_leaves_a_report(
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr(cli.group, "main", fail)
-    monkeypatch.setattr(cli.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert cli.call(["exec"]) == 70
     error, hint = capsys.readouterr().err.splitlines()
     assert "ZeroDivisionError: oops" in error
