@@ -16,7 +16,7 @@ import pytest
 
 from snaprun import reads
 from snaprun.index import runlist, selectors
-from snaprun.model import Result, Status
+from snaprun.model import Result, Run, Status
 from snaprun.progress import live, lock, order, process, stopping
 from snaprun.progress.memory import RESERVE
 from snaprun.progress.order import Request, ask_stop
@@ -295,6 +295,15 @@ def test_a_run_ends_by_itself(repo: Sandbox, case: Case) -> None:
     assert tuple(cell.state for cell in result.cells) == case.states
 
 
+BLOB = "from IPython.display import HTML\nHTML('x' * 2_000_000)"
+WAIT_HERE = """
+print('on', flush=True)
+snaprun.log(loss=1)
+while not pathlib.Path(home, f"go-{os.environ['SNAPRUN_RUN_ID']}").exists(): time.sleep(0.01)
+print('off')
+"""
+
+
 def _without_slot(run: Started) -> None:
     slot = Path(next(event["path"] for event in run.events() if event["e"] == "slot"))
     subprocess.run(["rm", "-rf", str(slot)], check=True)
@@ -310,7 +319,38 @@ def test_a_folder_deleted_under_the_run(run: Started, delete: Callable[[Started]
     delete(run)
     os.kill(supervisor, signal.SIGTERM)
     wait_for(lambda: run.git_tip() != run.id, "the result commit")
-    check(run, Status.STOPPED, 143, "TERM")
+    result = check(run, Status.STOPPED, 143, "TERM")
+    assert any("checkout was deleted" in warning for warning in result.warnings) is (delete is _without_slot)
+
+
+def test_the_whole_state_folder_deleted_under_runs(repo: Sandbox) -> None:
+    """All that snaprun keeps: what is in progress goes on, and a run that starts now is not mixed up with it."""
+    book = repo.notebook("a.ipynb", BLOB, "import pathlib, time, os, snaprun\nhome = os.environ['GATE']", WAIT_HERE)
+    env = {"GATE": str(repo.path.parent)}
+    one = running.start(repo, book, env=env)
+    one.until_logged("on\n")
+    wait_for(lambda: list(live.kept(one.live).glob("blobs/*")), "the second name of the large output")
+    subprocess.run(["rm", "-rf", str(one.place.state)], check=True)
+    wait_for(one.live.path.is_dir, "its live folder")
+    repo.write(".gitignore", "data\n")
+    repo.write("data", "1")
+    other = running.start(repo, book, env=env)
+    other.until_logged("on\n")
+    slots = [event["path"] for run in (one, other) for event in run.events() if event["e"] == "slot"]
+    assert slots[0] == slots[1]
+    with reads.index(running.door(repo)) as reader:
+        assert [selectors.find(reader, run.id).status for run in (one, other)] == [Status.RUNNING] * 2
+    Path(repo.path.parent, f"go-{one.id}").touch()
+    result = one.end()
+    assert result.status is Status.SUCCEEDED
+    assert result.warnings == ("its checkout was deleted while it ran, and the files that it made there with it",)
+    assert one.file("log.txt").startswith(b"on\noff\n")  # IPython does not like its folder to be gone, and says so
+    assert b"x" * 1000 in one.file("executed.ipynb")
+    assert json.loads(one.file("metrics.jsonl").splitlines()[0])["value"] == 1
+    assert Path(slots[1], "data").read_text() == "1"  # the other's links are not this one's to take away
+    Path(repo.path.parent, f"go-{other.id}").touch()
+    assert other.end().warnings == ()
+    assert not one.place.kept.exists()
 
 
 def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox, run: Started) -> None:
@@ -327,12 +367,17 @@ def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox
     for who in process.marked(run.id):
         process.send(who, signal.SIGKILL)
     wait_for(lambda: not process.marked(run.id), "the end of the children")
-    with reads.index(running.door(repo)) as reader:
-        found = selectors.find(reader, run.id)
+
+    def looked() -> Run | None:
+        with reads.index(running.door(repo)) as reader:
+            found = selectors.find(reader, run.id)
+        return None if found.status is Status.RUNNING else found
+
+    found = wait_for(looked, "somebody to notice")  # a killed process may hold its locks a moment longer
     assert (found.status, found.reason) == (Status.LOST, "its supervisor and its worker were killed")
     assert "second" in run.file("log.txt").decode()
     assert not list((run.place.state / "slots").glob("*.owner"))
-    assert not list((run.place.state / "kept").iterdir())
+    assert not run.place.kept.exists()
 
 
 def test_a_run_of_which_nothing_was_kept_is_lost_too(repo: Sandbox, run: Started) -> None:
@@ -341,13 +386,12 @@ def test_a_run_of_which_nothing_was_kept_is_lost_too(repo: Sandbox, run: Started
         process.send(who, signal.SIGKILL)
     wait_for(lambda: not any(process.alive(who) for who in pids) and not process.marked(run.id), "the end of all")
     _without_live(run)
-    subprocess.run(["rm", "-rf", str(run.place.state / "kept")], check=True)
+    subprocess.run(["rm", "-rf", str(run.place.kept)], check=True)
     with reads.index(running.door(repo)) as reader:
         found = selectors.find(reader, run.id)
     assert (found.status, found.reason) == (Status.LOST, "its live folder was deleted")
 
 
-BLOB = "from IPython.display import HTML\nHTML('x' * 2_000_000)"
 WAITING = "import pathlib, time\nprint('on', flush=True)\nwhile not pathlib.Path('GO').exists(): time.sleep(0.01)"
 
 

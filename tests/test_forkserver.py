@@ -90,9 +90,8 @@ def test_a_run_outlives_the_server(repo: Sandbox, server: local.ForkServer) -> N
 
 
 def test_without_an_order_both_vanish(server: local.ForkServer) -> None:
-    before = set(running.leftovers(Path(os.environ["HOME"])))
     server.start().abandon()
-    wait_for(lambda: set(running.leftovers(Path(os.environ["HOME"]))) <= before, "their end")
+    wait_for(lambda: len(running.leftovers(Path(os.environ["HOME"]))) == 1, "nobody to be left but the server")
 
 
 def test_a_server_that_is_killed_is_told(server: local.ForkServer) -> None:

@@ -33,7 +33,7 @@ class Slot:
     lock: int = field(repr=False, compare=False)
 
     def beside(self, kind: str) -> Path:
-        """A file of ours about this slot: ``owner``, ``laid`` or ``links``."""
+        """A file of ours about this slot: ``lock``, ``owner``, ``laid`` or ``links``."""
         return self.path.with_name(f"{self.number}.{kind}")
 
 
@@ -124,10 +124,25 @@ def _give_up(repo: GitRepo, slot: Slot) -> None:
 def release(slot: Slot) -> None:
     """Give the slot back: the links into the user's tree go at once, the rest when the next run needs the slot."""
     try:
-        unlink(slot)
-        slot.beside("owner").unlink(missing_ok=True)
+        if _still(slot):
+            unlink(slot)
+            slot.beside("owner").unlink(missing_ok=True)
     finally:
         os.close(slot.lock)
+
+
+def there(slot: Slot) -> bool:
+    """Whether the slot has its checkout still: somebody may have deleted it."""
+    return slot.path.is_dir() and _still(slot)
+
+
+def _still(slot: Slot) -> bool:
+    """Whether what lies at the slot's place is its own: where somebody deleted all slots, another run may have made one
+    of the same number since."""
+    try:
+        return os.path.samestat(os.fstat(slot.lock), os.stat(slot.beside("lock")))
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,11 @@ class Place:
         return self.state / "live"
 
     @property
+    def kept(self) -> Path:
+        """The folder with second names of what lies in :attr:`live`: apart, so that it outlives the state folder."""
+        return self.common_dir / "snaprun-kept"
+
+    @property
     def queue(self) -> Path:
         """The folder of the queue."""
         return self.state / "queue"

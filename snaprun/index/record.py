@@ -50,8 +50,8 @@ def read_runs(repo: GitRepo, tips: Mapping[str, str] | None = None) -> Iterator[
     """
     if tips is None:
         tips = {name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}
-    live = repo.place.live
-    alive = {path.name for path in live.iterdir()} if live.is_dir() else set()
+    places = (repo.place.live, repo.place.kept)
+    alive = {path.name for folder in places if folder.is_dir() for path in folder.iterdir()}
     waiting = iter(tips.items())
     while batch := list(islice(waiting, BATCH)):
         names = [f"{tip}:{SNAP_DIR}/{part}" for _, tip in batch for part in PARTS]

@@ -169,8 +169,11 @@ def lay_import_path(folder: Path) -> None:
 
 
 def kept(live: Live) -> Path:
-    """The folder with the second names of a live folder's files, see :mod:`snaprun.progress.memory`."""
-    return live.path.parent.with_name("kept") / live.id
+    """The folder with the second names of a live folder's files, see :mod:`snaprun.progress.memory`.
+
+    It lies beside the state folder (:attr:`Place.kept`): who deletes that one does not mean the runs in progress.
+    """
+    return live.path.parents[1].with_name("snaprun-kept") / live.id
 
 
 def scan(place: Place) -> list[Live]:
@@ -196,6 +199,8 @@ def remove(live: Live) -> None:
     """Take the folder away, its kernel's socket folder first. Readers see it whole or not at all."""
     remove_sockets(live)
     shutil.rmtree(kept(live), ignore_errors=True)
+    with contextlib.suppress(OSError):  # another run's is still there
+        kept(live).parent.rmdir()
     gone = live.path.with_name(f".{live.id}.gone.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     try:
         live.path.rename(gone)

@@ -1,7 +1,8 @@
 """Keep a live folder there while its run goes on, though somebody deletes it. Standard library only.
 
-Every file of it that counts has a second name in a folder beside, ``<state>/kept/<id>``: what is deleted gets its first
-name back within a second, and whoever has it open (the journal, the holders of the lock) never notices.
+Every file of it that counts has a second name outside of the state folder, see :func:`snaprun.progress.live.kept`: what
+is deleted gets its first name back within a second, and whoever has it open (the journal, the holders of the lock)
+never notices.
 """
 
 from __future__ import annotations

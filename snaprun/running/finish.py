@@ -86,7 +86,8 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
             artifacts=_artifacts(folder),
             previous=order.after,
         )
-        tip = result.commit_result(repo, order.run, ending, slot=slot, max_file_size=order.max_file_size)
+        held = slot if slot is not None and slots.there(slot) else None
+        tip = result.commit_result(repo, order.run, ending, slot=held, max_file_size=order.max_file_size)
     run = record.read_run(repo, order.run, commit=tip)
     further = again.due(folder, run.status, order.attempt)
     if replayed.result is None and not further:
@@ -268,6 +269,9 @@ def _warnings(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:
     talks = len(_read(folder.path / CONSOLES).splitlines())
     times = "once" if talks == 1 else f"{talks} times"
     talked = [f"a console was opened on the run's kernel {times}"] if talks else []
+    if slot is not None and not slots.there(slot):
+        gone = ["its checkout was deleted while it ran, and the files that it made there with it"]
+        return [*gone, *talked, *_refused(folder)]
     return [*_changed_inputs(repo, folder, slot), *talked, *_refused(folder)]
 
 
