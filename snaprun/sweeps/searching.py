@@ -6,6 +6,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -28,8 +29,8 @@ from snaprun.notebooks import parameters
 from snaprun.notebooks.notebook import Notebook
 from snaprun.progress.order import ORDER, write_json
 from snaprun.running import launching
+from snaprun.sweeps import pace, space, sweep, sweeping
 from snaprun.sweeps import search as kept
-from snaprun.sweeps import space, sweep, sweeping
 from snaprun.sweeps.search import Search
 from snaprun.sweeps.space import Dimension
 from snaprun.sweeps.sweeping import Asked, Standing
@@ -235,7 +236,7 @@ def course(door: Door, group: str) -> Course:
     runs = _runs(door, group)
     search = kept.read(path)
     best = sweeping.best(runs, search.metric, highest=search.highest)
-    left = sweeping.left(runs, max(search.trials, len(runs))) if going else None
+    left = pace.left(runs, max(search.trials, len(runs)), now=time.time()) if going else None
     return Course(search, Standing(tuple(runs), best, left), not going, searches.trouble(path) if going else None)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from snaprun.notebooks import notebook, parameters
 from snaprun.notebooks.notebook import Notebook
 from snaprun.progress import live
 from snaprun.running import launching, limits
-from snaprun.sweeps import lineup
+from snaprun.sweeps import lineup, pace
 from snaprun.sweeps import sweep as points
 from snaprun.sweeps.requests import requests as each
 from snaprun.sweeps.sweep import Point
@@ -160,7 +160,7 @@ def standing(door: Door, group: str, *, metric: str | None = None, highest: bool
     with reads.index(door) as reader:
         runs = query(reader, Filter(group=group, ascending=True))
     found = None if metric is None else best(runs, metric, highest=highest)
-    return Standing(tuple(runs), found, left(runs, len(runs)))
+    return Standing(tuple(runs), found, pace.left(runs, len(runs), now=time.time()))
 
 
 def best(runs: Sequence[Run], metric: str, *, highest: bool) -> Run | None:
@@ -256,17 +256,3 @@ def _text(door: Door, path: Path) -> str:
         return (door.cwd / path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputMissing(f"cannot read {path}: {error}", hint=f"ls -l {path}") from error
-
-
-def left(runs: Sequence[Run], count: int) -> float | None:
-    """Seconds until ``count`` runs are over, at the pace so far: None before any is."""
-    over = [run for run in runs if run.status.over and run.started and run.ended]
-    if not over or len(over) >= count:
-        return None
-    began = min(_seconds(run.started) for run in over if run.started)
-    ended = max(_seconds(run.ended) for run in over if run.ended)
-    return (ended - began) / len(over) * (count - len(over))
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()

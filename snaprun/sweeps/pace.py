@@ -1,0 +1,29 @@
+"""Tell how long a sweep will still take, by the runs that are over and by how long those in progress have taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from snaprun.model import Run, Status
+
+
+def left(runs: Sequence[Run], count: int, *, now: float) -> float | None:
+    """Seconds from ``now`` until ``count`` runs are over: None before any is, and where the pace says nothing more.
+
+    The pace is that up to the last end, or, where the runs in progress take longer, that at which they would end now.
+    So the time goes down between two ends, and up again when one is late.
+    """
+    over = [run for run in runs if run.status.over and run.started and run.ended]
+    if not over or len(over) >= count:
+        return None
+    began = min(_seconds(run.started) for run in over if run.started)
+    ended = max(_seconds(run.ended) for run in over if run.ended)
+    going = sum(run.status is Status.RUNNING for run in runs)
+    pace = max((ended - began) / len(over), (now - began) / (len(over) + going) if going else 0.0)
+    seconds = pace * (count - len(over)) - max(0.0, now - ended)
+    return seconds if seconds > 0 else None
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
