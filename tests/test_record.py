@@ -59,10 +59,16 @@ def test_a_run_comes_back_whole(repo: Sandbox) -> None:
 
 def test_where_a_run_without_a_result_stands(repo: Sandbox) -> None:
     git = gate(repo)
-    only_saved, running, lost = freeze(repo, launcher="none"), freeze(repo), freeze(repo)
+    only_saved, running, deleted, lost = (freeze(repo, launcher=how) for how in ("none", "local", "local", "local"))
     (git.place.live / running).mkdir(parents=True)
-    found = {run.id: run.status for run in record.read_runs(git)}
-    assert found == {only_saved: Status.SAVED, running: Status.RUNNING, lost: Status.LOST}
+    (git.place.kept / deleted).mkdir(parents=True)  # whose live folder is back within a second
+    found = {run.id: (run.status, run.reason) for run in record.read_runs(git)}
+    assert found == {
+        only_saved: (Status.SAVED, None),
+        running: (Status.RUNNING, None),
+        deleted: (Status.RUNNING, None),
+        lost: (Status.LOST, record.UNKNOWN),
+    }
     assert record.read_result(git, running) is None
 
 

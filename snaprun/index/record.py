@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,9 @@ from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status
 
 BATCH = 500
 """Runs read by one child process: enough to make its start cheap, few enough to hold their metrics in memory."""
+
+UNKNOWN = "it has no result, and nothing says whether it ever began"
+"""Why a run is lost of which git has the snapshot alone: the queue it may have waited in is not in git."""
 
 PARTS = ("run.json", "params.json", "result.json", "metrics.jsonl")
 
@@ -144,7 +147,7 @@ def _run(run_id: str, tip: str, parts: Mapping[str, bytes | None], *, alive: boo
     spec = RunSpec.from_json(_json(spec_json))
     params = _json(params_json) if params_json else {}
     result = Result.from_json(_json(result_json)) if result_json and tip != run_id else None
-    return Run.of(
+    run = Run.of(
         run_id,
         spec,
         params,
@@ -153,6 +156,7 @@ def _run(run_id: str, tip: str, parts: Mapping[str, bytes | None], *, alive: boo
         result=result,
         metrics=metrics.summarise(lines) if lines and result else {},
     )
+    return run if result or run.status is not Status.LOST else replace(run, reason=UNKNOWN)
 
 
 def _status(spec: RunSpec, *, alive: bool) -> Status:
