@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -95,11 +96,35 @@ def test_without_an_order_both_vanish(server: local.ForkServer) -> None:
 
 
 def test_a_server_that_is_killed_is_told(server: local.ForkServer) -> None:
-    server.start().abandon()
+    waiting = server.start()  # a supervisor that it has started does not hide its end
     (pid,) = servers()
+    started = wait_for(lambda: found if len(found := _started(pid)) == 2 else None, "supervisor and worker")
+    requests = _sockets(pid)
+    assert requests
+    for other in started:
+        assert not requests & _sockets(other)
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(Unavailable, match="does not answer"):
         server.start()
+    waiting.abandon()
+
+
+def _started(server: int) -> list[int]:
+    """What a server of this test has forked."""
+    home = f"HOME={os.environ['HOME']}".encode()
+    return [
+        pid
+        for pid in process.table()
+        if pid != server and _command(pid) == _command(server) and home in process.environ(pid)
+    ]
+
+
+def _sockets(pid: int) -> set[str]:
+    found = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(path))
+    return {name for name in found if name.startswith("socket:")}
 
 
 @pytest.mark.parametrize("engine", ["inline", "kernel", "script"])

@@ -183,7 +183,8 @@ class Dispatcher:
             return self._without_gpus(error)
         self._watch(found.run)
         if self._spare is None and self._more():
-            self._spare = Spare(found.env, spec.engine, self._fresh(found.env, spec.engine))
+            with suppress(Unavailable):  # it is for speed alone, and the next run says why it cannot start
+                self._spare = Spare(found.env, spec.engine, self._fresh(found.env, spec.engine))
         return True
 
     def _document(self, snapshot: Snapshot) -> Node | None:
@@ -227,15 +228,15 @@ class Dispatcher:
     def _fresh(self, env: str, engine: str) -> local.Handle:
         """A new supervisor, from the fork server where more runs wait; should that fail, started alone."""
         server = self._server
-        if process.LINUX and (server is None or (server.env, server.engine) != (env, engine)) and self._more():
-            self._close_server()
-            server = self._server = Server(env, engine, local.ForkServer(self._environment(env), engine=engine))
-        if server is not None and (server.env, server.engine) == (env, engine):
-            try:
-                return server.forks.start()
-            except Unavailable as error:
-                self._say(error.message)
+        try:
+            if process.LINUX and (server is None or (server.env, server.engine) != (env, engine)) and self._more():
                 self._close_server()
+                server = self._server = Server(env, engine, local.ForkServer(self._environment(env), engine=engine))
+            if server is not None and (server.env, server.engine) == (env, engine):
+                return server.forks.start()
+        except Unavailable as error:
+            self._say(error.message)
+            self._close_server()
         return local.start(self._environment(env), engine=engine)
 
     def _close_server(self) -> None:

@@ -30,6 +30,7 @@ def main(argv: list[str]) -> int:
     and the worker speak before they have one.
     """
     asked = socket.socket(fileno=os.dup(0))
+    runner.detach_input()  # a supervisor that still had it would hide that this process is gone
     engines.engine(argv[0])
     environment.machine()  # for which ``platform`` asks another program, once a process
     signal.pthread_sigmask(signal.SIG_SETMASK, [])

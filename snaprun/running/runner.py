@@ -98,7 +98,7 @@ def main(argv: list[str]) -> int:
     listener = Listener()
     process.become_subreaper()
     door = socket.socket(fileno=os.dup(0))
-    _detach_input()
+    detach_input()
     if argv:
         engines.engine(argv[0])
     code = 0
@@ -347,7 +347,8 @@ def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
 
 
-def _detach_input() -> None:
+def detach_input() -> None:
+    """Have nothing on standard input: what came through it is in use under another number."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
