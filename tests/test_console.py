@@ -250,6 +250,7 @@ def test_a_further_attempt_may_be_held(repo: Sandbox) -> None:
     refused = repo.snaprun("resume", "@", "--hold-on-error")
     assert refused.returncode == 2
     assert "only a kernel can" in refused.stderr
+    assert "hint: snaprun exec a.ipynb --engine kernel --hold-on-error" in refused.stderr
 
 
 def test_an_attempt_that_was_killed_before_a_word_counts(repo: Sandbox) -> None:

@@ -114,7 +114,7 @@ def folder_again(door: Door, run: Run, *, hold: float | None = None, notify: boo
         raise UsageFault(f"run {short} ran in your own tree", hint=f"snaprun exec {spec.notebook} --in-place")
     if hold is not None and spec.engine != "kernel":
         text = f"the {spec.engine} engine cannot be held on an error: only a kernel can"
-        raise UsageFault(text, hint=f"snaprun rerun {short} --engine kernel --hold-on-error")
+        raise UsageFault(text, hint=f"snaprun exec {spec.notebook} --engine kernel --hold-on-error")
     order = _order(door, run, spec, _kernel(door, spec), hold=hold, notify=notify)
     frozen = Snapshot(run.id, "", spec, record.read_params(repo, run.id))
     return live.create(door.place, frozen, order.to_json(), notebook=prepare.prepare(repo, run.id, spec))
