@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -18,11 +17,10 @@ from snaprun import reads
 from snaprun.index import runlist, selectors
 from snaprun.model import Result, Run, Status
 from snaprun.progress import live, lock, order, process, stopping
-from snaprun.progress.memory import RESERVE
 from snaprun.progress.order import Request, ask_stop
 from snaprun.running import settle
 from tests import running
-from tests.running import Started
+from tests.running import WAITING, Started
 from tests.sandbox import Sandbox, wait_for
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -224,7 +222,7 @@ def test_a_longer_grace_given_with_the_stop_counts(repo: Sandbox, engine: str) -
     assert stopping.request(run.live)  # another wish takes nothing of it back
     run.until_logged("saving")
     wait_for(lambda: time.monotonic() > asked + 1.5 or not run.alive, "more than the usual grace")
-    _go(run)
+    run.go()
     check(run, Status.STOPPED, 143, "TERM")
     assert "saved" in run.outputs()
 
@@ -295,15 +293,6 @@ def test_a_run_ends_by_itself(repo: Sandbox, case: Case) -> None:
     assert tuple(cell.state for cell in result.cells) == case.states
 
 
-BLOB = "from IPython.display import HTML\nHTML('x' * 2_000_000)"
-WAIT_HERE = """
-print('on', flush=True)
-snaprun.log(loss=1)
-while not pathlib.Path(home, f"go-{os.environ['SNAPRUN_RUN_ID']}").exists(): time.sleep(0.01)
-print('off')
-"""
-
-
 def _without_slot(run: Started) -> None:
     slot = Path(next(event["path"] for event in run.events() if event["e"] == "slot"))
     subprocess.run(["rm", "-rf", str(slot)], check=True)
@@ -321,36 +310,6 @@ def test_a_folder_deleted_under_the_run(run: Started, delete: Callable[[Started]
     wait_for(lambda: run.git_tip() != run.id, "the result commit")
     result = check(run, Status.STOPPED, 143, "TERM")
     assert any("checkout was deleted" in warning for warning in result.warnings) is (delete is _without_slot)
-
-
-def test_the_whole_state_folder_deleted_under_runs(repo: Sandbox) -> None:
-    """All that snaprun keeps: what is in progress goes on, and a run that starts now is not mixed up with it."""
-    book = repo.notebook("a.ipynb", BLOB, "import pathlib, time, os, snaprun\nhome = os.environ['GATE']", WAIT_HERE)
-    env = {"GATE": str(repo.path.parent)}
-    one = running.start(repo, book, env=env)
-    one.until_logged("on\n")
-    wait_for(lambda: list(live.kept(one.live).glob("blobs/*")), "the second name of the large output")
-    subprocess.run(["rm", "-rf", str(one.place.state)], check=True)
-    wait_for(one.live.path.is_dir, "its live folder")
-    repo.write(".gitignore", "data\n")
-    repo.write("data", "1")
-    other = running.start(repo, book, env=env)
-    other.until_logged("on\n")
-    slots = [event["path"] for run in (one, other) for event in run.events() if event["e"] == "slot"]
-    assert slots[0] == slots[1]
-    with reads.index(running.door(repo)) as reader:
-        assert [selectors.find(reader, run.id).status for run in (one, other)] == [Status.RUNNING] * 2
-    Path(repo.path.parent, f"go-{one.id}").touch()
-    result = one.end()
-    assert result.status is Status.SUCCEEDED
-    assert result.warnings == ("its checkout was deleted while it ran, and the files that it made there with it",)
-    assert one.file("log.txt").startswith(b"on\noff\n")  # IPython does not like its folder to be gone, and says so
-    assert b"x" * 1000 in one.file("executed.ipynb")
-    assert json.loads(one.file("metrics.jsonl").splitlines()[0])["value"] == 1
-    assert Path(slots[1], "data").read_text() == "1"  # the other's links are not this one's to take away
-    Path(repo.path.parent, f"go-{other.id}").touch()
-    assert other.end().warnings == ()
-    assert not one.place.kept.exists()
 
 
 def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox, run: Started) -> None:
@@ -392,37 +351,6 @@ def test_a_run_of_which_nothing_was_kept_is_lost_too(repo: Sandbox, run: Started
     assert (found.status, found.reason) == (Status.LOST, "its live folder was deleted")
 
 
-WAITING = "import pathlib, time\nprint('on', flush=True)\nwhile not pathlib.Path('GO').exists(): time.sleep(0.01)"
-
-
-def _go(run: Started) -> None:
-    Path(next(event["path"] for event in run.events() if event["e"] == "slot"), "GO").touch()
-
-
-def test_a_live_folder_that_is_deleted_comes_back_as_it_was(repo: Sandbox) -> None:
-    run = running.start(repo, repo.notebook("a.ipynb", BLOB, WAITING, "print('off')"))
-    run.until_logged("on\n")
-    command = [sys.executable, "-m", "snaprun"]
-    viewer = subprocess.Popen([*command, "attach"], cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    waiter = subprocess.Popen([*command, "wait", run.id, "-q"], cwd=repo.path)
-    assert viewer.stdout is not None
-    assert viewer.stdout.readline() == b"on\n"
-    before = {path.name for path in run.live.path.iterdir()}
-    wait_for(lambda: list(live.kept(run.live).glob("blobs/*")), "the second name of the large output")
-    _without_live(run)
-    wait_for(run.live.path.is_dir, "the folder")
-    assert before - {path.name for path in run.live.path.iterdir()} <= {RESERVE}
-    assert repo.snaprun("logs").stdout == "on\n"
-    assert waiter.poll() is None
-    _go(run)
-    assert viewer.communicate()[0] == b"off\n"
-    assert (viewer.returncode, waiter.wait()) == (0, 0)
-    assert run.end().status is Status.SUCCEEDED
-    assert run.file("log.txt") == b"on\noff\n"
-    assert b"x" * 1000 in run.file("executed.ipynb")
-    assert json.loads(run.file("environment.json"))["packages"]
-
-
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "not-kept"])
 def test_a_run_whose_lock_is_deleted_is_left_alone(repo: Sandbox, kept: bool) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", WAITING, "print('off')"))
@@ -433,7 +361,7 @@ def test_a_run_whose_lock_is_deleted_is_left_alone(repo: Sandbox, kept: bool) ->
     assert settle.settle(run.place, os.environ) == []
     assert repo.snaprun("ps", "-q").stdout.split() == [run.id]
     assert lock.take(run.live.path) is None
-    _go(run)
+    run.go()
     assert run.end().status is Status.SUCCEEDED
 
 
@@ -456,7 +384,7 @@ def test_a_deleted_ref_comes_back(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", WAITING))
     run.until_logged("on")
     repo.git("update-ref", "-d", f"refs/snaprun/runs/{run.id}")
-    _go(run)
+    run.go()
     assert run.end().status is Status.SUCCEEDED
     assert run.git_tip() != run.id
 
@@ -467,7 +395,7 @@ def test_a_record_that_cannot_be_made_is_told_and_tried_again(repo: Sandbox) -> 
     head = repo.git("rev-parse", "HEAD").strip()
     repo.git("update-ref", f"refs/snaprun/runs/{run.id}", head)
     pids = run.pids()
-    _go(run)
+    run.go()
     wait_for(lambda: not any(process.alive(who) for who in pids), "the end of both")
     listed = running.listed(run)
     assert (listed.status, listed.exit_code) == (Status.SUCCEEDED, 0)

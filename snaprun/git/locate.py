@@ -59,6 +59,10 @@ prints.
 """
 
 
+KEPT = "snaprun-kept"
+"""Beside the state folder: see :attr:`Place.kept`."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A repository with a work tree, as absolute paths. ``index`` is the one that git would use here."""
@@ -81,7 +85,7 @@ class Place:
     @property
     def kept(self) -> Path:
         """The folder with second names of what lies in :attr:`live`: apart, so that it outlives the state folder."""
-        return self.common_dir / "snaprun-kept"
+        return self.common_dir / KEPT
 
     @property
     def queue(self) -> Path:

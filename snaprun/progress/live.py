@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from snaprun.errors import CannotCreate, DataFault, Denied, WriteFault
-from snaprun.git.locate import Place
+from snaprun.git.locate import KEPT, Place
 from snaprun.model import RunSpec, Snapshot
 from snaprun.progress.arrivals import FILE
 
@@ -173,7 +173,7 @@ def kept(live: Live) -> Path:
 
     It lies beside the state folder (:attr:`Place.kept`): who deletes that one does not mean the runs in progress.
     """
-    return live.path.parents[1].with_name("snaprun-kept") / live.id
+    return live.path.parents[1].with_name(KEPT) / live.id
 
 
 def scan(place: Place) -> list[Live]:
