@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 from snaprun.hooks.hookgate import idle
@@ -12,7 +11,9 @@ def main() -> None:
     """Run the command line and exit with its code."""
     if idle(sys.argv[1:]):
         sys.exit(0)
-    importlib.import_module("snaprun.cli").main()
+    from snaprun import cli
+
+    cli.main()
 
 
 if __name__ == "__main__":

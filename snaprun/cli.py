@@ -197,7 +197,9 @@ def _of_os(error: OSError) -> SnaprunError:
 
 def _bug(error: Exception, argv: Sequence[str]) -> SnaprunError:
     """A bug of ours: the traceback goes to a file, the user gets its name."""
-    file = importlib.import_module("snaprun.bugreport").write(error, argv)
+    from snaprun import bugreport  # traceback and tempfile cost every command, a bug report hardly ever
+
+    file = bugreport.write(error, argv)
     return SnaprunError(
         f"a bug in snaprun: {type(error).__name__}: {error}", hint=f"please report it with the file {file}"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import importlib
 import os
 import socket
 import time
@@ -150,12 +149,13 @@ def _engine(door: Door, found: Notebook, wanted: Wanted) -> tuple[str, tuple[str
         near = nearest(asked, [*ENGINES, AUTO])
         raise UsageFault(f"there is no engine {asked!r}", hint=f"--engine {near or ' or '.join([*ENGINES, AUTO])}")
     if wanted.kernel or door.settings.kernel:
-        why = "a kernel is asked for by name"
+        why: str | None = "a kernel is asked for by name"
     elif wanted.hold_on_error is not None:
         why = "only a kernel can be held on an error"
     else:
-        choice = importlib.import_module("snaprun.engines.auto")  # a start with a named engine need not pay for it
-        why = choice.needs_kernel(found.node, language=found.language)
+        from snaprun.engines import auto  # a start with a named engine need not pay for it
+
+        why = auto.needs_kernel(found.node, language=found.language)
     return ("kernel", (f"run by a kernel, not inline: {why}",)) if why else ("inline", ())
 
 
@@ -237,7 +237,9 @@ def _refuse(found: Notebook, engine: str, wanted: Wanted) -> None:
     if wanted.hold_on_error is not None:
         raise UsageFault(f"the {engine} engine cannot be held on an error: only a kernel can", hint="--engine kernel")
     if engine == "inline":
-        why = importlib.import_module("snaprun.engines.inline").refusal(found.node)
+        from snaprun.engines import inline  # a start with another engine need not pay for it
+
+        why = inline.refusal(found.node)
         if why:
             raise UsageFault(why, hint="--engine kernel")
     if engine == "script" and not wanted.allow_commented_magics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from snaprun import reads
@@ -55,7 +55,9 @@ def _filter(door: Door, wanted: Mapping[str, Any], now: float) -> Filter:
 
 def _language() -> Any:
     """The language of ``--where`` and ``--sort``, imported only where one of them is given."""
-    return import_module("snaprun.index.where")
+    from snaprun.index import where
+
+    return where
 
 
 def _status(name: str) -> Status:
@@ -78,7 +80,13 @@ def _commit(door: Door, revision: str) -> str:
 
 def _sources(door: Door, commit: str) -> tuple[str, ...]:
     """The code hashes of the notebooks in a commit of the user's: runs of the same source belong to it."""
-    trailer, staged = import_module("snaprun.hooks.trailer"), import_module("snaprun.hooks.staged")
+    from snaprun.hooks import staged, trailer  # only for --commit
+
     index = staged.Index(door.place, clean_env(door.env))
-    found: tuple[str, ...] = trailer.sources(index, commit, lambda: import_module("snaprun.notebooks.halves"))
-    return found
+    return trailer.sources(index, commit, _halves)
+
+
+def _halves() -> ModuleType:
+    from snaprun.notebooks import halves  # jupytext: only where a commit has paired notebooks
+
+    return halves

@@ -12,8 +12,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from snaprun.door import Door
 from snaprun.git.locate import clean_env
@@ -31,16 +30,24 @@ def index(door: Door) -> Iterator[Reader]:
     """
     going = _going(door)
     if going:
-        import_module("snaprun.running.settle").settle(door.place, door.env)
+        from snaprun.running.settle import settle  # only where something runs
+
+        settle(door.place, door.env)
     if door.place.busy.exists() or door.place.searching.exists():
-        import_module("snaprun.index.queue").wake(door.place, door.env)
+        from snaprun.index.queue import wake  # only where something waits
+
+        wake(door.place, door.env)
     reader = _reader(door)
     try:
         missing, vanished = _missing(door, reader) if going else [], _vanished(door, reader)
         if missing:
-            import_module("snaprun.index.reindex").record_missing(door, missing)
+            from snaprun.index.reindex import record_missing  # SQLAlchemy: only for a run that has just started
+
+            record_missing(door, missing)
         if vanished:
-            import_module("snaprun.running.settle").revive(door.place, door.env, vanished)
+            from snaprun.running.settle import revive  # only where a live folder was deleted
+
+            revive(door.place, door.env, vanished)
         if missing or vanished:
             _close(reader)
             reader = _reader(door)
@@ -66,13 +73,17 @@ def glance(door: Door) -> Iterator[Reader]:
 def _reader(door: Door) -> Reader:
     url = door.settings.index_url
     if runlist.sqlite_path(door.place.state, url) is None:
-        return cast(Reader, import_module("snaprun.index.reindex").reader(door))
+        from snaprun.index import reindex  # SQLAlchemy: where the index is another database
+
+        return reindex.reader(door)
     try:
         return runlist.connect(door.place.state, url)
     except IndexGap:
         if not _any_run(door):
             return NoRuns()
-    rebuilt = import_module("snaprun.index.reindex").rebuild(door)
+    from snaprun.index import reindex  # SQLAlchemy: where there is no sound index
+
+    rebuilt = reindex.rebuild(door)
     if rebuilt.set_aside:
         door.warn(f"the index was damaged and has been rebuilt from git; the damaged one is now {rebuilt.set_aside}")
     for run in rebuilt.damaged:
@@ -91,7 +102,9 @@ def _going(door: Door) -> bool:
 
 def _missing(door: Door, reader: Reader) -> list[str]:
     """Runs in progress that the index does not know yet."""
-    ids = [folder.id for folder in import_module("snaprun.progress.live").scan(door.place)]
+    from snaprun.progress.live import scan  # only where something runs
+
+    ids = [folder.id for folder in scan(door.place)]
     return [run_id for run_id in ids if not runlist.query(reader, runlist.Filter(id=run_id, limit=1))]
 
 

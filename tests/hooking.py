@@ -27,7 +27,7 @@ from tests.sandbox import Sandbox, notebook
 Outputs = Mapping[int, Sequence[Mapping[str, Any]]]
 
 
-def hook(repo: Sandbox, *args: str, code: int | None = 0) -> str:
+def call_hook(repo: Sandbox, *args: str, code: int | None = 0) -> str:
     """Call ``snaprun hook <args>`` in the repository; what it says."""
     before = Path.cwd()
     os.chdir(repo.path)
@@ -47,7 +47,7 @@ def checked(repo: Sandbox, *args: str, code: int | None = None) -> dict[tuple[st
 
 def findings(repo: Sandbox, *args: str, code: int | None = None) -> list[dict[str, str]]:
     """Check what is staged: every finding."""
-    said = hook(repo, "run", "--json", *args, "pre-commit", code=code)
+    said = call_hook(repo, "run", "--json", *args, "pre-commit", code=code)
     found: list[dict[str, str]] = json.loads(said[: said.rindex("}") + 1])["findings"]
     return found
 

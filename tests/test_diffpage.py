@@ -43,7 +43,7 @@ class Tags(HTMLParser):
         return [attrs for name, attrs in self.found if name == tag]
 
 
-def page(box: Sandbox, a: str, b: str) -> str:
+def rendered(box: Sandbox, a: str, b: str) -> str:
     repo = gate(box)
     one, other = sides.of_run(repo, a), sides.of_run(repo, b)
     return diffpage.page(compare.compare(one, other, files=sides.files(repo, one, other)))
@@ -68,7 +68,7 @@ def test_a_page_with_everything(repo: Sandbox) -> None:
         metrics=logged(loss=0.2),
         outputs={3: [png("blue")], 4: [stream("b\n")], 6: [table]},
     )
-    made_page = page(repo, a, b)
+    made_page = rendered(repo, a, b)
     tags = Tags(made_page)
     assert len(tags.named("img")) == 2
     assert len(tags.named("iframe")) == 2
@@ -81,7 +81,7 @@ def test_a_page_with_everything(repo: Sandbox) -> None:
 def test_nothing_comes_from_outside_and_one_script_runs(repo: Sandbox) -> None:
     copied(repo, "digits.ipynb")
     a = made(repo, "digits.ipynb")
-    made_page = page(repo, a, a)
+    made_page = rendered(repo, a, a)
     tags = Tags(made_page)
     script = re.search(r"<script>(.*?)</script>", made_page, re.DOTALL)
     assert script is not None
@@ -115,7 +115,7 @@ def test_what_a_notebook_holds_stays_text(repo: Sandbox) -> None:
         metrics=[{"name": EVIL, "value": 2}],
         environment={EVIL: EVIL},
     )
-    tags = Tags(page(repo, a, b))
+    tags = Tags(rendered(repo, a, b))
     assert len(tags.named("script")) == 1
     assert all(str(image["src"]).startswith("data:image/") and "onerror" not in image for image in tags.named("img"))
     assert not any(name.startswith("on") for _, attrs in tags.found for name in attrs)
@@ -126,7 +126,7 @@ def test_a_huge_output_is_only_named(repo: Sandbox) -> None:
     repo.write("x.ipynb", json.dumps(notebook("x")))
     a = made(repo, "x.ipynb", outputs={1: [display(text_html="<p>" + "x" * 3_000_000, text_plain="x")]})
     b = made(repo, "x.ipynb", outputs={1: [stream("line\n" * 10_000)]})
-    made_page = page(repo, a, b)
+    made_page = rendered(repo, a, b)
     assert len(made_page) < 100_000
     assert "3000003 characters, not shown" in made_page
     assert "9600 more lines" in made_page

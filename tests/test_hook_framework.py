@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from snaprun.hooks import hookfile
-from tests.hooking import hook, pair
+from tests.hooking import call_hook, pair
 from tests.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
@@ -67,27 +67,27 @@ def test_all_files_of_a_clone_without_runs(repo: Sandbox) -> None:
 
 
 def test_the_framework_and_ours_side_by_side(repo: Sandbox) -> None:
-    assert "by pre-commit" in hook(repo, "status")
+    assert "by pre-commit" in call_hook(repo, "status")
     with pytest.raises(hookfile.Managed):
-        hook(repo, "install")
-    hook(repo, "install", "--force", "--type", "pre-commit")
+        call_hook(repo, "install")
+    call_hook(repo, "install", "--force", "--type", "pre-commit")
     pair(repo, "train", "x = 3")
     repo.git("add", "train.ipynb")
     assert commit(repo).returncode == 1
-    hook(repo, "uninstall")
-    assert "by pre-commit" in hook(repo, "status")
+    call_hook(repo, "uninstall")
+    assert "by pre-commit" in call_hook(repo, "status")
 
 
 def test_the_framework_installed_over_ours(repo: Sandbox) -> None:
     pre_commit(repo, "uninstall")
-    hook(repo, "install", "--type", "pre-commit")
+    call_hook(repo, "install", "--type", "pre-commit")
     pre_commit(repo, "install")
-    assert "via pre-commit's legacy" in hook(repo, "status")
+    assert "via pre-commit's legacy" in call_hook(repo, "status")
     pair(repo, "train", "x = 3")
     repo.git("add", "train.ipynb")
     assert "train.py is stale" in commit(repo).stderr
-    hook(repo, "uninstall")
-    assert "by pre-commit" in hook(repo, "status")
+    call_hook(repo, "uninstall")
+    assert "by pre-commit" in call_hook(repo, "status")
 
 
 def test_what_is_to_be_pasted_is_a_configuration(repo: Sandbox) -> None:

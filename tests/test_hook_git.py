@@ -13,7 +13,7 @@ import pytest
 from snaprun.hooks import hookscript
 from snaprun.hooks.hookscript import KINDS
 from snaprun.model import Status
-from tests.hooking import hook, pair, ran, stream, with_outputs
+from tests.hooking import call_hook, pair, ran, stream, with_outputs
 from tests.sandbox import Sandbox, notebook
 
 ALL = (*KINDS, "prepare-commit-msg", "post-merge", "post-checkout", "pre-rebase")
@@ -29,7 +29,7 @@ def repo(tmp_path: Path) -> Sandbox:
     for name in ALL:
         path = box.write(f".git/hooks/{name}", f'#!/bin/sh\necho "{name}" >> "{tmp_path}/calls"\n')
         path.chmod(0o755)
-    hook(box, "install", "--type", "pre-commit")
+    call_hook(box, "install", "--type", "pre-commit")
     return box
 
 
@@ -83,7 +83,7 @@ def test_commit(repo: Sandbox) -> None:
 
 def test_the_first_commit_of_all(tmp_path: Path) -> None:
     box = Sandbox(tmp_path / "new")
-    hook(box, "install")
+    call_hook(box, "install")
     pair(box, "train", "x = 1")
     box.git("add", "train.ipynb")
     assert "its other half train.py is not staged" in git(box, "commit", "-m", "start").stderr
@@ -94,7 +94,7 @@ def test_the_first_commit_of_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("algorithm", ["sha256"])
 def test_another_hash(tmp_path: Path, algorithm: str) -> None:
     box = Sandbox(tmp_path / "new", f"--object-format={algorithm}")
-    hook(box, "install")
+    call_hook(box, "install")
     pair(box, "train", "x = 1")
     box.commit("start")
     out_of_sync(box)
@@ -113,7 +113,7 @@ def test_commit_all(repo: Sandbox) -> None:
 
 
 def test_commit_all_with_fix(repo: Sandbox) -> None:
-    hook(repo, "install", "--type", "pre-commit", "--mode", "fix")
+    call_hook(repo, "install", "--type", "pre-commit", "--mode", "fix")
     out_of_sync(repo)
     assert git(repo, "commit", "-am", "work").returncode == 0
     assert "x = 2" in repo.git("show", "HEAD:train.py")
@@ -121,7 +121,7 @@ def test_commit_all_with_fix(repo: Sandbox) -> None:
 
 
 def test_commit_with_fix(repo: Sandbox) -> None:
-    hook(repo, "install", "--type", "pre-commit", "--mode", "fix")
+    call_hook(repo, "install", "--type", "pre-commit", "--mode", "fix")
     out_of_sync(repo)
     repo.git("add", "train.ipynb")
     assert git(repo, "commit", "-m", "work").returncode == 0
@@ -132,7 +132,7 @@ def test_commit_with_fix(repo: Sandbox) -> None:
 @pytest.mark.parametrize("mode", ["check", "fix"])
 def test_commit_of_a_path(repo: Sandbox, mode: str) -> None:
     """Git hands over ``next-index-*.lock``: HEAD and the named paths only. It is thrown away, so nothing is fixed."""
-    hook(repo, "install", "--type", "pre-commit", "--mode", mode)
+    call_hook(repo, "install", "--type", "pre-commit", "--mode", mode)
     pair(repo, "train", "x = 2")
     repo.git("add", ".")
     before = repo.git("ls-files", "-s")
@@ -188,7 +188,7 @@ def test_amend(repo: Sandbox) -> None:
 
 def test_every_hook_of_ours_where_git_calls_it(repo: Sandbox) -> None:
     """With all of them installed, an ordinary life: none refuses, and those that were there before are still called."""
-    hook(repo, "install", "--type", ",".join(KINDS))
+    call_hook(repo, "install", "--type", ",".join(KINDS))
     branches(repo, "x = 1", "x = 9")
     repo.write("new", "")
     repo.git("add", ".")
@@ -228,7 +228,7 @@ def test_a_clean_merge(repo: Sandbox) -> None:
 
 
 def test_a_clean_merge_that_brings_a_secret(repo: Sandbox) -> None:
-    hook(repo, "install", "--type", "pre-merge-commit")
+    call_hook(repo, "install", "--type", "pre-merge-commit")
     branches(repo, "x = 1", "x = 2")
     repo.git("checkout", "-q", "theirs")
     pair(repo, "train", f"key = 'ghp_{'a1B2' * 9}'")
@@ -318,7 +318,7 @@ def test_a_submodule(repo: Sandbox, tmp_path: Path) -> None:
     outer.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(repo.path), "inner")
     inner = Sandbox.__new__(Sandbox)
     inner.path = outer.path / "inner"
-    hook(inner, "install")
+    call_hook(inner, "install")
     out_of_sync(inner)
     inner.git("add", ".")
     assert "train.py is stale" in git(inner, "commit", "-m", "work").stderr
@@ -347,7 +347,7 @@ def test_what_is_staged_while_nothing_changes_on_disk(repo: Sandbox) -> None:
 @pytest.fixture
 def trailing(repo: Sandbox) -> Sandbox:
     """The repository with trailers asked for."""
-    hook(repo, "install")
+    call_hook(repo, "install")
     repo.write("snaprun.toml", "[hook]\ntrailer = true\n")
     repo.git("add", ".")
     repo.git("commit", "-q", "--no-verify", "-m", "ask for trailers")
@@ -443,7 +443,7 @@ def test_the_trailer_names_the_run_whose_outputs_are_committed(trailing: Sandbox
 
 
 def test_after_the_commit_the_run_is_told(repo: Sandbox) -> None:
-    hook(repo, "install", "--type", "post-commit,post-rewrite")
+    call_hook(repo, "install", "--type", "post-commit,post-rewrite")
     stage(repo, "x = 2")
     run_id = ran(repo, "train.ipynb", params={"lr": 1})
     done = git(repo, "commit", "-m", "work")

@@ -15,7 +15,7 @@ from snaprun.errors import SnaprunError, Unavailable, UsageFault
 from snaprun.git.locate import Place, find
 from snaprun.hooks import hookfile, hookscript
 from snaprun.hooks.hookscript import Owner
-from tests.hooking import hook
+from tests.hooking import call_hook
 from tests.sandbox import Sandbox
 
 FOREIGN = "#!/bin/sh\n# mine\nexit 0\n"
@@ -40,7 +40,7 @@ def put(repo: Sandbox, text: str = FOREIGN, name: str = "pre-commit") -> Path:
 
 def refused(repo: Sandbox, *args: str) -> SnaprunError:
     with pytest.raises(SnaprunError) as raised:
-        hook(repo, *args)
+        call_hook(repo, *args)
     return raised.value
 
 
@@ -51,39 +51,39 @@ def hooks(repo: Sandbox) -> dict[str, bytes]:
 
 
 def status(repo: Sandbox, code: int) -> dict[str, dict[str, object]]:
-    said = json.loads(hook(repo, "status", "--json", code=code))
+    said = json.loads(call_hook(repo, "status", "--json", code=code))
     return {found["kind"]: found for found in said["hooks"]}
 
 
 def test_install_and_uninstall_leave_no_trace(repo: Sandbox) -> None:
     with repo.untouched():
         before = hooks(repo)
-        assert "pre-commit: installed" in hook(repo, "install")
+        assert "pre-commit: installed" in call_hook(repo, "install")
         path = repo.path / ".git/hooks/pre-commit"
         assert path.stat().st_mode & 0o777 == 0o755
         assert b"\r" not in path.read_bytes()
         assert set(hooks(repo)) - set(before) == {"pre-commit", "commit-msg"}
-        hook(repo, "uninstall")
+        call_hook(repo, "uninstall")
         assert hooks(repo) == before
-    assert hook(repo, "uninstall") == "there is no hook of ours\n"
+    assert call_hook(repo, "uninstall") == "there is no hook of ours\n"
 
 
 def test_installing_again_changes_nothing(repo: Sandbox) -> None:
-    hook(repo, "install")
+    call_hook(repo, "install")
     before = hooks(repo)
-    assert "up to date" in hook(repo, "install")
+    assert "up to date" in call_hook(repo, "install")
     assert hooks(repo) == before
 
 
 def test_an_older_version_is_brought_up_to_date(repo: Sandbox) -> None:
-    hook(repo, "install")
+    call_hook(repo, "install")
     path = repo.path / ".git/hooks/pre-commit"
     newest = path.read_bytes()
     path.write_bytes(older(newest))
     assert hookscript.know(path.read_bytes()) == hookscript.Known(
         Owner.OURS, version=0, python=sys.executable, options=""
     )
-    assert "brought up to date" in hook(repo, "install")
+    assert "brought up to date" in call_hook(repo, "install")
     assert path.read_bytes() == newest
 
 
@@ -96,35 +96,35 @@ def older(text: bytes) -> bytes:
 
 
 def test_the_mode_can_be_changed(repo: Sandbox) -> None:
-    hook(repo, "install")
-    hook(repo, "install", "--mode", "fix")
+    call_hook(repo, "install")
+    call_hook(repo, "install", "--mode", "fix")
     assert status(repo, 0)["pre-commit"]["mode"] == "fix"
-    hook(repo, "install", "--mode", "check")
+    call_hook(repo, "install", "--mode", "check")
     assert status(repo, 0)["pre-commit"]["mode"] == "check"
 
 
 def test_a_dry_run_writes_nothing(repo: Sandbox) -> None:
     put(repo)
     before = hooks(repo)
-    assert "the hook that was there runs first" in hook(repo, "install", "--dry-run")
+    assert "the hook that was there runs first" in call_hook(repo, "install", "--dry-run")
     assert hooks(repo) == before
-    hook(repo, "install")
+    call_hook(repo, "install")
     before = hooks(repo)
-    assert "is back" in hook(repo, "uninstall", "--dry-run")
+    assert "is back" in call_hook(repo, "uninstall", "--dry-run")
     assert hooks(repo) == before
 
 
 def test_a_foreign_hook_is_kept_and_comes_back(repo: Sandbox) -> None:
     path = put(repo)
     inode = path.stat().st_ino
-    hook(repo, "install")
+    call_hook(repo, "install")
     original = repo.path / ".git/hooks/pre-commit.snaprun-orig"
     assert original.read_text() == FOREIGN
     assert original.stat().st_mode & 0o777 == 0o755
     assert status(repo, 0)["pre-commit"]["chained"] == str(original)
-    hook(repo, "install")
+    call_hook(repo, "install")
     assert original.read_text() == FOREIGN, "installing again does not chain ourselves"
-    hook(repo, "uninstall")
+    call_hook(repo, "uninstall")
     assert path.read_text() == FOREIGN
     assert path.stat().st_ino == inode
     assert not original.exists()
@@ -132,7 +132,7 @@ def test_a_foreign_hook_is_kept_and_comes_back(repo: Sandbox) -> None:
 
 def test_a_foreign_hook_gets_arguments_and_decides(repo: Sandbox) -> None:
     put(repo, '#!/bin/sh\necho "$@" > .git/said\nexit 3\n', "commit-msg")
-    hook(repo, "install")
+    call_hook(repo, "install")
     done = subprocess.run([repo.path / ".git/hooks/commit-msg", "a", "b c"], cwd=repo.path, check=False)
     assert done.returncode == 3
     assert (repo.path / ".git/said").read_text() == "a b c\n"
@@ -140,16 +140,16 @@ def test_a_foreign_hook_gets_arguments_and_decides(repo: Sandbox) -> None:
 
 def test_a_foreign_hook_that_reads_its_input(repo: Sandbox) -> None:
     put(repo, "#!/bin/sh\ncat > .git/said\n", "post-rewrite")
-    hook(repo, "install", "--type", "post-rewrite")
+    call_hook(repo, "install", "--type", "post-rewrite")
     subprocess.run([repo.path / ".git/hooks/post-rewrite", "amend"], cwd=repo.path, input=b"old new\nx y\n", check=True)
     assert (repo.path / ".git/said").read_text() == "old new\nx y\n"
 
 
 def test_a_hook_that_is_not_executable_stays_silent(repo: Sandbox) -> None:
     put(repo, "#!/bin/sh\nexit 9\n").chmod(0o644)
-    hook(repo, "install")
+    call_hook(repo, "install")
     assert subprocess.run([repo.path / ".git/hooks/pre-commit"], cwd=repo.path, check=False).returncode == 0
-    hook(repo, "uninstall")
+    call_hook(repo, "uninstall")
     assert (repo.path / ".git/hooks/pre-commit").stat().st_mode & 0o777 == 0o644
 
 
@@ -158,11 +158,11 @@ def test_a_symbolic_link_stays_one(repo: Sandbox, target: str) -> None:
     repo.write("tools/check.sh", FOREIGN).chmod(0o755)
     link = repo.path / ".git/hooks/pre-commit"
     link.symlink_to(target)
-    hook(repo, "install")
+    call_hook(repo, "install")
     assert os.readlink(f"{link}.snaprun-orig") == target
     assert not link.is_symlink()
     assert (repo.path / "tools/check.sh").read_text() == FOREIGN
-    hook(repo, "uninstall")
+    call_hook(repo, "uninstall")
     assert os.readlink(link) == target
 
 
@@ -180,18 +180,18 @@ def test_a_folder_in_the_way(repo: Sandbox) -> None:
 
 
 def test_an_edited_hook_is_left_alone(repo: Sandbox) -> None:
-    hook(repo, "install")
+    call_hook(repo, "install")
     path = repo.path / ".git/hooks/pre-commit"
     edited = path.read_bytes() + b"echo mine\n"
     path.write_bytes(edited)
     assert "was edited" in refused(repo, "install").message
-    assert "left: it was edited" in hook(repo, "uninstall")
+    assert "left: it was edited" in call_hook(repo, "uninstall")
     assert path.read_bytes() == edited
     assert status(repo, 0)["pre-commit"]["state"] == "ours-edited"
-    assert "the edited one kept" in hook(repo, "install", "--force")
+    assert "the edited one kept" in call_hook(repo, "install", "--force")
     assert (repo.path / ".git/hooks/pre-commit.snaprun-edited").read_bytes() == edited
     path.write_bytes(edited)
-    hook(repo, "uninstall", "--force")
+    call_hook(repo, "uninstall", "--force")
     assert not path.exists()
 
 
@@ -204,9 +204,9 @@ def test_the_hook_of_a_manager_is_left_to_it(repo: Sandbox, manager: str) -> Non
     assert "snaprun hook run" in done.stdout or "'hook', 'run'" in done.stdout
     assert path.read_text() == MANAGED[manager]
     assert status(repo, 1)["pre-commit"]["manager"] == manager
-    hook(repo, "install", "--force")
+    call_hook(repo, "install", "--force")
     assert (path.parent / "pre-commit.snaprun-orig").read_text() == MANAGED[manager]
-    hook(repo, "uninstall")
+    call_hook(repo, "uninstall")
     assert path.read_text() == MANAGED[manager]
 
 
@@ -218,7 +218,7 @@ def test_a_folder_of_hooks_for_all_repositories(repo: Sandbox, tmp_path: Path) -
     assert ".gitconfig" in error.message
     assert not (tmp_path / "hooks").exists()
     repo.git("config", "--local", "core.hooksPath", str(repo.path / ".git/hooks"))
-    hook(repo, "install")
+    call_hook(repo, "install")
     assert (repo.path / ".git/hooks/pre-commit").exists()
 
 
@@ -239,7 +239,7 @@ def test_a_folder_of_hooks_that_belongs_to_the_project(repo: Sandbox, folder: st
 def test_a_folder_of_hooks_that_git_ignores(repo: Sandbox) -> None:
     repo.write(".gitignore", ".hooks/\n")
     repo.git("config", "core.hooksPath", ".hooks")
-    hook(repo, "install")
+    call_hook(repo, "install")
     assert (repo.path / ".hooks/pre-commit").exists()
     assert status(repo, 0)["pre-commit"]["works"] is True
 
@@ -252,7 +252,7 @@ def test_hooks_that_are_turned_off(repo: Sandbox) -> None:
 def test_a_repository_without_a_folder_of_hooks(tmp_path: Path) -> None:
     box = Sandbox(tmp_path / "bare of hooks", "--template=")
     assert not (box.path / ".git/hooks").exists()
-    hook(box, "install")
+    call_hook(box, "install")
     assert (box.path / ".git/hooks/pre-commit").exists()
 
 
@@ -260,10 +260,10 @@ def test_linked_worktrees_share_the_hook(repo: Sandbox, tmp_path: Path) -> None:
     repo.git("worktree", "add", "-q", str(tmp_path / "second"))
     second = Sandbox.__new__(Sandbox)
     second.path = tmp_path / "second"
-    hook(second, "install")
+    call_hook(second, "install")
     assert (repo.path / ".git/hooks/pre-commit").exists()
     assert status(second, 0)["pre-commit"]["state"] == "ours"
-    hook(second, "uninstall")
+    call_hook(second, "uninstall")
     assert not (repo.path / ".git/hooks/pre-commit").exists()
 
 
@@ -272,7 +272,7 @@ def test_a_worktree_of_a_bare_repository(repo: Sandbox, tmp_path: Path) -> None:
     repo.git("-C", str(tmp_path / "bare.git"), "worktree", "add", "-q", str(tmp_path / "tree"))
     tree = Sandbox.__new__(Sandbox)
     tree.path = tmp_path / "tree"
-    hook(tree, "install")
+    call_hook(tree, "install")
     assert (tmp_path / "bare.git/hooks/pre-commit").exists()
     tree.write("train.ipynb", "{")
     tree.git("add", ".")
@@ -282,20 +282,20 @@ def test_a_worktree_of_a_bare_repository(repo: Sandbox, tmp_path: Path) -> None:
 
 def test_a_git_folder_elsewhere(tmp_path: Path) -> None:
     box = Sandbox(tmp_path / "work", f"--separate-git-dir={tmp_path / 'elsewhere'}")
-    hook(box, "install")
+    call_hook(box, "install")
     assert (tmp_path / "elsewhere/hooks/pre-commit").exists()
 
 
 def test_a_bare_repository(tmp_path: Path) -> None:
     box = Sandbox(tmp_path / "bare", "--bare")
     with pytest.raises(Unavailable):
-        hook(box, "install")
+        call_hook(box, "install")
 
 
 def test_a_path_with_quotes(tmp_path: Path) -> None:
     box = Sandbox(tmp_path / 'it\'s a "repo" $HOME `x`')
     put(box)
-    hook(box, "install")
+    call_hook(box, "install")
     done = subprocess.run(["git", "commit", "--allow-empty", "-m", "x"], cwd=box.path, check=False)
     assert done.returncode == 0
     text = hookscript.text("pre-commit", python="/opt/it's/py thon")
@@ -313,13 +313,13 @@ def test_a_read_only_folder(repo: Sandbox) -> None:
 
 def test_status_without_a_hook(repo: Sandbox) -> None:
     assert status(repo, 1)["pre-commit"]["state"] == "none"
-    assert "pre-commit        not installed" in hook(repo, "status", code=1)
+    assert "pre-commit        not installed" in call_hook(repo, "status", code=1)
     put(repo)
     assert status(repo, 1)["pre-commit"]["state"] == "foreign"
 
 
 def test_status_of_a_hook_that_cannot_work(repo: Sandbox) -> None:
-    hook(repo, "install")
+    call_hook(repo, "install")
     path = repo.path / ".git/hooks/pre-commit"
     path.chmod(0o644)
     assert "not executable" in str(status(repo, 2)["pre-commit"]["problem"])
@@ -328,22 +328,22 @@ def test_status_of_a_hook_that_cannot_work(repo: Sandbox) -> None:
     assert "does not start" in str(status(repo, 2)["pre-commit"]["problem"])
     path.write_bytes(hookscript.text("pre-commit", python="/usr/bin/python3"))
     assert "has no snaprun" in str(status(repo, 2)["pre-commit"]["problem"])
-    assert "BROKEN" in hook(repo, "status", code=2)
+    assert "BROKEN" in call_hook(repo, "status", code=2)
 
 
 def test_status_tells_of_the_last_check(repo: Sandbox) -> None:
     repo.notebook("train.ipynb", "x = 1")
     repo.git("add", ".")
-    hook(repo, "run", "pre-commit")
-    said = json.loads(hook(repo, "status", "--json", code=1))
+    call_hook(repo, "run", "pre-commit")
+    said = json.loads(call_hook(repo, "status", "--json", code=1))
     assert (said["last"]["notebooks"], said["last"]["refused"]) == (1, 0)
-    assert "1 notebooks, passed" in hook(repo, "status", code=1)
+    assert "1 notebooks, passed" in call_hook(repo, "status", code=1)
     assert (repo.path / ".git/snaprun/hook.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_status_tells_where_hooks_path_comes_from(repo: Sandbox) -> None:
     repo.git("config", "core.hooksPath", ".git/hooks")
-    said = json.loads(hook(repo, "status", "--json", code=1))
+    said = json.loads(call_hook(repo, "status", "--json", code=1))
     assert (said["hooks_path_scope"], said["hooks_path_origin"]) == ("local", "file:.git/config")
 
 
@@ -355,12 +355,12 @@ def test_status_finds_our_hook_in_the_framework(repo: Sandbox) -> None:
 
 
 def test_a_hook_that_the_framework_moved_aside(repo: Sandbox) -> None:
-    hook(repo, "install", "--type", "pre-commit")
+    call_hook(repo, "install", "--type", "pre-commit")
     folder = repo.path / ".git/hooks"
     (folder / "pre-commit").rename(folder / "pre-commit.legacy")
     put(repo, MANAGED["pre-commit"])
     assert status(repo, 0)["pre-commit"]["via"] == "legacy"
-    hook(repo, "uninstall")
+    call_hook(repo, "uninstall")
     assert set(hooks(repo)) == {"pre-commit"}
     assert (folder / "pre-commit").read_text() == MANAGED["pre-commit"]
 
@@ -376,7 +376,7 @@ def test_hooks_by_configuration(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) 
     """What git 2.54 reads, written by whatever git is here; the script is called as git would call it."""
     monkeypatch.setattr(hookfile, "CONFIG_GIT", (2, 31))
     put(repo)
-    hook(repo, "install", "--via", "config", "--type", "pre-commit")
+    call_hook(repo, "install", "--via", "config", "--type", "pre-commit")
     assert hooks(repo) == {"pre-commit": FOREIGN.encode()}, "no hook file is touched"
     assert repo.git("config", "hook.snaprun-pre-commit.event") == "pre-commit\n"
     command = repo.git("config", "hook.snaprun-pre-commit.command").strip()
@@ -385,7 +385,7 @@ def test_hooks_by_configuration(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) 
     done = subprocess.run(["sh", "-c", command], cwd=repo.path, capture_output=True, text=True, check=True)
     assert "train.ipynb: no run executed this source" in done.stdout
     assert status(repo, 0)["pre-commit"]["via"] == "config"
-    assert "removed from the configuration" in hook(repo, "uninstall")
+    assert "removed from the configuration" in call_hook(repo, "uninstall")
     assert "hook.snaprun" not in repo.git("config", "--list")
     assert hooks(repo) == {"pre-commit": FOREIGN.encode()}
     assert not (repo.path / ".git/snaprun/hooks/pre-commit").exists()

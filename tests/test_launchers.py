@@ -107,7 +107,7 @@ def example() -> str:
 
 
 @pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def plugin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another package that brings two launchers, of which one cannot be imported."""
     (tmp_path / "gentle_launcher.py").write_text(example())
     (tmp_path / "broken_launcher.py").write_text("import no_such_module\n")
@@ -120,7 +120,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("plugin")
+@pytest.mark.usefixtures("plugin_folder")
 def test_a_plug_in_launches_runs(repo: Sandbox) -> None:
     repo.notebook("a.ipynb", "print(6 * 7)")
     done = repo.snaprun("exec", "a.ipynb", "--launcher", "gentle")
@@ -129,7 +129,7 @@ def test_a_plug_in_launches_runs(repo: Sandbox) -> None:
     assert repo.snaprun("history", "--json").stdout.count('"launcher": "gentle"') == 1
 
 
-@pytest.mark.usefixtures("plugin")
+@pytest.mark.usefixtures("plugin_folder")
 def test_a_plug_in_stops_runs_and_is_asked_about_those_that_vanished(repo: Sandbox) -> None:
     repo.notebook("a.ipynb", SLOW)
     done = repo.snaprun("exec", "a.ipynb", "--launcher", "gentle", "--detach")
@@ -147,7 +147,7 @@ def test_a_plug_in_stops_runs_and_is_asked_about_those_that_vanished(repo: Sandb
     assert lost.end().reason == "its process is gone"
 
 
-@pytest.mark.usefixtures("plugin")
+@pytest.mark.usefixtures("plugin_folder")
 def test_a_broken_plug_in_is_named_and_hides_no_other() -> None:
     with pytest.raises(Unavailable, match="broken_launcher"):
         launchers.launcher("broken")
@@ -173,17 +173,17 @@ WRONG = {
 
 
 @pytest.fixture
-def faulty(plugin: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def faulty(plugin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A plug-in for each of these faults, and some that are no launchers."""
     points = "gone = no_such_module\nempty = empty_launcher\nleaving = leaving_launcher\n"
-    (plugin / "empty_launcher.py").write_text("")
-    (plugin / "leaving_launcher.py").write_text("import sys\nsys.exit('no licence')\n")
+    (plugin_folder / "empty_launcher.py").write_text("")
+    (plugin_folder / "leaving_launcher.py").write_text("import sys\nsys.exit('no licence')\n")
     for name, (head, body) in WRONG.items():
-        (plugin / f"wrong_{name}.py").write_text(f"{example()}\n\nimport sys\n\ndef {head}:\n    {body}\n")
+        (plugin_folder / f"wrong_{name}.py").write_text(f"{example()}\n\nimport sys\n\ndef {head}:\n    {body}\n")
         points += f"{name} = wrong_{name}\n"
-    with (plugin / "demo-1.dist-info" / "entry_points.txt").open("a") as file:
+    with (plugin_folder / "demo-1.dist-info" / "entry_points.txt").open("a") as file:
         file.write(points)
-    return plugin
+    return plugin_folder
 
 
 @pytest.mark.usefixtures("faulty")
@@ -256,8 +256,8 @@ def test_a_plug_in_that_cannot_stop_says_so(repo: Sandbox) -> None:
         launchers.launcher("cancel").cancel(site, "handle", Request(signal.SIGINT))
 
 
-def test_of_two_plug_ins_with_one_name_none_is_taken(plugin: Path) -> None:
-    other = plugin / "other-1.dist-info"
+def test_of_two_plug_ins_with_one_name_none_is_taken(plugin_folder: Path) -> None:
+    other = plugin_folder / "other-1.dist-info"
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
     (other / "entry_points.txt").write_text("[snaprun.launchers]\ngentle = other_launcher\nlocal = other_launcher\n")

@@ -72,8 +72,8 @@ def _sections(only: str | None) -> tuple[str, ...]:
     return names
 
 
-def _hand_over(tool: str, found: Comparison) -> None:
+def _hand_over(program: str, found: Comparison) -> None:
     """Show the two notebooks in another tool, and wait until it is left."""
     with tempfile.TemporaryDirectory(prefix="snaprun-diff-") as folder:
         paths = difftool.prepare(found.a, found.b, Path(folder))
-        subprocess.run(difftool.command(tool, *paths), check=False)
+        subprocess.run(difftool.command(program, *paths), check=False)

@@ -209,21 +209,21 @@ def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bo
     return _answer(report, as_json=as_json, quiet=quiet)
 
 
-def _answer(report: Any, *, as_json: bool, quiet: bool) -> int:
+def _answer(outcome: Any, *, as_json: bool, quiet: bool) -> int:
     import json
     import sys
 
     from snaprun.hooks import hookreport
 
     if as_json:
-        click.echo(json.dumps(hookreport.to_json(report), indent=2))
+        click.echo(json.dumps(hookreport.to_json(outcome), indent=2))
     else:
         utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        for line in hookreport.lines(report, quiet=quiet):
+        for line in hookreport.lines(outcome, quiet=quiet):
             click.echo(line if utf8 else line.replace("…", "..."))
-    if not report.refused:
+    if not outcome.refused:
         return 0
-    count = f"{report.refused} problem{'s' if report.refused > 1 else ''}"
+    count = f"{outcome.refused} problem{'s' if outcome.refused > 1 else ''}"
     click.echo(f"snaprun: error: {count} in the notebooks that are staged", err=True)
     click.echo("hint: mend them, or leave checks out: SNAPRUN_SKIP=pair,run,outputs,secrets,size git commit", err=True)
     return 1
@@ -267,9 +267,9 @@ def _policies(index: Index) -> Policies:
 
 def _library(index: Index) -> Library:
     """Runs and jupytext, each loaded when it is first asked for."""
-    import importlib
     import os
     from functools import lru_cache
+    from types import ModuleType
 
     from snaprun import settings
     from snaprun.hooks import provenance
@@ -279,7 +279,12 @@ def _library(index: Index) -> Library:
     def runs() -> provenance.Runs:
         return provenance.lookup(index, settings.load(index.place, os.environ).index_url)
 
-    return Library(runs=runs, load=lambda: importlib.import_module("snaprun.notebooks.halves"))
+    def load() -> ModuleType:
+        from snaprun.notebooks import halves
+
+        return halves
+
+    return Library(runs=runs, load=load)
 
 
 def _in_framework(env: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import select
 import signal
@@ -213,7 +212,9 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
         raise NothingFound(f"there is no sweep {group}", hint="snaprun history")
     waiting = {run.id for run in runs if run.status is Status.QUEUED}
     if waiting:
-        waiting = set(importlib.import_module("snaprun.sweeps.lineup").drop_ids(door, sorted(waiting)))
+        from snaprun.sweeps import lineup
+
+        waiting = set(lineup.drop_ids(door, sorted(waiting)))
     going = [run for run in runs if not run.status.over and run.id not in waiting]
     if not going and (waiting or ended):
         if not quiet:
@@ -235,7 +236,9 @@ def _end_search(door: Door, group: str) -> bool:
     """Let the search of this sweep, where it goes on, start no more runs."""
     if not searches.going(door.place, group):
         return False
-    return bool(importlib.import_module("snaprun.sweeps.searching").end(door, group))
+    from snaprun.sweeps import searching
+
+    return searching.end(door, group)
 
 
 def _past(run: Run) -> str:

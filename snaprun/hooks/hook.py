@@ -76,12 +76,12 @@ def check(question: Question) -> Report:
         return Report()
     special = question.special or staged.special(question.index.place)
     findings: list[Finding] = []
-    pairs: Sequence[Pair] = ()
+    paired: Sequence[Pair] = ()
     try:
-        pairs = hookpairs.find(seen, question.load)
+        paired = hookpairs.find(seen, question.load)
     except SettingsFault as error:
         findings.append(Finding("jupytext", "pair", "fail", error.message, error.hint))
-    scene = Scene(question, seen, pairs, special)
+    scene = Scene(question, seen, paired, special)
     notebooks = 0
     for change in seen.changes:
         if change.is_file and scene.wanted(change.path):
@@ -90,7 +90,7 @@ def check(question: Question) -> Report:
                 notebooks += 1
                 findings += _of_notebook(scene, change, content)
     if special is None:
-        for pair in pairs:
+        for pair in paired:
             if scene.wanted(pair.notebook) or scene.wanted(pair.text.path):
                 findings += _of_pair(scene, pair)
     return Report(tuple(findings), notebooks, special)

@@ -185,13 +185,13 @@ def configure(
         raise Unavailable(f"git {said} runs no hooks from its configuration, 2.54 does", hint="snaprun hook install")
     steps = []
     for kind in kinds:
-        script = place.state / "hooks" / kind
-        steps.append(Step(kind, str(script), "named in the configuration"))
+        path = place.state / "hooks" / kind
+        steps.append(Step(kind, str(path), "named in the configuration"))
         if dry_run:
             continue
-        script.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _replace(script, hookscript.text(kind, python=python, fix=fix))
-        quoted = "'" + str(script).replace("'", "'\\''") + "'"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _replace(path, hookscript.text(kind, python=python, fix=fix))
+        quoted = "'" + str(path).replace("'", "'\\''") + "'"
         for key, value in (("command", quoted), ("event", kind)):
             ask(["config", "--local", f"hook.snaprun-{kind}.{key}", value], cwd=place.top, env=env)
     return steps

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from snaprun.door import Door
 from snaprun.errors import DataFault
@@ -34,7 +33,9 @@ class Rebuilt:
 
 def rebuild(door: Door) -> Rebuilt:
     """Throw the rows of this repository away and read every run from its ref again; a damaged file is moved aside."""
-    index = cast("Store", import_module("snaprun.index.store").mend(door.place.state, door.settings.index_url))
+    from snaprun.index.store import mend
+
+    index = mend(door.place.state, door.settings.index_url)
     damaged: list[Damaged] = []
     count = index.rebuild(_readable(GitRepo(door.place), damaged))
     return Rebuilt(count, tuple(damaged), str(index.set_aside) if index.set_aside else None)
@@ -61,7 +62,9 @@ def reader(door: Door) -> Reader:
 
 def open_index(door: Door) -> Store:
     """The index of this repository, made where there is none."""
-    return cast("Store", import_module("snaprun.index.store").open_store(door.place.state, door.settings.index_url))
+    from snaprun.index.store import open_store
+
+    return open_store(door.place.state, door.settings.index_url)
 
 
 def _readable(repo: GitRepo, damaged: list[Damaged]) -> Iterator[Run]:

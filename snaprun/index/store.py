@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -401,7 +400,9 @@ def _server_version(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection, shown: str) -> None:
     """Load alembic only now: an index that is current never pays for it."""
-    import_module("snaprun.index.migrate").upgrade(connection, shown)
+    from snaprun.index.migrate import upgrade
+
+    upgrade(connection, shown)
 
 
 def _take(source: Iterator[Run]) -> list[Run]:

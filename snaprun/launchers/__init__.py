@@ -228,13 +228,16 @@ def launcher(name: str) -> Launcher:
     except (Exception, SystemExit) as error:  # the edge to foreign code: whatever it raises, say whose it is
         why = f"launcher {name!r} ({values[0]}) cannot be imported: {error}"
         raise Unavailable(why, hint="mend or remove that package, or use another --launcher") from error
-    guard: Any = importlib.import_module("snaprun.launchers.plugin")
-    return cast(Launcher, guard.PlugIn(name, values[0], module))
+    from snaprun.launchers.plugin import PlugIn  # few have a plug-in
+
+    return cast(Launcher, PlugIn(name, values[0], module))
 
 
 def _entry_points() -> list[Any]:
     """The plug-ins' entry points; their module takes longer to import than most commands run."""
-    return list(importlib.import_module("importlib.metadata").entry_points(group=GROUP))
+    from importlib.metadata import entry_points
+
+    return list(entry_points(group=GROUP))
 
 
 def early(found: Launcher, site: Site, run: str) -> str:

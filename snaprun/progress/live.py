@@ -146,9 +146,9 @@ def create(
             folder.mkdir(mode=0o700, exist_ok=True)
         half.mkdir(mode=0o700)
         for name, content in files.items():
-            _write(half / name, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape"))
+            write_new(half / name, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape"))
         for name in (*GROWING, "lock"):
-            _write(half / name, b"")
+            write_new(half / name, b"")
         lay_import_path(half)
         half.rename(final)
     except PermissionError as error:
@@ -241,7 +241,7 @@ def write_atomic(path: Path, content: Mapping[str, Any]) -> None:
     """Write a small JSON file so that a reader sees the old one or the new one, never half of it."""
     half = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     try:
-        _write(half, json.dumps(content).encode())
+        write_new(half, json.dumps(content).encode())
         half.replace(path)
     finally:
         half.unlink(missing_ok=True)
@@ -254,7 +254,7 @@ def _is_mine(folder: Path) -> bool:
     return False
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_new(path: Path, data: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(data)

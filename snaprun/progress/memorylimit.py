@@ -7,7 +7,6 @@ set sizes (PSS, ``Documentation/filesystems/proc.rst``), on macOS by unique ones
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import threading
@@ -173,7 +172,8 @@ def _private(pid: int) -> int:
 
 def _unique(pid: int) -> int:
     """What a process shares with nobody. psutil is imported only where there is no /proc: every start would pay."""
-    psutil = importlib.import_module("psutil")
+    import psutil
+
     try:
         return int(psutil.Process(pid).memory_full_info().uss)
     except psutil.Error:

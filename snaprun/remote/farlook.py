@@ -6,7 +6,6 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +123,10 @@ def _dropped(door: Door, runs: Sequence[str]) -> list[str]:
     """Take those of these runs out of the queue that wait still. The modules take long to import."""
     if not runs:
         return []
-    index = import_module("snaprun.index.reindex").open_index(door)
-    repo = import_module("snaprun.git.gitrepo").GitRepo(door.place)
-    dropped: list[str] = import_module("snaprun.index.claims").drop(index, repo, runs)
+    from snaprun.git.gitrepo import GitRepo
+    from snaprun.index import claims, reindex
+
+    dropped = claims.drop(reindex.open_index(door), GitRepo(door.place), runs)
     queue.ring(door.place)
     return dropped
 
@@ -153,8 +153,10 @@ def _over(place: Place, runs: Sequence[str], reader: Reader | None) -> dict[str,
     imported only for that."""
     if not runs:
         return {}
-    repo = import_module("snaprun.git.gitrepo").GitRepo(place)
-    tips: dict[str, str | None] = import_module("snaprun.git.sync").results(repo, runs)
+    from snaprun.git import sync
+    from snaprun.git.gitrepo import GitRepo
+
+    tips = sync.results(GitRepo(place), runs)
     here = socket.gethostname()
     about: dict[str, dict[str, Any]] = {}
     for run in runs:

@@ -6,7 +6,6 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 from snaprun import settings
@@ -89,7 +88,9 @@ def index(door: Door) -> Iterator[Reader | None]:
     url = door.settings.index_url
     try:
         if runlist.sqlite_path(door.place.state, url) is None:
-            yield import_module("snaprun.index.reindex").reader(door)
+            from snaprun.index import reindex  # SQLAlchemy: where the index is another database
+
+            yield reindex.reader(door)
             return
         reader = runlist.connect(door.place.state, url)
     except IndexGap:

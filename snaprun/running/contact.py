@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from importlib import import_module
 from typing import Any
 
 from snaprun import launchers
@@ -191,9 +190,12 @@ def _tell(site: Site, turned: Sequence[tuple[Live, News]]) -> None:
             run = Run.of(folder.id, folder.spec(), folder.params(), commit=folder.id, status=status)
             runs.append(replace(run, attempts=news.attempt or run.attempts))
     if runs:
-        repo = import_module("snaprun.git.gitrepo").GitRepo(site.place)
+        from snaprun.git.gitrepo import GitRepo  # GitPython: only where a run has begun or will never begin
+        from snaprun.running import finish
+
+        repo = GitRepo(site.place)
         order = turned[0][0].order()
-        import_module("snaprun.running.finish").index(repo, order.get("index_url"), *runs)
+        finish.index(repo, order.get("index_url"), *runs)
     for folder, news in turned:
         if news.state.state == "dropped":
             remove(folder)
@@ -206,7 +208,8 @@ def _complete(site: Site, far: Distant, arrived: Sequence[tuple[Live, News]]) ->
     for folder, news in arrived:
         by_url.setdefault(news.url, []).append(folder)
     for url, folders in by_url.items():
-        collect = import_module("snaprun.remote.collect")
+        from snaprun.remote import collect  # git and the index take half a second
+
         try:
             collect.collect(site.place, url, folders, env=far.git_env(site))
         except SnaprunError as error:

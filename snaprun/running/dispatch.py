@@ -354,9 +354,9 @@ def main(argv: list[str]) -> int:
     if about is None:
         return 0
     index = store.open_store(place.state, about.get("index_url"))
-    bell = hang(place)
+    pipe = hang(place)
     detached.let_go()  # whoever queues a run from now on rings
-    Dispatcher(place, index, bell).serve()
+    Dispatcher(place, index, pipe).serve()
     os.close(held)
     return 0
 

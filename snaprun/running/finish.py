@@ -5,7 +5,6 @@ The same for every ending, and safe to repeat: whoever finalises after a crash f
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from snaprun.checkouts import links, result, slots
 from snaprun.checkouts.slots import Slot
@@ -33,7 +32,6 @@ from snaprun.progress.replay import Replay, render, replay_live
 from snaprun.running import again
 
 if TYPE_CHECKING:
-    from snaprun.index.store import Store
     from snaprun.notebooks.cells import Node
 
 ENVIRONMENT = "environment.json"
@@ -131,7 +129,9 @@ def prepared(repo: GitRepo, folder: Live, spec: RunSpec) -> Node:
             return document
     except (OSError, ValueError):
         pass
-    return cast("Node", importlib.import_module("snaprun.running.prepare").prepare(repo, folder.id, spec))
+    from snaprun.running.prepare import prepare  # jupytext: only where the command left no document
+
+    return prepare(repo, folder.id, spec)
 
 
 def index(repo: GitRepo, url: str | None, *runs: Run) -> None:
@@ -144,7 +144,9 @@ def index(repo: GitRepo, url: str | None, *runs: Run) -> None:
     """
     if recorder.record(repo.place.state, url, runs):
         return
-    store = cast("Store", importlib.import_module("snaprun.index.store").open_store(repo.place.state, url))
+    from snaprun.index.store import open_store  # SQLAlchemy
+
+    store = open_store(repo.place.state, url)
     if not store.built:
         store.rebuild(found for found in record.read_runs(repo) if isinstance(found, Run))
     store.record(*runs)
@@ -174,7 +176,9 @@ def _explained(verdict: Verdict, order: Order) -> Verdict:
     if verdict.status is Status.TIMED_OUT:
         why = order.options.get(LIMIT)
     elif verdict.status is Status.STOPPED and verdict.signal is not None and job:
-        found = importlib.import_module("snaprun.running.jobstate").why_ended(job["name"], job["restarts"])
+        from snaprun.running.jobstate import why_ended  # Slurm's words: no other run needs them
+
+        found = why_ended(job["name"], job["restarts"])
         why = f"{found}, Slurm job {job['name']}" if found else None
     return replace(verdict, reason=f"{verdict.reason} ({why})") if why else verdict
 

@@ -57,10 +57,10 @@ def _become(asked: socket.socket, door: int, words: int) -> int:
     os.dup2(words, 2)
     os.close(words)
     ours, theirs = socket.socketpair()
-    worker = os.fork()
-    if worker:
+    pid = os.fork()
+    if pid:
         theirs.close()
-        return supervisor.serve(Worker(worker, ours), Signals(), socket.socket(fileno=door))
+        return supervisor.serve(Worker(pid, ours), Signals(), socket.socket(fileno=door))
     os.close(door)
     ours.close()
     os.dup2(theirs.fileno(), 0)

@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -152,7 +151,9 @@ def _until_free(folder: Path) -> None:
 
 def _ends() -> Any:
     """What takes git and the index, imported when it is needed only."""
-    return import_module("snaprun.running.jobends")
+    from snaprun.running import jobends
+
+    return jobends
 
 
 def next_attempt(folder: Path) -> bool:

@@ -7,7 +7,6 @@ both vanish. With a live folder as argument it takes that one and stays in the f
 
 from __future__ import annotations
 
-import importlib
 import os
 import select
 import signal
@@ -240,8 +239,10 @@ def _limit(order: Order, live: Path, began: float) -> float | None:
     if order.timeout is None:
         return None
     held = 0.0
-    if order.hold is not None:  # imported only here: few runs are ever held, and every run would pay
-        held = float(importlib.import_module("snaprun.progress.standing").held(live, time.time()))
+    if order.hold is not None:
+        from snaprun.progress import standing  # few runs are ever held, and every run would pay
+
+        held = standing.held(live, time.time())
     return began + order.timeout + order.grace + SLACK + held
 
 

@@ -60,8 +60,8 @@ def enqueue(door: Door, entries: Sequence[Entry]) -> None:
         SnaprunError: the index or the state folder cannot be written; nothing is queued.
     """
     env = claims.keep_env(door.place.queue, door.env)
-    claims.put(_index(door), socket.gethostname(), entries, env=env)
-    _mark(door)
+    claims.put(open_queue(door), socket.gethostname(), entries, env=env)
+    mark_busy(door)
 
 
 def drop(door: Door, runs: Sequence[str]) -> list[str]:
@@ -79,7 +79,7 @@ def drop(door: Door, runs: Sequence[str]) -> list[str]:
 
 def drop_ids(door: Door, ids: Sequence[str]) -> list[str]:
     """Take those of these runs that wait out of the queue; which they were."""
-    dropped = claims.drop(_index(door), GitRepo(door.place), ids)
+    dropped = claims.drop(open_queue(door), GitRepo(door.place), ids)
     waiting.ring(door.place)
     return dropped
 
@@ -91,24 +91,24 @@ def move(door: Door, runs: Sequence[str], *, before: str | None, last: bool) -> 
     if target is None and not last:
         others = [one.run for one in listing(door)[0].runs if not one.claimed and one.run not in ids]
         target = others[0] if others else None
-    claims.move(_index(door), socket.gethostname(), ids, before=target)
+    claims.move(open_queue(door), socket.gethostname(), ids, before=target)
 
 
 def limit(door: Door, jobs: int | None) -> None:
     """Let at most ``jobs`` runs of the queue work at a time; None leaves it to what each sweep asked for."""
-    claims.limit(_index(door), socket.gethostname(), jobs=jobs)
+    claims.limit(open_queue(door), socket.gethostname(), jobs=jobs)
     _go_on(door)
 
 
 def pause(door: Door) -> None:
     """Start nothing more; what runs, runs on."""
-    claims.rest(_index(door), socket.gethostname(), paused=True)
+    claims.rest(open_queue(door), socket.gethostname(), paused=True)
     waiting.ring(door.place)
 
 
 def resume(door: Door) -> None:
     """Go on starting what waits."""
-    claims.rest(_index(door), socket.gethostname(), paused=False)
+    claims.rest(open_queue(door), socket.gethostname(), paused=False)
     _go_on(door)
 
 
@@ -119,15 +119,15 @@ def shown_first(found: Listing) -> list[Waiting]:
 
 def _go_on(door: Door) -> None:
     if listing(door)[0].runs:
-        _mark(door)
+        mark_busy(door)
         waiting.wake(door.place, door.env)
 
 
-def _mark(door: Door) -> None:
+def mark_busy(door: Door) -> None:
     waiting.mark(door.place, {"index_url": door.settings.index_url})
 
 
-def _index(door: Door) -> Store:
+def open_queue(door: Door) -> Store:
     index = reindex.open_index(door)
     if not index.built:
         reindex.rebuild(door)

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,8 +116,8 @@ def plan(door: Door, wanted: Wanted, asked: Asked, goal: Goal) -> Plan:
     clash = next((axis.name for axis in axes if axis.name in fixed), None)
     if clash is not None:
         raise ParameterFault(f"{clash} is given twice", hint="leave one of the two out")
-    for index in (0, -1):  # both ends of everything: what the notebook has no name for, or cannot be given
-        values = {one.name: _end(one, index) for one in dimensions}
+    for end in (0, -1):  # both ends of everything: what the notebook has no name for, or cannot be given
+        values = {one.name: _end(one, end) for one in dimensions}
         parameters.resolve(found.node, found.language, {**fixed, **space.fixed(axes), **values})
     return Plan(secrets.token_hex(4), wanted, asked, goal, found, dimensions, fixed)
 
@@ -141,8 +140,9 @@ def start(door: Door, planned: Plan) -> Search:
         order = api.order_of(door, wanted, ready, Snapshot("", "", spec, {}))
         write_json(path / ORDER, order.to_json())
         search = _search(door, planned, claims.keep_env(path, door.env), spec, after)
-        tried = import_module("snaprun.sweeps.trying")
-        stand = tried.Ground(repo, path, planned.found, ready.request, frozen)
+        from snaprun.sweeps import trying  # Optuna takes a second to import
+
+        stand = trying.Ground(repo, path, planned.found, ready.request, frozen)
         _first(door, stand, search)
     except OSError as error:
         _forget(door, planned.group)
@@ -156,10 +156,10 @@ def start(door: Door, planned: Plan) -> Search:
 
 def _first(door: Door, stand: trying.Ground, search: Search) -> None:
     """Start the first run, so that whatever stands against it is told to the caller."""
-    tried = import_module("snaprun.sweeps.trying")
-    study = import_module("snaprun.sweeps.study").Study(
-        stand.path, search.dimensions, highest=search.highest, seed=search.seed
-    )
+    from snaprun.sweeps import trying  # Optuna takes a second to import
+    from snaprun.sweeps.study import Study
+
+    study = Study(stand.path, search.dimensions, highest=search.highest, seed=search.seed)
 
     def told(run: str) -> None:
         kept.write(stand.path, replace(search, first=run))
@@ -167,7 +167,7 @@ def _first(door: Door, stand: trying.Ground, search: Search) -> None:
 
     held = searches.take(stand.path)
     try:
-        tried.launch(door, stand, search, study, told=told)
+        trying.launch(door, stand, search, study, told=told)
     finally:
         study.close()
         if held is not None:

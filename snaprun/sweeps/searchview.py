@@ -57,8 +57,8 @@ def search(now: Course, how: Look) -> str:
     line = f"{done} of {now.search.trials} trials done: {words}" if words else f"0 of {now.search.trials} trials done"
     if standing.left is not None and not now.over:
         line += f"; about {show.duration(standing.left)} left"
-    best = queueview.best(standing, now.search.metric, [one.name for one in now.search.dimensions], over=now.over)
-    return "\n".join(filter(None, [line, _end(now, how), best]))
+    best_line = queueview.best(standing, now.search.metric, [one.name for one in now.search.dimensions], over=now.over)
+    return "\n".join(filter(None, [line, _end(now, how), best_line]))
 
 
 def _end(now: Course, how: Look) -> str:

@@ -8,7 +8,6 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 
 from snaprun.errors import SnaprunError
@@ -27,7 +26,9 @@ def main(argv: list[str]) -> int:
     path = searches.folder(place, argv[1])
     try:
         if searches.going(place, argv[1]):
-            import_module("snaprun.sweeps.searcher").Searcher(place, argv[1]).serve(held)  # Optuna may be gone
+            from snaprun.sweeps.searcher import Searcher  # Optuna may be gone
+
+            Searcher(place, argv[1]).serve(held)
     except SnaprunError as error:
         return _trouble(path, f"{error.message} ({error.hint})" if error.hint else error.message, error.code)
     except ModuleNotFoundError as error:
