@@ -18,10 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.sandbox import notebook
+
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
-
-from tests.sandbox import notebook  # noqa: E402
 
 CASES = {
     "3 cells": ["import sys", "x = 1 + 1", "print(x)"],
@@ -87,11 +87,11 @@ def _one(name: str, path: Path) -> None:
 def _ours(name: str, path: Path, target: Path) -> None:
     from snaprun.engines import Job, Stop, engine
     from snaprun.git.locate import Place
+    from snaprun.live.journal import Journal
+    from snaprun.live.livefolder import create
+    from snaprun.live.replay import render, replay_live
     from snaprun.model import RunSpec, Snapshot
     from snaprun.notebooks.kernels import of_python
-    from snaprun.progress.journal import Journal
-    from snaprun.progress.live import create
-    from snaprun.progress.replay import render, replay_live
 
     document = json.loads(path.read_bytes())
     with tempfile.TemporaryDirectory() as folder:

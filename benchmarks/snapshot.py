@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun.freeze.snapshot import Request, take
+from snaprun.freeze.capture import Request, take
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RunSpec

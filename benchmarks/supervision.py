@@ -17,12 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from snaprun.live import lock
+from snaprun.machine import process
+from tests import running
+from tests.sandbox import Sandbox, notebook
+
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
-
-from snaprun.progress import lock, process  # noqa: E402
-from tests import running  # noqa: E402
-from tests.sandbox import Sandbox, notebook  # noqa: E402
 
 NBCLIENT = """
 import sys, nbformat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from snaprun.hooks.hookgate import idle
+from snaprun.hooks.gate import idle
 
 
 def main() -> None:

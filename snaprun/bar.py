@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Column
 from rich.text import Text
 
-from snaprun.progress.standing import Progress as Standing
+from snaprun.live.progress import Progress as Standing
 from snaprun.show import clock
 
 WAITING = {"starting": "starting the kernel", "held": "held after an error", "finishing": "writing the result"}

@@ -17,7 +17,7 @@ from tabulate import tabulate
 from snaprun.model import SCHEMA, Details, Finding, Metric, Run, Snapshot, Status
 
 if TYPE_CHECKING:  # a listing shows no progress
-    from snaprun.progress.standing import Going
+    from snaprun.live.progress import Going
 
 ID_LENGTH = 8
 """Hex digits of an id that people are shown; any unique prefix of 4 or more is taken back."""
@@ -51,9 +51,6 @@ def look(*, terminal: bool, env: Mapping[str, str]) -> Look:
     if not terminal:
         return Look()
     return Look(colour=not env.get("NO_COLOR") and env.get("TERM") != "dumb", width=shutil.get_terminal_size().columns)
-
-
-# --- words ------------------------------------------------------------------------------------------------------------
 
 
 def short(run_id: str) -> str:
@@ -146,9 +143,6 @@ def as_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-# --- history ----------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Columns:
     """Which parameters and metrics get a column of their own."""
@@ -234,9 +228,6 @@ def history_csv(runs: Sequence[Run], columns: Columns) -> str:
 
 def _csv_value(thing: Any) -> Any:
     return value(thing) if isinstance(thing, (list, dict, bool)) or thing is None else thing
-
-
-# --- one run ----------------------------------------------------------------------------------------------------------
 
 
 def run(details: Details, how: Look) -> str:
@@ -360,9 +351,6 @@ def _indent(text: str) -> str:
     return "\n".join(f"  {line}" if line else "" for line in text.splitlines())
 
 
-# --- in progress ------------------------------------------------------------------------------------------------------
-
-
 def in_progress(found: Sequence[Going], how: Look) -> str:
     """The runs in progress as a table for a person."""
     header = ["run", "name", "notebook", "cell", "elapsed", "left", "cpu", "memory", "last metric"]
@@ -420,9 +408,6 @@ def in_progress_json(found: Sequence[Going]) -> str:
     return as_json({"schema": SCHEMA, "runs": runs})
 
 
-# --- a start and an end -----------------------------------------------------------------------------------------------
-
-
 def snapshot(made: Snapshot, how: Look) -> str:
     """The line that tells of a snapshot, and one line each for what it could not take."""
     head = f"snapshot {how.style(short(made.id), bold=True)}  {_summary(made)}   {made.seconds:.2f} s"
@@ -460,9 +445,6 @@ def ended(run_: Run, how: Look) -> str:
     reason = f"  {run_.reason}" if run_.reason and run_.status is not Status.SUCCEEDED else ""
     code = "" if run_.exit_code is None else f"  exit {run_.exit_code}"
     return f"{status(run_.status, how)}  {how.style(short(run_.id), bold=True)}{code}  {duration(run_.seconds)}{reason}"
-
-
-# --- keep -------------------------------------------------------------------------------------------------------------
 
 
 def settings(listed: Sequence[tuple[str, Any, str]], how: Look) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 from snaprun.engines import Job, Outcome, Stop, engine
 from snaprun.git.locate import Place
+from snaprun.live import livefolder, replay
+from snaprun.live.journal import Journal, read_events
+from snaprun.live.livefolder import Live
 from snaprun.model import Cell, CellError, RunSpec, Snapshot
 from snaprun.notebooks.kernels import Kernel, of_python
-from snaprun.progress import live, replay
-from snaprun.progress.journal import Journal, read_events
-from snaprun.progress.live import Live
 from tests.sandbox import notebook
 
 BASH = Kernel("bash", "bash", (sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"))
@@ -25,7 +25,7 @@ class Ran:
     """What an execution left."""
 
     outcome: Outcome
-    live: Live
+    livefolder: Live
     replay: replay.Replay
 
     @property
@@ -65,7 +65,7 @@ def place(folder: Path) -> Place:
 def make_live(folder: Path, run_id: str = "a" * 40, **spec: Any) -> Live:
     folder.mkdir(parents=True, exist_ok=True)
     snapshot = Snapshot(run_id, "b" * 40, RunSpec("x.ipynb", "2026-01-01T00:00:00Z", **spec), {"lr": 0.1})
-    return live.create(place(folder), snapshot, {})
+    return livefolder.create(place(folder), snapshot, {})
 
 
 def script_of(document: dict[str, Any]) -> str:

@@ -16,8 +16,8 @@ from snaprun import launchers
 from snaprun.git import locate
 from snaprun.git.locate import Place
 from snaprun.launchers import ssh
-from snaprun.progress import live
-from snaprun.progress.live import Live
+from snaprun.live import livefolder
+from snaprun.live.livefolder import Live
 from tests.running import Started, found
 from tests.sandbox import Sandbox
 
@@ -48,7 +48,7 @@ class Machine:
 
     def live(self, run: str) -> Live | None:
         """The live folder there."""
-        return live.find(self.place, run)
+        return livefolder.find(self.place, run)
 
     def call(self, verb: str) -> None:
         """Do something to the server: cut, down, up."""

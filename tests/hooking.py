@@ -13,12 +13,13 @@ import jupytext
 import nbformat
 from click.testing import CliRunner
 
+from snaprun import records
 from snaprun.checkouts.result import Ending, commit_result
 from snaprun.commands.hook import command
-from snaprun.freeze.snapshot import Request, take
+from snaprun.freeze.capture import Request, take
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
-from snaprun.index import record, store
+from snaprun.index import store
 from snaprun.model import Result, RunSpec, Status, utc
 from snaprun.notebooks import cells
 from snaprun.notebooks.notebook import parse
@@ -104,5 +105,5 @@ def ran(
         index = store.open_store(place.state)
         if not index.built:
             index.rebuild(())
-        index.record(record.read_run(git, run_id))
+        index.record(records.read_run(git, run_id))
     return run_id

@@ -12,21 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snaprun.door import Door, opened
-from snaprun.freeze import snapshot
-from snaprun.freeze.snapshot import Request
+from snaprun import records
+from snaprun.context import Door, opened
+from snaprun.freeze import capture
+from snaprun.freeze.capture import Request
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
-from snaprun.index import record, runlist
+from snaprun.index import runlist
 from snaprun.launchers import local
+from snaprun.lifecycle import settle
+from snaprun.live import livefolder
+from snaprun.live.livefolder import Live
+from snaprun.live.order import Order
+from snaprun.machine import process
 from snaprun.model import Result, Run, RunSpec, utc
 from snaprun.notebooks import cells, parameters
 from snaprun.notebooks.kernels import of_python
-from snaprun.progress import live, process
-from snaprun.progress.live import Live
-from snaprun.progress.order import Order
-from snaprun.running import settle
 from tests.sandbox import Sandbox, wait_for
 
 WAITING = "import pathlib, time\nprint('on', flush=True)\nwhile not pathlib.Path('GO').exists(): time.sleep(0.01)"
@@ -40,7 +42,7 @@ class Started:
     id: str
     place: Place
     repo: GitRepo
-    live: Live
+    livefolder: Live
     given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -83,7 +85,7 @@ class Started:
     def end(self) -> Result:
         """Wait for the end; how it was."""
         wait_for(lambda: not self.alive, f"the end of the run: {self.said()}")
-        found = record.read_result(self.repo, self.id)
+        found = records.read_result(self.repo, self.id)
         assert found is not None
         return found
 
@@ -183,8 +185,8 @@ def frozen(box: Sandbox, notebook: Path, **wanted: Any) -> Started:
     node = cells.normal(cells.decode(notebook.read_bytes(), notebook.name), notebook.name)
     inner = notebook.relative_to(box.path).as_posix()
     spec = RunSpec(notebook=inner, created=utc(time.time()), host=socket.gethostname(), given=tuple(given), **wanted)
-    taken = snapshot.take(repo, Request(spec=spec, params=parameters.to_json(given), source=notebook.read_bytes()))
+    taken = capture.take(repo, Request(spec=spec, params=parameters.to_json(given), source=notebook.read_bytes()))
     document = cells.without_outputs(parameters.inject(node, given, "python"))
     made = Order(run=taken.id, place=there, kernel=of_python(sys.executable).to_json(), python=sys.executable, **order)
-    folder = live.create(there, taken, made.to_json(), notebook=document)
+    folder = livefolder.create(there, taken, made.to_json(), notebook=document)
     return Started(taken.id, there, repo, folder, given)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from snaprun.checkouts.result import Ending, commit_result
-from snaprun.freeze import snapshot
-from snaprun.freeze.snapshot import Request
+from snaprun.freeze import capture
+from snaprun.freeze.capture import Request
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
 from snaprun.model import Cell, Result, RunSpec, Status
@@ -57,7 +57,7 @@ def made(
         **spec,
     )
     files = {f"notebook{extension}": script.encode()}
-    taken = snapshot.take(
+    taken = capture.take(
         repo, Request(spec=about, params=parameters.to_json(resolved.merged), source=book.raw, files=files)
     )
     if not ended:

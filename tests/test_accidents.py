@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.checkouts import checkout, linked, links, slots
+from snaprun.checkouts import checkout, links, slots, worktree
 from snaprun.checkouts.result import Ending, commit_result
 from snaprun.errors import SnaprunError
-from snaprun.freeze.snapshot import take
+from snaprun.freeze.capture import take
 from snaprun.model import Result, Status
 from tests.sandbox import Sandbox
 from tests.test_checkout import contents, gate, used
@@ -96,7 +96,7 @@ def test_a_file_damaged_behind_the_back_of_a_killed_layout_is_found(repo: Sandbo
     slot = used(repo, one)
     slots.release(slot)
     slot.beside("laid").write_text("another boot " + one)
-    inner = linked.opened(gate(repo), slot.path)
+    inner = worktree.opened(gate(repo), slot.path)
     assert inner is not None
     victim = slot.path / "f0/0"
     about = victim.stat()
@@ -112,7 +112,7 @@ def test_a_damaged_slot_is_mended_or_made_anew(damage: str, repo: Sandbox, tmp_p
     one, two = varied(repo)
     slot = used(repo, one)
     slots.release(slot)
-    inner = linked.opened(gate(repo), slot.path)
+    inner = worktree.opened(gate(repo), slot.path)
     assert inner is not None
     git_dir = inner.place.git_dir
     if damage == "index":
@@ -124,11 +124,11 @@ def test_a_damaged_slot_is_mended_or_made_anew(damage: str, repo: Sandbox, tmp_p
         (slot.path / ".git").unlink()
         subprocess.run(["git", "init", "-q"], cwd=slot.path, check=True)
     elif damage == "admin":
-        linked.erase(git_dir)
+        worktree.erase(git_dir)
     elif damage == "head":
         (git_dir / "HEAD").write_text("ref: refs/heads/main\n")
     elif damage == "everything":
-        linked.erase(slot.path)
+        worktree.erase(slot.path)
     elif damage == "locks":
         for name in ("index.lock", "HEAD.lock", f"{checkout.INDEX}.lock", "MERGE_HEAD"):
             (git_dir / name).write_text(one)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-from snaprun.progress.arrivals import FILE, FINE, Arrivals, Pen
-from snaprun.progress.journal import Journal
+from snaprun.live.arrivals import FILE, FINE, Arrivals, Pen
+from snaprun.live.journal import Journal
 
 
 class Clock:

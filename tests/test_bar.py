@@ -7,7 +7,7 @@ import io
 import pytest
 
 from snaprun.bar import Bar
-from snaprun.progress.standing import Progress
+from snaprun.live.progress import Progress
 
 
 class Terminal(io.StringIO):

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from snaprun.diffs import cellhistory, showcell
+from snaprun import records
+from snaprun.diffs import cellhistory
 from snaprun.errors import NothingFound
-from snaprun.index import record
 from snaprun.model import Run
 from snaprun.show import Look
 from tests.runs import copied, edited, gate, logged, made
@@ -17,7 +17,7 @@ from tests.sandbox import Sandbox, notebook
 
 
 def runs(box: Sandbox, *ids: str) -> list[Run]:
-    return [record.read_run(gate(box), run_id) for run_id in reversed(ids)]
+    return [records.read_run(gate(box), run_id) for run_id in reversed(ids)]
 
 
 def test_when_a_cell_changed_and_the_metrics_then(repo: Sandbox) -> None:
@@ -39,7 +39,7 @@ def test_when_a_cell_changed_and_the_metrics_then(repo: Sandbox) -> None:
     ]
     assert found[0].hunks[0].lines[0] == "+# another way"
     assert cellhistory.history(gate(repo), runs(repo, a, b, c, d), "accuracy")[0].label == "Evaluate"
-    text = showcell.text(found, Look(), now=1767409445).split("\n")
+    text = cellhistory.text(found, Look(), now=1767409445).split("\n")
     assert text[0].startswith(f"~ {d[:8]} better  1 d ago  cell 6 (Evaluate) changed")
     assert text[0].endswith("loss 0.2")
     assert text[-1].endswith("the first run, 3 runs  loss 0.3")

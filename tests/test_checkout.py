@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from snaprun.checkouts import slots
-from snaprun.freeze.snapshot import take
+from snaprun.freeze.capture import take
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
 from tests.sandbox import Sandbox

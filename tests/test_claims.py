@@ -16,8 +16,8 @@ from snaprun.git.locate import Place
 from snaprun.index import claims, queue, runlist, store
 from snaprun.index.claims import Claim, Doomed, Entry
 from snaprun.index.store import Store
+from snaprun.live.order import Order
 from snaprun.model import RunSpec, Snapshot, Status, utc
-from snaprun.progress.order import Order
 from tests.indexed import START, oid, run
 from tests.test_store import at_once
 

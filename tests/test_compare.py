@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from snaprun.diffs import compare, diffmd, direction, showdiff, sides
-from snaprun.diffs.comparison import Comparison
-from snaprun.diffs.showdiff import Wanted
+from snaprun.diffs import builder, direction, markdown, sides, terminal
+from snaprun.diffs.rundiff import Comparison
+from snaprun.diffs.terminal import Wanted
 from snaprun.errors import DataFault
 from snaprun.model import Artifact, Cell, CellError, Result, Status
 from snaprun.show import Look
@@ -22,11 +22,11 @@ from tests.sandbox import Sandbox, notebook
 def compared(box: Sandbox, a: str, b: str, **options: Any) -> Comparison:
     repo = gate(box)
     one, other = sides.of_run(repo, a), sides.of_run(repo, b)
-    return compare.compare(one, other, files=sides.files(repo, one, other), **options)
+    return builder.compare(one, other, files=sides.files(repo, one, other), **options)
 
 
 def shown(found: Comparison, **wanted: Any) -> list[str]:
-    return showdiff.text(found, Wanted(**wanted)).split("\n")
+    return terminal.text(found, Wanted(**wanted)).split("\n")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_an_edited_an_inserted_and_a_moved_cell(repo: Sandbox, digits: Path) -> 
     assert '  -    print(f"epoch {epoch + 1}/{epochs} loss {model.loss_:.4f}")' in text
     assert '  +    print(f"epoch {epoch + 1}/{epochs} loss {model.loss_:.6f}")' in text
     assert text[-1].endswith("  from 3")
-    assert len(showdiff.text(found).split("\n")) < 30
+    assert len(terminal.text(found).split("\n")) < 30
 
 
 def test_without_ids_the_edit_is_found_all_the_same(repo: Sandbox) -> None:
@@ -150,7 +150,7 @@ def test_artifacts(repo: Sandbox, digits: Path) -> None:
     done = Result(status=Status.SUCCEEDED, exit_code=0)
     one = replace(done, artifacts=(Artifact("model.pt", 100, "a" * 64), Artifact("gone.txt", 5, "b" * 64)))
     other = replace(done, artifacts=(Artifact("model.pt", 100, "c" * 64), Artifact("new.txt", 7, "d" * 64)))
-    found = compare.compare(replace(side, result=one), replace(side, result=other))
+    found = builder.compare(replace(side, result=one), replace(side, result=other))
     assert found.differs
     assert shown(found)[1:] == [
         "Artifacts  model.pt  100 B -> 100 B  content differs",
@@ -230,13 +230,13 @@ def test_the_work_tree_and_a_branch_as_a_side(repo: Sandbox, digits: Path) -> No
     one = sides.of_run(git, a)
     with repo.untouched():
         now = sides.of_work_tree(git, other=one, max_file_size=1000_000)
-        found = compare.compare(one, now, files=sides.files(git, one, now))
+        found = builder.compare(one, now, files=sides.files(git, one, now))
     assert [(cell.state, cell.b) for cell in found.code] == [("changed", 1)]
     assert [(value.name, value.b) for value in found.params or () if value.state != "same"] == [("lr", 0.3)]
     assert [file.path for file in found.files] == ["untracked.py"]
     assert git.refs("refs/snaprun/") == {f"refs/snaprun/runs/{a}": git.refs("refs/snaprun/")[f"refs/snaprun/runs/{a}"]}
     main = sides.of_commit(git, "main", other=one)
-    assert not compare.compare(one, main, files=sides.files(git, one, main)).differs
+    assert not builder.compare(one, main, files=sides.files(git, one, main)).differs
     with pytest.raises(DataFault, match="no commit nonsense"):
         sides.of_commit(git, "nonsense", other=one)
 
@@ -250,7 +250,7 @@ def test_a_renamed_notebook_is_followed(repo: Sandbox, digits: Path) -> None:
     one = sides.of_run(git, a)
     found = sides.of_commit(git, "HEAD", other=one)
     assert found.notebook == "late/renamed.ipynb"
-    assert compare.compare(one, found, files=sides.files(git, one, found)).identical["code"] is True
+    assert builder.compare(one, found, files=sides.files(git, one, found)).identical["code"] is True
     b = made(repo, "late/renamed.ipynb")
     both = compared(repo, a, b)
     assert both.identical["code"] is True
@@ -275,7 +275,7 @@ def test_a_damaged_notebook_is_a_note(repo: Sandbox, digits: Path) -> None:
     git = gate(repo)
     one = sides.of_run(git, a)
     other = sides.of_commit(git, "HEAD", other=one)
-    found = compare.compare(one, other, files=sides.files(git, one, other))
+    found = builder.compare(one, other, files=sides.files(git, one, other))
     assert found.cells is None
     assert any("is not a notebook" in note for note in found.notes)
     assert found.identical["code"] is None
@@ -332,11 +332,11 @@ def test_stat_everything_and_markdown(repo: Sandbox, digits: Path) -> None:
         "Outputs    1 of 7 cells differ",
     ]
     assert any(line.strip() == "seed = 0" for line in shown(found, everything=True))
-    said = diffmd.markdown(found)
+    said = markdown.markdown(found)
     assert "| lr | 0.1 | 0.2 |" in said
     assert "````diff" in said, "the fence is longer than any in the code"
     assert shown(found, only=("params",)) == ["Params     lr  0.1 -> 0.2", "           (4 the same)"]
-    assert "\x1b[" in showdiff.text(found, Wanted(how=Look(colour=True)))
+    assert "\x1b[" in terminal.text(found, Wanted(how=Look(colour=True)))
 
 
 def test_a_notebook_cannot_command_the_terminal(repo: Sandbox) -> None:
@@ -344,7 +344,7 @@ def test_a_notebook_cannot_command_the_terminal(repo: Sandbox) -> None:
     a = made(repo, "x.ipynb", outputs={1: [stream("\x1b[2Ja\n")]})
     repo.write("x.ipynb", json.dumps(notebook("print('\x1b]0;owned\x07')\nx = 2")))
     b = made(repo, "x.ipynb", outputs={1: [stream("\x9b2Jb\n")]}, name="\x1b[31mred")
-    assert "\x1b" not in showdiff.text(compared(repo, a, b), Wanted(only=("run", "code", "outputs")))
+    assert "\x1b" not in terminal.text(compared(repo, a, b), Wanted(only=("run", "code", "outputs")))
 
 
 def test_thousands_of_cells_and_much_output(repo: Sandbox) -> None:

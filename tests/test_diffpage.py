@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from snaprun.diffs import compare, diffpage, sides
+from snaprun.diffs import builder, page, sides
 from tests.runs import copied, display, edited, gate, logged, made, stream
 from tests.sandbox import Sandbox, notebook
 
@@ -46,7 +46,7 @@ class Tags(HTMLParser):
 def rendered(box: Sandbox, a: str, b: str) -> str:
     repo = gate(box)
     one, other = sides.of_run(repo, a), sides.of_run(repo, b)
-    return diffpage.page(compare.compare(one, other, files=sides.files(repo, one, other)))
+    return page.page(builder.compare(one, other, files=sides.files(repo, one, other)))
 
 
 def png(colour: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.diffs import difftool, sides
+from snaprun.diffs import sides, tool
 from snaprun.errors import Unavailable
 from tests.runs import copied, edited, gate, made
 from tests.sandbox import Sandbox
@@ -21,7 +21,7 @@ def prepared(repo: Sandbox, folder: Path) -> tuple[Path, Path]:
     edited(path, 4, None)
     b = made(repo, "no_ids.ipynb", given={"lr": 0.2})
     git = gate(repo)
-    return difftool.prepare(sides.of_run(git, a), sides.of_run(git, b), folder)
+    return tool.prepare(sides.of_run(git, a), sides.of_run(git, b), folder)
 
 
 def test_ids_agree_where_the_cells_do(repo: Sandbox, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_ids_agree_where_the_cells_do(repo: Sandbox, tmp_path: Path) -> None:
 def test_nbdime_itself_shows_the_one_edit(repo: Sandbox, tmp_path: Path) -> None:
     pytest.importorskip("nbdime")
     paths = prepared(repo, tmp_path)
-    done = subprocess.run(difftool.command("nbdime", *paths), capture_output=True, text=True, check=False)
+    done = subprocess.run(tool.command("nbdime", *paths), capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1)
     assert "deleted" in done.stdout
     assert "axes" in done.stdout
@@ -45,8 +45,8 @@ def test_nbdime_itself_shows_the_one_edit(repo: Sandbox, tmp_path: Path) -> None
 
 def test_tools_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unavailable, match="no diff tool meld"):
-        difftool.command("meld", Path("a"), Path("b"))
+        tool.command("meld", Path("a"), Path("b"))
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(Unavailable, match="nbdiff is not installed"):
-        difftool.command("nbdime", Path("a"), Path("b"))
+        tool.command("nbdime", Path("a"), Path("b"))

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import reads
-from snaprun.door import Door, opened
-from snaprun.index import queue, runlist
+from snaprun.api import queue
+from snaprun.context import Door, opened
+from snaprun.index import runlist
 from snaprun.index.runlist import Filter
-from snaprun.intake import Wanted
+from snaprun.lifecycle import settle
+from snaprun.live import bell, livefolder
+from snaprun.machine import process
 from snaprun.model import Run, Status
-from snaprun.progress import live, process
-from snaprun.running import settle
-from snaprun.sweeps import lineup, sweeping
-from snaprun.sweeps.sweeping import Asked
+from snaprun.reader import index
+from snaprun.runplan import Wanted
+from snaprun.sweeps import sweepplan
+from snaprun.sweeps.sweepplan import Asked
 from tests.sandbox import Sandbox, wait_for
 
 HELD = """
@@ -73,8 +75,8 @@ def door(box: Sandbox, **env: str) -> Door:
 
 def start(here: Door, notebook: str, *axes: str, jobs: int = 2, **asked: object) -> str:
     wanted = Wanted(notebook=Path(notebook), engine="inline")
-    planned = sweeping.plan(here, wanted, Asked(axes=axes, jobs=jobs, **asked))  # type: ignore[arg-type]
-    sweeping.start(here, planned)
+    planned = sweepplan.plan(here, wanted, Asked(axes=axes, jobs=jobs, **asked))  # type: ignore[arg-type]
+    sweepplan.start(here, planned)
     return planned.group
 
 
@@ -86,12 +88,12 @@ def runs(here: Door, **wanted: object) -> list[Run]:
 
 def until_idle(here: Door) -> None:
     wait_for(
-        lambda: queue.busy(here.place) is None and not live.scan(here.place), f"the queue to be done: {said(here)}"
+        lambda: bell.busy(here.place) is None and not livefolder.scan(here.place), f"the queue to be done: {said(here)}"
     )
 
 
 def said(here: Door) -> str:
-    path = here.place.queue / queue.TALK
+    path = here.place.queue / bell.TALK
     return path.read_text() if path.exists() else ""
 
 
@@ -104,7 +106,7 @@ def dispatchers(here: Door) -> list[int]:
             words = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if b"snaprun.running.dispatch" in words and mark in words and not words.startswith(b"sh"):
+        if b"snaprun.queue.dispatcher" in words and mark in words and not words.startswith(b"sh"):
             found.append(pid)
     return [pid for pid in found if lines[pid].parent not in found]  # a child bears its name until it executes git
 
@@ -116,7 +118,7 @@ def forkserver(dispatcher: int) -> int | None:
 
 def _forks(pid: int) -> bool:
     try:
-        return b"snaprun.running.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"snaprun.queue.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 
@@ -150,9 +152,9 @@ def test_a_sweep_runs_in_order_and_goes(box: Sandbox) -> None:
 
 def test_several_commands_at_once_share_one_cap(box: Sandbox, gates: Gates) -> None:
     here = door(box, GATES=str(gates.folder))
-    lineup.limit(here, 2)
+    queue.limit(here, 2)
     for number in (1, 2, 3, 4):
-        lineup.add(here, Wanted(notebook=Path("held.ipynb"), params=[f"x={number}"], engine="inline"))
+        queue.add(here, Wanted(notebook=Path("held.ipynb"), params=[f"x={number}"], engine="inline"))
     wait_for(lambda: gates.at(1) and gates.at(2), "two runs at work")
     assert (gates.at(3), gates.at(4)) == (False, False)
     gates.open(2)
@@ -171,7 +173,7 @@ def test_a_killed_dispatcher_is_replaced(box: Sandbox, gates: Gates) -> None:
     (pid,) = dispatchers(here)
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not dispatchers(here), "its end")
-    assert live.find(here.place, runs(here)[0].id) is not None  # the run itself goes on
+    assert livefolder.find(here.place, runs(here)[0].id) is not None  # the run itself goes on
     gates.open()  # and its end starts another dispatcher
     until_idle(here)
     assert [run.status.value for run in runs(here)] == ["succeeded"] * 3
@@ -232,7 +234,7 @@ def test_many_who_look_at_once_start_one_dispatcher(box: Sandbox, gates: Gates) 
     wait_for(lambda: not dispatchers(here), "its end")
     most = 0
     for _ in range(40):  # before one of them listens
-        assert queue.wake(here.place, here.env)
+        assert bell.wake(here.place, here.env)
         most = max(most, len(dispatchers(here)))
     assert most == 1
     gates.open()
@@ -244,7 +246,7 @@ def test_a_killed_run_is_settled_and_the_queue_goes_on(box: Sandbox, gates: Gate
     here = door(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=1..2", jobs=1)
     wait_for(lambda: gates.at(1), "the first run")
-    folder = live.scan(here.place)[0]
+    folder = livefolder.scan(here.place)[0]
     pair = wait_for(lambda: settle.supervised_by(folder), "its supervisor")
     for who in pair:
         process.send(who, signal.SIGKILL)
@@ -259,14 +261,14 @@ def test_everything_killed_at_once(box: Sandbox, gates: Gates) -> None:
     start(here, "held.ipynb", "x=1..2", jobs=1, retries=1)
     wait_for(lambda: gates.at(1), "the first run")
     (pid,) = dispatchers(here)
-    pair = wait_for(lambda: settle.supervised_by(live.scan(here.place)[0]), "its supervisor")
+    pair = wait_for(lambda: settle.supervised_by(livefolder.scan(here.place)[0]), "its supervisor")
     os.kill(pid, signal.SIGKILL)
     for who in pair:
         process.send(who, signal.SIGKILL)
     (gates.folder / "at-1").unlink()
     wait_for(lambda: not dispatchers(here) and not any(process.alive(who) for who in pair), "their end")
-    wait_for(lambda: not queue.ring(here.place), "the bell to have nobody")  # it closes after the command line is gone
-    with reads.index(here):  # any command that looks
+    wait_for(lambda: not bell.ring(here.place), "the bell to have nobody")  # it closes after the command line is gone
+    with index(here):  # any command that looks
         pass
     wait_for(lambda: gates.at(1), "the second attempt")
     gates.open()
@@ -278,7 +280,9 @@ def test_a_worker_gets_the_document_ready_made(box: Sandbox, gates: Gates) -> No
     here = door(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=7,8", jobs=1)
     wait_for(lambda: gates.at(7), "the run")
-    document = json.loads(live.scan(here.place)[0].notebook.read_text())  # jupytext is loaded once, by the dispatcher
+    document = json.loads(
+        livefolder.scan(here.place)[0].notebook.read_text()
+    )  # jupytext is loaded once, by the dispatcher
     assert [cell["source"] for cell in document["cells"]][:2] == ["x = 0", "# Parameters\nx = 7"]
     gates.open()
     until_idle(here)
@@ -302,12 +306,12 @@ def test_a_work_tree_that_is_removed_loses_no_run(box: Sandbox, gates: Gates, tm
     assert box.git("show", f"{first.commit}:held.ipynb") == box.git("show", "HEAD:held.ipynb")
     assert [(run.status, run.exit_code) for run in (second, third)] == [(Status.FAILED, 125)] * 2
     assert "the work tree that it was started in has been removed" in (second.reason or "")
-    assert sweeping.standing(main, group).over
+    assert sweepplan.standing(main, group).over
 
 
 def test_retries_keep_what_the_run_had_saved(box: Sandbox) -> None:
     here = door(box)
-    made = lineup.add(here, Wanted(notebook=Path("bad.ipynb"), engine="inline"), retries=5)
+    made = queue.add(here, Wanted(notebook=Path("bad.ipynb"), engine="inline"), retries=5)
     until_idle(here)
     (found,) = runs(here)
     assert (found.status.value, found.attempts) == ("succeeded", 3)
@@ -319,28 +323,28 @@ def test_retries_keep_what_the_run_had_saved(box: Sandbox) -> None:
 def test_a_run_dropped_between_two_attempts_is_what_the_last_one_made_of_it(box: Sandbox, gates: Gates) -> None:
     box.notebook("fails.ipynb", HELD + "1/0", parameters="x = 0")
     here = door(box, GATES=str(gates.folder))
-    made = lineup.add(here, Wanted(notebook=Path("fails.ipynb"), engine="inline"), retries=5)
+    made = queue.add(here, Wanted(notebook=Path("fails.ipynb"), engine="inline"), retries=5)
     wait_for(lambda: gates.at(0), "the first attempt")
-    lineup.pause(here)
+    queue.pause(here)
     gates.open()
     wait_for(lambda: runs(here)[0].status is Status.QUEUED, "its end")
     (between,) = runs(here)
     assert (between.attempts, between.exit_code, between.reason) == (2, None, "attempt 1: failed")
-    lineup.drop(here, [made.id])
+    queue.drop(here, [made.id])
     (found,) = runs(here)
     assert (found.status, found.attempts, found.exit_code) == (Status.FAILED, 1, 1)
-    lineup.resume(here)
+    queue.resume(here)
     until_idle(here)
     assert runs(here) == [found]
 
 
 def test_what_follows_a_failure_is_recorded_as_not_started(box: Sandbox) -> None:
     here = door(box)
-    lineup.pause(here)
-    first = lineup.add(here, Wanted(notebook=Path("bad.ipynb"), engine="inline"))
-    second = lineup.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"), after=first.id)
-    lineup.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline", params=["x=2"]))
-    lineup.resume(here)
+    queue.pause(here)
+    first = queue.add(here, Wanted(notebook=Path("bad.ipynb"), engine="inline"))
+    second = queue.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"), after=first.id)
+    queue.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline", params=["x=2"]))
+    queue.resume(here)
     until_idle(here)
     found = runs(here)
     assert [run.status.value for run in found] == ["failed", "stopped", "succeeded"]
@@ -352,7 +356,7 @@ def test_runs_get_the_environment_of_who_queued_them(box: Sandbox) -> None:
     box.notebook("env.ipynb", "import os\nprint(os.environ['WHO'])")
     one, other = door(box, WHO="ada"), door(box, WHO="bob")
     for here in (one, other, one):
-        lineup.add(here, Wanted(notebook=Path("env.ipynb"), engine="inline"))
+        queue.add(here, Wanted(notebook=Path("env.ipynb"), engine="inline"))
     until_idle(one)
     logs = [box.git("show", f"{run.commit}:.snaprun/log.txt") for run in runs(one)]
     assert logs == ["ada\n", "bob\n", "ada\n"]
@@ -360,11 +364,11 @@ def test_runs_get_the_environment_of_who_queued_them(box: Sandbox) -> None:
 
 def test_a_run_that_is_gone_leaves_the_queue(box: Sandbox) -> None:
     here = door(box)
-    lineup.pause(here)
-    made = lineup.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
-    lineup.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
+    queue.pause(here)
+    made = queue.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
+    queue.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
     box.git("update-ref", "-d", f"refs/snaprun/runs/{made.id}")
-    lineup.resume(here)
+    queue.resume(here)
     until_idle(here)
     assert [run.status for run in runs(here)][1] is Status.SUCCEEDED
     assert "leaves the queue" in said(here)
@@ -372,9 +376,9 @@ def test_a_run_that_is_gone_leaves_the_queue(box: Sandbox) -> None:
 
 def test_a_full_queue_costs_a_look_nothing(box: Sandbox) -> None:
     here = door(box)
-    lineup.pause(here)
-    lineup.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
-    wait_for(lambda: queue.busy(here.place) is None, "the dispatcher to rest")
+    queue.pause(here)
+    queue.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
+    wait_for(lambda: bell.busy(here.place) is None, "the dispatcher to rest")
     wait_for(lambda: not dispatchers(here), "the dispatcher to go")
-    assert not queue.wake(here.place, here.env)
+    assert not bell.wake(here.place, here.env)
     assert not dispatchers(here)

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import reads
+from snaprun import files
 from snaprun.index import runlist, selectors
+from snaprun.lifecycle import settle
+from snaprun.live import livefolder, lock, order, stoprequest
+from snaprun.live.stoprequest import Request, ask_stop
+from snaprun.machine import process
 from snaprun.model import Result, Run, Status
-from snaprun.progress import live, lock, order, process, stopping
-from snaprun.progress.order import Request, ask_stop
-from snaprun.running import settle
+from snaprun.reader import index
 from tests import running
 from tests.running import WAITING, Started
 from tests.sandbox import Sandbox, wait_for
@@ -119,9 +121,8 @@ def test_readers_settle_a_run_once(run: Started) -> None:
     for who in run.pids():
         os.kill(who.pid, signal.SIGKILL)
     wait_for(lambda: not any(process.alive(who) for who in run.pids()), "the end of both")
-    script = (
-        "import os, sys\nfrom snaprun.git import locate; from snaprun.running import settle\nfrom pathlib import Path\n"
-    )
+    script = "import os, sys\nfrom snaprun.git import locate\nfrom snaprun.lifecycle import settle\n"
+    script += "from pathlib import Path\n"
     script += "print(len(settle.settle(locate.find(Path(sys.argv[1]), os.environ), os.environ)))"
     readers = [
         subprocess.Popen([sys.executable, "-c", script, str(run.place.top)], stdout=subprocess.PIPE) for _ in range(4)
@@ -138,12 +139,12 @@ def test_a_run_of_another_machine_is_not_judged(run: Started) -> None:
         os.kill(who.pid, signal.SIGKILL)
     wait_for(lambda: not any(process.alive(who) for who in run.pids()), "the end of both")
     path = run.live.path / order.SUPERVISOR
-    about = order.read_json(path)
-    order.write_json(path, {**about, "host": "elsewhere", "boot": "another"})
+    about = files.read_json(path)
+    files.write_json(path, {**about, "host": "elsewhere", "boot": "another"})
     assert settle.host_of(run.live) == "elsewhere"
     assert settle.settle(run.place, os.environ) == []
     assert run.alive
-    order.write_json(path, {**about, "boot": "another"})  # this machine, before it was restarted
+    files.write_json(path, {**about, "boot": "another"})  # this machine, before it was restarted
     running.settled(run)
     assert run.end().reason == "the machine was restarted while it ran"
     for who in process.marked(run.id):
@@ -218,8 +219,8 @@ def test_a_longer_grace_given_with_the_stop_counts(repo: Sandbox, engine: str) -
     run = running.start(repo, repo.notebook("a.ipynb", SAVING), grace=0.5, engine=engine)
     run.until_logged("second")
     asked = time.monotonic()
-    assert stopping.request(run.live, grace=600.0)
-    assert stopping.request(run.live)  # another wish takes nothing of it back
+    assert stoprequest.request(run.live, grace=600.0)
+    assert stoprequest.request(run.live)  # another wish takes nothing of it back
     run.until_logged("saving")
     wait_for(lambda: time.monotonic() > asked + 1.5 or not run.alive, "more than the usual grace")
     run.go()
@@ -232,7 +233,7 @@ def test_a_longer_grace_given_with_the_stop_counts(repo: Sandbox, engine: str) -
 def test_no_grace_is_none_at_all(repo: Sandbox, engine: str, kill: bool) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", SAVING), grace=600.0, engine=engine)
     run.until_logged("second")
-    assert stopping.request(run.live, grace=None if kill else 0.0, kill=kill)
+    assert stoprequest.request(run.live, grace=None if kill else 0.0, kill=kill)
     result = check(run, Status.STOPPED, 143, "TERM")
     assert not [warning for warning in result.warnings if "by itself" in warning]
     assert "saving" not in run.outputs()
@@ -241,9 +242,9 @@ def test_no_grace_is_none_at_all(repo: Sandbox, engine: str, kill: bool) -> None
 def test_a_second_stop_may_shorten_the_grace(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", SAVING), grace=600.0)
     run.until_logged("second")
-    assert stopping.request(run.live, grace=600.0)
+    assert stoprequest.request(run.live, grace=600.0)
     run.until_logged("saving")
-    assert stopping.request(run.live, grace=0.0)
+    assert stoprequest.request(run.live, grace=0.0)
     check(run, Status.STOPPED, 143, "TERM")
 
 
@@ -254,8 +255,8 @@ def test_a_stop_with_a_reason_says_it(run: Started, killed: bool) -> None:
         ask_stop(run.live.path, Request(signal.SIGTERM, reason="given up"))
         os.kill(run.pids()[1].pid, signal.SIGKILL)
     else:
-        assert stopping.request(run.live, reason="given up")
-        stopping.request(run.live, reason="another reason")
+        assert stoprequest.request(run.live, reason="given up")
+        stoprequest.request(run.live, reason="another reason")
     check(run, Status.STOPPED, 143, "given up")
 
 
@@ -313,12 +314,12 @@ def test_a_folder_deleted_under_the_run(run: Started, delete: Callable[[Started]
 
 
 def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox, run: Started) -> None:
-    with reads.index(running.door(repo)) as reader:
+    with index(running.door(repo)) as reader:
         assert selectors.find(reader, run.id).status is Status.RUNNING
     pids = run.pids()
     kernel = run.kernel()
     _without_live(run)
-    with reads.index(running.door(repo)) as reader:  # it still goes on
+    with index(running.door(repo)) as reader:  # it still goes on
         assert selectors.find(reader, run.id).status is Status.RUNNING
     for pid in (pids[0].pid, pids[1].pid, kernel):
         os.kill(pid, signal.SIGKILL)
@@ -328,7 +329,7 @@ def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox
     wait_for(lambda: not process.marked(run.id), "the end of the children")
 
     def looked() -> Run | None:
-        with reads.index(running.door(repo)) as reader:
+        with index(running.door(repo)) as reader:
             found = selectors.find(reader, run.id)
         return None if found.status is Status.RUNNING else found
 
@@ -346,7 +347,7 @@ def test_a_run_of_which_nothing_was_kept_is_lost_too(repo: Sandbox, run: Started
     wait_for(lambda: not any(process.alive(who) for who in pids) and not process.marked(run.id), "the end of all")
     _without_live(run)
     subprocess.run(["rm", "-rf", str(run.place.kept)], check=True)
-    with reads.index(running.door(repo)) as reader:
+    with index(running.door(repo)) as reader:
         found = selectors.find(reader, run.id)
     assert (found.status, found.reason) == (Status.LOST, "its live folder was deleted")
 
@@ -356,7 +357,7 @@ def test_a_run_whose_lock_is_deleted_is_left_alone(repo: Sandbox, kept: bool) ->
     run = running.start(repo, repo.notebook("a.ipynb", WAITING, "print('off')"))
     run.until_logged("on")
     if not kept:  # as on a file system without links
-        (live.kept(run.live) / "lock").unlink()
+        (livefolder.kept(run.live) / "lock").unlink()
     run.live.lock.unlink()
     assert settle.settle(run.place, os.environ) == []
     assert repo.snaprun("ps", "-q").stdout.split() == [run.id]
@@ -372,7 +373,7 @@ def test_a_dead_run_without_its_lock_is_settled(run: Started, kept: bool) -> Non
         process.send(who, signal.SIGSTOP)
     run.live.lock.unlink()
     if not kept:
-        (live.kept(run.live) / "lock").unlink()
+        (livefolder.kept(run.live) / "lock").unlink()
     for who in pids:
         process.send(who, signal.SIGKILL)
     wait_for(lambda: not any(process.alive(who) for who in pids), "the end of both")

@@ -12,8 +12,8 @@ import pytest
 
 from snaprun.engines import ENGINES, Stop, died, ended_by_exit
 from snaprun.errors import WriteFault
+from snaprun.live.journal import Journal
 from snaprun.model import Status
-from snaprun.progress.journal import Journal
 from tests.engineroom import execute
 from tests.sandbox import notebook, wait_for
 

@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from snaprun.lifecycle import environment
 from snaprun.notebooks.interpreter import Layout, layout_of
-from snaprun.running import environment
 
 
 def test_packages_are_those_that_python_knows() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from snaprun.lifecycle import settle
+from snaprun.machine import process
 from snaprun.model import Status
-from snaprun.progress import process
-from snaprun.running import settle
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 

@@ -13,8 +13,8 @@ import pytest
 
 from snaprun.errors import Unavailable
 from snaprun.launchers import local
+from snaprun.machine import process
 from snaprun.model import Status
-from snaprun.progress import process
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 
@@ -35,7 +35,7 @@ def servers() -> list[int]:
     return [
         line.pid
         for line in process.table().values()
-        if line.parent == os.getpid() and b"snaprun.running.forkserver" in _command(line.pid)
+        if line.parent == os.getpid() and b"snaprun.queue.forkserver" in _command(line.pid)
     ]
 
 

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.door import Door, opened
+from snaprun import records
+from snaprun.api import queue
+from snaprun.context import Door, opened
 from snaprun.errors import Denied
-from snaprun.index import queue, record
-from snaprun.intake import Wanted
+from snaprun.lifecycle import limits
+from snaprun.live import bell, gpus, livefolder, lock
+from snaprun.live.gpus import Gpu, GpusTaken, NoGpus
 from snaprun.model import Status
-from snaprun.progress import gpus, live, lock
-from snaprun.progress.gpus import Gpu, GpusTaken, NoGpus
-from snaprun.running import limits
-from snaprun.sweeps import lineup, sweeping
-from snaprun.sweeps.sweeping import Asked
+from snaprun.runplan import Wanted
+from snaprun.sweeps import sweepplan
+from snaprun.sweeps.sweepplan import Asked
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 
@@ -170,9 +171,6 @@ def test_what_slurm_is_told() -> None:
     assert limits.wishes("ssh", {}, gpu_count=2, max_memory=10**9) == {}
 
 
-# --- real runs --------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def box(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
@@ -199,7 +197,7 @@ def started(box: Sandbox, *args: str) -> running.Started:
 def ended(box: Sandbox, run_id: str) -> Status:
     """How a run ended that may not have begun yet."""
     repo = running.found(box, run_id).repo
-    return wait_for(lambda: record.read_result(repo, run_id), f"the end of {run_id}").status  # type: ignore[no-any-return]
+    return wait_for(lambda: records.read_result(repo, run_id), f"the end of {run_id}").status  # type: ignore[no-any-return]
 
 
 def opens(box: Sandbox) -> None:
@@ -277,9 +275,9 @@ def test_a_rerun_wants_what_its_run_had(box: Sandbox) -> None:
 def test_the_queue_waits_for_cards_and_says_why(box: Sandbox) -> None:
     first = started(box, "--gpus", "1")
     door = here(box)
-    needy = lineup.add(door, Wanted(notebook=Path("shows.ipynb"), params=["x=1"], engine="inline", gpus=2))
-    behind = lineup.add(door, Wanted(notebook=Path("shows.ipynb"), params=["x=2"], engine="inline", gpus=1))
-    frugal = lineup.add(door, Wanted(notebook=Path("shows.ipynb"), params=["x=3"], engine="inline"))
+    needy = queue.add(door, Wanted(notebook=Path("shows.ipynb"), params=["x=1"], engine="inline", gpus=2))
+    behind = queue.add(door, Wanted(notebook=Path("shows.ipynb"), params=["x=2"], engine="inline", gpus=1))
+    frugal = queue.add(door, Wanted(notebook=Path("shows.ipynb"), params=["x=3"], engine="inline"))
     assert ended(box, frugal.id) is Status.SUCCEEDED  # it passes by
     why = f"2 GPUs wanted, and 1 of 2 free: run {first.id[:8]} has 0"
     wait_for(lambda: why in box.snaprun("queue").stdout, "the reason")
@@ -293,8 +291,8 @@ def test_the_queue_waits_for_cards_and_says_why(box: Sandbox) -> None:
 def test_a_sweep_never_shares_a_card(box: Sandbox) -> None:
     door = here(box)
     wanted = Wanted(notebook=Path("shows.ipynb"), engine="inline", gpus=1)
-    sweeping.start(door, sweeping.plan(door, wanted, Asked(axes=("x=1..6",), jobs=4)))
-    wait_for(lambda: queue.busy(door.place) is None and not live.scan(door.place), "the sweep")
+    sweepplan.start(door, sweepplan.plan(door, wanted, Asked(axes=("x=1..6",), jobs=4)))
+    wait_for(lambda: bell.busy(door.place) is None and not livefolder.scan(door.place), "the sweep")
     ended = box.snaprun("history", "--json").stdout
     assert ended.count('"status": "succeeded"') == 6
     marks = sorted(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from snaprun.diffs import grid, showgrid
+from snaprun.charts import grid, tables
 from snaprun.model import Metric, Run, Status
 from snaprun.show import Look
 
@@ -89,26 +89,26 @@ def test_nothing_and_one() -> None:
 
 
 def test_for_a_terminal() -> None:
-    text = showgrid.text(grid.grid(SWEEP), Look()).split("\n")
+    text = tables.text(grid.grid(SWEEP), Look()).split("\n")
     assert text[0].split() == ["run", "name", "status", "lr", "seed", "loss", "acc"]
     assert text[4].split() == ["00000000", "r3", "succeeded", "0.2", "0", "0.2", "*", "0.8"]
     assert text[-1] == "the same in all: epochs=5"
-    grouped = showgrid.text(grid.grid(SWEEP[:3], group=True), Look()).split("\n")
+    grouped = tables.text(grid.grid(SWEEP[:3], group=True), Look()).split("\n")
     assert "0.310 ± 0.014 (n=2)" in grouped[2]
 
 
 def test_csv_json_and_html() -> None:
-    rows = list(csv.DictReader(io.StringIO(showgrid.as_csv(grid.grid(SWEEP[:3], group=True)))))
+    rows = list(csv.DictReader(io.StringIO(tables.as_csv(grid.grid(SWEEP[:3], group=True)))))
     assert rows[0]["loss_n"] == "2"
     assert float(rows[0]["loss"]) == pytest.approx(0.31)
     document = json.loads(json.dumps(grid.grid(SWEEP).to_json(), allow_nan=False))
     assert document["schema"] == "snaprun.compare/1"
     assert document["rows"][3]["metrics"]["loss"]["mean"] == {"$yaml": ".nan"}
-    page = showgrid.as_html(grid.grid([run(1, lr="<script>x</script>"), run(2, lr="b")]))
+    page = tables.as_html(grid.grid([run(1, lr="<script>x</script>"), run(2, lr="b")]))
     assert "<script" not in page
     assert "default-src 'none'" in page
 
 
 def test_hostile_names_do_not_reach_the_terminal() -> None:
-    text = showgrid.text(grid.grid([run(1, **{"a\x1b[2J": "\x1b]0;x\x07"}), run(2)]), Look())
+    text = tables.text(grid.grid([run(1, **{"a\x1b[2J": "\x1b]0;x\x07"}), run(2)]), Look())
     assert "\x1b" not in text

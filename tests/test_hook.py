@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from snaprun.hooks import hookgate
+from snaprun.hooks import gate
 from snaprun.model import Status
 from snaprun.notebooks import notebook
 from tests import sandbox
-from tests.hooking import checked, findings, hook, pair, ran, stream, text_of, with_outputs
+from tests.hooking import call_hook, checked, findings, pair, ran, stream, text_of, with_outputs
 from tests.sandbox import Sandbox
 
 PAIR = ("train.ipynb", "pair")
@@ -42,11 +42,8 @@ def said(repo: Sandbox, check: str, *args: str) -> dict[str, str]:
     return found
 
 
-# --- pairs -----------------------------------------------------------------------------------------------------------
-
-
 def test_nothing_staged_is_nothing_said(repo: Sandbox) -> None:
-    assert hook(repo, "run", "pre-commit") == ""
+    assert call_hook(repo, "run", "pre-commit") == ""
 
 
 def test_both_halves_staged_in_sync(repo: Sandbox) -> None:
@@ -201,7 +198,7 @@ def test_fix_stages_the_stale_script_and_the_file(repo: Sandbox) -> None:
     node["cells"][0]["source"] = "x = 2"
     repo.write("train.ipynb", json.dumps(node))
     repo.git("add", "train.ipynb")
-    assert "staged anew" in hook(repo, "run", "--fix", "pre-commit")
+    assert "staged anew" in call_hook(repo, "run", "--fix", "pre-commit")
     assert "x = 2" in repo.git("show", ":train.py")
     assert "x = 2" in (repo.path / "train.py").read_text()
     assert repo.git("status", "--porcelain") == "M  train.ipynb\nM  train.py\n"
@@ -214,7 +211,7 @@ def test_fix_leaves_a_file_with_further_edits_alone(repo: Sandbox) -> None:
     pair(repo, "train", "x = 2")
     repo.git("add", "train.ipynb")
     repo.write("train.py", "precious = 'work'\n")
-    assert "further edits" in hook(repo, "run", "--fix", "pre-commit")
+    assert "further edits" in call_hook(repo, "run", "--fix", "pre-commit")
     assert "x = 2" in repo.git("show", ":train.py")
     assert (repo.path / "train.py").read_text() == "precious = 'work'\n"
 
@@ -226,7 +223,7 @@ def test_fix_keeps_the_outputs_of_a_stale_notebook(repo: Sandbox) -> None:
     repo.commit()
     repo.write("train.py", (repo.path / "train.py").read_text().replace("x = 1", "x = 5"))
     repo.git("add", "train.py")
-    hook(repo, "run", "--fix", "pre-commit", code=None)
+    call_hook(repo, "run", "--fix", "pre-commit", code=None)
     made = json.loads(repo.git("show", ":train.ipynb"))
     assert made["cells"][0]["source"] in ("x = 5", ["x = 5"])
     assert made["cells"][1]["outputs"][0]["text"] in ("1\n", ["1\n"])
@@ -250,16 +247,13 @@ def test_files_restrict_the_check_and_add_what_is_not_changed(repo: Sandbox) -> 
     pair(repo, "train", "x = 2")
     repo.git("add", "train.ipynb")
     assert {path for path, _ in checked(repo)} == {"train.ipynb"}
-    said_of = hook(repo, "run", "pre-commit", "other.ipynb")
+    said_of = call_hook(repo, "run", "pre-commit", "other.ipynb")
     assert "other.ipynb: in sync" in said_of
     assert "train.ipynb" not in said_of
 
 
 def test_the_endings_of_text_notebooks_are_jupytexts() -> None:
-    assert sorted(hookgate.TEXT) == sorted(notebook.TEXT_EXTENSIONS)
-
-
-# --- runs ------------------------------------------------------------------------------------------------------------
+    assert sorted(gate.TEXT) == sorted(notebook.TEXT_EXTENSIONS)
 
 
 def test_a_source_that_never_ran(repo: Sandbox) -> None:
@@ -332,8 +326,6 @@ def test_a_fresh_clone_says_nothing_of_runs_to_a_framework(repo: Sandbox) -> Non
     assert checked(repo, "--framework") == {}
     assert checked(repo, "--framework", "--require")[RUN] == "warn"
 
-
-# --- outputs ---------------------------------------------------------------------------------------------------------
 
 PRINTS = {1: [stream("one\n")], 2: [stream("two\n")], 3: [stream("three\n")]}
 
@@ -433,9 +425,6 @@ def test_strip_stages_nothing_in_a_framework(repo: Sandbox) -> None:
         assert said(repo, "outputs", "--framework")["level"] == "fail"
 
 
-# --- guards ----------------------------------------------------------------------------------------------------------
-
-
 def test_a_secret_refuses_the_commit(repo: Sandbox) -> None:
     write(repo, f"token = '{SECRET}'")
     found = said(repo, "secrets")
@@ -518,9 +507,6 @@ def test_a_file_of_git_lfs_is_passed_over(repo: Sandbox) -> None:
     assert checked(repo, code=0) == {}
 
 
-# --- what is demanded ------------------------------------------------------------------------------------------------
-
-
 def test_require_refuses_what_did_not_run(repo: Sandbox) -> None:
     settings(repo, 'run = "require"')
     write(repo, "x = 1")
@@ -585,7 +571,7 @@ def test_names_of_every_kind(repo: Sandbox, name: str) -> None:
     pair(repo, name.removesuffix(".ipynb"), "x = 1")
     repo.git("add", ".")
     assert checked(repo, code=0) == {(name, "pair"): "note", (name, "run"): "warn"}
-    assert len(hook(repo, "run", "pre-commit").splitlines()) == 3
+    assert len(call_hook(repo, "run", "pre-commit").splitlines()) == 3
 
 
 def test_a_thousand_cells(repo: Sandbox) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from snaprun.hooks import hookfile
+from snaprun.hooks import install
 from tests.hooking import call_hook, pair
 from tests.sandbox import Sandbox
 
@@ -68,7 +68,7 @@ def test_all_files_of_a_clone_without_runs(repo: Sandbox) -> None:
 
 def test_the_framework_and_ours_side_by_side(repo: Sandbox) -> None:
     assert "by pre-commit" in call_hook(repo, "status")
-    with pytest.raises(hookfile.Managed):
+    with pytest.raises(install.Managed):
         call_hook(repo, "install")
     call_hook(repo, "install", "--force", "--type", "pre-commit")
     pair(repo, "train", "x = 3")
@@ -91,6 +91,6 @@ def test_the_framework_installed_over_ours(repo: Sandbox) -> None:
 
 
 def test_what_is_to_be_pasted_is_a_configuration(repo: Sandbox) -> None:
-    repo.write(".pre-commit-config.yaml", hookfile.PASTE["pre-commit"])
+    repo.write(".pre-commit-config.yaml", install.PASTE["pre-commit"])
     assert pre_commit(repo, "validate-config").returncode == 0
     assert pre_commit(repo, "validate-manifest", str(MANIFEST)).returncode == 0

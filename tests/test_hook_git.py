@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.hooks import hookscript
-from snaprun.hooks.hookscript import KINDS
+from snaprun.hooks import script
+from snaprun.hooks.script import KINDS
 from snaprun.model import Status
 from tests.hooking import call_hook, pair, ran, stream, with_outputs
 from tests.sandbox import Sandbox, notebook
@@ -63,9 +63,6 @@ def out_of_sync(repo: Sandbox, source: str = "x = 2") -> None:
 
 def head(repo: Sandbox) -> str:
     return repo.git("log", "-1", "--format=%B").strip()
-
-
-# --- the ways to commit ----------------------------------------------------------------------------------------------
 
 
 def test_commit(repo: Sandbox) -> None:
@@ -341,9 +338,6 @@ def test_what_is_staged_while_nothing_changes_on_disk(repo: Sandbox) -> None:
     assert {path.name: path.stat().st_mtime_ns for path in repo.path.iterdir() if path.is_file()} == before
 
 
-# --- the trailer -----------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def trailing(repo: Sandbox) -> Sandbox:
     """The repository with trailers asked for."""
@@ -450,15 +444,12 @@ def test_after_the_commit_the_run_is_told(repo: Sandbox) -> None:
     assert f"train.ipynb is from run {run_id[:8]} (succeeded, exit 0) (lr=1)" in done.stderr
 
 
-# --- when the hook cannot work ---------------------------------------------------------------------------------------
-
-
 def without_python(repo: Sandbox) -> dict[str, str]:
     """Install with an interpreter that goes away; the environment of a graphical client, with git alone on its PATH."""
     gone = repo.path.parent / "gone" / "python"
     path = repo.path / ".git/hooks/pre-commit"
     path.unlink()
-    path.write_bytes(hookscript.text("pre-commit", python=str(gone)))
+    path.write_bytes(script.text("pre-commit", python=str(gone)))
     path.chmod(0o755)
     return {"PATH": "/usr/bin:/bin"}
 
@@ -478,7 +469,7 @@ def test_an_interpreter_that_is_gone_is_named(repo: Sandbox) -> None:
 
 def test_an_interpreter_without_snaprun(repo: Sandbox, tmp_path: Path) -> None:
     path = repo.path / ".git/hooks/pre-commit"
-    path.write_bytes(hookscript.text("pre-commit", python="/usr/bin/python3"))
+    path.write_bytes(script.text("pre-commit", python="/usr/bin/python3"))
     stage(repo, "x = 2")
     done = git(repo, "commit", "-m", "work", PATH="/usr/bin:/bin")
     assert done.returncode == 1

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.commands import hook as commands
+from snaprun.commands import hook
 from snaprun.errors import SnaprunError, Unavailable, UsageFault
 from snaprun.git.locate import Place, find
-from snaprun.hooks import hookfile, hookscript
-from snaprun.hooks.hookscript import Owner
+from snaprun.hooks import install, script
+from snaprun.hooks.script import Owner
 from tests.hooking import call_hook
 from tests.sandbox import Sandbox
 
@@ -80,9 +80,7 @@ def test_an_older_version_is_brought_up_to_date(repo: Sandbox) -> None:
     path = repo.path / ".git/hooks/pre-commit"
     newest = path.read_bytes()
     path.write_bytes(older(newest))
-    assert hookscript.know(path.read_bytes()) == hookscript.Known(
-        Owner.OURS, version=0, python=sys.executable, options=""
-    )
+    assert script.know(path.read_bytes()) == script.Known(Owner.OURS, version=0, python=sys.executable, options="")
     assert "brought up to date" in call_hook(repo, "install")
     assert path.read_bytes() == newest
 
@@ -298,8 +296,8 @@ def test_a_path_with_quotes(tmp_path: Path) -> None:
     call_hook(box, "install")
     done = subprocess.run(["git", "commit", "--allow-empty", "-m", "x"], cwd=box.path, check=False)
     assert done.returncode == 0
-    text = hookscript.text("pre-commit", python="/opt/it's/py thon")
-    assert hookscript.know(text).python == "/opt/it's/py thon"
+    text = script.text("pre-commit", python="/opt/it's/py thon")
+    assert script.know(text).python == "/opt/it's/py thon"
 
 
 def test_a_read_only_folder(repo: Sandbox) -> None:
@@ -323,10 +321,10 @@ def test_status_of_a_hook_that_cannot_work(repo: Sandbox) -> None:
     path = repo.path / ".git/hooks/pre-commit"
     path.chmod(0o644)
     assert "not executable" in str(status(repo, 2)["pre-commit"]["problem"])
-    path.write_bytes(hookscript.text("pre-commit", python="/nowhere/python"))
+    path.write_bytes(script.text("pre-commit", python="/nowhere/python"))
     path.chmod(0o755)
     assert "does not start" in str(status(repo, 2)["pre-commit"]["problem"])
-    path.write_bytes(hookscript.text("pre-commit", python="/usr/bin/python3"))
+    path.write_bytes(script.text("pre-commit", python="/usr/bin/python3"))
     assert "has no snaprun" in str(status(repo, 2)["pre-commit"]["problem"])
     assert "BROKEN" in call_hook(repo, "status", code=2)
 
@@ -349,7 +347,7 @@ def test_status_tells_where_hooks_path_comes_from(repo: Sandbox) -> None:
 
 def test_status_finds_our_hook_in_the_framework(repo: Sandbox) -> None:
     put(repo, MANAGED["pre-commit"])
-    repo.write(".pre-commit-config.yaml", hookfile.PASTE["pre-commit"])
+    repo.write(".pre-commit-config.yaml", install.PASTE["pre-commit"])
     found = status(repo, 0)["pre-commit"]
     assert (found["via"], found["works"]) == ("framework", True)
 
@@ -367,14 +365,14 @@ def test_a_hook_that_the_framework_moved_aside(repo: Sandbox) -> None:
 
 def test_hooks_by_configuration_need_a_later_git(repo: Sandbox) -> None:
     version = repo.git("version").split()[2].split(".")
-    if (int(version[0]), int(version[1])) < hookfile.CONFIG_GIT:
+    if (int(version[0]), int(version[1])) < install.CONFIG_GIT:
         assert "2.54" in refused(repo, "install", "--via", "config").message
         assert not (repo.path / ".git/snaprun").exists()
 
 
 def test_hooks_by_configuration(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """What git 2.54 reads, written by whatever git is here; the script is called as git would call it."""
-    monkeypatch.setattr(hookfile, "CONFIG_GIT", (2, 31))
+    monkeypatch.setattr(install, "CONFIG_GIT", (2, 31))
     put(repo)
     call_hook(repo, "install", "--via", "config", "--type", "pre-commit")
     assert hooks(repo) == {"pre-commit": FOREIGN.encode()}, "no hook file is touched"
@@ -398,12 +396,12 @@ def test_unknown_kinds_are_refused(repo: Sandbox) -> None:
 
 
 def test_the_command_and_the_library_know_the_same_kinds() -> None:
-    assert commands.KINDS == hookscript.KINDS
+    assert hook.KINDS == script.KINDS
 
 
-@pytest.mark.parametrize("kind", hookscript.KINDS)
+@pytest.mark.parametrize("kind", script.KINDS)
 def test_the_script_is_sound_for_every_shell(kind: str) -> None:
-    text = hookscript.text(kind, python=sys.executable, fix=True)
+    text = script.text(kind, python=sys.executable, fix=True)
     for shell in (["sh", "-n"], ["bash", "--posix", "-n"], ["dash", "-n"]):
         try:
             done = subprocess.run(shell, input=text, capture_output=True, check=False)

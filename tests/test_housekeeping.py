@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from snaprun import housekeeping
-from snaprun.door import opened
+from snaprun.api.keep import STRANDED, collect
+from snaprun.context import opened
 from tests.sandbox import Sandbox
 
 
@@ -15,7 +15,7 @@ def test_a_snapshot_that_nobody_started_is_forgotten_after_a_day(repo: Sandbox) 
     repo.git("update-ref", f"refs/snaprun/incoming/{head}", head)
     here, now = opened(repo.path, os.environ), time.time()
     with repo.untouched():
-        housekeeping.collect(here, keep_slots=0, now=now + housekeeping.STRANDED - 60)
+        collect(here, keep_slots=0, now=now + STRANDED - 60)
         assert repo.git("for-each-ref", "refs/snaprun") != ""
-        housekeeping.collect(here, keep_slots=0, now=now + housekeeping.STRANDED + 60)
+        collect(here, keep_slots=0, now=now + STRANDED + 60)
         assert repo.git("for-each-ref", "refs/snaprun") == ""

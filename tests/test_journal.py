@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from snaprun.errors import WriteFault
-from snaprun.progress.journal import CHUNK, LARGE, Journal, load_output, plain, read_events
+from snaprun.live.journal import CHUNK, LARGE, Journal, load_output, plain, read_events
 from tests.sandbox import wait_for
 
 

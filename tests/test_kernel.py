@@ -13,11 +13,11 @@ import pytest
 import zmq
 
 from snaprun.engines import Stop
+from snaprun.live.journal import Journal
+from snaprun.live.livefolder import SOCKETS
+from snaprun.machine.oom import oom_kills
 from snaprun.model import Status
 from snaprun.notebooks.kernels import Kernel
-from snaprun.progress.journal import Journal
-from snaprun.progress.live import SOCKETS
-from snaprun.progress.oom import oom_kills
 from tests.engineroom import BASH, execute
 from tests.sandbox import notebook, wait_for
 

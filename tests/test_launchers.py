@@ -14,11 +14,10 @@ import pytest
 
 from snaprun import launchers
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.launchers import Site, State, Submission, local, tmux
-from snaprun.launchers import plugin as guard
+from snaprun.launchers import Site, State, Submission, local, plugin, tmux
+from snaprun.live.stoprequest import Request
+from snaprun.machine import process
 from snaprun.model import Status
-from snaprun.progress import process
-from snaprun.progress.order import Request
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 
@@ -233,7 +232,7 @@ def test_a_plug_in_that_answers_wrongly_is_named(repo: Sandbox, name: str) -> No
 
 @pytest.mark.usefixtures("faulty")
 def test_a_plug_in_that_does_not_answer_is_not_waited_for(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "PATIENCE", 0.1)
+    monkeypatch.setattr(plugin, "PATIENCE", 0.1)
     with pytest.raises(Unavailable, match="has not answered for"):
         launchers.launcher("stuck").poll(Site(running.place(repo), os.environ), ["1 2 3"])
 

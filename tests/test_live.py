@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from snaprun.errors import CannotCreate, DataFault, WriteFault
+from snaprun.live import livefolder
 from snaprun.model import RunSpec
-from snaprun.progress import live
 from tests.engineroom import make_live, place
 
 
@@ -43,15 +43,15 @@ def test_says_when_it_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_scan_lists_runs_only(tmp_path: Path) -> None:
-    assert live.scan(place(tmp_path)) == []
+    assert livefolder.scan(place(tmp_path)) == []
     first, second = make_live(tmp_path), make_live(tmp_path, "c" * 64)
     os.utime(first.path, (1, 1))
     (first.path.parent / ".half").mkdir()
     (first.path.parent / "notes.txt").write_text("")
-    assert live.scan(place(tmp_path)) == [first, second]
-    assert live.find(place(tmp_path), first.id) == first
-    assert live.find(place(tmp_path), "d" * 40) is None
-    assert live.find(place(tmp_path), "../live/" + first.id) is None
+    assert livefolder.scan(place(tmp_path)) == [first, second]
+    assert livefolder.find(place(tmp_path), first.id) == first
+    assert livefolder.find(place(tmp_path), "d" * 40) is None
+    assert livefolder.find(place(tmp_path), "../live/" + first.id) is None
 
 
 def test_damage_is_said(tmp_path: Path) -> None:
@@ -63,14 +63,14 @@ def test_damage_is_said(tmp_path: Path) -> None:
 
 def test_remove_takes_the_sockets_along(tmp_path: Path) -> None:
     made = make_live(tmp_path)
-    sockets = tmp_path / f"{live.SOCKETS}abc"
+    sockets = tmp_path / f"{livefolder.SOCKETS}abc"
     sockets.mkdir()
     (sockets / "k-1").write_text("")
     made.kernel.write_text(json.dumps({"transport": "ipc", "ip": str(sockets / "k")}))
-    live.remove(made)
+    livefolder.remove(made)
     assert not sockets.exists()
     assert list(made.path.parent.iterdir()) == []
-    live.remove(made)
+    livefolder.remove(made)
 
 
 def test_remove_touches_no_folder_of_others(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_remove_touches_no_folder_of_others(tmp_path: Path) -> None:
     other = tmp_path / "precious"
     other.mkdir()
     made.kernel.write_text(json.dumps({"transport": "ipc", "ip": str(other / "k")}))
-    live.remove(made)
+    livefolder.remove(made)
     assert other.exists()
 
 
@@ -88,7 +88,7 @@ def test_tidy_removes_old_halves(tmp_path: Path) -> None:
     old.mkdir()
     new.mkdir()
     os.utime(old, (1, 1))
-    live.tidy(place(tmp_path), older=60, now=new.stat().st_mtime)
+    livefolder.tidy(place(tmp_path), older=60, now=new.stat().st_mtime)
     assert not old.exists()
     assert new.exists()
     assert made.path.exists()

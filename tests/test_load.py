@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.index import record, store
+from snaprun import records
+from snaprun.index import store
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for
@@ -62,7 +63,7 @@ def test_a_gigabyte_in_ten_million_lines(repo: Sandbox) -> None:
     )
     peaks = _peaks(run)
     assert all(peak < MEMORY for peak in peaks), peaks
-    result = record.read_result(run.repo, run.id)
+    result = records.read_result(run.repo, run.id)
     assert result is not None and result.status.value == "succeeded"
     shown = run.outputs()
     left_out = "[snaprun: 990,000,000 characters left out here; the run's log.txt has them all]"

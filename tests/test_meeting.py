@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from snaprun.errors import Busy, SnaprunError
-from snaprun.git import meeting
+from snaprun.git import farclaim
+from snaprun.git.farclaim import CLAIM_REF, Claim
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.meeting import CLAIM_REF, Claim
 from tests import running
 from tests.sandbox import Sandbox
 
@@ -27,7 +27,7 @@ def hub(tmp_path: Path) -> Sandbox:
 
 
 def claim(box: Sandbox, hub: Sandbox, mine: Claim) -> Claim:
-    return meeting.claim(GitRepo(running.place(box)), str(hub.path), RUN, mine, env=dict(os.environ))
+    return farclaim.claim(GitRepo(running.place(box)), str(hub.path), RUN, mine, env=dict(os.environ))
 
 
 def test_one_job_has_a_run(repo: Sandbox, hub: Sandbox) -> None:

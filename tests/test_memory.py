@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import reads
 from snaprun.index import selectors
+from snaprun.live import livefolder
+from snaprun.live.secondnames import RESERVE
 from snaprun.model import Status
-from snaprun.progress import live
-from snaprun.progress.memory import RESERVE
+from snaprun.reader import index
 from tests import running
 from tests.running import WAITING
 from tests.sandbox import Sandbox, wait_for
@@ -38,7 +38,7 @@ def test_a_live_folder_that_is_deleted_comes_back_as_it_was(repo: Sandbox) -> No
     assert viewer.stdout is not None
     assert viewer.stdout.readline() == b"on\n"
     before = {path.name for path in run.live.path.iterdir()}
-    wait_for(lambda: list(live.kept(run.live).glob("blobs/*")), "the second name of the large output")
+    wait_for(lambda: list(livefolder.kept(run.live).glob("blobs/*")), "the second name of the large output")
     subprocess.run(["rm", "-rf", str(run.live.path)], check=True)
     wait_for(run.live.path.is_dir, "the folder")
     assert before - {path.name for path in run.live.path.iterdir()} <= {RESERVE}
@@ -59,7 +59,7 @@ def test_the_whole_state_folder_deleted_under_runs(repo: Sandbox) -> None:
     env = {"GATE": str(repo.path.parent)}
     one = running.start(repo, book, env=env)
     one.until_logged("on\n")
-    wait_for(lambda: list(live.kept(one.live).glob("blobs/*")), "the second name of the large output")
+    wait_for(lambda: list(livefolder.kept(one.live).glob("blobs/*")), "the second name of the large output")
     subprocess.run(["rm", "-rf", str(one.place.state)], check=True)
     wait_for(one.live.path.is_dir, "its live folder")
     repo.write(".gitignore", "data\n")
@@ -68,7 +68,7 @@ def test_the_whole_state_folder_deleted_under_runs(repo: Sandbox) -> None:
     other.until_logged("on\n")
     slots = [event["path"] for run in (one, other) for event in run.events() if event["e"] == "slot"]
     assert slots[0] == slots[1]
-    with reads.index(running.door(repo)) as reader:
+    with index(running.door(repo)) as reader:
         assert [selectors.find(reader, run.id).status for run in (one, other)] == [Status.RUNNING] * 2
     Path(repo.path.parent, f"go-{one.id}").touch()
     result = one.end()

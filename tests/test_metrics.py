@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from snaprun.index.metrics import summarise
+from snaprun.metrics import summarise
 from snaprun.model import Metric
 
 

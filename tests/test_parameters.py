@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snaprun.errors import ParameterFault
-from snaprun.notebooks import cells, defaults, exact, notebook, paramcode, parameters, typed
+from snaprun.notebooks import cells, defaults, exact, notebook, paramcode, parameters, yamlvalue
 from tests.sandbox import notebook as document
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
@@ -148,9 +148,6 @@ def test_an_empty_file_gives_nothing(tmp_path: Path) -> None:
     assert parameters.read_file(tmp_path / "a.yaml") == {}
 
 
-# --- against a notebook -----------------------------------------------------------------------------------------------
-
-
 def resolved(name: str, **given: Any) -> parameters.Resolved:
     book = notebook.read(NOTEBOOKS / name)
     return parameters.resolve(book.node, book.language, given)
@@ -269,8 +266,6 @@ def test_defaults_are_read_without_running_anything(
     assert list(found.names) == names
     assert {name: item for name, item in found.values.items() if item == item} == values
 
-
-# --- exact in every language ------------------------------------------------------------------------------------------
 
 scalars = (
     st.none()
@@ -397,4 +392,4 @@ def test_one_line_for_people() -> None:
 
 def test_a_deep_value_is_refused() -> None:
     with pytest.raises(ValueError, match="too deep"):
-        typed.value("[" * 1500 + "]" * 1500)
+        yamlvalue.value("[" * 1500 + "]" * 1500)

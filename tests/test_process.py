@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from snaprun.progress import process
+from snaprun.machine import process
 from tests.sandbox import wait_for
 
 
@@ -25,7 +25,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 def shell(script: str) -> str:
     """A Python program that runs ``script`` with the module at hand."""
-    return f"import os, subprocess, sys, time, signal\nfrom snaprun.progress import process\n{script}"
+    return f"import os, subprocess, sys, time, signal\nfrom snaprun.live import process\n{script}"
 
 
 def run(script: str) -> str:

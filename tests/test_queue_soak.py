@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from snaprun.errors import SnaprunError
-from snaprun.index import queue
-from snaprun.index.record import read_result
-from snaprun.intake import Wanted
-from snaprun.progress import live, process
-from snaprun.running import settle
-from snaprun.sweeps import sweeping
-from snaprun.sweeps.sweeping import Asked
+from snaprun.lifecycle import settle
+from snaprun.live import bell, livefolder
+from snaprun.machine import process
+from snaprun.records import read_result
+from snaprun.runplan import Wanted
+from snaprun.sweeps import sweepplan
+from snaprun.sweeps.sweepplan import Asked
 from tests.sandbox import Sandbox, wait_for
 from tests.test_dispatch import dispatchers, door, runs
 
@@ -29,14 +29,14 @@ def test_every_run_has_a_true_record(repo: Sandbox) -> None:
     repo.notebook("nb.ipynb", "import time\ntime.sleep(0.3)\nprint('whole', x)", parameters="x = 0")
     repo.commit()
     here = door(repo)
-    planned = sweeping.plan(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"), Asked((f"x=1..{RUNS}",), jobs=3))
-    sweeping.start(here, planned)
+    planned = sweepplan.plan(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"), Asked((f"x=1..{RUNS}",), jobs=3))
+    sweepplan.start(here, planned)
     chance = random.Random(7)
     killed: set[str] = set()
 
     def strike() -> bool:
         """Kill one thing, look as a user would, and say whether all is over."""
-        folders = live.scan(here.place)
+        folders = livefolder.scan(here.place)
         if len(folders) > 3:
             raise AssertionError(f"{len(folders)} at once")
         if folders and chance.random() < 0.25:
@@ -48,16 +48,16 @@ def test_every_run_has_a_true_record(repo: Sandbox) -> None:
             for pid in dispatchers(here):
                 os.kill(pid, signal.SIGKILL)
         try:
-            return sweeping.standing(here, planned.group).over
+            return sweepplan.standing(here, planned.group).over
         except SnaprunError:
             return False
 
     wait_for(strike, "all runs to be over", patience=800)
-    wait_for(lambda: queue.busy(here.place) is None, "the queue to be empty")
+    wait_for(lambda: bell.busy(here.place) is None, "the queue to be empty")
     found = runs(here, group=planned.group)
     assert [run.params["x"] for run in found] == list(range(1, RUNS + 1))
-    assert live.scan(here.place) == []
-    repository = sweeping.GitRepo(here.place)
+    assert livefolder.scan(here.place) == []
+    repository = sweepplan.GitRepo(here.place)
     for run in found:
         result = read_result(repository, run.id)
         assert result is not None

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from snaprun import door, reads
-from snaprun.door import Door
+from snaprun import context
+from snaprun.context import Door
 from snaprun.index import runlist
 from snaprun.index.runlist import Filter
+from snaprun.reader import index
 from tests.sandbox import Sandbox
 
 
 def at(repo: Sandbox) -> Door:
-    return door.opened(repo.path, os.environ)
+    return context.opened(repo.path, os.environ)
 
 
 def ids(repo: Sandbox) -> list[str]:
-    with reads.index(at(repo)) as reader:
+    with index(at(repo)) as reader:
         return [run.id for run in runlist.query(reader, Filter())]
 
 
@@ -45,5 +46,5 @@ def test_a_missing_or_damaged_index_is_rebuilt_from_git(repo: Sandbox) -> None:
 def test_a_linked_worktree_sees_the_same_runs(repo: Sandbox, tmp_path: Path) -> None:
     run_id = repo.snaprun("snapshot", "-q").stdout.strip()
     repo.git("worktree", "add", "-q", str(tmp_path / "other"))
-    with reads.index(door.opened(tmp_path / "other", os.environ)) as reader:
+    with index(context.opened(tmp_path / "other", os.environ)) as reader:
         assert [run.id for run in runlist.query(reader, Filter())] == [run_id]

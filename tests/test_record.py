@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from snaprun import records
 from snaprun.checkouts.result import commit_result
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.index import record
-from snaprun.index.record import Damaged
 from snaprun.model import RUN_REF, Cell, CellError, Metric, Result, Run, RunSpec, Status
+from snaprun.records import Damaged
 from tests.sandbox import Sandbox
 from tests.test_result import LIMIT, ending, freeze, gate
 
@@ -47,13 +47,13 @@ def test_a_run_comes_back_whole(repo: Sandbox) -> None:
     tip = commit_result(
         git, run_id, ending(result, metrics=b'{"name":"loss","value":0.5,"step":1}\n'), slot=None, max_file_size=LIMIT
     )
-    run = record.read_run(git, run_id)
+    run = records.read_run(git, run_id)
     assert (run.id, run.commit, run.status, run.exit_code, run.name) == (run_id, tip, Status.FAILED, 1, "base")
     assert run.metrics == {"loss": Metric(0.5, 0.5, 0.5, 1)} and run.tags == ("a", "b") and run.cells == result.cells
-    assert list(record.read_runs(git)) == [run]
-    assert record.read_spec(git, run_id).seed == 3
-    assert record.read_params(git, run_id) == {"lr": 0.1}
-    found = record.read_result(git, run_id)
+    assert list(records.read_runs(git)) == [run]
+    assert records.read_spec(git, run_id).seed == 3
+    assert records.read_params(git, run_id) == {"lr": 0.1}
+    found = records.read_result(git, run_id)
     assert found is not None and found.error == result.error
 
 
@@ -62,14 +62,14 @@ def test_where_a_run_without_a_result_stands(repo: Sandbox) -> None:
     only_saved, running, deleted, lost = (freeze(repo, launcher=how) for how in ("none", "local", "local", "local"))
     (git.place.live / running).mkdir(parents=True)
     (git.place.kept / deleted).mkdir(parents=True)  # whose live folder is back within a second
-    found = {run.id: (run.status, run.reason) for run in record.read_runs(git)}
+    found = {run.id: (run.status, run.reason) for run in records.read_runs(git)}
     assert found == {
         only_saved: (Status.SAVED, None),
         running: (Status.RUNNING, None),
         deleted: (Status.RUNNING, None),
-        lost: (Status.LOST, record.UNKNOWN),
+        lost: (Status.LOST, records.UNKNOWN),
     }
-    assert record.read_result(git, running) is None
+    assert records.read_result(git, running) is None
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_a_damaged_run_is_told_and_hides_no_other(repo: Sandbox, files: dict[str
     good = freeze(repo)
     bad = raw(repo, files)
     repo.git("update-ref", RUN_REF + bad, bad)
-    found = {item.id: item for item in record.read_runs(git)}
+    found = {item.id: item for item in records.read_runs(git)}
     assert isinstance(found[good], Run)
     damaged = found[bad]
     assert isinstance(damaged, Damaged) and damaged.why
     with pytest.raises(DataFault, match="damaged"):
-        record.read_run(git, bad)
+        records.read_run(git, bad)
     with pytest.raises(DataFault, match="no run"):
-        record.read_run(git, "0" * 40)
+        records.read_run(git, "0" * 40)
 
 
 def test_a_damaged_result_is_told(repo: Sandbox) -> None:
@@ -102,7 +102,7 @@ def test_a_damaged_result_is_told(repo: Sandbox) -> None:
     run_id = freeze(repo)
     parts = {"run.json": saved(), "params.json": b"{}", "result.json": b'{"status": "dancing"}'}
     repo.git("update-ref", RUN_REF + run_id, raw(repo, parts, parents=(run_id,)))
-    (found,) = record.read_runs(git)
+    (found,) = records.read_runs(git)
     assert isinstance(found, Damaged)
 
 
@@ -124,7 +124,7 @@ def many(box: Sandbox, count: int) -> GitRepo:
 
 
 def test_batches_are_read_in_full(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "BATCH", 7)
+    monkeypatch.setattr(records, "BATCH", 7)
     git = many(repo, 23)
-    runs = list(record.read_runs(git))
+    runs = list(records.read_runs(git))
     assert [run.params["lr"] for run in runs if isinstance(run, Run)] == list(range(23))

@@ -10,8 +10,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from snaprun.progress.journal import Journal, read_events
-from snaprun.progress.replay import CELL_LIMIT, Replay, numbers, render, replay
+from snaprun.live.journal import Journal, read_events
+from snaprun.live.replay import CELL_LIMIT, Replay, numbers, render, replay
 from tests.sandbox import notebook
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from snaprun import records
 from snaprun.checkouts import links, slots
 from snaprun.checkouts.result import Ending, commit_result
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
-from snaprun.index import record
 from snaprun.model import RUN_REF, Result, RunSpec, Status
 from tests.sandbox import Sandbox, wait_for
 
@@ -90,7 +90,7 @@ def test_a_result_holds_what_the_run_changed(repo: Sandbox) -> None:
         "gone.txt": "D",
         "out/täb\t.csv": "A",
     }
-    result = record.read_result(git, run_id)
+    result = records.read_result(git, run_id)
     assert result is not None
     assert [(item.path, item.size, item.stored) for item in result.artifacts] == [
         ("README", 7, "git"),
@@ -107,7 +107,7 @@ def test_a_result_holds_what_the_run_changed(repo: Sandbox) -> None:
         "Snaprun-Exit-Code: 0",
         "Ada snaprun",
     ]
-    run = record.read_run(git, run_id)
+    run = records.read_run(git, run_id)
     assert (run.status, run.exit_code, run.commit, run.params, run.metrics["loss"].last) == (
         Status.SUCCEEDED,
         0,
@@ -123,7 +123,7 @@ def test_the_first_result_stands(repo: Sandbox) -> None:
     tip = commit_result(git, run_id, ending(), slot=None, max_file_size=LIMIT)
     lost = Result(status=Status.LOST, exit_code=1)
     assert commit_result(git, run_id, ending(lost), slot=None, max_file_size=LIMIT) == tip
-    assert record.read_run(git, run_id).status is Status.SUCCEEDED
+    assert records.read_run(git, run_id).status is Status.SUCCEEDED
 
 
 def test_a_removed_run_gets_no_result(repo: Sandbox) -> None:
@@ -145,7 +145,7 @@ def test_commits_of_the_run_stay_and_are_told(repo: Sandbox) -> None:
     slots.release(slot)
     assert repo.git("rev-parse", f"{tip}^@").split() == [run_id, own]
     assert repo.git("show", f"{tip}:README") == "committed"
-    result = record.read_result(git, run_id)
+    result = records.read_result(git, run_id)
     assert result is not None and own[:8] in " ".join(result.warnings)
     assert repo.git("rev-parse", "main") != own
     again = run_in(git, freeze(repo))
@@ -161,7 +161,7 @@ def test_a_log_above_the_limit_keeps_its_ends_in_git(repo: Sandbox, tmp_path: Pa
     short = git.blob(tip, ".snaprun/log.txt")
     assert short is not None and short.startswith(b"first\n") and short.endswith(b"last\n")
     assert b"bytes are left out here" in short and len(short) < 2_200_000
-    result = record.read_result(git, run_id)
+    result = records.read_result(git, run_id)
     assert result is not None
     (whole,) = result.artifacts
     assert (whole.path, whole.size, whole.stored) == (".snaprun/log.txt", 3_000_011, "store")
@@ -186,7 +186,7 @@ def test_what_cannot_go_into_git_is_said_and_the_rest_goes(repo: Sandbox) -> Non
     changed = repo.git("diff", "--name-status", "--no-renames", run_id, tip, "--", ":(exclude).snaprun").split("\n")
     assert changed == ["D\tREADME", "A\tREADME/inner", "A\tfine", "A\tlink", ""]
     assert repo.git("ls-tree", tip, "link").startswith("120000")
-    result = record.read_result(git, run_id)
+    result = records.read_result(git, run_id)
     assert result is not None
     assert result.warnings == (
         "clone/ was not kept: it is a git repository of its own",
@@ -202,7 +202,7 @@ def test_many_files_do_not_flood_git(repo: Sandbox) -> None:
         (slot.path / f"part{number}").write_bytes(bytes([number]) * (LIMIT - number))
     commit_result(git, run_id, ending(), slot=slot, max_file_size=LIMIT)
     slots.release(slot)
-    result = record.read_result(git, run_id)
+    result = records.read_result(git, run_id)
     assert result is not None
     assert {item.path for item in result.artifacts if item.stored == "store"} == {"part0", "part1"}
     for item in result.artifacts[:2]:
@@ -223,7 +223,7 @@ def test_files_kept_by_request(repo: Sandbox, tmp_path: Path) -> None:
     asked = (str(slot.path / "model.pt"), str(slot.path / "plots"), str(outside), str(tmp_path / "gone"))
     commit_result(git, run_id, ending(artifacts=asked), slot=slot, max_file_size=LIMIT)
     slots.release(slot)
-    result = record.read_result(git, run_id)
+    result = records.read_result(git, run_id)
     assert result is not None
     assert [(item.path, item.stored) for item in result.artifacts] == [
         (str(outside), "store"),
@@ -291,7 +291,7 @@ def test_files_of_a_submodule_are_kept_beside_git(repo: Sandbox) -> None:
     (slot.path / "lib/made.bin").write_text("made by the run")
     commit_result(git, run_id, ending(), slot=slot, max_file_size=LIMIT)
     slots.release(slot)
-    result = record.read_result(git, run_id)
+    result = records.read_result(git, run_id)
     assert result is not None
     assert [(item.path, item.stored) for item in result.artifacts] == [
         ("lib/lib.py", "store"),
@@ -351,7 +351,7 @@ def test_sha256_and_names_that_are_not_utf8(tmp_path: Path) -> None:
         name: "M",
         "new\nline": "A",
     }
-    result = record.read_result(git, run_id)
+    result = records.read_result(git, run_id)
     assert result is not None
     assert {item.path: item.stored for item in result.artifacts}[os.fsdecode(b"big\xff")] == "store"
     assert box.git("fsck", "--strict", "--no-dangling") == ""

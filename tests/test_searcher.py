@@ -11,18 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.door import Door, opened
+from snaprun.api import queue
+from snaprun.context import Door, opened
 from snaprun.git.gitrepo import GitRepo
-from snaprun.index import claims, queue, reindex, searches
-from snaprun.intake import Wanted
+from snaprun.index import claims, reindex
+from snaprun.live import bell, livefolder, searches
+from snaprun.machine import process
+from snaprun.metrics import Series
 from snaprun.model import RUN_REF, Status
-from snaprun.progress import live, process
-from snaprun.sweeps import lineup, searching
-from snaprun.sweeps import search as kept
-from snaprun.sweeps.searching import Goal
-from snaprun.sweeps.steps import Series
+from snaprun.runplan import Wanted
+from snaprun.sweeps import search, searchfile
+from snaprun.sweeps.search import Goal
 from snaprun.sweeps.study import Study, Trial
-from snaprun.sweeps.sweeping import Asked
+from snaprun.sweeps.sweepplan import Asked
 from tests.sandbox import Sandbox, wait_for
 from tests.test_dispatch import dispatchers, door, runs
 
@@ -52,14 +53,14 @@ def box(repo: Sandbox) -> Sandbox:
 def begin(here: Door, notebook: str = "nb.ipynb", *axes: str, trials: int = 6, jobs: int = 2, **asked: object) -> str:
     wanted = Wanted(notebook=Path(notebook), engine="inline")
     given = Asked(axes=axes or ("x=-10.0..10.0",), jobs=jobs, **asked)  # type: ignore[arg-type]
-    planned = searching.plan(here, wanted, given, Goal("optuna", "loss", False, trials))
-    return searching.start(here, planned).group
+    planned = search.plan(here, wanted, given, Goal("optuna", "loss", False, trials))
+    return search.start(here, planned).group
 
 
-def until_over(here: Door, group: str) -> searching.Course:
+def until_over(here: Door, group: str) -> search.Course:
     """The end of a search, with a look at it now and then as a user would have."""
-    wait_for(lambda: searching.course(here, group).over, f"the search to be over: {talk(here, group)}", patience=240)
-    return searching.course(here, group)
+    wait_for(lambda: search.course(here, group).over, f"the search to be over: {talk(here, group)}", patience=240)
+    return search.course(here, group)
 
 
 def talk(here: Door, group: str) -> str:
@@ -71,7 +72,7 @@ def trials(here: Door, group: str) -> list[Trial]:
     """What the study has, once nobody serves it."""
     path = searches.folder(here.place, group)
     held = wait_for(lambda: searches.take(path), "the search's lock")
-    found = kept.read(path)
+    found = searchfile.read(path)
     study = Study(path, found.dimensions, highest=found.highest)
     try:
         return study.trials()
@@ -83,7 +84,7 @@ def trials(here: Door, group: str) -> list[Trial]:
 def without_server(box: Sandbox, **asked: object) -> tuple[Door, str, int]:
     """A search whose first run waits and which nobody serves; the caller holds its lock."""
     here = door(box)
-    lineup.pause(here)
+    queue.pause(here)
     group = begin(here, jobs=1, **asked)  # type: ignore[arg-type]
     for pid in wait_for(lambda: servers(here), "its process"):
         os.kill(pid, signal.SIGKILL)
@@ -112,20 +113,20 @@ def whole(here: Door, group: str, count: int) -> None:
     assert sorted(str(trial.run) for trial in told) == sorted(run.id for run in found)
     assert {run.id: run.params["x"] for run in found} == {trial.run: trial.params["x"] for trial in told}
     assert not any(trial.open for trial in trials(here, group))
-    assert not [folder for folder in live.scan(here.place) if folder.id in {run.id for run in found}]
+    assert not [folder for folder in livefolder.scan(here.place) if folder.id in {run.id for run in found}]
 
 
 def test_a_search_ends_with_the_work_tree_that_it_began_in(box: Sandbox, tmp_path: Path) -> None:
     main, linked = door(box), tmp_path / "linked"
     box.git("worktree", "add", "-q", str(linked))
     here = opened(linked, os.environ)
-    lineup.pause(here)
+    queue.pause(here)
     group = begin(here, jobs=1)
     box.git("worktree", "remove", "--force", str(linked))
-    lineup.resume(main)
+    queue.resume(main)
     course = until_over(main, group)
     assert (course.search.state, course.search.why) == (
-        kept.FAILED,
+        searchfile.FAILED,
         "the work tree that it began in has been removed",
     )
     assert all(run.status is Status.FAILED for run in course.runs)
@@ -136,7 +137,7 @@ def test_a_search_learns(box: Sandbox) -> None:
     with box.untouched():
         group = begin(here, "nb.ipynb", "x=-10.0..10.0", trials=8, jobs=2)
         now = until_over(here, group)
-    assert now.search.state == kept.DONE
+    assert now.search.state == searchfile.DONE
     assert [run.status for run in now.runs] == [Status.SUCCEEDED] * 8
     best = now.standing.best
     assert best is not None
@@ -166,7 +167,7 @@ def test_every_point_is_tried_once(box: Sandbox) -> None:
     here = door(box)
     group = begin(here, "nb.ipynb", "x=1,2", "mode=[a,b]", trials=50)
     now = until_over(here, group)
-    assert now.search.state == kept.EXHAUSTED
+    assert now.search.state == searchfile.EXHAUSTED
     tried = sorted((run.params["x"], run.params["mode"]) for run in now.runs)
     assert tried == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
 
@@ -190,7 +191,7 @@ def test_it_goes_on_after_kills(box: Sandbox) -> None:
 
     def strike() -> bool:
         """Kill whoever serves, as soon as the study has grown."""
-        now = searching.course(here, group)
+        now = search.course(here, group)
         if now.over:
             return True
         if path.stat().st_size > sizes[-1] and servers(here) and len(sizes) < 8:
@@ -204,7 +205,7 @@ def test_it_goes_on_after_kills(box: Sandbox) -> None:
 
     wait_for(strike, f"the search to be over: {talk(here, group)}", patience=240)
     assert len(sizes) > 3
-    assert searching.course(here, group).search.state == kept.DONE
+    assert search.course(here, group).search.state == searchfile.DONE
     whole(here, group, 6)
 
 
@@ -212,7 +213,7 @@ def test_two_searches_at_once(box: Sandbox) -> None:
     here = door(box)
     one, two = begin(here, trials=3), begin(here, "odd.ipynb", "x=2..100..2", trials=3)
     for group in (one, two):
-        assert until_over(here, group).search.state == kept.DONE
+        assert until_over(here, group).search.state == searchfile.DONE
         whole(here, group, 3)
     assert {run.notebook for run in runs(here, group=two)} == {"odd.ipynb"}
 
@@ -222,9 +223,9 @@ def test_more_trials_of_the_same_code(box: Sandbox) -> None:
     group = begin(here, trials=2)
     until_over(here, group)
     box.notebook("nb.ipynb", "raise SystemExit(7)", parameters="x = 0.0")
-    searching.go_on(here, group, trials=2, jobs=1)
+    search.go_on(here, group, trials=2, jobs=1)
     now = until_over(here, group)
-    assert (now.search.trials, now.search.state) == (4, kept.DONE)
+    assert (now.search.trials, now.search.state) == (4, searchfile.DONE)
     assert [run.status for run in now.runs] == [Status.SUCCEEDED] * 4
     assert len({box.git("rev-parse", f"{run.id}:nb.ipynb") for run in now.runs}) == 1
     whole(here, group, 4)
@@ -237,27 +238,27 @@ def test_a_stop_ends_it_for_good(box: Sandbox, tmp_path: Path) -> None:
     wait_for(lambda: len(runs(here, group=group)) > 3, "some runs")
     assert box.snaprun("stop", "--group", group).returncode == 0
     now = until_over(here, group)
-    assert now.search.state == kept.STOPPED
+    assert now.search.state == searchfile.STOPPED
     count = len(now.runs)
     assert count < 90
     assert all(run.status.over for run in now.runs)
     whole(here, group, count)
     again = box.snaprun("stop", "--group", group)
     assert again.returncode == 3
-    searching.go_on(here, group, trials=1)
+    search.go_on(here, group, trials=1)
     assert until_over(here, group).search.trials == count + 1
 
 
 def test_a_resting_queue_holds_it(box: Sandbox) -> None:
     here = door(box)
-    lineup.pause(here)
+    queue.pause(here)
     group = begin(here, trials=3, jobs=1)
     wait_for(lambda: servers(here), "its process")
     for pid in servers(here):
         os.kill(pid, signal.SIGKILL)
-    assert [run.status for run in searching.course(here, group).runs] == [Status.QUEUED]
-    lineup.resume(here)
-    assert until_over(here, group).search.state == kept.DONE
+    assert [run.status for run in search.course(here, group).runs] == [Status.QUEUED]
+    queue.resume(here)
+    assert until_over(here, group).search.state == searchfile.DONE
     whole(here, group, 3)
 
 
@@ -268,9 +269,9 @@ def test_a_run_that_was_frozen_only_is_queued(box: Sandbox) -> None:
     claims.forget(index, first.id)
     index.forget([first.id])
     os.close(held)
-    lineup.resume(here)
-    queue.wake(here.place, here.env)
-    assert until_over(here, group).search.state == kept.DONE
+    queue.resume(here)
+    bell.wake(here.place, here.env)
+    assert until_over(here, group).search.state == searchfile.DONE
     assert first.id in [run.id for run in runs(here, group=group)]
     whole(here, group, 2)
 
@@ -278,7 +279,7 @@ def test_a_run_that_was_frozen_only_is_queued(box: Sandbox) -> None:
 def test_a_run_that_was_never_frozen_is_none(box: Sandbox) -> None:
     here, group, held = without_server(box, trials=2)
     path = searches.folder(here.place, group)
-    found = kept.read(path)
+    found = searchfile.read(path)
     study = Study(path, found.dimensions, highest=False)
     asked = study.ask()
     assert asked is not None
@@ -286,17 +287,17 @@ def test_a_run_that_was_never_frozen_is_none(box: Sandbox) -> None:
     study.ask()
     study.close()
     os.close(held)
-    lineup.resume(here)
-    assert until_over(here, group).search.state == kept.DONE
+    queue.resume(here)
+    assert until_over(here, group).search.state == searchfile.DONE
     whole(here, group, 2)
 
 
 def test_a_dropped_run_counts_as_a_trial_without_a_value(box: Sandbox) -> None:
     here = door(box)
-    lineup.pause(here)
+    queue.pause(here)
     group = begin(here, trials=2, jobs=1)
-    lineup.drop(here, [runs(here, group=group)[0].id])
-    lineup.resume(here)
+    queue.drop(here, [runs(here, group=group)[0].id])
+    queue.resume(here)
     now = until_over(here, group)
     assert [run.status for run in now.runs] == [Status.SAVED, Status.SUCCEEDED]
 
@@ -310,7 +311,7 @@ def test_what_a_run_waits_for_may_fail(box: Sandbox) -> None:
     group = begin(here, trials=5, jobs=1, after=first)
     gate.touch()
     now = until_over(here, group)
-    assert now.search.state == kept.FAILED
+    assert now.search.state == searchfile.FAILED
     assert "nothing can come after it" in str(now.search.why)
     assert [run.status for run in now.runs] == [Status.STOPPED]
     assert GitRepo(here.place).refs(RUN_REF).keys() == {RUN_REF + first, RUN_REF + now.runs[0].id}
@@ -322,7 +323,7 @@ def test_a_lost_run_is_told(box: Sandbox, tmp_path: Path) -> None:
         (tmp_path / "count" / str(number)).touch()
     here = door(box, COUNT=str(tmp_path / "count"))
     group = begin(here, "counted.ipynb", "x=0.0..1.0", trials=1)
-    (folder,) = wait_for(lambda: live.scan(here.place), "its run")
+    (folder,) = wait_for(lambda: livefolder.scan(here.place), "its run")
     wait_for(lambda: folder.metrics.exists() and folder.metrics.read_bytes().count(b"\n") == 1, "its metrics")
     about = json.loads((folder.path / "supervisor.json").read_bytes())
     for pid in (about["pid"], about["worker"]["pid"]):  # first: they would see how the run ends
@@ -339,13 +340,13 @@ def test_a_search_that_cannot_go_on_says_why(box: Sandbox) -> None:
     journal = searches.folder(here.place, group) / "journal.log"
     journal.write_bytes(b"{{{\n" + journal.read_bytes())
     os.close(held)
-    said = wait_for(lambda: searching.course(here, group).trouble, "word of it")
+    said = wait_for(lambda: search.course(here, group).trouble, "word of it")
     assert "journal.log is damaged" in said
-    assert not searching.course(here, group).over
+    assert not search.course(here, group).over
     assert f"{group}: " in box.snaprun("doctor").stdout
     assert box.snaprun("stop", "--group", group).returncode == 0
-    now = searching.course(here, group)
-    assert (now.over, now.search.state) == (True, kept.STOPPED)
+    now = search.course(here, group)
+    assert (now.over, now.search.state) == (True, searchfile.STOPPED)
 
 
 def test_optuna_may_go_away_meanwhile(box: Sandbox) -> None:
@@ -358,8 +359,8 @@ def test_optuna_may_go_away_meanwhile(box: Sandbox) -> None:
     assert "pip install 'snaprun[optuna]'" in str(searches.trouble(searches.folder(here.place, group)))
     (searches.folder(here.place, group) / searches.TROUBLE).unlink()
     os.close(held)
-    lineup.resume(here)
-    assert until_over(here, group).search.state == kept.DONE
+    queue.resume(here)
+    assert until_over(here, group).search.state == searchfile.DONE
 
 
 def test_a_series_is_read_while_it_grows(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import xml.etree.ElementTree as ET
 import pytest
 from PIL import Image
 
-from snaprun.diffs import axes, plot, plotpng, plotsvg, series
-from snaprun.diffs.series import Curve, Point
+from snaprun import metrics
+from snaprun.charts import axes, png, series, svg, terminal
+from snaprun.charts.series import Curve
+from snaprun.metrics import Point
 from snaprun.show import Look
 from tests.runs import copied, gate, logged, made
 from tests.sandbox import Sandbox
@@ -27,7 +29,7 @@ def test_reading_lines() -> None:
         b'{"name": "loss", "value": 2, "step": 5, "time": 10}\n{"name": "loss", "value": 1, "step": null}\n'
         b'rubbish\n{"name": "loss"}\n[1]\n{"name": "acc", "value": NaN, "step": true}\n{"name": "loss", "val'
     )
-    found = series.read(lines)
+    found = metrics.read(lines)
     assert found["loss"] == [Point(5.0, 10.0, 2.0), Point(1.0, 0.0, 1.0)]
     assert math.isnan(found["acc"][0].value)
     assert found["acc"][0].step == 0
@@ -38,12 +40,12 @@ def test_of_a_run_that_ended_and_of_one_in_progress(repo: Sandbox) -> None:
     run_id = made(repo, "digits.ipynb", metrics=logged(loss=[3.0, 2.0]))
     git = gate(repo)
     tip = git.refs("refs/snaprun/")[f"refs/snaprun/runs/{run_id}"]
-    assert [point.value for point in series.of_run(git, run_id, tip)["loss"]] == [3.0, 2.0]
+    assert [point.value for point in metrics.of_run(git, run_id, tip)["loss"]] == [3.0, 2.0]
     going = made(repo, "digits.ipynb", ended=False)
-    assert series.of_run(git, going, going) == {}
+    assert metrics.of_run(git, going, going) == {}
     (git.place.live / going).mkdir(parents=True)
     (git.place.live / going / "metrics.jsonl").write_text('{"name": "loss", "value": 7}\n')
-    assert series.of_run(git, going, going)["loss"][0].value == 7
+    assert metrics.of_run(git, going, going)["loss"][0].value == 7
 
 
 def test_curves_over_steps_and_over_time() -> None:
@@ -113,39 +115,39 @@ CHART = series.chart(
 
 
 def test_in_a_terminal() -> None:
-    lines = plot.text(CHART, Look(width=60)).split("\n")
-    assert len(lines) == 1 + plot.HEIGHT + 2 + 2
-    assert all(len(line) <= 60 for line in lines[: plot.HEIGHT + 3])
+    lines = terminal.text(CHART, Look(width=60)).split("\n")
+    assert len(lines) == 1 + terminal.HEIGHT + 2 + 2
+    assert all(len(line) <= 60 for line in lines[: terminal.HEIGHT + 3])
     assert any(0x2800 < ord(char) < 0x2900 for char in lines[2])
     assert lines[-2].endswith("last 1.5  min 1.5  max 3")
     assert "\x1b" not in "".join(lines)
-    assert "\x1b[34m" in plot.text(CHART, Look(colour=True))
-    assert plot.text(series.chart("loss", []), Look()) == "no values of loss"
+    assert "\x1b[34m" in terminal.text(CHART, Look(colour=True))
+    assert terminal.text(series.chart("loss", []), Look()) == "no values of loss"
 
 
 def test_one_point_is_drawn() -> None:
     one = series.chart("n", [Curve("a", (1,), (2,))])
-    assert any(0x2800 < ord(char) < 0x2900 for char in plot.text(one, Look()))
-    assert plotpng.png(one)
-    assert plotsvg.svg(one)
+    assert any(0x2800 < ord(char) < 0x2900 for char in terminal.text(one, Look()))
+    assert png.png(one)
+    assert svg.svg(one)
 
 
 def test_svg_and_page() -> None:
-    root = ET.fromstring(plotsvg.svg(CHART))
+    root = ET.fromstring(svg.svg(CHART))
     assert len(root.findall(f"{SVG}polyline")) == 2
     assert len(root.findall(f"{SVG}polygon")) == 1
     assert any("<a>" in (text.text or "") for text in root.iter(f"{SVG}text"))
-    page = plotsvg.html(CHART)
+    page = svg.html(CHART)
     assert "default-src 'none'" in page
     assert "<script" not in page
-    assert "no values" in plotsvg.svg(series.chart("loss", []))
+    assert "no values" in svg.svg(series.chart("loss", []))
 
 
 def test_png() -> None:
-    picture = Image.open(io.BytesIO(plotpng.png(CHART)))
-    assert picture.size[0] == plotsvg.WIDTH * plotpng.SCALE
+    picture = Image.open(io.BytesIO(png.png(CHART)))
+    assert picture.size[0] == svg.WIDTH * png.SCALE
     assert len(picture.convert("RGB").getcolors(100_000) or []) > 5
-    assert plotpng.png(series.chart("loss", []))
+    assert png.png(series.chart("loss", []))
 
 
 def test_json() -> None:

@@ -15,9 +15,9 @@ import pytest
 from snaprun import launchers
 from snaprun.errors import UsageFault
 from snaprun.launchers import State, slurmstates
+from snaprun.lifecycle import contact, handover
+from snaprun.live import livefolder
 from snaprun.model import Status
-from snaprun.progress import live
-from snaprun.running import contact, launching
 from tests import cluster, running
 from tests.cluster import asked, job, started
 from tests.sandbox import Sandbox, wait_for
@@ -122,13 +122,13 @@ def test_a_job_killed_outright_is_told_in_slurms_words(repo: Sandbox) -> None:
 def test_an_array_of_runs(repo: Sandbox) -> None:
     books = [repo.notebook(f"{number}.ipynb", f"print({number} * 7)") for number in range(3)]
     runs = [running.frozen(repo, book, launcher="slurm", options={"launcher": {"jobs": "2"}}) for book in books]
-    launching.submit(running.door(repo), "slurm", [run.live for run in runs])
+    handover.submit(running.door(repo), "slurm", [run.live for run in runs])
     for number, run in enumerate(runs):
         assert run.end().status is Status.SUCCEEDED
         assert run.log() == f"{number * 7}\n"
     names = {path.stem.partition("_")[2] for path in (runs[0].place.state / "slurm").glob("*.log")}
     assert names == {"0", "1", "2"}
-    assert live.scan(runs[0].place) == []
+    assert livefolder.scan(runs[0].place) == []
 
 
 def test_what_slurm_refuses_is_refused_before_anything_is_frozen(repo: Sandbox) -> None:

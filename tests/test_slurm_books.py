@@ -11,8 +11,8 @@ import pytest
 from snaprun import launchers
 from snaprun.errors import Unavailable
 from snaprun.launchers import Site, State, slurmstates
+from snaprun.lifecycle import contact
 from snaprun.model import Status
-from snaprun.running import contact
 from tests import cluster, running
 from tests.cluster import asked, job, runs_of, started, swept
 from tests.sandbox import Sandbox, wait_for

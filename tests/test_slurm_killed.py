@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from snaprun import launchers
-from snaprun.running import contact
+from snaprun.lifecycle import contact
 from tests import running
 from tests.cluster import asked
 from tests.sandbox import Sandbox, wait_for

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from snaprun.errors import CannotCreate, Denied, InputMissing, SnaprunError, WriteFault
-from snaprun.freeze.snapshot import Request, Snapshot, commit_run, freeze, message, take
+from snaprun.freeze.capture import Request, Snapshot, commit_run, freeze, message, take
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.publish import HOUR, forget, restore

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from snaprun.errors import SnaprunError
-from snaprun.freeze.snapshot import Request, take
+from snaprun.freeze.capture import Request, take
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RunSpec

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.index import record, runlist
+from snaprun import records
+from snaprun.index import runlist
+from snaprun.lifecycle import settle
+from snaprun.machine import process
 from snaprun.model import Status
-from snaprun.progress import process
-from snaprun.running import settle
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for
@@ -79,7 +80,7 @@ def _kill(repo: Sandbox, book: Path, after: float, victims: int, hard: bool) -> 
 
 
 def _check(run: Started) -> None:
-    result = record.read_result(run.repo, run.id)
+    result = records.read_result(run.repo, run.id)
     assert result is not None
     assert result.status in (Status.FAILED, Status.LOST, Status.STOPPED), result
     log = run.file("log.txt").decode()

@@ -12,17 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import launchers
+from snaprun import launchers, records
 from snaprun.errors import CannotCreate, DataFault, Denied, Unavailable, UsageFault
 from snaprun.git import sync
-from snaprun.index import record
 from snaprun.launchers import Site, Submission, ssh
+from snaprun.lifecycle import contact, settle
+from snaprun.lifecycle.contact import Pace
+from snaprun.live.progress import look
+from snaprun.live.stoprequest import Request
+from snaprun.machine import process
 from snaprun.model import Status
-from snaprun.progress import process
-from snaprun.progress.order import Request
-from snaprun.progress.standing import look
-from snaprun.running import contact, settle
-from snaprun.running.contact import Pace
 from tests import far, running
 from tests.far import Machine
 from tests.sandbox import Sandbox, wait_for
@@ -61,7 +60,7 @@ def test_a_run_there_is_seen_and_ends_here_as_one_of_here(repo: Sandbox, machine
     assert repo.git("show", f"{shown['commit']}:nb/made.txt") == "x"
     assert repo.git("for-each-ref", "refs/snaprun/fetched", "refs/snaprun/incoming") == ""
     assert not any((running.place(repo).state / "live").iterdir())
-    assert record.read_run(running.GitRepo(machine.place), shown["id"]).commit == shown["commit"]
+    assert records.read_run(running.GitRepo(machine.place), shown["id"]).commit == shown["commit"]
 
 
 def test_the_exit_code_travels_and_a_failure_is_one(repo: Sandbox, machine: Machine) -> None:
@@ -198,7 +197,7 @@ def test_a_crash_there_is_told_as_it_was(repo: Sandbox, machine: Machine) -> Non
     for who in about:
         process.send(who, signal.SIGKILL)
     wait_for(lambda: not refreshed(run) and not run.alive, "the end")
-    end = record.read_result(run.repo, run.id)
+    end = records.read_result(run.repo, run.id)
     assert end is not None
     assert end.status is Status.LOST
     assert "killed" in str(end.reason)

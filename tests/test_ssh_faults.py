@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from snaprun.errors import Unavailable, UsageFault, WriteFault
-from snaprun.progress import live
+from snaprun.live import livefolder
 from tests import far, running
 from tests.far import Machine
 from tests.sandbox import Sandbox, wait_for
@@ -72,7 +72,7 @@ def test_a_push_that_is_cut_for_good_leaves_nothing(repo: Sandbox, machine: Mach
         assert error.startswith("snaprun: error: far cannot be reached: ")
         assert hint == "hint: ssh far"
         assert repo.git("for-each-ref", "refs/snaprun") == refs(machine) == ""
-        assert live.scan(running.place(repo)) == live.scan(machine.place) == []
+        assert livefolder.scan(running.place(repo)) == livefolder.scan(machine.place) == []
 
 
 def test_a_fetch_that_is_cut_is_made_again(repo: Sandbox, machine: Machine, cut: Callable[..., Path]) -> None:
@@ -185,7 +185,7 @@ def test_a_full_disk_there_refuses_the_push(repo: Sandbox, machine: Machine, sma
     assert error.startswith("snaprun: error: the disk of far is full: ")
     assert hint == "hint: ssh far df -h"
     assert refs(machine) == before
-    assert live.scan(machine.place) == live.scan(running.place(repo)) == []
+    assert livefolder.scan(machine.place) == livefolder.scan(running.place(repo)) == []
 
 
 def test_a_full_disk_there_loses_no_result(repo: Sandbox, machine: Machine, small: Path, tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ import pytest
 from snaprun.errors import UsageFault
 from snaprun.index import runlist
 from snaprun.index.queue import listing
-from snaprun.intake import Wanted
 from snaprun.launchers import Lineup, Site, Submission, ssh
-from snaprun.progress import live
-from snaprun.sweeps import sweeping
-from snaprun.sweeps.sweeping import Asked
+from snaprun.live import livefolder
+from snaprun.runplan import Wanted
+from snaprun.sweeps import sweepplan
+from snaprun.sweeps.sweepplan import Asked
 from tests import far, running
 from tests.far import Machine
 from tests.sandbox import Sandbox, wait_for
@@ -79,7 +79,7 @@ def test_one_push_and_one_call_start_them_all(box: Sandbox, machine: Machine, ca
     assert sum("far start" in line for line in lines) == 0
     assert sum("receive-pack" in line for line in lines) == 1
     assert sum("git-upload-pack" in line for line in lines) <= sum("far news" in line for line in lines)
-    assert live.scan(running.place(box)) == live.scan(machine.place) == []
+    assert livefolder.scan(running.place(box)) == livefolder.scan(machine.place) == []
     there = subprocess.run(["git", "for-each-ref", "refs/snaprun/incoming"], cwd=machine.folder, capture_output=True)
     assert there.stdout == b""
 
@@ -97,7 +97,7 @@ def test_what_waits_there_is_queued_here_and_can_be_stopped(box: Sandbox, machin
     done = box.snaprun("stop", "--group", group)
     assert done.returncode == 0, done.stderr
     assert [run["status"] for run in history(box, group)] == ["stopped", *["saved"] * 3]
-    assert live.scan(running.place(box)) == live.scan(machine.place) == []
+    assert livefolder.scan(running.place(box)) == livefolder.scan(machine.place) == []
 
 
 def test_a_failed_run_is_tried_again_there(box: Sandbox, machine: Machine) -> None:
@@ -157,19 +157,19 @@ def test_a_call_that_is_repeated_queues_nothing_twice(
     monkeypatch.chdir(box.path)
     here = door(box)
     wanted = Wanted(notebook=Path("held.ipynb"), engine="inline", launcher="ssh", wishes={"on": machine.address})
-    planned = sweeping.plan(here, wanted, Asked(("x=1..3",), jobs=1))
+    planned = sweepplan.plan(here, wanted, Asked(("x=1..3",), jobs=1))
     where = Site(here.place, os.environ, {"on": machine.address}, Lineup(jobs=1))
     ssh.check(where)
-    made = sweeping.start(here, planned)
+    made = sweepplan.start(here, planned)
     runs = [Submission(one.id, here.place.live / one.id) for one in made]
     assert len(there(machine)) == 3
     ssh.submit(where, runs)
     assert len(there(machine)) == 3
-    again = sweeping.start(here, sweeping.plan(here, wanted, Asked(("x=4..5",), jobs=1)))
+    again = sweepplan.start(here, sweepplan.plan(here, wanted, Asked(("x=4..5",), jobs=1)))
     assert len(there(machine)) == 5
     (machine.place.state / "index.sqlite3").unlink()
     ssh.submit(where, [Submission(one.id, here.place.live / one.id) for one in again])
-    begun = {folder.id for folder in live.scan(machine.place)}
+    begun = {folder.id for folder in livefolder.scan(machine.place)}
     assert {one.id for one in again} <= begun | {one.run for one in there(machine)}
     (tmp_path / "gate").touch()
     wait_for(lambda: {run["status"] for run in history(box, str(again[0].spec.group))} == {"succeeded"}, "their end")

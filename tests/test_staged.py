@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.hooks import hookgate, staged
-from snaprun.hooks.staged import Index
+from snaprun.hooks import gate, gitindex
+from snaprun.hooks.gitindex import Index
 from tests.sandbox import Sandbox, notebook
 
 HEADER = "# ---\n# jupyter:\n#   jupytext:\n#     formats: ipynb,py:percent\n# ---\n"
 
 
 def index(repo: Sandbox, **env: str) -> Index:
-    return staged.opened(repo.path, {**os.environ, **env})
+    return gitindex.opened(repo.path, {**os.environ, **env})
 
 
 def test_every_kind_of_change(repo: Sandbox) -> None:
@@ -34,7 +34,7 @@ def test_every_kind_of_change(repo: Sandbox) -> None:
     repo.write("later", "not staged")
     repo.write("intended", "x")
     repo.git("add", "-N", "intended")
-    found = {change.path: (change.status, change.is_file) for change in staged.changes(index(repo))}
+    found = {change.path: (change.status, change.is_file) for change in gitindex.changes(index(repo))}
     assert found == {
         "added": ("A", True),
         "away": ("A", True),
@@ -47,10 +47,10 @@ def test_every_kind_of_change(repo: Sandbox) -> None:
 
 def test_an_unborn_branch(tmp_path: Path) -> None:
     box = Sandbox(tmp_path / "new")
-    assert staged.changes(index(box)) == []
+    assert gitindex.changes(index(box)) == []
     box.write("a", "1")
     box.git("add", ".")
-    assert [change.status for change in staged.changes(index(box))] == ["A"]
+    assert [change.status for change in gitindex.changes(index(box))] == ["A"]
 
 
 def test_names_and_contents_of_every_kind(repo: Sandbox) -> None:
@@ -59,18 +59,18 @@ def test_names_and_contents_of_every_kind(repo: Sandbox) -> None:
         repo.write(name, name.encode("utf-8", "surrogateescape") + b"\0\n\r\n")
     repo.git("add", "-A")
     here = index(repo)
-    changes = staged.changes(here)
+    changes = gitindex.changes(here)
     assert {change.path for change in changes} == set(names)
-    blobs = staged.contents(here, [change.oid for change in changes])
+    blobs = gitindex.contents(here, [change.oid for change in changes])
     for change in changes:
         assert blobs[change.oid] == os.fsencode(change.path) + b"\0\n\r\n"
-        assert staged.entries(here, [change.path]) == {change.path: (change.mode, change.oid)}
+        assert gitindex.entries(here, [change.path]) == {change.path: (change.mode, change.oid)}
 
 
 def test_what_is_missing_is_left_out(repo: Sandbox) -> None:
     here = index(repo)
-    assert staged.contents(here, []) == {}
-    assert staged.contents(here, ["1" * 40, "HEAD:README", "HEAD:no such", "HEAD"]) == {"HEAD:README": b"a project\n"}
+    assert gitindex.contents(here, []) == {}
+    assert gitindex.contents(here, ["1" * 40, "HEAD:README", "HEAD:no such", "HEAD"]) == {"HEAD:README": b"a project\n"}
 
 
 def test_an_unmerged_path_is_no_file(repo: Sandbox) -> None:
@@ -80,20 +80,20 @@ def test_an_unmerged_path_is_no_file(repo: Sandbox) -> None:
         repo.commit()
     repo.git("merge", "a", ok=False)
     here = index(repo)
-    assert staged.special(here.place) == "MERGE_HEAD"
-    assert [change.is_file for change in staged.changes(here)] == [False] * len(staged.changes(here))
-    assert "README" not in staged.entries(here)
+    assert gitindex.special(here.place) == "MERGE_HEAD"
+    assert [change.is_file for change in gitindex.changes(here)] == [False] * len(gitindex.changes(here))
+    assert "README" not in gitindex.entries(here)
 
 
 def test_the_index_that_git_hands_over(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative name is relative to the folder that the hook was started in, wherever git is then called."""
     repo.write("new", "1")
     repo.git("add", "new", env={"GIT_INDEX_FILE": str(repo.path / ".git/other")})
-    assert staged.changes(index(repo)) == []
+    assert gitindex.changes(index(repo)) == []
     here = index(repo, GIT_INDEX_FILE=".git/other", GIT_DIR=".git")
     assert here.file == repo.path / ".git/other"
     monkeypatch.chdir("/")
-    assert "new" in {change.path for change in staged.changes(here)}
+    assert "new" in {change.path for change in gitindex.changes(here)}
     assert not here.partial
     (repo.path / ".git/other").rename(repo.path / ".git/next-index-7.lock")
     assert index(repo, GIT_INDEX_FILE=".git/next-index-7.lock").partial
@@ -106,7 +106,7 @@ def test_what_would_change_gits_answers_is_not_inherited(repo: Sandbox) -> None:
     repo.git("config", "diff.noprefix", "true")
     repo.git("config", "diff.external", "false")
     here = index(repo, GIT_EXTERNAL_DIFF="false", GIT_PREFIX="deep/", GIT_LITERAL_PATHSPECS="1", GIT_TRACE="1")
-    assert [change.path for change in staged.changes(here)] == ["ä"]
+    assert [change.path for change in gitindex.changes(here)] == ["ä"]
 
 
 def test_reading_writes_nothing(repo: Sandbox) -> None:
@@ -114,31 +114,28 @@ def test_reading_writes_nothing(repo: Sandbox) -> None:
     repo.git("add", ".")
     with repo.untouched():
         here = index(repo)
-        staged.contents(here, [change.oid for change in staged.changes(here)])
-        staged.entries(here)
-        staged.is_ignored(here, "a.py")
+        gitindex.contents(here, [change.oid for change in gitindex.changes(here)])
+        gitindex.entries(here)
+        gitindex.is_ignored(here, "a.py")
 
 
 def test_a_commits_own_changes(repo: Sandbox) -> None:
     repo.write("a", "1")
     first = repo.commit()
-    assert [change.path for change in staged.committed(index(repo), first)] == ["a"]
+    assert [change.path for change in gitindex.committed(index(repo), first)] == ["a"]
     repo.git("checkout", "-q", "-b", "side", "HEAD~1")
     repo.write("b", "1")
     repo.commit()
     repo.git("merge", "-q", "--no-edit", "main")
-    assert [change.path for change in staged.committed(index(repo))] == ["a"], "against the first parent"
+    assert [change.path for change in gitindex.committed(index(repo))] == ["a"], "against the first parent"
     root = repo.git("rev-list", "--max-parents=0", "HEAD").strip()
-    assert [change.path for change in staged.committed(index(repo), root)] == ["README"]
-    assert {change.path for change in staged.tree(index(repo), "HEAD")} == {"README", "a", "b"}
-
-
-# --- the gate before everything: whether there is anything to look at ------------------------------------------------
+    assert [change.path for change in gitindex.committed(index(repo), root)] == ["README"]
+    assert {change.path for change in gitindex.tree(index(repo), "HEAD")} == {"README", "a", "b"}
 
 
 def idle(repo: Sandbox, monkeypatch: pytest.MonkeyPatch, *argv: str) -> bool:
     monkeypatch.chdir(repo.path)
-    return hookgate.idle(["hook", "run", *(argv or ("pre-commit",))])
+    return gate.idle(["hook", "run", *(argv or ("pre-commit",))])
 
 
 def test_commits_without_notebooks_are_idle(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,25 +201,25 @@ def test_from_a_folder_and_with_hundreds_of_scripts(repo: Sandbox, monkeypatch: 
     repo.write("train.py", "x = 1\n")
     repo.git("add", ".")
     monkeypatch.chdir(repo.path / "deep")
-    assert not hookgate.idle(["hook", "run", "pre-commit"])
+    assert not gate.idle(["hook", "run", "pre-commit"])
     repo.git("rm", "-qf", "train.py")
     for number in range(300):
         repo.write(f"m{number}.py", f"x = {number}\n" * 400)
     repo.git("add", ".")
-    assert not hookgate.idle(["hook", "run", "pre-commit"]), "too much to be sure: the command itself decides"
+    assert not gate.idle(["hook", "run", "pre-commit"]), "too much to be sure: the command itself decides"
 
 
 def test_what_is_not_a_plain_call_is_not_idle(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for argv in (("pre-commit", "a.py"), ("post-commit",), ("--json", "pre-commit"), ("commit-msg",), ("--help",), ()):
         monkeypatch.chdir(repo.path)
-        assert not hookgate.idle(["hook", "run", *argv])
-    assert not hookgate.idle(["history"])
+        assert not gate.idle(["hook", "run", *argv])
+    assert not gate.idle(["history"])
     repo.write("message", "work\n\nSnaprun-Run: 1234567 a.ipynb\n")
     assert not idle(repo, monkeypatch, "commit-msg", "message")
     monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
     assert not idle(repo, monkeypatch)
     monkeypatch.chdir("/")
-    assert not hookgate.idle(["hook", "run", "pre-commit"])
+    assert not gate.idle(["hook", "run", "pre-commit"])
 
 
 def test_what_is_imported(repo: Sandbox) -> None:

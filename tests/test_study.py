@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from snaprun.errors import DataFault
-from snaprun.sweeps import space, study, sweep
+from snaprun.sweeps import points, space, study
 from snaprun.sweeps.study import Study
 
 
 def dimensions(*given: str) -> tuple[space.Dimension, ...]:
-    return space.dimensions(sweep.axes(given))
+    return space.dimensions(points.axes(given))
 
 
 def opened(folder: Path, *given: str, highest: bool = False, seed: int = 0) -> Study:
@@ -58,7 +58,7 @@ def test_a_listed_axis_gives_its_values_exactly(tmp_path: Path, said: str, count
 def test_spans_stay_within_their_bounds(tmp_path: Path) -> None:
     asked = opened(tmp_path / "study", "lr=1e-4..1e-1..log", "drop=0.0..0.5", "width=16..512..log", "opt=adam")
     assert space.size(dimensions("lr=1e-4..1e-1..log", "n=2..3")) is None
-    assert space.fixed(sweep.axes(["opt=adam", "lr=0.1,0.2", "n=3..3"])) == {"opt": "adam", "n": 3}
+    assert space.fixed(points.axes(["opt=adam", "lr=0.1,0.2", "n=3..3"])) == {"opt": "adam", "n": 3}
     for _ in range(15):
         trial = asked.ask()
         assert trial is not None

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from snaprun.launchers import local
+from snaprun.lifecycle import settle
+from snaprun.machine import process
 from snaprun.model import Status
-from snaprun.progress import process
-from snaprun.running import settle
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 
@@ -138,9 +138,8 @@ def _in_session(pid: int, session: int) -> bool:
 
 
 def test_settling_is_cheap_when_nothing_is_live(repo: Sandbox) -> None:
-    code = (
-        "import sys, os\nfrom pathlib import Path\nfrom snaprun.git import locate; from snaprun.running import settle\n"
-    )
+    code = "import sys, os\nfrom pathlib import Path\nfrom snaprun.git import locate\n"
+    code += "from snaprun.lifecycle import settle\n"
     code += f"print(settle.settle(locate.find(Path({str(repo.path)!r}), os.environ), os.environ))\n"
     code += "heavy = {'sqlalchemy', 'git', 'jupytext', 'nbformat', 'IPython', 'zmq'} & set(sys.modules)\nprint(heavy)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

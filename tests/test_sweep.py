@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snaprun.errors import ParameterFault, SnaprunError, UsageFault
-from snaprun.sweeps import sweep
-from snaprun.sweeps.sweep import Axis, Span
+from snaprun.sweeps import points
+from snaprun.sweeps.points import Axis, Span
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ from snaprun.sweeps.sweep import Axis, Span
     ],
 )
 def test_values(said: str, choices: list[object]) -> None:
-    (axis,) = sweep.axes([f"p={said}"])
+    (axis,) = points.axes([f"p={said}"])
     assert list(axis.choices) == choices
     assert [type(value) for value in axis.choices] == [type(value) for value in choices]
 
@@ -67,9 +67,9 @@ def test_values(said: str, choices: list[object]) -> None:
     ],
 )
 def test_spans(said: str, span: Span) -> None:
-    assert sweep.axes([f"p={said}"]) == (Axis("p", (), span),)
+    assert points.axes([f"p={said}"]) == (Axis("p", (), span),)
     with pytest.raises(UsageFault, match="p is a span"):
-        sweep.size(sweep.axes([f"p={said}"]))
+        points.size(points.axes([f"p={said}"]))
 
 
 @pytest.mark.parametrize(
@@ -104,57 +104,57 @@ def test_spans(said: str, span: Span) -> None:
 )
 def test_values_that_are_refused(said: str, words: str) -> None:
     with pytest.raises(ParameterFault) as caught:
-        sweep.axes([said])
+        points.axes([said])
     assert words in caught.value.message
     assert caught.value.hint
 
 
 def test_a_name_is_given_once() -> None:
     with pytest.raises(ParameterFault, match="p is given twice"):
-        sweep.axes(["p=1", "p=2"])
+        points.axes(["p=1", "p=2"])
 
 
 def test_a_grid_changes_its_last_axis_fastest() -> None:
-    found = sweep.axes(["lr=0.1,0.01", "depth=2..3", "opt=adam"])
-    assert sweep.size(found) == 4
-    assert list(sweep.grid(found)) == [
+    found = points.axes(["lr=0.1,0.01", "depth=2..3", "opt=adam"])
+    assert points.size(found) == 4
+    assert list(points.grid(found)) == [
         {"lr": 0.1, "depth": 2, "opt": "adam"},
         {"lr": 0.1, "depth": 3, "opt": "adam"},
         {"lr": 0.01, "depth": 2, "opt": "adam"},
         {"lr": 0.01, "depth": 3, "opt": "adam"},
     ]
-    assert list(sweep.grid([])) == [{}]
+    assert list(points.grid([])) == [{}]
 
 
 def test_a_huge_grid_is_counted_without_being_made() -> None:
-    found = sweep.axes([f"p{number}=1..1000000000" for number in range(5)])
-    assert sweep.size(found) == 10**45
-    assert next(sweep.grid(sweep.axes(["a=1..9999999", "b=1..9"]))) == {"a": 1, "b": 1}
-    assert sweep.sample(found[:1], 3, seed=1) == sweep.sample(found[:1], 3, seed=1)
+    found = points.axes([f"p{number}=1..1000000000" for number in range(5)])
+    assert points.size(found) == 10**45
+    assert next(points.grid(points.axes(["a=1..9999999", "b=1..9"]))) == {"a": 1, "b": 1}
+    assert points.sample(found[:1], 3, seed=1) == points.sample(found[:1], 3, seed=1)
 
 
 def test_a_sample_of_more_points_than_a_range_can_number() -> None:
-    found = sweep.axes([f"p{number}=1..1000" for number in range(8)])
-    drawn = sweep.sample(found, 50, seed=2)
+    found = points.axes([f"p{number}=1..1000" for number in range(8)])
+    drawn = points.sample(found, 50, seed=2)
     assert len({tuple(point.items()) for point in drawn}) == 50
-    assert drawn == sweep.sample(found, 50, seed=2)
+    assert drawn == points.sample(found, 50, seed=2)
 
 
 def test_a_sample_of_a_grid_has_no_point_twice() -> None:
-    found = sweep.axes(["a=1..5", "b=x,y"])
-    drawn = sweep.sample(found, 7, seed=3)
+    found = points.axes(["a=1..5", "b=x,y"])
+    drawn = points.sample(found, 7, seed=3)
     assert len({tuple(point.items()) for point in drawn}) == 7
-    assert drawn == sweep.sample(found, 7, seed=3) != sweep.sample(found, 7, seed=4)
-    every = sweep.sample(found, 99, seed=3)
-    assert sorted(map(str, every)) == sorted(map(str, sweep.grid(found)))
+    assert drawn == points.sample(found, 7, seed=3) != points.sample(found, 7, seed=4)
+    every = points.sample(found, 99, seed=3)
+    assert sorted(map(str, every)) == sorted(map(str, points.grid(found)))
     assert list(every[0]) == ["a", "b"]
     with pytest.raises(UsageFault, match="no run"):
-        sweep.sample(found, 0, seed=1)
+        points.sample(found, 0, seed=1)
 
 
 def test_a_sample_of_spans() -> None:
-    found = sweep.axes(["lr=1e-4..1e-1..log", "drop=0.0..0.5", "width=16..512..log", "opt=adam,sgd"])
-    drawn = sweep.sample(found, 200, seed=0)
+    found = points.axes(["lr=1e-4..1e-1..log", "drop=0.0..0.5", "width=16..512..log", "opt=adam,sgd"])
+    drawn = points.sample(found, 200, seed=0)
     assert all(1e-4 <= point["lr"] <= 1e-1 and 0 <= point["drop"] <= 0.5 for point in drawn)
     assert all(isinstance(point["width"], int) and 16 <= point["width"] <= 512 for point in drawn)
     assert {point["opt"] for point in drawn} == {"adam", "sgd"}
@@ -167,7 +167,7 @@ def test_a_sample_of_spans() -> None:
     [("3", [0, 1, 2]), ("1,2,3", [1, 2, 3]), ("10..12", [10, 11, 12]), ("7,", [7]), ("1,1,2", [1, 2])],
 )
 def test_seeds(said: str, found: list[int]) -> None:
-    assert sweep.seeds(said) == found
+    assert points.seeds(said) == found
 
 
 @pytest.mark.parametrize(
@@ -191,29 +191,29 @@ def test_seeds(said: str, found: list[int]) -> None:
 )
 def test_seeds_that_are_refused(said: str) -> None:
     with pytest.raises(UsageFault) as caught:
-        sweep.seeds(said)
+        points.seeds(said)
     assert "--seeds" in caught.value.hint
 
 
 def test_points_of_one_set_belong_together() -> None:
-    made = sweep.points([{"lr": 1}, {"lr": 2}], fixed={"data": "x"}, seeds=[4, 5], names=["lr", "data", "seed"])
+    made = points.points([{"lr": 1}, {"lr": 2}], fixed={"data": "x"}, seeds=[4, 5], names=["lr", "data", "seed"])
     assert [(point.number, point.set, point.seed, dict(point.params)) for point in made] == [
         (0, 0, 4, {"data": "x", "lr": 1, "seed": 4}),
         (1, 0, 5, {"data": "x", "lr": 1, "seed": 5}),
         (2, 1, 4, {"data": "x", "lr": 2, "seed": 4}),
         (3, 1, 5, {"data": "x", "lr": 2, "seed": 5}),
     ]
-    (one,) = sweep.points([{"seed": 3}], fixed={})
+    (one,) = points.points([{"seed": 3}], fixed={})
     assert (one.set, one.seed) == (0, 3)
 
 
 def test_seeds_need_a_parameter() -> None:
     with pytest.raises(UsageFault, match="no parameter named seed") as caught:
-        sweep.points([{}], fixed={}, seeds=[1], names=["lr"])
+        points.points([{}], fixed={}, seeds=[1], names=["lr"])
     assert "seed = 0" in caught.value.hint
     for fixed, sets in (({"seed": 1}, [{}]), ({}, [{"seed": 1}])):
         with pytest.raises(UsageFault, match="--seeds and as a parameter"):
-            sweep.points(sets, fixed=fixed, seeds=[1], names=["seed"])
+            points.points(sets, fixed=fixed, seeds=[1], names=["seed"])
 
 
 @pytest.mark.parametrize(
@@ -228,15 +228,18 @@ def test_seeds_need_a_parameter() -> None:
     ],
 )
 def test_rows_of_a_file(name: str, text: str) -> None:
-    assert sweep.rows(text, name) == [{"lr": 0.1, "opt": "adam"}, {"lr": 0.01}]
+    assert points.rows(text, name) == [{"lr": 0.1, "opt": "adam"}, {"lr": 0.01}]
 
 
 def test_a_line_of_json_ends_where_its_line_ends() -> None:
-    assert sweep.rows('{"name": "a\u2028b\x85c"}\r\n{"name": 2}', "x.jsonl") == [{"name": "a\u2028b\x85c"}, {"name": 2}]
+    assert points.rows('{"name": "a\u2028b\x85c"}\r\n{"name": 2}', "x.jsonl") == [
+        {"name": "a\u2028b\x85c"},
+        {"name": 2},
+    ]
 
 
 def test_one_column_of_a_csv() -> None:
-    assert sweep.rows('name\n"a, b"\nc\n', "x.csv") == [{"name": "a, b"}, {"name": "c"}]
+    assert points.rows('name\n"a, b"\nc\n', "x.csv") == [{"name": "a, b"}, {"name": "c"}]
 
 
 @pytest.mark.parametrize(
@@ -261,13 +264,13 @@ def test_one_column_of_a_csv() -> None:
 )
 def test_files_that_are_refused(name: str, text: str, words: str) -> None:
     with pytest.raises(ParameterFault, match=words):
-        sweep.rows(text, name)
+        points.rows(text, name)
 
 
 @given(st.text(alphabet="0123456789.,-+e[]{}\"' logabn:#&*!", max_size=24))
 def test_any_text_is_values_or_refused(said: str) -> None:
     try:
-        (axis,) = sweep.axes([f"p={said}"])
+        (axis,) = points.axes([f"p={said}"])
     except SnaprunError:
         return
     assert axis.span is not None or len(axis.choices) > 0
@@ -276,7 +279,7 @@ def test_any_text_is_values_or_refused(said: str) -> None:
 @given(st.text(alphabet="0123456789.,-", max_size=12))
 def test_any_text_is_seeds_or_refused(said: str) -> None:
     try:
-        assert sweep.seeds(said)
+        assert points.seeds(said)
     except UsageFault:
         return
 
@@ -284,6 +287,6 @@ def test_any_text_is_seeds_or_refused(said: str) -> None:
 @given(st.text(max_size=40), st.sampled_from(["a.csv", "a.json", "a.jsonl", "a.yaml", "a.tsv"]))
 def test_any_file_is_rows_or_refused(text: str, name: str) -> None:
     try:
-        assert sweep.rows(text, name)
+        assert points.rows(text, name)
     except ParameterFault:
         return

@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from snaprun.door import opened
+from snaprun import records
+from snaprun.context import opened
 from snaprun.errors import SnaprunError
-from snaprun.index import queue, record
+from snaprun.live import bell, livefolder
+from snaprun.live.livefolder import Live
+from snaprun.live.supervision import supervised_by
+from snaprun.machine import process
 from snaprun.model import RUN_REF, Run, Status
-from snaprun.progress import live, process
-from snaprun.progress.live import Live
-from snaprun.progress.supervision import supervised_by
-from snaprun.sweeps import sweeping
+from snaprun.sweeps import sweepplan
 from tests import cluster, running
 from tests.far import Machine
 from tests.sandbox import Sandbox, wait_for
@@ -52,7 +53,7 @@ class Killer:
         if time.monotonic() < self._next:
             return False
         self._next = time.monotonic() + PAUSE
-        folders = [folder for folder in live.scan(self.place) if supervised_by(folder)]
+        folders = [folder for folder in livefolder.scan(self.place) if supervised_by(folder)]
         if self._chance.random() < 0.2:
             for pid in dispatchers(self._door):
                 os.kill(pid, signal.SIGKILL)
@@ -131,8 +132,8 @@ def test_over_ssh_with_the_connection_cut(box: Sandbox, machine: Machine) -> Non
         found = check(box, group, RUNS)
     assert {run.status for run in found} == {Status.SUCCEEDED}
     assert any(run.attempts > 1 for run in found)
-    assert live.scan(machine.place) == []
-    wait_for(lambda: queue.busy(machine.place) is None, "the far queue to be empty")
+    assert livefolder.scan(machine.place) == []
+    wait_for(lambda: bell.busy(machine.place) is None, "the far queue to be empty")
     wait_for(lambda: not running.leftovers(machine.service / "home"), "the far processes to go")
 
 
@@ -156,7 +157,7 @@ def test_in_slurm_with_the_controller_restarted(box: Sandbox, slurm: Path, seale
         found = check(box, group, RUNS)
     assert {run.status for run in found} == {Status.SUCCEEDED}
     assert any(run.attempts > 1 for run in found)
-    wait_for(lambda: not any("snaprun.running" in line for line in running.leftovers(sealed)), "the processes to go")
+    wait_for(lambda: not any("snaprun.lifecycle" in line for line in running.leftovers(sealed)), "the processes to go")
 
 
 def until_over(box: Sandbox, killer: Killer, *args: str) -> str:
@@ -164,7 +165,7 @@ def until_over(box: Sandbox, killer: Killer, *args: str) -> str:
     started = box.snaprun("sweep", *args)
     assert started.returncode == 0, started.stderr
     group = watch(box, killer, started.stdout.strip(), lambda _: None)
-    wait_for(lambda: queue.busy(killer.place) is None, "the queue to be empty")
+    wait_for(lambda: bell.busy(killer.place) is None, "the queue to be empty")
     return group
 
 
@@ -174,7 +175,7 @@ def watch(box: Sandbox, killer: Killer, group: str, unplug: Callable[[int], None
 
     def over() -> bool:
         try:
-            now = sweeping.standing(here, group)
+            now = sweepplan.standing(here, group)
         except SnaprunError:  # an index that somebody was killed over: busy for a moment
             return False
         assert len(now.runs) in (FEW, RUNS)
@@ -194,7 +195,7 @@ def check(box: Sandbox, group: str, count: int) -> Sequence[Run]:
     tips = {ref.removeprefix(RUN_REF): tip for ref, tip in repo.refs(RUN_REF).items()}
     assert {run["id"]: run["commit"] for run in listed} == tips
     assert all(run != tip for run, tip in tips.items())
-    found = {run.id: run for run in record.read_runs(repo, tips) if isinstance(run, Run)}
+    found = {run.id: run for run in records.read_runs(repo, tips) if isinstance(run, Run)}
     logs = dict(zip(tips, repo.blobs(f"{tip}:.snaprun/log.txt" for tip in tips.values()), strict=True))
     for run in listed:
         kept = found[run["id"]]
@@ -202,7 +203,7 @@ def check(box: Sandbox, group: str, count: int) -> Sequence[Run]:
         if kept.status is Status.SUCCEEDED:
             x = run["params"]["x"]
             assert (logs[kept.id], kept.metrics["loss"].last) == (f"whole {x}\n".encode(), (x - 40) ** 2)
-    assert live.scan(repo.place) == []
+    assert livefolder.scan(repo.place) == []
     return [found[run["id"]] for run in listed]
 
 

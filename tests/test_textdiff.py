@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from snaprun.diffs import difflines, textdiff
+from snaprun.diffs import linediff, textdiff
 from snaprun.show import Look
 
 
@@ -52,18 +52,16 @@ def test_words_within_a_line() -> None:
 
 def test_marked_words_without_colour() -> None:
     lines = [" a", "-lr = 1", "+lr = 2", "-gone", " b", "-completely", "+other(thing)"]
-    assert (
-        difflines.marked(lines) == [" a", "-lr = 1", "+lr = 2", "-gone", " b", "-completely", "+other(thing)"] or True
-    )
-    assert difflines.marked(["-lr = 1", "+lr = 2"]) == [" lr = [-1-]{+2+}"]
-    assert difflines.marked(["-completely", "+other(thing)"]) == ["-completely", "+other(thing)"]
+    assert linediff.marked(lines) == [" a", "-lr = 1", "+lr = 2", "-gone", " b", "-completely", "+other(thing)"] or True
+    assert linediff.marked(["-lr = 1", "+lr = 2"]) == [" lr = [-1-]{+2+}"]
+    assert linediff.marked(["-completely", "+other(thing)"]) == ["-completely", "+other(thing)"]
 
 
 def test_colours_are_only_where_wanted() -> None:
-    assert difflines.coloured(["-lr = 1", "+lr = 2"], Look()) == ["-lr = 1", "+lr = 2"]
-    painted = difflines.coloured(["-lr = 1", "+lr = 2"], Look(colour=True))
+    assert linediff.coloured(["-lr = 1", "+lr = 2"], Look()) == ["-lr = 1", "+lr = 2"]
+    painted = linediff.coloured(["-lr = 1", "+lr = 2"], Look(colour=True))
     assert "\x1b[31m\x1b[1m1" in painted[0]
 
 
 def test_nothing_commands_the_terminal() -> None:
-    assert difflines.clean("a\x1b]0;title\x07b\r\tc\u202e") == "a�]0;title�b�\tc�"
+    assert linediff.clean("a\x1b]0;title\x07b\r\tc\u202e") == "a�]0;title�b�\tc�"

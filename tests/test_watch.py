@@ -15,9 +15,9 @@ import pytest
 from snaprun.checkouts import keep
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
+from snaprun.lifecycle import watch
+from snaprun.live.progress import PIECE
 from snaprun.model import Status
-from snaprun.progress.standing import PIECE
-from snaprun.running import watch
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 

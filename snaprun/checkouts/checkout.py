@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from snaprun.checkouts.fill import PARTIAL, WHOLE, fill
-from snaprun.checkouts.linked import create, erase, open_up, opened, remove
+from snaprun.checkouts.worktree import create, erase, open_up, opened, remove
 from snaprun.errors import Denied, SnaprunError, WriteFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.indexcopy import copy_index
+from snaprun.git.indexfile import copy_index
 from snaprun.git.locate import clean_env, find
 
 INDEX = "snaprun.index"

@@ -12,7 +12,7 @@ from snaprun.checkouts.artifacts import Store
 from snaprun.checkouts.fill import WHOLE
 from snaprun.checkouts.slots import Slot
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.indexcopy import copy_index
+from snaprun.git.indexfile import copy_index
 from snaprun.git.objects import Entry
 from snaprun.model import SNAP_DIR, Artifact
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from snaprun.checkouts import slots
 from snaprun.checkouts.checkout import INDEX, submodules
-from snaprun.checkouts.linked import opened
 from snaprun.checkouts.slots import Linked, Slot
+from snaprun.checkouts.worktree import opened
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import SNAP_DIR
 

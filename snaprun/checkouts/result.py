@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun.checkouts import keep, linked, slots
+from snaprun.checkouts import keep, slots, worktree
 from snaprun.checkouts.artifacts import Store
 from snaprun.checkouts.keep import Ground, Kept
 from snaprun.checkouts.slots import Slot
@@ -19,8 +19,8 @@ from snaprun.git.gitrepo import COMMITTER, GitRepo, author_of
 from snaprun.git.objects import Entry, GitObject, algorithm, graft, make
 from snaprun.git.publish import publish
 from snaprun.git.scratch import scratch
+from snaprun.live import arrivals
 from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, Result
-from snaprun.progress import arrivals
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | No
         DataFault: the run's ref is gone, or stands somewhere unexpected.
         WriteFault: the disk is full, or the objects are not all there after writing.
     """
-    inner = None if slot is None or slots.laid_out(slot) != run_id else linked.opened(repo, slot.path)
+    inner = None if slot is None or slots.laid_out(slot) != run_id else worktree.opened(repo, slot.path)
     try:
         with scratch(repo.place) as folder:
             store = Store(repo.place.state / "artifacts", folder, max_file_size)

@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from snaprun.checkouts import checkout, linked
+from snaprun.checkouts import checkout, worktree
 from snaprun.errors import Busy, CannotCreate, Denied, SnaprunError, WriteFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
-from snaprun.progress.process import boot_id
+from snaprun.machine.process import boot_id
 
 MOST = 1000
 """More slots than this are never made: something is wrong long before."""
@@ -96,7 +96,7 @@ def lay_out(repo: GitRepo, slot: Slot, snapshot_id: str) -> tuple[str, ...]:
         unlink(slot)
         notes = checkout.bring(repo, slot.path, snapshot_id, afresh=boot != now, hold=slot.lock)
         if before == CHANGING and checkout.dirty(repo, slot.path):
-            linked.remove(repo, slot.path)
+            worktree.remove(repo, slot.path)
             notes = checkout.bring(repo, slot.path, snapshot_id, hold=slot.lock)
         _write(laid, f"{now} {snapshot_id}")
     except OSError as error:
@@ -115,7 +115,7 @@ def _give_up(repo: GitRepo, slot: Slot) -> None:
     """
     if not slot.reused:
         with suppress(OSError):
-            linked.remove(repo, slot.path)
+            worktree.remove(repo, slot.path)
             slot.beside("laid").unlink(missing_ok=True)
     with suppress(OSError):
         release(slot)
@@ -192,7 +192,7 @@ def prune(repo: GitRepo, *, live: Path, keep: int = 0) -> list[Path]:
             keep -= 1
         else:
             unlink(slot)
-            linked.remove(repo, slot.path)
+            worktree.remove(repo, slot.path)
             for kind in ("laid", "owner"):
                 slot.beside(kind).unlink(missing_ok=True)
             gone.append(slot.path)

@@ -67,13 +67,13 @@ def command(
     Runs are named, or filtered as in history. Grouped rows show mean ± standard deviation and the number of runs, of
     those that succeeded.
     """
-    from snaprun.commands.context import here
+    from snaprun.api import compare
     from snaprun.commands.tables import print_table
-    from snaprun.diffs import surveying
+    from snaprun.commands.terminal import here
 
     door = here()
-    listed = surveying.runs_of(door, runs, {**chosen, "count": how_many(chosen), "sort": None}, now=time.time())
-    grouping = surveying.grouping(listed, mean=mean, by=by, group=chosen["group"])
-    found = surveying.table(door, listed, grouping, metrics=metrics, pick=pick, sort=sort)
+    listed = compare.runs_of(door, runs, {**chosen, "count": how_many(chosen), "sort": None}, now=time.time())
+    grouping = compare.grouping(listed, mean=mean, by=by, group=chosen["group"])
+    found = compare.table(door, listed, grouping, metrics=metrics, pick=pick, sort=sort)
     print_table(found, as_json=as_json, as_csv=as_csv, html=html)
     return 0

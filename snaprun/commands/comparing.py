@@ -10,14 +10,15 @@ from pathlib import Path
 import click
 
 from snaprun import show
-from snaprun.commands.context import here, stdout
-from snaprun.diffs import comparing, difftool, showcell, showdiff
-from snaprun.diffs.comparison import Comparison
-from snaprun.diffs.diffmd import markdown
-from snaprun.diffs.diffpage import page
-from snaprun.diffs.showdiff import SECTIONS, Wanted
+from snaprun.api import diff
+from snaprun.commands.terminal import here, stdout
+from snaprun.diffs import cellhistory, terminal, tool
+from snaprun.diffs.markdown import markdown
+from snaprun.diffs.page import page
+from snaprun.diffs.rundiff import Comparison
+from snaprun.diffs.terminal import SECTIONS, Wanted
 from snaprun.errors import UsageFault
-from snaprun.git.writing import write
+from snaprun.files import write
 from snaprun.nearest import nearest
 
 
@@ -38,7 +39,7 @@ def compare(
 ) -> int:
     """``snaprun diff``: 1 where the sides differ and ``--exit-code`` was given."""
     wanted = Wanted(_sections(only), everything, stat, word_diff, stdout())
-    found = comparing.diff(here(), a, b, context=unified)
+    found = diff.diff(here(), a, b, context=unified)
     if tool is not None:
         _hand_over(tool, found)
     if html is not None:
@@ -49,17 +50,17 @@ def compare(
     elif as_md:
         click.echo(markdown(found))
     elif html is None and tool is None:
-        click.echo(showdiff.text(found, wanted))
+        click.echo(terminal.text(found, wanted))
     return int(exit_code and found.differs)
 
 
 def follow(place: str, *, count: int | None, as_json: bool) -> int:
     """``snaprun log``."""
-    found = comparing.cell_log(here(), place, count=count)
+    found = diff.cell_log(here(), place, count=count)
     if as_json:
         click.echo(show.as_json({"schema": "snaprun.log/1", "versions": [one.to_json() for one in found]}))
     else:
-        click.echo(showcell.text(found, stdout(), now=time.time()))
+        click.echo(cellhistory.text(found, stdout(), now=time.time()))
     return 0
 
 
@@ -75,5 +76,5 @@ def _sections(only: str | None) -> tuple[str, ...]:
 def _hand_over(program: str, found: Comparison) -> None:
     """Show the two notebooks in another tool, and wait until it is left."""
     with tempfile.TemporaryDirectory(prefix="snaprun-diff-") as folder:
-        paths = difftool.prepare(found.a, found.b, Path(folder))
-        subprocess.run(difftool.command(program, *paths), check=False)
+        paths = tool.prepare(found.a, found.b, Path(folder))
+        subprocess.run(tool.command(program, *paths), check=False)

@@ -19,7 +19,7 @@ def command(as_json: bool) -> int:
     of the repository, SNAPRUN_* variables, options of a command.
     """
     from snaprun import show
-    from snaprun.commands.context import here, stdout
+    from snaprun.commands.terminal import here, stdout
 
     listed = here().settings.listed()
     if as_json:

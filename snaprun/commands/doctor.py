@@ -19,10 +19,11 @@ def command(as_json: bool) -> int:
     """
     from dataclasses import asdict
 
-    from snaprun import housekeeping, show
-    from snaprun.commands.context import here, stdout
+    from snaprun import show
+    from snaprun.api.keep import examine
+    from snaprun.commands.terminal import here, stdout
 
-    findings = list(housekeeping.examine(here()))
+    findings = list(examine(here()))
     if as_json:
         click.echo(show.as_json({"schema": 1, "findings": [asdict(finding) for finding in findings]}))
     else:

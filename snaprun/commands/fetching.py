@@ -6,22 +6,24 @@ from collections.abc import Sequence
 
 import click
 
-from snaprun import api, launchers, show
-from snaprun.commands.context import here, stderr
-from snaprun.door import Door
+from snaprun import launchers, show
+from snaprun.commands.terminal import here, stderr
+from snaprun.context import Door
 from snaprun.errors import NothingFound, UsageFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.progress import live
-from snaprun.progress.live import Live
-from snaprun.remote import elsewhere
-from snaprun.running import contact, settle
+from snaprun.lifecycle import contact, farfiles, settle
+from snaprun.live import livefolder
+from snaprun.live.livefolder import Live
+from snaprun.reader import find
 
 
 def fetch(selectors: Sequence[str], *, artifacts: bool, give_up: bool, quiet: bool) -> int:
     """Ask now; the error of the first machine that did not answer."""
     door = here()
-    ids = [api.find(door, selector).id for selector in selectors] or [folder.id for folder in live.scan(door.place)]
-    going = [folder for run_id in ids if (folder := live.find(door.place, run_id)) is not None and _elsewhere(folder)]
+    ids = [find(door, selector).id for selector in selectors] or [folder.id for folder in livefolder.scan(door.place)]
+    going = [
+        folder for run_id in ids if (folder := livefolder.find(door.place, run_id)) is not None and _elsewhere(folder)
+    ]
     if give_up:
         return _give_up(door, going, named=bool(selectors))
     if not going and not selectors and not artifacts:
@@ -31,13 +33,13 @@ def fetch(selectors: Sequence[str], *, artifacts: bool, give_up: bool, quiet: bo
     over = [folder.id for folder in going if not folder.path.exists()]
     if not quiet:
         for run_id in over:
-            click.echo(show.ended(api.find(door, run_id), stderr()), err=True)
+            click.echo(show.ended(find(door, run_id), stderr()), err=True)
     if troubles:
         raise troubles[0].error
     if artifacts:
         repo = GitRepo(door.place)
-        for run_id in ids if selectors else elsewhere.known(door.place):
-            for item in elsewhere.copy(repo, door.env, run_id):
+        for run_id in ids if selectors else farfiles.known(door.place):
+            for item in farfiles.copy(repo, door.env, run_id):
                 if not quiet:
                     click.echo(f"{run_id[: show.ID_LENGTH]}  {item.path}  {show.size(item.size)}", err=True)
     return 0

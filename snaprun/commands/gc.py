@@ -19,10 +19,11 @@ def command(keep: int, quiet: bool) -> int:
 
     No run, no result and nothing of yours is removed.
     """
-    from snaprun import housekeeping, show
-    from snaprun.commands.context import here
+    from snaprun import show
+    from snaprun.api.keep import collect
+    from snaprun.commands.terminal import here
 
-    done = housekeeping.collect(here(), keep_slots=keep, now=time.time())
+    done = collect(here(), keep_slots=keep, now=time.time())
     if not quiet:
         text = f"removed {done.slots} checkouts, {done.artifacts} artifacts, {done.checkpoints} checkpoint folders"
         click.echo(f"{text} ({show.size(done.bytes)})", err=True)

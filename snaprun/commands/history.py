@@ -52,12 +52,13 @@ def command(**wanted: Any) -> int:
 
     Exit code 3 when no run matches.
     """
-    from snaprun import listing, show
-    from snaprun.commands.context import here, stdout
+    from snaprun import show
+    from snaprun.api.history import history, narrow
+    from snaprun.commands.terminal import here, stdout
 
     if wanted["mean"]:
         return _means(wanted)
-    runs = listing.history(here(), wanted, now=time.time())
+    runs = history(here(), wanted, now=time.time())
     columns = show.Columns(params=wanted["params"], metrics=wanted["metrics"])
     if wanted["as_json"]:
         click.echo(show.history_json(runs))
@@ -70,34 +71,35 @@ def command(**wanted: Any) -> int:
         if wanted["group"]:
             _means_below(wanted)
     else:
-        click.echo("no run matches" if listing.narrow(wanted) else "no runs yet: snaprun exec NOTEBOOK", err=True)
-    return 3 if not runs and listing.narrow(wanted) else 0
+        click.echo("no run matches" if narrow(wanted) else "no runs yet: snaprun exec NOTEBOOK", err=True)
+    return 3 if not runs and narrow(wanted) else 0
 
 
 def _means_below(wanted: Mapping[str, Any]) -> None:
     """Below the runs of a sweep with seeds, what they come to: of all of its runs, not only of those that are shown."""
-    from snaprun.commands.context import here, stdout
-    from snaprun.diffs import showgrid, surveying
-    from snaprun.diffs.surveying import Grouping
+    from snaprun.api import compare
+    from snaprun.api.compare import Grouping
+    from snaprun.charts import tables
+    from snaprun.commands.terminal import here, stdout
 
     door = here()
-    runs = surveying.runs_of(door, (), {"group": wanted["group"]}, now=time.time())
-    if surveying.grouping(runs, mean=None, by=(), group=wanted["group"]).on and any(run.metrics for run in runs):
-        click.echo("\n" + showgrid.text(surveying.table(door, runs, Grouping(mean=True)), stdout()))
+    runs = compare.runs_of(door, (), {"group": wanted["group"]}, now=time.time())
+    if compare.grouping(runs, mean=None, by=(), group=wanted["group"]).on and any(run.metrics for run in runs):
+        click.echo("\n" + tables.text(compare.table(door, runs, Grouping(mean=True)), stdout()))
 
 
 def _means(wanted: Mapping[str, Any]) -> int:
     """``snaprun history --mean``: the runs as a table of means."""
-    from snaprun.commands.context import here
+    from snaprun.api import compare
+    from snaprun.api.compare import Grouping
     from snaprun.commands.tables import print_table
-    from snaprun.diffs import surveying
-    from snaprun.diffs.surveying import Grouping
+    from snaprun.commands.terminal import here
 
     if wanted["params"] or wanted["quiet"]:
         raise UsageFault("--mean goes with neither -p nor -q", hint="snaprun compare --by NAME")
     door = here()
     filters = {**wanted, "count": how_many(wanted), "sort": None}
-    runs = surveying.runs_of(door, (), filters, now=time.time())
-    found = surveying.table(door, runs, Grouping(mean=True), metrics=wanted["metrics"], sort=wanted["sort"] or "")
+    runs = compare.runs_of(door, (), filters, now=time.time())
+    found = compare.table(door, runs, Grouping(mean=True), metrics=wanted["metrics"], sort=wanted["sort"] or "")
     print_table(found, as_json=wanted["as_json"], as_csv=wanted["as_csv"])
     return 0

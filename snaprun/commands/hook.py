@@ -11,8 +11,8 @@ from snaprun.commands.options import json_option
 from snaprun.errors import UsageFault
 
 if TYPE_CHECKING:
-    from snaprun.hooks.hookpolicy import Policies
-    from snaprun.hooks.staged import Index
+    from snaprun.hooks.gitindex import Index
+    from snaprun.hooks.policy import Policies
     from snaprun.hooks.trailer import Library
 
 KINDS = ("pre-commit", "commit-msg", "post-commit", "post-rewrite", "pre-merge-commit")
@@ -91,17 +91,17 @@ def install(kinds: tuple[str, ...], mode: str, via: str, force: bool, dry_run: b
     import os
 
     from snaprun.git import locate
-    from snaprun.hooks import hookfile, hookscript
+    from snaprun.hooks import install, script
 
     place = locate.find(Path.cwd(), os.environ)
     env = locate.clean_env(os.environ)
-    python = hookscript.here()
+    python = script.here()
     try:
         if via == "config":
-            steps = hookfile.configure(place, env, kinds, python=python, fix=mode == "fix", dry_run=dry_run)
+            steps = install.configure(place, env, kinds, python=python, fix=mode == "fix", dry_run=dry_run)
         else:
-            steps = hookfile.install(place, env, kinds, python=python, fix=mode == "fix", force=force, dry_run=dry_run)
-    except hookfile.Managed as error:
+            steps = install.install(place, env, kinds, python=python, fix=mode == "fix", force=force, dry_run=dry_run)
+    except install.Managed as error:
         click.echo(error.block, nl=False)
         raise
     for step in steps:
@@ -124,10 +124,10 @@ def uninstall(kinds: tuple[str, ...], force: bool, dry_run: bool) -> None:
     import os
 
     from snaprun.git import locate
-    from snaprun.hooks import hookfile
+    from snaprun.hooks import install
 
     place = locate.find(Path.cwd(), os.environ)
-    steps = hookfile.uninstall(place, locate.clean_env(os.environ), kinds, force=force, dry_run=dry_run)
+    steps = install.uninstall(place, locate.clean_env(os.environ), kinds, force=force, dry_run=dry_run)
     for step in steps:
         click.echo(f"{step.hook}: {step.done}  {step.path}")
     if not steps:
@@ -149,14 +149,14 @@ def status(as_json: bool) -> int:
     import os
 
     from snaprun.git import locate
-    from snaprun.hooks import hookreport, hookstatus
+    from snaprun.hooks import report, status
 
     place = locate.find(Path.cwd(), os.environ)
-    found = hookstatus.status(place, locate.clean_env(os.environ), KINDS)
+    found = status.status(place, locate.clean_env(os.environ), KINDS)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:
-        click.echo("\n".join(hookreport.status_lines(found)))
+        click.echo("\n".join(report.status_lines(found)))
     return found.exit_code
 
 
@@ -183,29 +183,29 @@ def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bo
     import time
 
     from snaprun.git import locate
-    from snaprun.hooks import hook, hookstatus, secrets, staged
+    from snaprun.hooks import check, gitindex, secrets, status
 
-    index = staged.opened(Path.cwd(), os.environ)
+    index = gitindex.opened(Path.cwd(), os.environ)
     policies = _policies(index)
     library = _library(index)
     if kind == "commit-msg":
         return _trailers(index, policies, library, args)
     if kind in ("post-commit", "post-rewrite"):
         return _tell(index, library)
-    question = hook.Question(
+    question = check.Question(
         index=index,
         policies=policies,
         load=library.load,
         runs=library.runs,
         secrets=secrets.known(locate.clean_env(os.environ)),
-        files=staged.relative(index, args) if args else None,
+        files=gitindex.relative(index, args) if args else None,
         framework=framework or _in_framework(os.environ),
         fix=fix,
         demand=demand,
         special="merge" if kind == "pre-merge-commit" else None,  # MERGE_HEAD is only written after this hook
     )
-    report = hook.check(question)
-    hookstatus.note(index.place, report, now=time.time())
+    report = check.check(question)
+    status.note(index.place, report, now=time.time())
     return _answer(report, as_json=as_json, quiet=quiet)
 
 
@@ -213,13 +213,13 @@ def _answer(outcome: Any, *, as_json: bool, quiet: bool) -> int:
     import json
     import sys
 
-    from snaprun.hooks import hookreport
+    from snaprun.hooks import report
 
     if as_json:
-        click.echo(json.dumps(hookreport.to_json(outcome), indent=2))
+        click.echo(json.dumps(report.to_json(outcome), indent=2))
     else:
         utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        for line in hookreport.lines(outcome, quiet=quiet):
+        for line in report.lines(outcome, quiet=quiet):
             click.echo(line if utf8 else line.replace("…", "..."))
     if not outcome.refused:
         return 0
@@ -231,12 +231,12 @@ def _answer(outcome: Any, *, as_json: bool, quiet: bool) -> int:
 
 def _trailers(index: Index, policies: Policies, library: Library, args: tuple[str, ...]) -> int:
     """The commit-msg hook."""
-    from snaprun.hooks import hook, trailer
+    from snaprun.hooks import check, trailer
 
     if len(args) != 1:
         raise UsageFault("commit-msg takes the file with the message", hint="snaprun hook run commit-msg FILE")
     if policies.trailer:
-        trailer.write(index, Path(args[0]), hook.look(index), library)
+        trailer.write(index, Path(args[0]), check.look(index), library)
     return 0
 
 
@@ -244,8 +244,8 @@ def _tell(index: Index, library: Library) -> int:
     """The post-commit hook: which run the commit is from. It never fails: the commit is made."""
     from snaprun.errors import SnaprunError
     from snaprun.hooks import trailer
-    from snaprun.hooks.hookreport import one_line
-    from snaprun.hooks.hooksay import named
+    from snaprun.hooks.messages import named
+    from snaprun.hooks.report import one_line
 
     try:
         for link in trailer.of_commit(index, "HEAD", library, changed_only=True):
@@ -259,10 +259,10 @@ def _policies(index: Index) -> Policies:
     import os
 
     from snaprun import settings
-    from snaprun.hooks import hookpolicy
+    from snaprun.hooks import policy
 
     found = settings.load(index.place, os.environ)
-    return hookpolicy.read(found.hook, skip=os.environ.get("SNAPRUN_SKIP", ""))
+    return policy.read(found.hook, skip=os.environ.get("SNAPRUN_SKIP", ""))
 
 
 def _library(index: Index) -> Library:

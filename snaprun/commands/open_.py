@@ -20,8 +20,8 @@ def command(run: str, output: Path | None, force: bool) -> int:
 
     Without -o it goes to a temporary folder, so that nothing lands in your work tree.
     """
-    from snaprun import api
-    from snaprun.commands.context import here
+    from snaprun.api.use import write_notebook
+    from snaprun.commands.terminal import here
 
-    click.echo(api.write_notebook(here(), run, output, force=force))
+    click.echo(write_notebook(here(), run, output, force=force))
     return 0

@@ -20,11 +20,11 @@ def command(notebook: Path, formats: str | None) -> int:
 
     A file that is not the notebook's pair is never overwritten.
     """
-    from snaprun import api
-    from snaprun.commands.context import here
+    from snaprun.api import keep
+    from snaprun.commands.terminal import here
 
     door = here()
-    done = api.pair(door, notebook, formats)
+    done = keep.pair(door, notebook, formats)
     for script, written in done.scripts:
         click.echo(f"{'wrote' if written else 'in sync:'} {os.path.relpath(script, door.cwd)}", err=True)
     return 0

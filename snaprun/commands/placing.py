@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from snaprun.door import Door
+from snaprun.context import Door
 from snaprun.errors import UsageFault
-from snaprun.running import launching
+from snaprun.lifecycle import handover
 
 
 def placed(door: Door, options: dict[str, Any]) -> dict[str, Any]:
@@ -18,9 +18,9 @@ def placed(door: Door, options: dict[str, Any]) -> dict[str, Any]:
     """
     rest = {name: value for name, value in options.items() if name not in ("on", "slurm", "data")}
     on, slurm, data = options["on"], options["slurm"], options["data"]
-    launcher = launching.launcher_of(options["launcher"], on=on, slurm=slurm)
-    wishes = launching.wishes(door, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"])
-    if launching.GIT_URL in wishes:
+    launcher = handover.launcher_of(options["launcher"], on=on, slurm=slurm)
+    wishes = handover.wishes(door, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"])
+    if handover.GIT_URL in wishes:
         for name in ("in_place", "hold_on_error"):
             if options.get(name):
                 option = f"--{name.replace('_', '-')}"

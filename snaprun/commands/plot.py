@@ -58,16 +58,20 @@ def command(
     Runs are named, or filtered as in history. A run in progress is drawn as far as it is.
     """
     from snaprun import show
-    from snaprun.commands.context import here, stdout
-    from snaprun.diffs import plot, plotpng, plotsvg, series, surveying
-    from snaprun.git.writing import write
+    from snaprun.api import compare
+    from snaprun.charts import series, terminal
+    from snaprun.charts.png import png as draw_png
+    from snaprun.charts.svg import html as draw_html
+    from snaprun.charts.svg import svg as draw_svg
+    from snaprun.commands.terminal import here, stdout
+    from snaprun.files import write
 
     door = here()
-    listed = surveying.runs_of(door, runs, {**chosen, "count": how_many(chosen)}, now=time.time())
+    listed = compare.runs_of(door, runs, {**chosen, "count": how_many(chosen)}, now=time.time())
     by_time = across == "time"
-    grouped = surveying.grouping(listed, mean=mean, by=by, group=chosen["group"])
-    chart = surveying.chart(door, metric, listed, grouped, by_time=by_time, smooth=smooth, log=log)
-    for path, draw in ((svg, plotsvg.svg), (png, plotpng.png), (html, plotsvg.html)):
+    grouped = compare.grouping(listed, mean=mean, by=by, group=chosen["group"])
+    chart = compare.chart(door, metric, listed, grouped, by_time=by_time, smooth=smooth, log=log)
+    for path, draw in ((svg, draw_svg), (png, draw_png), (html, draw_html)):
         if path is not None:
             drawn = draw(chart)
             write(path, drawn if isinstance(drawn, bytes) else drawn.encode())
@@ -75,5 +79,5 @@ def command(
     if as_json:
         click.echo(show.as_json(series.as_json(chart)))
     elif svg is png is html is None:
-        click.echo(plot.text(chart, stdout()))
+        click.echo(terminal.text(chart, stdout()))
     return 0

@@ -19,10 +19,11 @@ def command(as_json: bool, quiet: bool) -> int:
       snaprun ps
       snaprun stop $(snaprun ps -q)
     """
-    from snaprun import ongoing, show
-    from snaprun.commands.context import here, stdout
+    from snaprun import show
+    from snaprun.api.ongoing import in_progress
+    from snaprun.commands.terminal import here, stdout
 
-    found = ongoing.in_progress(here(), now=time.time())
+    found = in_progress(here(), now=time.time())
     if as_json:
         click.echo(show.in_progress_json(found))
     elif quiet:

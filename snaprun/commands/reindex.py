@@ -13,10 +13,10 @@ def command(quiet: bool) -> int:
     \b
       snaprun reindex
     """
-    from snaprun import api
-    from snaprun.commands.context import here
+    from snaprun.api.keep import rebuild_index
+    from snaprun.commands.terminal import here
 
-    done = api.rebuild_index(here())
+    done = rebuild_index(here())
     if done.set_aside:
         click.echo(f"warning: the damaged index is now {done.set_aside}", err=True)
     for run in done.damaged:

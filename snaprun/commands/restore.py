@@ -25,21 +25,21 @@ def command(run: str, paths: tuple[str, ...], target: Path | None, outputs: bool
       snaprun restore base src/model.py --force
       snaprun restore @ --outputs             the outputs, into the notebook as it is now
     """
-    from snaprun import api
-    from snaprun.commands.context import here
+    from snaprun.api.use import restore, restore_outputs
+    from snaprun.commands.terminal import here
 
     if outputs:
         if target is not None or len(paths) > 1:
             raise UsageFault(
                 "--outputs takes one notebook in the work tree", hint="snaprun restore RUN --outputs NOTEBOOK"
             )
-        notebook, done = api.restore_outputs(here(), run, paths[0] if paths else None)
+        notebook, done = restore_outputs(here(), run, paths[0] if paths else None)
         click.echo(notebook)
         if done.unknown:
             click.echo(
                 f"left as they are, for the run has no such code: cells {', '.join(map(str, done.unknown))}", err=True
             )
         return 0
-    for path in api.restore(here(), run, paths, target=target, force=force):
+    for path in restore(here(), run, paths, target=target, force=force):
         click.echo(path)
     return 0

@@ -36,6 +36,6 @@ def command(**wanted: Any) -> int:
     from its first cell as its next attempt; what the notebook kept in $SNAPRUN_CHECKPOINT_DIR is still there. Only such
     an attempt takes --hold-on-error and --notify, which do not last from one attempt to the next.
     """
-    from snaprun.commands.talking import resume
+    from snaprun.commands.talking import go_on
 
-    return resume(**wanted)
+    return go_on(**wanted)

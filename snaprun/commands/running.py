@@ -14,25 +14,29 @@ from typing import Any
 
 import click
 
-from snaprun import api, listing, reads, show
-from snaprun.commands.context import here, raw_stdout, require_reader, stderr
+from snaprun import show
+from snaprun.api.history import history
+from snaprun.api.look import details
+from snaprun.api.run import Pending, Wanted, abandon, freeze, freeze_again, launch
 from snaprun.commands.placing import placed
-from snaprun.door import Door
+from snaprun.commands.terminal import here, raw_stdout, require_reader, stderr
+from snaprun.context import Door
 from snaprun.errors import Busy, NothingFound, RunFault, UsageFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.index import queue, runlist, searches
+from snaprun.index import queue, runlist
 from snaprun.index.runlist import Filter
+from snaprun.lifecycle import handover, logs, settle, watch
+from snaprun.live import livefolder, searches
 from snaprun.model import Run, Status
-from snaprun.progress import live as folders
-from snaprun.running import launching, logs, settle, watch
+from snaprun.reader import find, index
 
 
 def execute(**options: Any) -> int:
     """``snaprun exec``: freeze, start, and watch until the end."""
     detach, as_json, quiet, notify = (options.pop(key) for key in ("detach", "as_json", "quiet", "notify"))
     door = here()
-    wanted = api.Wanted(**placed(door, options), notify=notify, argv=tuple(sys.argv[1:]))
-    code = start(door, api.freeze(door, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)
+    wanted = Wanted(**placed(door, options), notify=notify, argv=tuple(sys.argv[1:]))
+    code = start(door, freeze(door, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)
     if notify and not detach:
         ring(code)
     return code
@@ -45,25 +49,25 @@ def ring(code: int) -> None:
         click.echo(f"\a\x1b]9;snaprun: the run has ended, exit {code}\x1b\\", nl=False, err=True)
 
 
-def start(door: Door, pending: api.Pending, *, detach: bool, as_json: bool, quiet: bool) -> int:
+def start(door: Door, pending: Pending, *, detach: bool, as_json: bool, quiet: bool) -> int:
     """Launch a frozen run, tell of it, and watch it unless it is detached."""
     made, how = pending.snapshot, stderr()
     try:
         told = show.notes(made) if quiet else show.snapshot(made, how)
         click.echo(told, nl=bool(told), err=True)
     except BaseException:  # Ctrl-C: nobody else knows of the snapshot
-        api.abandon(door, pending)
+        abandon(door, pending)
         raise
-    api.launch(door, pending)
+    launch(door, pending)
     if detach:
         click.echo(show.started_json(made) if as_json else made.id)
         return 0
     if not quiet:
         click.echo(show.started(made, how), err=True)
     code = view(door, made.id, made.spec.notebook, stops=True, to_stderr=as_json)
-    ended = api.find(door, made.id)
+    ended = find(door, made.id)
     if as_json:
-        click.echo(show.as_json(api.details(door, made.id).to_json()))
+        click.echo(show.as_json(details(door, made.id).to_json()))
     if not quiet:
         click.echo(show.ended(ended, how), err=True)
     return code
@@ -79,10 +83,10 @@ def view(door: Door, run_id: str, notebook: str, *, stops: bool, to_stderr: bool
     asked = Interrupts(door, run_id) if stops else None
     bar = None
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        from snaprun import ongoing
+        from snaprun.api.ongoing import earlier_seconds
         from snaprun.bar import Bar  # rich: a detached start has no use for it
 
-        bar = Bar(data, sys.stderr, ongoing.earlier_seconds(door, notebook))
+        bar = Bar(data, sys.stderr, earlier_seconds(door, notebook))
     held = False
     try:
         for update in watch.follow(repo, run_id):
@@ -123,11 +127,11 @@ class Interrupts:
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._count += 1
-        folder = folders.find(self._here.place, self._id)
+        folder = livefolder.find(self._here.place, self._id)
         if folder is None:
             return
         _say_at_once("stopping; once more kills it" if self._count == 1 else "killing")
-        launching.stop(self._here, folder, signal.SIGINT, kill=self._count > 1)
+        handover.stop(self._here, folder, signal.SIGINT, kill=self._count > 1)
 
 
 def _say_at_once(text: str) -> None:
@@ -143,16 +147,16 @@ def _say_at_once(text: str) -> None:
 def attach(selector: str) -> int:
     """``snaprun attach``: the view of a foreground exec."""
     door = here()
-    run = _started(api.find(door, selector))
+    run = _started(find(door, selector))
     code = view(door, run.id, run.notebook, stops=False)
-    click.echo(show.ended(api.find(door, run.id), stderr()), err=True)
+    click.echo(show.ended(find(door, run.id), stderr()), err=True)
     return code
 
 
 def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_json: bool, quiet: bool) -> int:
     """``snaprun wait``: block until the runs have ended; the first code that is not 0."""
     door = here()
-    runs = [_started(api.find(door, selector)) for selector in selectors]
+    runs = [_started(find(door, selector)) for selector in selectors]
     over = _until_over(door, [run.id for run in runs], first=first, timeout=timeout)
     ended = [_started(run) for run in over]  # one may have been taken out of the queue
     if as_json:
@@ -171,9 +175,9 @@ def _until_over(door: Door, ids: Sequence[str], *, first: bool = False, timeout:
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         settle.settle(door.place, door.env)
-        over = {run_id for run_id in ids if folders.find(door.place, run_id) is None} - unended(door)
+        over = {run_id for run_id in ids if livefolder.find(door.place, run_id) is None} - unended(door)
         if over == set(ids) or (first and over):
-            return [api.find(door, run_id) for run_id in ids if run_id in over]
+            return [find(door, run_id) for run_id in ids if run_id in over]
         if deadline is not None and time.monotonic() >= deadline:
             left = len(set(ids) - over)
             raise Busy(f"{left} run{'s have' if left > 1 else ' has'} not ended", hint="snaprun ps")
@@ -194,7 +198,7 @@ def _started(run: Run) -> Run:
 
 def unended(door: Door) -> set[str]:
     """The runs that are not over, or not over for the queue of this machine, whatever their live folders say."""
-    with reads.index(door) as reader:
+    with index(door) as reader:
         going = runlist.query(reader, Filter(status=frozenset({Status.RUNNING, Status.QUEUED})))
         return {run.id for run in going} | {one.run for one in queue.listing(reader, socket.gethostname()).runs}
 
@@ -205,16 +209,16 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
     if not selectors and group is None:
         raise UsageFault("no run is named", hint="snaprun stop RUN, or snaprun stop @running")
     ended = group is not None and _end_search(door, group)
-    runs = [api.find(door, selector) for selector in selectors]
+    runs = [find(door, selector) for selector in selectors]
     if group is not None:
-        runs += listing.history(door, {"group": group}, now=time.time())
+        runs += history(door, {"group": group}, now=time.time())
     if not runs:
         raise NothingFound(f"there is no sweep {group}", hint="snaprun history")
     waiting = {run.id for run in runs if run.status is Status.QUEUED}
     if waiting:
-        from snaprun.sweeps import lineup
+        from snaprun.queue import access
 
-        waiting = set(lineup.drop_ids(door, sorted(waiting)))
+        waiting = set(access.drop_ids(door, sorted(waiting)))
     going = [run for run in runs if not run.status.over and run.id not in waiting]
     if not going and (waiting or ended):
         if not quiet:
@@ -224,7 +228,7 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
         run = runs[0]
         raise NothingFound(f"run {run.id[:8]} is not running: it {_past(run)}", hint="snaprun ps")
     found = [folder for run in going if (folder := watch.folder_of(door.place, run.id)) is not None]
-    if len(launching.stop_all(door, found, signal.SIGTERM, grace=grace, kill=kill)) < len(going):
+    if len(handover.stop_all(door, found, signal.SIGTERM, grace=grace, kill=kill)) < len(going):
         settle.settle(door.place, door.env)
     over = _until_over(door, [run.id for run in going])
     if not quiet:
@@ -236,9 +240,9 @@ def _end_search(door: Door, group: str) -> bool:
     """Let the search of this sweep, where it goes on, start no more runs."""
     if not searches.going(door.place, group):
         return False
-    from snaprun.sweeps import searching
+    from snaprun.sweeps import search
 
-    return searching.end(door, group)
+    return search.end(door, group)
 
 
 def _past(run: Run) -> str:
@@ -248,7 +252,7 @@ def _past(run: Run) -> str:
 def print_log(selector: str, *, follow: bool, tail: int | None, cell: int | None, timestamps: bool) -> int:
     """``snaprun logs``: the bytes that a run printed."""
     door = here()
-    run = api.find(door, selector)
+    run = find(door, selector)
     out = raw_stdout()
     repo = GitRepo(door.place)
     if cell is not None:
@@ -275,5 +279,5 @@ def rerun(run: str, **options: Any) -> int:
     """``snaprun rerun``: an earlier snapshot as a new run."""
     detach, as_json, quiet = (options.pop(key) for key in ("detach", "as_json", "quiet"))
     door = here()
-    wanted = api.Wanted(**placed(door, options), argv=tuple(sys.argv[1:]))
-    return start(door, api.freeze_again(door, run, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)
+    wanted = Wanted(**placed(door, options), argv=tuple(sys.argv[1:]))
+    return start(door, freeze_again(door, run, wanted), detach=detach, as_json=as_json, quiet=quiet or detach)

@@ -11,14 +11,13 @@ import click
 
 from snaprun import show
 from snaprun.commands.board import watch
-from snaprun.commands.context import stderr, stdout
-from snaprun.door import Door
+from snaprun.commands.terminal import stderr, stdout
+from snaprun.context import Door
 from snaprun.errors import UsageFault
-from snaprun.intake import Wanted
-from snaprun.sweeps import search as kept
-from snaprun.sweeps import searching, searchview
-from snaprun.sweeps.searching import Course, Goal
-from snaprun.sweeps.sweeping import Asked
+from snaprun.runplan import Wanted
+from snaprun.sweeps import search, searchfile, table
+from snaprun.sweeps.search import Course, Goal
+from snaprun.sweeps.sweepplan import Asked
 
 GOES_ON = ("trials", "jobs", "detach", "as_json", "quiet", "yes")
 """Options of ``sweep`` that may stand beside ``--continue``."""
@@ -33,14 +32,14 @@ class Ways:
     quiet: bool
 
 
-def search(door: Door, wanted: Wanted, asked: Asked, goal: Goal, ways: Ways, *, dry_run: bool) -> int:
+def begin(door: Door, wanted: Wanted, asked: Asked, goal: Goal, ways: Ways, *, dry_run: bool) -> int:
     """``snaprun sweep --search``."""
-    planned = searching.plan(door, wanted, asked, goal)
+    planned = search.plan(door, wanted, asked, goal)
     if dry_run:
-        click.echo(searchview.space_json(planned) if ways.as_json else searchview.space(planned, stdout()))
+        click.echo(table.space_json(planned) if ways.as_json else table.space(planned, stdout()))
         return 0
     began = time.monotonic()
-    made = searching.start(door, planned)
+    made = search.start(door, planned)
     if not ways.quiet and not ways.detach:
         count = f"{made.trials} trial{'s' if made.trials > 1 else ''}"
         seconds = f"{time.monotonic() - began:.2f} s"
@@ -56,7 +55,7 @@ def go_on(door: Door, group: str, options: Mapping[str, Any], ways: Ways) -> int
             raise UsageFault(text, hint=f"snaprun sweep --continue {group} --trials 20")
     if options["trials"] is None:
         raise UsageFault("how many trials more?", hint=f"snaprun sweep --continue {group} --trials 20")
-    made = searching.go_on(door, group, trials=options["trials"], jobs=options["jobs"])
+    made = search.go_on(door, group, trials=options["trials"], jobs=options["jobs"])
     if not ways.quiet and not ways.detach:
         click.echo(f"goes on to {made.trials} trials of {made.base.notebook}  search {made.group}", err=True)
     return _told(door, group, ways)
@@ -81,23 +80,23 @@ def _watch(door: Door, group: str, ways: Ways) -> int:
     said: set[str | None] = {None}
 
     def look() -> Course:
-        now = searching.course(door, group)
+        now = search.course(door, group)
         if now.trouble not in said and not ways.quiet:
             click.echo(f"the search waits, as it cannot go on: {now.trouble}", err=True)
         said.add(now.trouble)
         return now
 
-    now = watch(look, lambda now: searchview.search(now, how), what="search", group=group, quiet=ways.quiet)
+    now = watch(look, lambda now: table.search(now, how), what="search", group=group, quiet=ways.quiet)
     if now is None:
         return 130
     if ways.as_json:
         click.echo(show.history_json(now.runs))
     elif not ways.quiet:
-        click.echo(searchview.search(now, how), err=True)
+        click.echo(table.search(now, how), err=True)
     return _code(now)
 
 
 def _code(now: Course) -> int:
     """0 where it made its trials and one gave a value: giving up on points is what a search is for."""
-    made = now.search.state in (kept.DONE, kept.EXHAUSTED)
+    made = now.search.state in (searchfile.DONE, searchfile.EXHAUSTED)
     return 0 if made and now.standing.best is not None else 1

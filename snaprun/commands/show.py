@@ -23,16 +23,18 @@ def command(run: str, as_json: bool) -> int:
     RUN is an id or its first digits, @ for the latest, @~2 for the second before it, @running, @failed, @succeeded, or
     a run's name.
     """
-    from snaprun import api, show
-    from snaprun.commands.context import here, raw_stdout, stdout
+    from snaprun import show
+    from snaprun.api.look import details
+    from snaprun.api.use import file_of
+    from snaprun.commands.terminal import here, raw_stdout, stdout
 
     door = here()
     selector, colon, path = run.partition(":")
     if colon:
         out = raw_stdout()
-        for piece in api.file_of(door, selector, path):
+        for piece in file_of(door, selector, path):
             out.write(piece)
         return 0
-    details = api.details(door, selector)
-    click.echo(show.as_json(details.to_json()) if as_json else show.run(details, stdout()))
+    whole = details(door, selector)
+    click.echo(show.as_json(whole.to_json()) if as_json else show.run(whole, stdout()))
     return 0

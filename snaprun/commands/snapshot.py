@@ -26,16 +26,18 @@ def command(**wanted: Any) -> int:
 
     Nothing of yours is touched: not the index, not HEAD, not the stash.
     """
-    from snaprun import api, show
-    from snaprun.commands.context import here, stderr
+    from snaprun import show
+    from snaprun.api.look import details
+    from snaprun.api.run import Wanted, snapshot
+    from snaprun.commands.terminal import here, stderr
 
     quiet, as_json = wanted.pop("quiet"), wanted.pop("as_json")
     door = here()
-    made = api.snapshot(door, api.Wanted(**wanted))
+    made = snapshot(door, Wanted(**wanted))
     if not quiet:
         click.echo(show.snapshot(made, stderr()), err=True)
     if as_json:
-        click.echo(show.as_json(api.details(door, made.id).to_json()))
+        click.echo(show.as_json(details(door, made.id).to_json()))
     else:
         click.echo(made.id)
     return 0

@@ -9,19 +9,21 @@ from typing import Any
 import click
 
 from snaprun import show
+from snaprun.api import queue
 from snaprun.commands import searching
 from snaprun.commands.board import watch
-from snaprun.commands.context import here, stderr, stdout
 from snaprun.commands.placing import placed
 from snaprun.commands.searching import Ways
-from snaprun.door import Door
+from snaprun.commands.terminal import here, stderr, stdout
+from snaprun.context import Door
 from snaprun.errors import UsageFault
-from snaprun.intake import Wanted
 from snaprun.model import Status
-from snaprun.sweeps import lineup, queueview, sweeping
-from snaprun.sweeps import sweep as spelled
-from snaprun.sweeps.searching import Goal
-from snaprun.sweeps.sweeping import Asked, Plan, Standing
+from snaprun.queue import access
+from snaprun.queue.table import queue_json, queue_table
+from snaprun.runplan import Wanted
+from snaprun.sweeps import points, sweepplan, table
+from snaprun.sweeps.search import Goal
+from snaprun.sweeps.sweepplan import Asked, Plan, Standing
 
 
 def sweep(*, continued: str | None, **options: Any) -> int:
@@ -46,7 +48,7 @@ def sweep(*, continued: str | None, **options: Any) -> int:
         return _sweep(door, wanted, asked, goal, ways, dry_run=dry_run, yes=yes)
     if not dry_run:
         _ask(trials or 0, yes=yes)
-    return searching.search(door, wanted, asked, goal, ways, dry_run=dry_run)
+    return searching.begin(door, wanted, asked, goal, ways, dry_run=dry_run)
 
 
 def _refuse(goal: Goal) -> None:
@@ -59,19 +61,17 @@ def _refuse(goal: Goal) -> None:
 
 def _sweep(door: Door, wanted: Wanted, asked: Asked, goal: Goal, ways: Ways, *, dry_run: bool, yes: bool) -> int:
     """Go through all points."""
-    planned = sweeping.plan(door, wanted, asked)
+    planned = sweepplan.plan(door, wanted, asked)
     if dry_run:
-        sweeping.check(planned)
+        sweepplan.check(planned)
         text = (
-            queueview.points_json(planned.points)
-            if ways.as_json
-            else queueview.points(planned.points, planned.axes, stdout())
+            table.points_json(planned.points) if ways.as_json else table.points(planned.points, planned.axes, stdout())
         )
         click.echo(text)
         return 0
     _ask(len(planned.points), yes=yes)
     began = time.monotonic()
-    made = sweeping.start(door, planned)
+    made = sweepplan.start(door, planned)
     if not ways.quiet and not ways.detach:
         count = f"{len(made)} run{'s' if len(made) > 1 else ''}"
         seconds = f"{time.monotonic() - began:.2f} s"
@@ -84,7 +84,7 @@ def _sweep(door: Door, wanted: Wanted, asked: Asked, goal: Goal, ways: Ways, *, 
 
 def _ask(count: int, *, yes: bool) -> None:
     """Above 1,000 runs a person has to say yes."""
-    if count <= spelled.MANY or yes:
+    if count <= points.MANY or yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():  # none: closed by the caller
         raise UsageFault(f"that is {count:,} runs", hint="--yes if that is meant, --dry-run to see them")
@@ -96,10 +96,10 @@ def _watch(door: Door, planned: Plan, goal: Goal, ways: Ways) -> int:
     how, group = stderr(), planned.group
 
     def look() -> Standing:
-        return sweeping.standing(door, group, metric=goal.metric, highest=goal.highest)
+        return sweepplan.standing(door, group, metric=goal.metric, highest=goal.highest)
 
     def shown(now: Standing) -> str:
-        return queueview.sweep(now, planned.axes, goal.metric, how)
+        return table.sweep(now, planned.axes, goal.metric, how)
 
     now = watch(look, shown, what="sweep", group=group, quiet=ways.quiet)
     if now is None:
@@ -115,14 +115,14 @@ def list_queue(*, jobs: int | None, as_json: bool, quiet: bool) -> int:
     """``snaprun queue``."""
     door = here()
     if jobs is not None:
-        lineup.limit(door, jobs or None)
-    found, runs = lineup.listing(door)
+        queue.limit(door, jobs or None)
+    found, runs = access.listing(door)
     if as_json:
-        click.echo(queueview.queue_json(found, runs))
+        click.echo(queue_json(found, runs))
     elif quiet:
         click.echo("\n".join(one.run for one in found.runs), nl=bool(found.runs))
     elif found.runs:
-        click.echo(queueview.queue(found, runs, lineup.shown_first(found), stdout()))
+        click.echo(queue_table(found, runs, access.shown_first(found), stdout()))
     else:
         click.echo("the queue is empty" + (" and paused" if found.paused else ""), err=True)
     return 0
@@ -130,7 +130,7 @@ def list_queue(*, jobs: int | None, as_json: bool, quiet: bool) -> int:
 
 def queue_add(*, after: str | None, retries: int, quiet: bool, **options: Any) -> int:
     """``snaprun queue add``."""
-    made = lineup.add(here(), Wanted(**options, argv=tuple(sys.argv[1:])), after=after, retries=retries)
+    made = queue.add(here(), Wanted(**options, argv=tuple(sys.argv[1:])), after=after, retries=retries)
     if not quiet:
         notes = show.notes(made)
         click.echo(show.snapshot(made, stderr()) + (f"\n{notes}" if notes else ""), err=True)
@@ -140,7 +140,7 @@ def queue_add(*, after: str | None, retries: int, quiet: bool, **options: Any) -
 
 def queue_drop(runs: tuple[str, ...]) -> int:
     """``snaprun queue drop``."""
-    for run in lineup.drop(here(), runs):
+    for run in queue.drop(here(), runs):
         click.echo(f"dropped {show.short(run)}; its snapshot stays", err=True)
     return 0
 
@@ -149,17 +149,17 @@ def queue_move(runs: tuple[str, ...], *, first: bool, last: bool, before: str | 
     """``snaprun queue move``."""
     if first + last + (before is not None) > 1:
         raise UsageFault("--first, --last and --before exclude each other", hint="snaprun queue move RUN --first")
-    lineup.move(here(), runs, before=before, last=last)
+    queue.move(here(), runs, before=before, last=last)
     return 0
 
 
 def queue_pause() -> int:
     """``snaprun queue pause``."""
-    lineup.pause(here())
+    queue.pause(here())
     return 0
 
 
 def queue_resume() -> int:
     """``snaprun queue resume``."""
-    lineup.resume(here())
+    queue.resume(here())
     return 0

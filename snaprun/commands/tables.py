@@ -7,20 +7,20 @@ from pathlib import Path
 import click
 
 from snaprun import show
-from snaprun.commands.context import stdout
-from snaprun.diffs import showgrid
-from snaprun.diffs.grid import Grid
-from snaprun.git.writing import write
+from snaprun.charts import tables
+from snaprun.charts.grid import Grid
+from snaprun.commands.terminal import stdout
+from snaprun.files import write
 
 
 def print_table(found: Grid, *, as_json: bool, as_csv: bool, html: Path | None = None) -> None:
     """On standard output, for a person unless another form is asked for; or into a page."""
     if html is not None:
-        write(html, showgrid.as_html(found).encode())
+        write(html, tables.as_html(found).encode())
         click.echo(f"wrote {html}", err=True)
     if as_json:
         click.echo(show.as_json(found.to_json()))
     elif as_csv:
-        click.echo(showgrid.as_csv(found), nl=False)
+        click.echo(tables.as_csv(found), nl=False)
     elif html is None:
-        click.echo(showgrid.text(found, stdout()))
+        click.echo(tables.text(found, stdout()))

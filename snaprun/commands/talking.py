@@ -10,16 +10,18 @@ from pathlib import Path
 
 import click
 
-from snaprun import api, show
-from snaprun.commands.context import here, stderr
+from snaprun import show
+from snaprun.api.look import details
 from snaprun.commands.running import ring, view
-from snaprun.door import Door
+from snaprun.commands.terminal import here, stderr
+from snaprun.context import Door
 from snaprun.errors import UsageFault
+from snaprun.lifecycle import handover, resume
+from snaprun.lifecycle.console import Console, Said
+from snaprun.live import livefolder
+from snaprun.live.livefolder import Live
 from snaprun.model import Run, Status
-from snaprun.progress import live
-from snaprun.progress.live import Live
-from snaprun.running import launching, resuming
-from snaprun.running.console import Console, Said
+from snaprun.reader import find
 
 LEAVE = re.compile(r"(exit|quit)\s*(\(\s*\w*\s*\))?\s*;?")
 """What people type to leave a Python prompt."""
@@ -31,17 +33,17 @@ with contextlib.suppress(ImportError):  # not everywhere; it gives input() a his
 def talk(selector: str, code: str | None) -> int:
     """``snaprun console``: 1 where an expression given by ``-c`` failed."""
     door = here()
-    run = api.find(door, selector)
+    run = find(door, selector)
     folder = _in_progress(door, run)
-    launching.require_here(folder, "console")
-    with Console(folder, apart=not resuming.held(folder)) as console:
+    handover.require_here(folder, "console")
+    with Console(folder, apart=not resume.held(folder)) as console:
         if code is not None:
             return _answer(console, code)
-        _prompt(console, run, resuming.held(folder))
+        _prompt(console, run, resume.held(folder))
     return 0
 
 
-def resume(
+def go_on(
     run: str,
     *,
     edit: bool,
@@ -54,33 +56,33 @@ def resume(
 ) -> int:
     """``snaprun resume``: a held run goes on; any other that did not succeed gets a further attempt."""
     door = here()
-    found = api.find(door, run)
-    folder = live.find(door.place, found.id)
+    found = find(door, run)
+    folder = livefolder.find(door.place, found.id)
     if folder is not None and (hold_on_error is not None or notify):
         text = f"run {found.id[:8]} is in progress, and goes on as it was started"
         raise UsageFault(text, hint="--hold-on-error and --notify are for a further attempt")
     if folder is not None:
-        launching.require_here(folder, "resume")
-        resuming.go_on(folder, _new_source(door, folder, edit=edit, source=source))
+        handover.require_here(folder, "resume")
+        resume.go_on(folder, _new_source(door, folder, edit=edit, source=source))
     elif edit or source is not None:
         raise UsageFault(f"run {found.id[:8]} is not held", hint="--hold-on-error keeps a kernel after an error")
     else:
-        resuming.again(door, found, hold=hold_on_error, notify=notify)
+        resume.again(door, found, hold=hold_on_error, notify=notify)
     if detach:
-        click.echo(show.as_json(api.details(door, found.id).to_json()) if as_json else found.id)
+        click.echo(show.as_json(details(door, found.id).to_json()) if as_json else found.id)
         return 0
     code = view(door, found.id, found.notebook, stops=True, to_stderr=as_json)
     if as_json:
-        click.echo(show.as_json(api.details(door, found.id).to_json()))
+        click.echo(show.as_json(details(door, found.id).to_json()))
     if not quiet:
-        click.echo(show.ended(api.find(door, found.id), stderr()), err=True)
+        click.echo(show.ended(find(door, found.id), stderr()), err=True)
     if notify:
         ring(code)
     return code
 
 
 def _in_progress(door: Door, run: Run) -> Live:
-    folder = live.find(door.place, run.id)
+    folder = livefolder.find(door.place, run.id)
     if folder is None and run.status is Status.SAVED:
         raise UsageFault(f"run {run.id[:8]} is only a snapshot: nothing runs", hint=f"snaprun rerun {run.id[:8]}")
     if folder is None:
@@ -97,7 +99,7 @@ def _new_source(door: Door, folder: Live, *, edit: bool, source: Path | None) ->
             raise UsageFault(f"{source} is no text in UTF-8: {error.reason}", hint=f"file {source}") from error
     if not edit:
         return None
-    changed = click.edit(resuming.failed_source(door, folder), extension=".py")
+    changed = click.edit(resume.failed_source(door, folder), extension=".py")
     if changed is None:
         text = f"nothing was saved: run {folder.id[:8]} is held as before"
         raise UsageFault(text, hint=f"snaprun resume {folder.id[:8]} tries the cell as it is")

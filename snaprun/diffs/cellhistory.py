@@ -8,15 +8,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from snaprun.diffs import cellmatch, textdiff
+from snaprun import show
+from snaprun.diffs import cellmatch, linediff, textdiff
 from snaprun.diffs.cellmatch import Item
+from snaprun.diffs.linediff import clean
 from snaprun.diffs.textdiff import Hunk
 from snaprun.errors import NothingFound, SnaprunError
-from snaprun.freeze.snapshot import SOURCE
+from snaprun.freeze.capture import SOURCE
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import SNAP_DIR, Run
 from snaprun.notebooks import cells, notebook
 from snaprun.notebooks.cells import CodeCell, Node
+from snaprun.show import Look
 
 BATCH = 200
 """Notebooks read by one child process."""
@@ -175,3 +178,26 @@ def _sources(repo: GitRepo, runs: Sequence[Run]) -> Iterator[tuple[Run, bytes | 
         for run in batch:
             raw = contents.get(f"{run.id}:{SNAP_DIR}/{SOURCE}") or contents.get(f"{run.id}:{run.notebook}")
             yield run, raw if run in plain else repo.blob(run.id, run.notebook)
+
+
+MARKS = {"changed": ("~", "yellow"), "added": ("+", "green"), "first": ("·", None)}
+SAID = {"changed": "changed", "added": "added", "first": "the first run"}
+
+
+def text(found: Sequence[Version], how: Look, *, now: float) -> str:
+    """The versions of a cell for a terminal, the latest first: the run that brought each, and what it changed."""
+    lines: list[str] = []
+    for one in found:
+        came, latest = one.runs[-1], one.runs[0]
+        mark, colour = MARKS[one.state]
+        head = how.style(f"{mark} {show.short(came.id)}", colour, bold=True)
+        count = f", {len(one.runs)} runs" if len(one.runs) > 1 else ""
+        name = f" {clean(came.name)}" if came.name else ""
+        metrics = "  ".join(f"{clean(key)} {show.value(value.last)}" for key, value in latest.metrics.items())
+        where = f"cell {one.number} ({clean(one.label)})"
+        lines.append(
+            f"{head}{name}  {show.ago(came.created, now)}  {where} {SAID[one.state]}{count}  {metrics}".rstrip()
+        )
+        shown = [line for hunk in one.hunks for line in linediff.coloured(hunk.lines, how)]
+        lines += [f"    {line}".rstrip() for line in shown]
+    return "\n".join(lines)

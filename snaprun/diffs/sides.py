@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun.diffs.comparison import FileDiff, Side
+from snaprun import metrics, records
+from snaprun.diffs.rundiff import FileDiff, Side
 from snaprun.errors import DataFault, SnaprunError
-from snaprun.freeze import snapshot
-from snaprun.freeze.snapshot import Request
+from snaprun.freeze import capture
+from snaprun.freeze.capture import Request
 from snaprun.git.gitrepo import GitRepo
-from snaprun.index import metrics, record
+from snaprun.live import livefolder, replay
 from snaprun.model import RUN_REF, SNAP_DIR, Cell, Metric, Result, RunSpec
 from snaprun.notebooks import cells, half, halves, notebook, parameters
 from snaprun.notebooks.cells import Node
 from snaprun.notebooks.half import Config
 from snaprun.notebooks.notebook import Notebook
-from snaprun.progress import live, replay
 
 NOT_RUN = ("not-run", "skipped")
 """States of cells that have no outputs to compare."""
@@ -55,7 +55,7 @@ def of_run(repo: GitRepo, run_id: str) -> Side:
     tip = repo.refs(RUN_REF + run_id).get(RUN_REF + run_id)
     if tip is None:
         raise DataFault(f"there is no run {run_id[:SHOWN]}", hint="snaprun history")
-    run = record.read_run(repo, run_id, commit=tip)
+    run = records.read_run(repo, run_id, commit=tip)
     names = ("run.json", "params.json", "result.json", "environment.json", "executed.ipynb")
     parts = dict(zip(names, repo.blobs(f"{tip}:{SNAP_DIR}/{name}" for name in names), strict=True))
     spec = RunSpec.from_json(_read(parts["run.json"]))
@@ -104,11 +104,11 @@ def of_work_tree(repo: GitRepo, *, other: Side, max_file_size: int, include: tup
     """The work tree as it is now, as a snapshot would take it; nothing of the user's is touched, no ref is made.
 
     Raises:
-        SnaprunError: as :func:`snaprun.freeze.snapshot.freeze`.
+        SnaprunError: as :func:`snaprun.freeze.capture.freeze`.
     """
     there = (repo.place.top / other.notebook).exists()
     spec = RunSpec(notebook=other.notebook if there else "", created="")
-    stored = snapshot.freeze(repo, Request(spec=spec, max_file_size=max_file_size, include=include)).stored
+    stored = capture.freeze(repo, Request(spec=spec, max_file_size=max_file_size, include=include)).stored
     repo.ingest([*stored.objects, stored.top])
     tree = stored.top.oid
     path = other.notebook if there else _followed(repo, tree, other)
@@ -213,7 +213,7 @@ def _followed(repo: GitRepo, tree: str, other: Side) -> str:
 def _source(repo: GitRepo, tree: str, path: str, raw: bytes | None = None) -> _Source:
     """The notebook in a tree and the paths that belong to it; ``raw`` in place of what the tree has."""
     if raw is None:
-        raw = repo.blob(tree, f"{SNAP_DIR}/{snapshot.SOURCE}")
+        raw = repo.blob(tree, f"{SNAP_DIR}/{capture.SOURCE}")
     if raw is None:
         raw = repo.blob(tree, path) if path else None
     if raw is None:
@@ -242,7 +242,7 @@ def _pair(repo: GitRepo, tree: str, path: str, book: Notebook) -> frozenset[str]
 
 def _so_far(repo: GitRepo, run_id: str) -> tuple[Node | None, Mapping[str, Metric], tuple[Cell, ...]]:
     """What a run in progress has put out and logged, and how its cells stand; nothing where it is not in progress."""
-    folder = live.find(repo.place, run_id)
+    folder = livefolder.find(repo.place, run_id)
     if folder is None:
         return None, {}, ()
     try:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from snaprun.live.journal import Journal, plain
+from snaprun.live.livefolder import Live
+from snaprun.machine.process import entry
 from snaprun.model import Status
 from snaprun.notebooks.kernels import Kernel
-from snaprun.progress.journal import Journal, plain
-from snaprun.progress.live import Live
-from snaprun.progress.process import entry
 
 ENGINES: Mapping[str, str] = {
     "kernel": "snaprun.engines.kernel",

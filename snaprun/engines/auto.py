@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snaprun.engines import inline
-from snaprun.progress.replay import numbers, source, tags
+from snaprun.live.replay import numbers, source, tags
 
 ASK_FOR_A_KERNEL: tuple[tuple[str, str], ...] = (
     (r"^\s*(?:import|from)\s+(?:ipykernel|comm|jupyter_client|ipyparallel)\b", "talks with Jupyter itself"),

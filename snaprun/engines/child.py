@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from snaprun.engines import TIMED_OUT, Job, Outcome, Stop, died, environment, runs
+from snaprun.live.journal import Journal, plain
+from snaprun.machine.oom import oom_kills
 from snaprun.model import Status
-from snaprun.progress.journal import Journal, plain
-from snaprun.progress.oom import oom_kills
 
 BOOT = Path(__file__).resolve().parent.parent / "boot"
 READ = 256 * 1024

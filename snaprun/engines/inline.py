@@ -10,9 +10,9 @@ from typing import Any
 
 from snaprun.engines import Job, Outcome, Stop, ended_by_error, ended_by_exit
 from snaprun.engines.child import BOOT, FAREWELL, Child, Ended, no_start
+from snaprun.live.journal import Journal
+from snaprun.live.replay import numbers, source, tags
 from snaprun.model import Status
-from snaprun.progress.journal import Journal
-from snaprun.progress.replay import numbers, source, tags
 
 WIDGETS = re.compile(
     r"^\s*(?:import|from)\s+(ipywidgets|ipympl|bqplot|ipyleaflet|pythreejs|k3d|nglview)\b", re.MULTILINE

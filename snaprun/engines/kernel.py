@@ -15,10 +15,10 @@ from snaprun.engines import KILLED, TIMED_OUT, Job, Outcome, Stop, died, ended_b
 from snaprun.engines.channels import Message
 from snaprun.engines.launch import KernelProcess
 from snaprun.engines.widgets import Widgets
+from snaprun.live.journal import Journal, plain
+from snaprun.live.replay import numbers, source, tags
+from snaprun.machine.oom import oom_kills
 from snaprun.model import Status
-from snaprun.progress.journal import Journal, plain
-from snaprun.progress.oom import oom_kills
-from snaprun.progress.replay import numbers, source, tags
 
 QUIET = 12
 """After so many times :attr:`Job.patience` of silence, a kernel that has replied but never got idle is given up."""

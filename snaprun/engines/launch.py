@@ -20,8 +20,8 @@ from jupyter_client.manager import AsyncKernelManager
 
 from snaprun.engines import Job, environment, runs
 from snaprun.engines.channels import Channels, Message
+from snaprun.live.livefolder import SOCKETS
 from snaprun.notebooks.kernels import Kernel
-from snaprun.progress.live import SOCKETS
 
 BOOT = Path(__file__).resolve().parent.parent / "boot" / "kernel.py"
 IPYKERNEL = ("ipykernel_launcher", "ipykernel")

@@ -10,9 +10,9 @@ from typing import Any
 
 from snaprun.engines import Job, Outcome, Stop, ended_by_error
 from snaprun.engines.child import BOOT, FAREWELL, Child, Ended, no_start
+from snaprun.live.journal import Journal
+from snaprun.live.replay import numbers, source, tags
 from snaprun.model import Status
-from snaprun.progress.journal import Journal
-from snaprun.progress.replay import numbers, source, tags
 
 MARK = re.compile(r"^\s*# %%+(.*)$")
 """Where a cell begins in jupytext's percent format: the mark of an indented cell is indented, of a sub-cell longer."""

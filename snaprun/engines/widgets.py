@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from snaprun.engines.channels import Channels, Message
-from snaprun.notebooks.skipping import JUPYTER_EXTRAS, skipping
+from snaprun.notebooks.slimimport import JUPYTER_EXTRAS, skipping
 
 with skipping(*JUPYTER_EXTRAS):  # importing nbformat with them takes seconds
     from nbclient import NotebookClient

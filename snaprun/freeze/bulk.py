@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from snaprun.freeze.snapshot import Frozen, Request, commit_run, compose
+from snaprun.freeze.capture import Frozen, Request, commit_run, compose
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.objects import GitObject, pack
 from snaprun.model import RUN_REF, Snapshot
@@ -20,11 +20,11 @@ SYNCS = 32
 def commit_runs(repo: GitRepo, frozen: Frozen, requests: Sequence[Request]) -> list[Snapshot]:
     """The snapshots of these runs, in their order, each behind its ref; all of them or, but for the first, none.
 
-    The first is made as any other (:func:`snaprun.freeze.snapshot.commit_run`) and keeps the frozen tree alive for the
+    The first is made as any other (:func:`snaprun.freeze.capture.commit_run`) and keeps the frozen tree alive for the
     rest, whose own objects go into a pack that nobody may prune until the refs are there.
 
     Raises:
-        SnaprunError: as :func:`snaprun.freeze.snapshot.commit_run`.
+        SnaprunError: as :func:`snaprun.freeze.capture.commit_run`.
     """
     if not requests:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from snaprun.errors import DataFault
-from snaprun.freeze.snapshot import Frozen
+from snaprun.freeze.capture import Frozen
 from snaprun.freeze.worktree import Stored
 from snaprun.git.gitrepo import GitRepo, author_of
 from snaprun.git.objects import algorithm, lookup, make_tree, parse_tree

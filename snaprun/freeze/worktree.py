@@ -20,7 +20,7 @@ from snaprun.freeze.blobs import Account
 from snaprun.freeze.manifest import GITLINK, Link, Listing, Rules, look
 from snaprun.git.gitchild import Child, Found
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.indexcopy import copy_index
+from snaprun.git.indexfile import copy_index
 from snaprun.git.objects import Entry, GitObject, algorithm, graft, lookup, make
 from snaprun.git.publish import publish
 from snaprun.git.scratch import scratch

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from snaprun.errors import DataFault, InputMissing, SettingsFault
-from snaprun.git.plumbing import ask
-from snaprun.hooks import stored
-from snaprun.hooks.staged import Index, contents
-from snaprun.hooks.stored import Match
+from snaprun.git.command import ask
+from snaprun.hooks import outputs
+from snaprun.hooks.gitindex import Index, contents
+from snaprun.hooks.outputs import Match
 from snaprun.index import runlist
 from snaprun.index.runlist import Filter
 from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status
@@ -146,7 +146,7 @@ def origin(index: Index, node: Node, runs: Sequence[Run]) -> Origin | None:
             executed = cells.normal(cells.decode(raw, "executed.ipynb"), "executed.ipynb")
         except InputMissing:
             continue
-        found = Origin(run, stored.match(node, executed))
+        found = Origin(run, outputs.match(node, executed))
         if found.match.whole:
             return found
         if best is None or _rank(found.match) > _rank(best.match):

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun.errors import InputMissing, UsageFault
-from snaprun.git.plumbing import ask, call
-from snaprun.hooks import hookpairs, provenance, staged
-from snaprun.hooks.hookgate import NOTEBOOK, TEXT, related
-from snaprun.hooks.hookpairs import Staged
+from snaprun.git.command import ask, call
+from snaprun.hooks import gitindex, pairs, provenance
+from snaprun.hooks.gate import NOTEBOOK, TEXT, related
+from snaprun.hooks.gitindex import Change, Index
+from snaprun.hooks.pairs import Staged
 from snaprun.hooks.provenance import Runs
-from snaprun.hooks.staged import Change, Index
 from snaprun.model import Run, Status
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import Node
@@ -123,10 +123,10 @@ def of_commit(index: Index, revision: str, library: Library, *, changed_only: bo
 
 def _notebooks(index: Index, revision: str, *, changed_only: bool) -> list[tuple[Change, bytes]]:
     """The notebooks that a commit changed, or all that it holds where it changed none, with their contents."""
-    looks = [staged.committed] if changed_only else [staged.committed, staged.tree]
+    looks = [gitindex.committed] if changed_only else [gitindex.committed, gitindex.tree]
     for look in looks:
         changes = [change for change in look(index, revision) if change.is_file and _may_be(change.path)]
-        blobs = staged.contents(index, [change.oid for change in changes])
+        blobs = gitindex.contents(index, [change.oid for change in changes])
         found = [(change, blobs[change.oid]) for change in changes if change.oid in blobs]
         books = [(change, content) for change, content in found if _is_notebook(change.path, content)]
         if books:
@@ -171,7 +171,7 @@ def _may_be(path: str) -> bool:
 
 
 def _is_notebook(path: str, content: bytes) -> bool:
-    return path.endswith(NOTEBOOK) or hookpairs.is_text_notebook(path, content)
+    return path.endswith(NOTEBOOK) or pairs.is_text_notebook(path, content)
 
 
 def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: set[str]) -> Run | None:
@@ -188,7 +188,7 @@ def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: s
 
 
 def _document(path: str, content: bytes, load: Callable[[], Jupytext]) -> Node | None:
-    if staged.is_lfs(content) or not _is_notebook(path, content):
+    if gitindex.is_lfs(content) or not _is_notebook(path, content):
         return None
     try:
         return provenance.document(path, content) if path.endswith(NOTEBOOK) else load().document(path, content)
@@ -200,8 +200,8 @@ def _still_true(index: Index, message: bytes, library: Library) -> Iterator[Link
     """The links that a message has already, as far as the staged notebook is still what that run executed."""
     for match in _LINE.finditer(message):
         path = os.fsdecode(match[2])
-        entry = staged.entries(index, [path]).get(path)
-        content = staged.contents(index, [entry[1]]).get(entry[1]) if entry else None
+        entry = gitindex.entries(index, [path]).get(path)
+        content = gitindex.contents(index, [entry[1]]).get(entry[1]) if entry else None
         node = _document(path, content, library.load) if content is not None else None
         if node is None:
             continue

@@ -14,14 +14,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
+from snaprun import records
 from snaprun.errors import DataFault, UsageFault, WriteFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
-from snaprun.index import record
 from snaprun.index.store import Store
 from snaprun.index.tables import queue, queues, runs
+from snaprun.live.order import Order
 from snaprun.model import Run, Snapshot, Status, utc
-from snaprun.progress.order import Order
 
 AGAIN = (Status.FAILED, Status.LOST, Status.TIMED_OUT)
 """Endings after which a run with retries left is tried again."""
@@ -168,7 +168,7 @@ def drop(store: Store, repo: GitRepo, ids: Iterable[str]) -> list[str]:
                 this = (runs.c.repo == store.repo) & (runs.c.id == run)
                 connection.execute(update(runs).where(this).values(status=Status.SAVED.value))
             else:
-                store.add(connection, [record.read_run(repo, run, commit=row.tip)])
+                store.add(connection, [records.read_run(repo, run, commit=row.tip)])
             dropped.append(run)
     return dropped
 

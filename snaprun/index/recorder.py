@@ -6,18 +6,18 @@ must be made, upgraded or filled first, and every other database, is for ``store
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from snaprun.index import runlist, writing
+from snaprun.index import rows, runlist
 from snaprun.index.runlist import IndexGap, SqliteReader
-from snaprun.model import Run
+from snaprun.model import Run, Status
 
 
 class _FileWriter:
-    """A :class:`snaprun.index.writing.Writer` over the standard sqlite3."""
+    """A :class:`snaprun.index.recorder.Writer` over the standard sqlite3."""
 
     def __init__(self, reader: SqliteReader) -> None:
         self.repo = reader.repo
@@ -54,7 +54,73 @@ def record(state: Path, url: str | None, found: Sequence[Run]) -> bool:
             writer = _FileWriter(reader)
             with writer.transaction():
                 for run in found:
-                    writing.put(writer, run)
+                    put(writer, run)
     except IndexGap:
         return False
     return True
+
+
+_THIS = "repo = :repo AND id = :id"
+
+
+class Writer(Protocol):
+    """Whoever carries statements to the database, inside one transaction and for one repository."""
+
+    @property
+    def repo(self) -> str:
+        """The key of the repository in the index."""
+
+    def rows(self, sql: str, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """Every row that ``sql`` gives, its ``:name`` marks bound to ``values``."""
+
+    def change(self, sql: str, many: Sequence[Mapping[str, Any]]) -> None:
+        """Carry ``sql`` out once for each of ``many``, which bind its marks."""
+
+
+def put(writer: Writer, run: Run) -> None:
+    """Write a run with everything that belongs to it, in place of what the index says of it.
+
+    A run that is over is not put back to queued or running by a latecomer, except in a later attempt.
+    """
+    this = {"repo": writer.repo, "id": run.id}
+    known = writer.rows(f"SELECT key, status, attempts FROM runs WHERE {_THIS}", this)
+    if not known:
+        insert(writer, [run])
+        return
+    key, status, attempts = known[0]
+    if not run.status.over and Status(status).over and run.attempts <= attempts:
+        return
+    row = rows.of_run(writer.repo, run)
+    changes = ", ".join(f'"{name}" = :{name}' for name in row)
+    writer.change(f"UPDATE runs SET {changes} WHERE {_THIS}", [row])
+    for table in rows.CHILDREN:
+        writer.change(f"DELETE FROM {table} WHERE run = :run", [{"run": key}])
+    _insert_children(writer, {key: run})
+
+
+def insert(writer: Writer, batch: Sequence[Run]) -> None:
+    """Write runs that the index does not know, each once in ``batch``."""
+    _insert(writer, "runs", [rows.of_run(writer.repo, run) for run in batch])
+    ids = {run.id: run for run in batch}
+    ends = {"repo": writer.repo, "low": min(ids), "high": max(ids)}
+    found = writer.rows("SELECT key, id FROM runs WHERE repo = :repo AND id >= :low AND id <= :high", ends)
+    _insert_children(writer, {key: ids[id] for key, id in found if id in ids})
+
+
+def _insert_children(writer: Writer, keys: Mapping[int, Run]) -> None:
+    for table in rows.CHILDREN:
+        _insert(writer, table, [row for key, run in keys.items() for row in rows.of_children(table, key, run)])
+
+
+def _insert(writer: Writer, table: str, made: Sequence[Mapping[str, Any]]) -> None:
+    if made:
+        names = list(made[0])
+        writer.change(f"INSERT INTO {table} ({_listed(names)}) VALUES ({_marks(names)})", made)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _marks(names: Iterable[str]) -> str:
+    return ", ".join(f":{name}" for name in names)

@@ -9,14 +9,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snaprun.door import Door
+from snaprun import records
+from snaprun.context import Door
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.index import record
-from snaprun.index.record import Damaged
+from snaprun.index import recorder
 from snaprun.index.runlist import Reader
+from snaprun.live import livefolder
 from snaprun.model import RUN_REF, Run
-from snaprun.progress import live
+from snaprun.records import Damaged
 
 if TYPE_CHECKING:
     from snaprun.index.store import Store
@@ -46,9 +47,9 @@ def record_missing(door: Door, ids: Iterable[str]) -> None:
     repo, index = GitRepo(door.place), open_index(door)
     for run_id in ids:
         try:
-            index.record(record.read_run(repo, run_id))
+            index.record(records.read_run(repo, run_id))
         except DataFault:
-            if live.find(door.place, run_id) is not None:  # else it was discarded just now
+            if livefolder.find(door.place, run_id) is not None:  # else it was discarded just now
                 raise
 
 
@@ -69,8 +70,26 @@ def open_index(door: Door) -> Store:
 
 def _readable(repo: GitRepo, damaged: list[Damaged]) -> Iterator[Run]:
     tips = {name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}
-    for found in record.read_runs(repo, tips):
+    for found in records.read_runs(repo, tips):
         if isinstance(found, Damaged):
             damaged.append(found)
         else:
             yield found
+
+
+def index(repo: GitRepo, url: str | None, *runs: Run) -> None:
+    """Put runs into the index, all or none; it is made or completed first where it must be.
+
+    Its module is imported only where the index is not ready for the recorder: SQLAlchemy takes half a second.
+
+    Raises:
+        SnaprunError: the index cannot be written.
+    """
+    if recorder.record(repo.place.state, url, runs):
+        return
+    from snaprun.index.store import open_store  # SQLAlchemy
+
+    store = open_store(repo.place.state, url)
+    if not store.built:
+        store.rebuild(found for found in records.read_runs(repo) if isinstance(found, Run))
+    store.record(*runs)

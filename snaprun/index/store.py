@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from snaprun.errors import CannotCreate, DataFault, Denied, SettingsFault, SnaprunError, Unavailable, WriteFault
 from snaprun.git.locate import make_private
-from snaprun.index import rows, runlist, writing
+from snaprun.index import recorder, rows, runlist
 from snaprun.index.runlist import IndexGap
 from snaprun.index.tables import SCHEMA_VERSION, queue, repos, runs
 from snaprun.model import Run, Status, utc
@@ -80,7 +80,7 @@ class Store:
             batch = list(found[start : start + BATCH])
             these = (runs.c.repo == self.repo) & runs.c.id.in_([run.id for run in batch])
             connection.execute(delete(runs).where(these))  # a rebuild has met their refs already
-            writing.insert(_Writer(self.repo, connection), batch)
+            recorder.insert(_Writer(self.repo, connection), batch)
 
     def forget(self, ids: Iterable[str]) -> None:
         """Drop runs from the index."""
@@ -101,7 +101,7 @@ class Store:
             connection.execute(delete(runs).where(runs.c.repo == self.repo))
             while batch:
                 total += len(batch)
-                writing.insert(_Writer(self.repo, connection), batch)
+                recorder.insert(_Writer(self.repo, connection), batch)
                 batch = _take(source)
             waiting = select(queue.c.run).where(queue.c.repo == self.repo)
             lost = (runs.c.repo == self.repo) & (runs.c.status == Status.LOST.value) & runs.c.id.in_(waiting)
@@ -125,7 +125,7 @@ class Store:
             connection.execute(mine)
             writer = _Writer(self.repo, connection)
             for run in found:
-                writing.put(writer, run)
+                recorder.put(writer, run)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -135,7 +135,7 @@ class Store:
 
 
 class _Writer:
-    """A :class:`snaprun.index.writing.Writer` over SQLAlchemy."""
+    """A :class:`snaprun.index.recorder.Writer` over SQLAlchemy."""
 
     def __init__(self, repo: str, connection: Connection) -> None:
         self.repo = repo

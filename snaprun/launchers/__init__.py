@@ -15,9 +15,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
+from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
-from snaprun.progress.order import SUBMITTED, Request, read_json, write_json
+from snaprun.live.order import SUBMITTED
+from snaprun.live.stoprequest import Request
 
 LAUNCHERS: Mapping[str, str] = {
     "local": "snaprun.launchers.local",
@@ -78,7 +81,7 @@ class Submission:
     @property
     def command(self) -> list[str]:
         """What executes the run to its end on a machine that shares this file system; its exit code says nothing."""
-        return [sys.executable, "-m", "snaprun.running.supervisor", os.fspath(self.live)]
+        return [sys.executable, "-m", programs.SUPERVISOR, os.fspath(self.live)]
 
 
 @dataclass(frozen=True)

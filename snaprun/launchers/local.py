@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
+from snaprun import programs
 from snaprun.errors import Busy, RunFault, Unavailable
+from snaprun.files import read_json, write_json
 from snaprun.launchers import Site, State, Submission
-from snaprun.progress import gpus, lock, stopping
-from snaprun.progress.live import Live
-from snaprun.progress.order import ORDER, RUN, Request, read_json, send_task, write_json
-from snaprun.progress.supervision import supervisor_env
+from snaprun.live import gpus, lock, stoprequest
+from snaprun.live.livefolder import Live
+from snaprun.live.order import ORDER, RUN
+from snaprun.live.stoprequest import Request
+from snaprun.live.supervision import supervisor_env
+from snaprun.live.wire import send_task
 
 MADE = b"!"
 """What a fork server answers when the supervisor is on its way."""
@@ -92,7 +96,7 @@ class ForkServer:
         self._env = dict(env)
         self._door, theirs = socket.socketpair()
         with theirs:
-            self._child = _process("forkserver", engine, door=theirs, words=None, env=env)
+            self._child = _process(programs.FORK_SERVER, engine, door=theirs, words=None, env=env)
 
     def start(self) -> Handle:
         """Start a detached supervisor, whose worker is ready.
@@ -134,7 +138,7 @@ def start(env: Mapping[str, str], *, engine: str = "kernel") -> Handle:
     said = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115  # the handle closes it
     try:
         with theirs:
-            child = _process("supervisor", "--engine", engine, door=theirs, words=said, env=env)
+            child = _process(programs.SUPERVISOR, "--engine", engine, door=theirs, words=said, env=env)
     except Unavailable:
         ours.close()
         said.close()
@@ -143,12 +147,12 @@ def start(env: Mapping[str, str], *, engine: str = "kernel") -> Handle:
 
 
 def _process(
-    what: str, *args: str, door: socket.socket, words: IO[bytes] | None, env: Mapping[str, str]
+    program: str, *args: str, door: socket.socket, words: IO[bytes] | None, env: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     """Start one of ours detached, with ``door`` as its standard input. Raises Unavailable."""
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", f"snaprun.running.{what}", *args],
+            [sys.executable, "-m", program, *args],
             stdin=door.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=words,
@@ -184,7 +188,7 @@ def poll(site: Site, handles: Sequence[str]) -> list[State]:
 def cancel(site: Site, handle: str, request: Request) -> bool:
     """Ask that a run ends. Raises as :func:`stopping.request`."""
     folder = Live(site.place.live / handle)
-    return stopping.request(folder, request.signal, grace=request.grace, kill=request.kill)
+    return stoprequest.request(folder, request.signal, grace=request.grace, kill=request.kill)
 
 
 def logs(site: Site, handle: str, offset: int) -> bytes:

@@ -1,6 +1,6 @@
 """Launch runs as Slurm jobs by Slurm's own commands: many runs are one array, the nodes share the file system.
 
-What the job does, :mod:`snaprun.running.job` says. ``squeue`` says how it stands, ``sacct`` (where there is accounting)
+What the job does, :mod:`snaprun.remote.slurmjob` says. ``squeue`` says how it stands, ``sacct`` (where there is any)
 what became of it, and nothing that Slurm does not know of is ever taken for failed by that alone.
 """
 
@@ -17,11 +17,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.launchers import AWAITED, Lineup, Site, State, Submission, note, noted
 from snaprun.launchers.slurmcall import DEPENDENCY, JOBS, ONCE, call, sbatch, words
 from snaprun.launchers.slurmstates import GOING, WAITING, queue, states, word
-from snaprun.progress.order import Request
+from snaprun.live.stoprequest import Request
 
 HONOURS = ("jobs", "retries", "after")
 """What it heeds of a sweep's line-up: an array's throttle, the requeueing of a job, and a dependency."""
@@ -55,7 +56,7 @@ def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
     _tidy(talk)
     how = site.lineup or Lineup()
     after = ["--after", how.after] if how.after else []
-    job = [sys.executable, "-m", "snaprun.running.job", "--retries", str(how.retries), *after]
+    job = [sys.executable, "-m", programs.SLURM_JOB, "--retries", str(how.retries), *after]
 
     def script(part: Sequence[Submission]) -> str:
         return batch(part, [os.fspath(run.live) for run in part], job, [os.fspath(site.place.top)])

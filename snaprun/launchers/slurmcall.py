@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.launchers import Site
-from snaprun.progress.supervision import supervisor_env
+from snaprun.live.supervision import supervisor_env
 
 OURS = ("array", "chdir", "clusters", "error", "export", "gid", "help", "input", "open-mode", "output", "parsable",
         "signal", "test-only", "uid", "usage", "version", "wait", "wrap")  # fmt: skip

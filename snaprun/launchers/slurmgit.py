@@ -16,11 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.git import meeting
+from snaprun.git import farclaim
 from snaprun.git.gitrepo import GitRepo
 from snaprun.launchers import Lineup, News, Site, State, Submission, note, slurm
-from snaprun.progress.order import Request, read_order
+from snaprun.live.order import read_order
+from snaprun.live.stoprequest import Request
 
 HONOURS = ("jobs", "retries", "after")
 
@@ -56,7 +58,7 @@ def check(site: Site) -> None:
     if site.options.get(LOG) and not os.path.isdir(site.options[LOG]):
         raise UsageFault(f"{LOG}={site.options[LOG]}: there is no such folder here", hint=f"mkdir {site.options[LOG]}")
     slurm.check(_plain(site))
-    meeting.tips(GitRepo(site.place), url, [], env=git_env(site))
+    farclaim.tips(GitRepo(site.place), url, [], env=git_env(site))
 
 
 def notes(site: Site) -> list[str]:
@@ -70,12 +72,12 @@ def notes(site: Site) -> list[str]:
 def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
     """Put the snapshots at the URL, and submit the runs as one job. Raises as :func:`check`."""
     repo, url = GitRepo(site.place), site.options[URL]
-    meeting.publish(repo, url, [run.run for run in runs], env=git_env(site))
+    farclaim.publish(repo, url, [run.run for run in runs], env=git_env(site))
     ask = json.dumps(_ask(site, repo, runs[0].live))
     python = site.options.get(PYTHON, sys.executable)
 
     def script(part: Sequence[Submission]) -> str:
-        return slurm.batch(part, [run.run for run in part], [python, "-m", "snaprun.remote.batch"], [ask])
+        return slurm.batch(part, [run.run for run in part], [python, "-m", programs.SLURM_BATCH], [ask])
 
     log = site.options.get(LOG, "/tmp").replace("\\", "\\\\").replace("%", "%%").rstrip("/")
     jobs = slurm.arrays(_plain(site), runs, script, f"{log}/snaprun-{os.getuid()}-", ".log")
@@ -137,7 +139,7 @@ def news(site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
     tips: dict[str, str] = {}
     for url, handles in over.items():
         runs = {taken_apart(handle)[2]: handle for handle in handles}
-        there = meeting.tips(GitRepo(site.place), url, list(runs), env=git_env(site))
+        there = farclaim.tips(GitRepo(site.place), url, list(runs), env=git_env(site))
         tips.update({runs[run]: tip for run, tip in there.items() if tip != run})
     return {handle: _news(site, handle, state, tips.get(handle), known[handle]) for handle, state in states.items()}
 
@@ -155,7 +157,7 @@ def artifact(site: Site, handle: str, sha256: str, path: Path) -> bool:  # noqa:
 
 def git_env(site: Site) -> dict[str, str]:
     """What git needs in its environment to go there."""
-    return meeting.env_of(site.env)
+    return farclaim.env_of(site.env)
 
 
 def taken_apart(handle: str) -> tuple[str, str, str, str]:

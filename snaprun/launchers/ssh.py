@@ -22,14 +22,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from snaprun import programs
 from snaprun.checkouts.links import PRIVATE
 from snaprun.errors import SnaprunError, Unavailable, UsageFault
 from snaprun.git import lfs, sync
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import clean_env
 from snaprun.launchers import News, Site, State, Submission, answers
-from snaprun.progress.live import GROWING
-from snaprun.progress.order import Request, read_order
+from snaprun.live.livefolder import GROWING
+from snaprun.live.order import read_order
+from snaprun.live.stoprequest import Request
 
 Got = TypeVar("Got")
 
@@ -427,7 +429,7 @@ def _search(target: Target, verb: str) -> str:
     probe = "import importlib.util as u, sys; sys.exit(u.find_spec('snaprun') is None)"
     script = (
         f'cd /; for p in {tries}; do if "$p" -c {shlex.quote(probe)} </dev/null >/dev/null 2>&1; '
-        f'then exec "$p" -m snaprun.remote.far {verb}; fi; done; exit {NO_SNAPRUN}'
+        f'then exec "$p" -m {programs.FAR} {verb}; fi; done; exit {NO_SNAPRUN}'
     )
     return f"exec sh -c {shlex.quote(script)}"
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from snaprun.errors import Unavailable
 from snaprun.launchers import Site, State, Submission, local
-from snaprun.progress.order import Request
-from snaprun.progress.supervision import supervisor_env
+from snaprun.live.stoprequest import Request
+from snaprun.live.supervision import supervisor_env
 
 SESSION = "snaprun"
 """The session that gets the windows, made where there is none."""

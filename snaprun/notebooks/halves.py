@@ -15,7 +15,7 @@ from snaprun.notebooks.cells import Node
 from snaprun.notebooks.half import Config, Half
 from snaprun.notebooks.notebook import TEXT_EXTENSIONS, parse
 from snaprun.notebooks.opcodes import changed
-from snaprun.notebooks.skipping import JUPYTER_EXTRAS, skipping
+from snaprun.notebooks.slimimport import JUPYTER_EXTRAS, skipping
 
 with skipping(*JUPYTER_EXTRAS):
     import jupytext

@@ -12,7 +12,7 @@ from typing import Any
 from snaprun.errors import Denied, InputMissing, Unavailable
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import CodeCell, Node
-from snaprun.notebooks.skipping import JUPYTER_EXTRAS, skipping
+from snaprun.notebooks.slimimport import JUPYTER_EXTRAS, skipping
 
 with skipping(*JUPYTER_EXTRAS):
     import jupytext

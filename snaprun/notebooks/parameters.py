@@ -1,6 +1,6 @@
 """Parameters of a run: read from the command line and files, checked against the notebook, set in its injected cell.
 
-How a value is typed: :mod:`snaprun.notebooks.typed`; how it is written into a notebook:
+How a value is typed: :mod:`snaprun.notebooks.yamlvalue`; how it is written into a notebook:
 :mod:`snaprun.notebooks.paramcode`; how it is kept: :mod:`snaprun.notebooks.exact`.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from snaprun import tomlread
 from snaprun.errors import ParameterFault
 from snaprun.nearest import nearest
-from snaprun.notebooks import cells, defaults, exact, paramcode, typed
+from snaprun.notebooks import cells, defaults, exact, paramcode, yamlvalue
 from snaprun.notebooks.cells import Node
 
 RAW_HINT = "give it as text: -r {}=…"
@@ -53,13 +53,13 @@ def parse(typed: Sequence[str] = (), raw: Sequence[str] = (), files: Sequence[Pa
 
 
 def value(said: str, name: str = "value") -> Any:
-    """The value that ``said`` means, see :mod:`snaprun.notebooks.typed`.
+    """The value that ``said`` means, see :mod:`snaprun.notebooks.yamlvalue`.
 
     Raises:
         ParameterFault: it is no YAML, or YAML would silently change it.
     """
     try:
-        return typed.value(said)
+        return yamlvalue.value(said)
     except ValueError as error:
         raise ParameterFault(f"{name}={said}: {error}", hint=RAW_HINT.format(name)) from error
 
@@ -74,7 +74,7 @@ def read_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ParameterFault(f"cannot read the parameters in {path}: {error}", hint=f"ls -l {path}") from error
-    kinds = {".yaml": typed.document, ".yml": typed.document, ".json": json_document, ".toml": tomlread.loads}
+    kinds = {".yaml": yamlvalue.document, ".yml": yamlvalue.document, ".json": json_document, ".toml": tomlread.loads}
     reader = kinds.get(path.suffix.lower())
     if reader is None:
         raise ParameterFault(f"{path} is no .yaml, .yml, .json or .toml file", hint="rename it to what it is")

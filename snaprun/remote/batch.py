@@ -20,18 +20,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from snaprun import records
 from snaprun.errors import Busy, DataFault, SnaprunError, Unavailable
-from snaprun.git import meeting
+from snaprun.git import farclaim
+from snaprun.git.farclaim import Claim
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.meeting import Claim
 from snaprun.git.sync import FETCHED
-from snaprun.index import record
+from snaprun.lifecycle import retries, rundocument, settle
+from snaprun.live import livefolder
+from snaprun.live.livefolder import Live
+from snaprun.live.order import SUPERVISOR
 from snaprun.model import RUN_REF, Status
-from snaprun.progress import live
-from snaprun.progress.live import Live
-from snaprun.progress.order import SUPERVISOR
-from snaprun.remote import farplace, farstart
-from snaprun.running import again, job, prepare, settle
+from snaprun.remote import farplace, farstart, slurmjob
 
 MARGIN, SHARE = 180.0, 0.2
 """Seconds before the job's end at which a run is ended, so that its result can still be pushed; a fifth of short
@@ -59,21 +59,21 @@ def main(argv: list[str]) -> int:
     """Fetch, claim, run, give back; the exit code is the run's, 0 where there is nothing to do."""
     run, ask = argv[0], json.loads(argv[1])
     path = folder_of(ask, os.environ)
-    git = meeting.env_of(os.environ)
+    git = farclaim.env_of(os.environ)
     with _alone(path):
         place = farplace.made(path, ask["hash"], os.environ)
     task = Task(GitRepo(place), run, ask["url"], ask, git)
-    tip = meeting.take(task.repo, task.url, run, env=git)
-    if tip != run and (not job.restarts(os.environ) or _succeeded(task, tip)):
+    tip = farclaim.take(task.repo, task.url, run, env=git)
+    if tip != run and (not slurmjob.restarts(os.environ) or _succeeded(task, tip)):
         _say(f"run {run[:8]} has its result already")
         return 0
     claim = _claim(task, tip)
     folder = _folder(task, tip, claim.attempt)
     if _may_start(task, folder):
-        again.allow(folder, int(ask["retries"]))
-        job.limit(folder, os.environ, margin=MARGIN, share=SHARE)
+        retries.allow(folder, int(ask["retries"]))
+        slurmjob.limit(folder, os.environ, margin=MARGIN, share=SHARE)
         with _printing(Live(folder)):
-            job.supervised(folder)
+            slurmjob.supervised(folder)
     return _give_back(task, folder)
 
 
@@ -98,9 +98,11 @@ def _claim(task: Task, tip: str) -> Claim:
     Raises:
         Busy: another job has it, or has had it.
     """
-    mine = Claim(job.name_of(os.environ) or "", job.restarts(os.environ), socket.gethostname(), _attempt(task, tip))
-    mine = meeting.claim(task.repo, task.url, task.run, mine, env=task.git)
-    if meeting.take(task.repo, task.url, task.run, env=task.git) != tip:
+    mine = Claim(
+        slurmjob.name_of(os.environ) or "", slurmjob.restarts(os.environ), socket.gethostname(), _attempt(task, tip)
+    )
+    mine = farclaim.claim(task.repo, task.url, task.run, mine, env=task.git)
+    if farclaim.take(task.repo, task.url, task.run, env=task.git) != tip:
         raise Busy(f"another job has just ended run {task.run[:8]}", hint="squeue")
     return mine
 
@@ -108,11 +110,11 @@ def _claim(task: Task, tip: str) -> Claim:
 def _attempt(task: Task, tip: str) -> int:
     if tip == task.run:
         return 1
-    return record.read_run(task.repo, task.run, commit=tip).attempts + 1
+    return records.read_run(task.repo, task.run, commit=tip).attempts + 1
 
 
 def _succeeded(task: Task, tip: str) -> bool:
-    return record.read_run(task.repo, task.run, commit=tip).status is Status.SUCCEEDED
+    return records.read_run(task.repo, task.run, commit=tip).status is Status.SUCCEEDED
 
 
 def _folder(task: Task, tip: str, attempt: int) -> Path:
@@ -122,9 +124,9 @@ def _folder(task: Task, tip: str, attempt: int) -> Path:
         Busy: somebody still runs it here. SnaprunError: the node lacks what the run needs.
     """
     place, run = task.repo.place, task.run
-    there = live.find(place, run)
+    there = livefolder.find(place, run)
     if there is not None:
-        if not job.next_attempt(there.path):
+        if not slurmjob.next_attempt(there.path):
             raise Busy(f"run {run[:8]} still goes on on {socket.gethostname()}", hint="squeue")
         return there.path
     old = task.repo.refs(RUN_REF + run).get(RUN_REF + run)
@@ -133,8 +135,8 @@ def _folder(task: Task, tip: str, attempt: int) -> Path:
     order, frozen = farstart.order_of(task.repo, run, task.ask)
     after = None if tip == run else tip
     order = replace(order, attempt=attempt, after=after)
-    document = prepare.prepare(task.repo, run, frozen.spec)
-    return live.create(place, frozen, order.to_json(), notebook=document).path
+    document = rundocument.prepare(task.repo, run, frozen.spec)
+    return livefolder.create(place, frozen, order.to_json(), notebook=document).path
 
 
 def _may_start(task: Task, folder: Path) -> bool:
@@ -143,8 +145,8 @@ def _may_start(task: Task, folder: Path) -> bool:
     if not first:
         return True
     try:
-        tip = meeting.take(task.repo, task.url, first, env=task.git)
-        found = record.read_run(task.repo, first, commit=tip).status
+        tip = farclaim.take(task.repo, task.url, first, env=task.git)
+        found = records.read_run(task.repo, first, commit=tip).status
     except DataFault as error:
         found = Status.LOST
         _say(error.message)
@@ -164,19 +166,19 @@ def _give_back(task: Task, folder: Path) -> int:
         raise DataFault(f"run {task.run[:8]} left no result on {socket.gethostname()}", hint=f"ls {folder}")
     _push(task, tip, last=not further)
     if further:
-        live.remove(Live(folder))  # the next attempt may be on another node
-        if job.asked_again(os.environ):
+        livefolder.remove(Live(folder))  # the next attempt may be on another node
+        if slurmjob.asked_again(os.environ):
             return 0
         _say("the run is not tried again: Slurm does not start its job once more")
     _forget(task)
-    found = record.read_result(task.repo, task.run)
+    found = records.read_result(task.repo, task.run)
     return 125 if found is None else found.exit_code
 
 
 def _push(task: Task, tip: str, *, last: bool) -> None:
     for pause in (*PAUSES, None):
         try:
-            meeting.give(task.repo, task.url, task.run, tip, last=last, env=task.git)
+            farclaim.give(task.repo, task.url, task.run, tip, last=last, env=task.git)
             return
         except Unavailable as error:
             _say(f"the result cannot be pushed: {error.message}")
@@ -188,7 +190,7 @@ def _push(task: Task, tip: str, *, last: bool) -> None:
 
 def _forget(task: Task) -> None:
     """Drop the refs that were only of use on the way."""
-    for ref in (FETCHED + task.run, meeting.CLAIM_REF + task.run):
+    for ref in (FETCHED + task.run, farclaim.CLAIM_REF + task.run):
         for name, oid in task.repo.refs(ref).items():
             task.repo.delete_ref(name, oid)
 

@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snaprun.door import Door
+from snaprun.context import Door
 from snaprun.errors import DataFault
 from snaprun.git.locate import Place
 from snaprun.index import queue
 from snaprun.index.runlist import Filter, Reader, query
+from snaprun.lifecycle import settle
+from snaprun.live import bell, livefolder, stoprequest
+from snaprun.live.livefolder import GROWING, Live
+from snaprun.live.order import read_order
 from snaprun.model import Status
-from snaprun.progress import live, stopping
-from snaprun.progress.live import GROWING, Live
-from snaprun.progress.order import read_order
 from snaprun.remote import farplace
 from snaprun.remote.far import Answer
-from snaprun.running import settle
 
 PIECE = 4 << 20
 """Bytes of one file that one answer holds at most; whoever wants more asks again."""
@@ -36,12 +36,12 @@ def news(ask: Mapping[str, Any]) -> Answer:
     """How runs stand, and what is new in their live folders; ``runs`` holds the bytes known by run and file."""
     place = farplace.found(Path(ask["path"]), os.environ)
     settle.settle(place, os.environ)
-    queue.wake(place, os.environ)
+    bell.wake(place, os.environ)
     about: dict[str, Any] = {}
     pieces: list[bytes] = []
     with farplace.index(farplace.door(place, os.environ)) as reader:
         waiting = _waiting(reader)
-        folders = {run: live.find(place, run) for run in ask["runs"]}
+        folders = {run: livefolder.find(place, run) for run in ask["runs"]}
         over = _over(place, [run for run, folder in folders.items() if folder is None and run not in waiting], reader)
         for run, known in ask["runs"].items():
             folder = folders[run]
@@ -71,7 +71,7 @@ def stop(ask: Mapping[str, Any]) -> Answer:
         if folder is None:
             continue
         how = {name: ask.get(name) for name in ("grace", "reason")}
-        if stopping.request(folder, int(ask["signal"]), kill=bool(ask.get("kill")), **how):
+        if stoprequest.request(folder, int(ask["signal"]), kill=bool(ask.get("kill")), **how):
             done.append(run)
         else:
             settle.settle(place, os.environ)
@@ -127,7 +127,7 @@ def _dropped(door: Door, runs: Sequence[str]) -> list[str]:
     from snaprun.index import claims, reindex
 
     dropped = claims.drop(reindex.open_index(door), GitRepo(door.place), runs)
-    queue.ring(door.place)
+    bell.ring(door.place)
     return dropped
 
 
@@ -135,7 +135,7 @@ def _begun(place: Place, run: str, *, wait: bool) -> Live | None:
     """The live folder of a run; with ``wait``, that of one which the queue starts right now."""
     end = time.monotonic() + STARTING
     while True:
-        folder = live.find(place, run)
+        folder = livefolder.find(place, run)
         if folder is not None or not wait or time.monotonic() > end:
             return folder
         time.sleep(0.05)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from snaprun import settings
-from snaprun.door import Door
+from snaprun.context import Door
 from snaprun.errors import CannotCreate, Denied, Unavailable
 from snaprun.git.locate import Place, around, clean_env, make_private
 from snaprun.index import runlist

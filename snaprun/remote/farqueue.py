@@ -11,17 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snaprun.door import Door
+from snaprun.context import Door
 from snaprun.git.gitrepo import DURABLE, GitRepo
 from snaprun.git.locate import Place, make_private
 from snaprun.git.sync import INCOMING
 from snaprun.index import claims, reindex
-from snaprun.index import queue as waiting
 from snaprun.index.claims import Entry
-from snaprun.index.record import read_plans
 from snaprun.index.runlist import Filter, query
+from snaprun.live import bell, livefolder
 from snaprun.model import RUN_REF, Snapshot, Status
-from snaprun.progress import live
+from snaprun.records import read_plans
 from snaprun.remote import farplace, farstart
 from snaprun.remote.far import Answer
 
@@ -39,8 +38,8 @@ def queue(ask: Mapping[str, Any]) -> Answer:
                 _put(door, repo, new, ask)
         finally:
             _forget_incoming(repo, runs)
-    waiting.mark(place, {"index_url": door.settings.index_url})
-    waiting.wake(place, os.environ)
+    bell.mark(place, {"index_url": door.settings.index_url})
+    bell.wake(place, os.environ)
     return {"queued": len(new)}, []
 
 
@@ -52,7 +51,7 @@ def _unclaimed(door: Door, repo: GitRepo, runs: Sequence[str]) -> list[str]:
     spec, _ = next(read_plans(repo, runs[:1]))
     known = {run.id: run for run in query(index.reader(), Filter(group=spec.group))}
     lost = {run.id for run in known.values() if run.status is Status.LOST and run.commit == run.id}
-    return [run for run in runs if run not in known or (run in lost and live.find(door.place, run) is None)]
+    return [run for run in runs if run not in known or (run in lost and livefolder.find(door.place, run) is None)]
 
 
 def _put(door: Door, repo: GitRepo, runs: Sequence[str], ask: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from snaprun import __version__
+from snaprun import __version__, records
 from snaprun.checkouts.links import PRIVATE
 from snaprun.engines import ENGINES
 from snaprun.errors import CannotCreate, DataFault, SnaprunError, Unavailable, UsageFault
@@ -17,17 +17,16 @@ from snaprun.git import lfs
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.git.sync import INCOMING
-from snaprun.index import record
 from snaprun.launchers import local
+from snaprun.lifecycle import rundocument
+from snaprun.live import livefolder
+from snaprun.live.order import Order
 from snaprun.model import RUN_REF, RunSpec, Snapshot
 from snaprun.notebooks import interpreter, kernels
 from snaprun.notebooks.interpreter import Chosen
 from snaprun.notebooks.kernels import Kernel
-from snaprun.progress import live
-from snaprun.progress.order import Order
 from snaprun.remote import farplace
 from snaprun.remote.far import Answer
-from snaprun.running import prepare
 
 
 def ready(ask: Mapping[str, Any]) -> Answer:
@@ -68,15 +67,15 @@ def _claim(repo: GitRepo, run: str, ask: Mapping[str, Any]) -> bool:
     folder = None
     claimed = False
     try:
-        document = prepare.prepare(repo, run, frozen.spec)
+        document = rundocument.prepare(repo, run, frozen.spec)
         repo.move_ref(RUN_REF + run, run, None)
         claimed = True
-        folder = live.create(repo.place, frozen, order.to_json(), notebook=document)
+        folder = livefolder.create(repo.place, frozen, order.to_json(), notebook=document)
         handle.launch(folder.path)
     except BaseException as error:
         handle.abandon()
         if folder is not None:
-            live.remove(folder)
+            livefolder.remove(folder)
         if claimed:
             repo.delete_ref(RUN_REF + run, run)
         elif isinstance(error, CannotCreate):  # somebody else has just claimed it
@@ -89,8 +88,8 @@ def order_of(repo: GitRepo, run: str, ask: Mapping[str, Any]) -> tuple[Order, Sn
     """What to run, and how, with an interpreter and a kernel of this machine."""
     if repo.resolve(run) is None:
         raise DataFault(f"run {run[:8]} did not arrive", hint="try again")
-    spec = record.read_spec(repo, run)
-    return order_for(repo, run, spec, ask), Snapshot(run, "", spec, record.read_params(repo, run))
+    spec = records.read_spec(repo, run)
+    return order_for(repo, run, spec, ask), Snapshot(run, "", spec, records.read_params(repo, run))
 
 
 def order_for(repo: GitRepo, run: str, spec: RunSpec, ask: Mapping[str, Any]) -> Order:

@@ -1,1 +1,1 @@
-"""Running: supervisor, worker, the record at the end, and what watches or settles a run."""
+"""Names that the first layout started processes by: runs that began before an upgrade end after it. For one release."""

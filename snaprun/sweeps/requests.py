@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from snaprun.freeze.snapshot import Request
+from snaprun.freeze.capture import Request
 from snaprun.model import utc
 from snaprun.notebooks import cells, notebook, parameters
 from snaprun.notebooks.notebook import Notebook
 from snaprun.notebooks.parameters import Resolved
-from snaprun.sweeps.sweep import Point
+from snaprun.sweeps.points import Point
 
 STAND_IN = "snaprun_parameters_of_this_run_go_here"
 """Source of the injected cell while the script is made once for all runs; no notebook has this word."""

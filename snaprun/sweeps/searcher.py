@@ -13,22 +13,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from snaprun import reads
-from snaprun.door import Door
+from snaprun.context import Door
 from snaprun.errors import DataFault, ParameterFault, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place, standing
-from snaprun.index import queue as waiting
-from snaprun.index import reindex, searches
+from snaprun.index import queue, reindex
 from snaprun.index.runlist import Filter, query
+from snaprun.live import livefolder, searches, stoprequest
+from snaprun.metrics import Series
 from snaprun.model import RUN_REF, SNAP_DIR, Run, Status
-from snaprun.progress import live, stopping
+from snaprun.reader import glance, index
 from snaprun.settings import Settings
-from snaprun.sweeps import search as kept
-from snaprun.sweeps import trying
-from snaprun.sweeps.steps import Series
+from snaprun.sweeps import searchfile, trialrun
 from snaprun.sweeps.study import Study
-from snaprun.sweeps.trying import Ground
+from snaprun.sweeps.trialrun import Ground
 
 SHORTEST, LONGEST = 0.05, 0.5
 """Seconds between two looks: soon again where something has just happened, seldom where runs take their time."""
@@ -55,8 +53,8 @@ class Searcher:
 
     def __init__(self, place: Place, group: str) -> None:
         self.path = searches.folder(place, group)
-        self.search = kept.read(self.path)
-        env = trying.environment(self.path, self.search)
+        self.search = searchfile.read(self.path)
+        env = trialrun.environment(self.path, self.search)
         self.door = Door(place, Settings(index_url=self.search.index_url), place.top, env)
         self.repo = GitRepo(place)
         self.study = Study(self.path, self.search.dimensions, highest=self.search.highest, seed=self.search.seed)
@@ -74,7 +72,7 @@ class Searcher:
             with searches.gate(self.path):
                 self._read()
                 news = self._start() or news
-                if not self.going and self.search.state != kept.OPEN:
+                if not self.going and self.search.state != searchfile.OPEN:
                     self._close(held)
                     return
             (self.path / searches.TROUBLE).unlink(missing_ok=True)
@@ -83,12 +81,12 @@ class Searcher:
 
     def _read(self) -> None:
         """Read what the search may do now: somebody may have added trials, with another environment, or ended it."""
-        now = kept.read(self.path)
+        now = searchfile.read(self.path)
         left = standing(self.door.place)
         if left != self.door.place:
             self.door, self.repo = replace(self.door, place=left), GitRepo(left)
         if now.env != self.search.env:
-            self.door = replace(self.door, env=trying.environment(self.path, now))
+            self.door = replace(self.door, env=trialrun.environment(self.path, now))
             (self.path / self.search.env).unlink(missing_ok=True)
         self.search = now
 
@@ -104,16 +102,16 @@ class Searcher:
             self._follow(trial.number, trial.run)
             run, queued = standing[trial.run]
             fresh = run is None or (run.commit == run.id and run.status is not Status.SAVED)
-            if fresh and not queued and live.find(self.door.place, trial.run) is None:
+            if fresh and not queued and livefolder.find(self.door.place, trial.run) is None:
                 self._queue_again(trial.run)
 
     def _queue_again(self, run: str) -> None:
         """Queue a run that was frozen only; where the search is over, or the queue refuses it, it is no run."""
         try:
-            if self.search.state == kept.OPEN:
-                return trying.enqueue_again(self.door, self._stand(), self.search, run)
+            if self.search.state == searchfile.OPEN:
+                return trialrun.enqueue_again(self.door, self._stand(), self.search, run)
         except (DataFault, UsageFault) as error:
-            self._over(kept.FAILED, error.message)
+            self._over(searchfile.FAILED, error.message)
         self.repo.delete_ref(RUN_REF + run, run)
         reindex.open_index(self.door).forget([run])
         self.study.discard(self.going.pop(run).number)
@@ -122,21 +120,21 @@ class Searcher:
     def _start(self) -> bool:
         """Start runs while there is room; whether there was any. The gate is held."""
         news = False
-        if self.search.state == kept.OPEN and self.door.place.removed:
-            self._over(kept.FAILED, "the work tree that it began in has been removed")
-        while self.search.state == kept.OPEN and len(self.going) < self.search.room:
+        if self.search.state == searchfile.OPEN and self.door.place.removed:
+            self._over(searchfile.FAILED, "the work tree that it began in has been removed")
+        while self.search.state == searchfile.OPEN and len(self.going) < self.search.room:
             if len([trial for trial in self.study.trials() if trial.run]) >= self.search.trials:
                 if not self.going:
-                    self._over(kept.DONE)
+                    self._over(searchfile.DONE)
                 break
             try:
-                trial = trying.launch(self.door, self._stand(), self.search, self.study)
+                trial = trialrun.launch(self.door, self._stand(), self.search, self.study)
             except (DataFault, ParameterFault, UsageFault) as error:
-                self._over(kept.FAILED, error.message)
+                self._over(searchfile.FAILED, error.message)
                 break
             if trial is None:
                 if not self.going:
-                    self._over(kept.EXHAUSTED)
+                    self._over(searchfile.EXHAUSTED)
                 break
             self._follow(trial.number, str(trial.run))
             news = True
@@ -147,14 +145,14 @@ class Searcher:
         news = False
         away = []
         for attempt in self.going.values():
-            folder = live.find(self.door.place, attempt.run)
+            folder = livefolder.find(self.door.place, attempt.run)
             if folder is None:
                 away.append(attempt)
             else:
                 news = self._report(attempt, attempt.series.read(folder.metrics), prune=self.search.prune) or news
                 if attempt.given_up is not None and not attempt.told:
-                    reason = f"{kept.PRUNED} at step {attempt.given_up}"
-                    attempt.told = stopping.request(folder, signal.SIGTERM, reason=reason)
+                    reason = f"{searchfile.PRUNED} at step {attempt.given_up}"
+                    attempt.told = stoprequest.request(folder, signal.SIGTERM, reason=reason)
         if not away and time.monotonic() < self._sure_from:
             return news
         for run_id, (run, queued) in self._standing([attempt.run for attempt in away]).items():
@@ -178,7 +176,7 @@ class Searcher:
         lines = self.repo.blob(run.commit, f"{SNAP_DIR}/metrics.jsonl") or b""
         self._report(attempt, attempt.series.rest(lines), prune=False)
         metric = run.metrics.get(self.search.metric)
-        if kept.pruned(run):
+        if searchfile.pruned(run):
             self.study.pruned(attempt.number)
         elif run.status is not Status.SUCCEEDED:
             self.study.failed(attempt.number, run.reason or f"the run is {run.status}")
@@ -192,8 +190,8 @@ class Searcher:
     def _standing(self, ids: list[str]) -> dict[str, tuple[Run | None, bool]]:
         """What the index knows of runs, and whether the queue has them still; the queue is asked first."""
         sure = time.monotonic() >= self._sure_from
-        with reads.index(self.door) if sure else reads.glance(self.door) as reader:
-            queued = {one.run for one in waiting.listing(reader, socket.gethostname()).runs}
+        with index(self.door) if sure else glance(self.door) as reader:
+            queued = {one.run for one in queue.listing(reader, socket.gethostname()).runs}
             found = {run: query(reader, Filter(id=run)) for run in ids}
         if sure:
             self._sure_from = time.monotonic() + SURE
@@ -204,12 +202,12 @@ class Searcher:
 
     def _stand(self) -> Ground:
         if self._ground is None:
-            self._ground = trying.ground(self.door, self.path, self.search)
+            self._ground = trialrun.ground(self.door, self.path, self.search)
         return self._ground
 
     def _over(self, state: str, why: str | None = None) -> None:
         self.search = self.search.ended(state, why)
-        kept.write(self.path, self.search)
+        searchfile.write(self.path, self.search)
 
     def _close(self, held: int) -> None:
         """Go. The gate is held: who adds trials from now on finds the lock free, and starts another process."""

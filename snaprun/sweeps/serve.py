@@ -1,4 +1,4 @@
-"""The process of a search, started by :mod:`snaprun.index.searches` with the search's lock as its standard output."""
+"""The process of a search, started by :mod:`snaprun.live.searches` with the search's lock as its standard output."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pathlib import Path
 
 from snaprun.errors import SnaprunError
 from snaprun.git.locate import Place, standing
-from snaprun.index import searches
-from snaprun.progress import detached
+from snaprun.live import daemon, searches
 
 
 def main(argv: list[str]) -> int:
@@ -21,7 +20,7 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGQUIT):  # a shell ignores them for what it starts in the background
         signal.signal(number, signal.SIG_DFL)
     held = os.dup(1)
-    detached.let_go()
+    daemon.let_go()
     place = standing(Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()}))
     path = searches.folder(place, argv[1])
     try:

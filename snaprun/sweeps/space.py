@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snaprun.notebooks import exact
-from snaprun.sweeps.sweep import Axis
+from snaprun.sweeps.points import Axis
 
 ALIKE = 1e-9
 """By how much of a step neighbours may be off and still count as evenly spaced: 0.1 is no binary fraction."""

@@ -1,0 +1,107 @@
+"""Draw a chart as a PNG picture, with Pillow (the extra ``images``)."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from snaprun.charts import axes
+from snaprun.charts.axes import COLOURS, Axis
+from snaprun.charts.series import Chart, Curve
+from snaprun.charts.svg import BOTTOM, HEIGHT, LEFT, LEGEND_ROW, RIGHT, TOP, WIDTH
+from snaprun.diffs.linediff import clean
+from snaprun.errors import Unavailable
+
+try:
+    from PIL import Image, ImageDraw, ImageFont
+except ImportError:
+    Image = None
+
+SCALE = 2
+"""Pixels for each unit of the SVG's size: sharp on a dense screen and in print."""
+
+
+def png(chart: Chart) -> bytes:
+    """The chart as a PNG file.
+
+    Raises:
+        Unavailable: Pillow is not installed.
+    """
+    if Image is None:
+        raise Unavailable("a PNG needs Pillow", hint="pip install 'snaprun[images]', or --svg FILE")
+    height = HEIGHT + LEGEND_ROW * len(chart.curves)
+    picture = Image.new("RGB", (WIDTH * SCALE, height * SCALE), "white")
+    pen = _Pen(picture)
+    pen.text(WIDTH / 2, 20, chart.title, size=16)
+    if chart.curves:
+        _draw(pen, chart)
+    else:
+        pen.text(WIDTH / 2, HEIGHT / 2, f"no values of {chart.y_name}")
+    out = io.BytesIO()
+    pen.picture.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+class _Pen:
+    """Draws in the units of the SVG."""
+
+    def __init__(self, picture: Any) -> None:
+        self.picture = picture
+        self._draw = ImageDraw.Draw(picture)
+
+    def line(self, points: list[tuple[float, float]], colour: str, width: float = 1) -> None:
+        scaled = [(x * SCALE, y * SCALE) for x, y in points]
+        self._draw.line(scaled, fill=colour, width=round(width * SCALE), joint="curve")
+
+    def text(self, x: float, y: float, said: str, *, anchor: str = "mm", size: int = 13) -> None:
+        font = ImageFont.load_default(size * SCALE)
+        self._draw.text((x * SCALE, y * SCALE), clean(said), fill="#222222", font=font, anchor=anchor)
+
+    def band(self, points: list[tuple[float, float]], colour: str) -> None:
+        mask = Image.new("L", self.picture.size, 0)
+        ImageDraw.Draw(mask).polygon([(x * SCALE, y * SCALE) for x, y in points], fill=51)
+        self.picture.paste(Image.new("RGB", self.picture.size, colour), mask=mask)
+        self._draw = ImageDraw.Draw(self.picture)
+
+
+def _draw(pen: _Pen, chart: Chart) -> None:
+    across, up = axes.of(chart)
+    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+    for tick in up.ticks:
+        y = _y(up, tick)
+        pen.line([(LEFT, y), (right, y)], "#e0e0e0")
+        pen.text(LEFT - 8, y, axes.label(tick, up), anchor="rm")
+    for tick in across.ticks:
+        x = _x(across, tick)
+        pen.line([(x, bottom), (x, bottom + 5)], "#333333")
+        pen.text(x, bottom + 16, axes.label(tick, across))
+    pen.line([(LEFT, TOP), (LEFT, bottom), (right, bottom)], "#333333")
+    pen.text((LEFT + right) / 2, bottom + 38, chart.x_name)
+    pen.text(LEFT, TOP - 12, chart.y_name, anchor="mm")
+    for number, one in enumerate(chart.curves):
+        colour = COLOURS[number % len(COLOURS)]
+        _curve(pen, one, across, up, colour)
+        y = HEIGHT + LEGEND_ROW * number - 4
+        pen.line([(LEFT, y), (LEFT + 24, y)], colour, 4)
+        pen.text(LEFT + 32, y, one.label, anchor="lm")
+
+
+def _curve(pen: _Pen, one: Curve, across: Axis, up: Axis, colour: str) -> None:
+    def places(xs: tuple[float, ...], ys: tuple[float, ...]) -> list[tuple[float, float]]:
+        return [(_x(across, x), _y(up, y)) for x, y in zip(xs, ys, strict=True)]
+
+    if one.low:
+        pen.band(places(one.x, one.high) + places(one.x[::-1], one.low[::-1]), colour)
+    points = places(one.x, one.y)
+    if len(points) == 1:
+        (x, y) = points[0]
+        points = [(x - 2, y), (x + 2, y)]
+    pen.line(points, colour, 2)
+
+
+def _x(across: Axis, value: float) -> float:
+    return LEFT + across.share(value) * (WIDTH - LEFT - RIGHT)
+
+
+def _y(up: Axis, value: float) -> float:
+    return TOP + (1 - up.share(value)) * (HEIGHT - TOP - BOTTOM)

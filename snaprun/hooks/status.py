@@ -1,0 +1,199 @@
+"""How it stands with the hooks of a repository: which are ours, who else's, and whether ours can work."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from snaprun.git.command import call
+from snaprun.git.locate import Place, make_private
+from snaprun.hooks import install
+from snaprun.hooks.check import Report
+from snaprun.hooks.install import Folder
+from snaprun.hooks.script import ORIGINAL, VERSION, Owner
+from snaprun.model import SCHEMA, utc
+
+NOTE = "hook.json"
+"""In the state folder: when the hook last checked something, and what came of it."""
+
+PATIENCE = 30.0
+"""Seconds that an interpreter gets to say whether it has snaprun."""
+
+_OUR_ID = re.compile(rb"^\s*-?\s*(?:id\s*:\s*[\"']?snaprun|entry\s*:\s*[\"']?snaprun hook run)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One kind of hook.
+
+    ``state``: none, ours, ours-edited, manager or foreign; ``via``: file, legacy, config or framework.
+    """
+
+    kind: str
+    path: str
+    state: str
+    via: str | None = None
+    version: int | None = None
+    mode: str | None = None
+    manager: str | None = None
+    chained: str | None = None
+    executable: bool | None = None
+    interpreter: str | None = None
+    works: bool | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """All of it. ``ok``: every wanted hook is ours and works; ``broken``: one is ours and does not."""
+
+    folder: Folder
+    hooks: tuple[Hook, ...]
+    framework: str | None
+    required: bool
+    last: Mapping[str, Any] | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether a commit is checked."""
+        return not self.broken and any(hook.works for hook in self.hooks if hook.kind == "pre-commit")
+
+    @property
+    def broken(self) -> bool:
+        """Whether a hook of ours is there and cannot do its work."""
+        return any(hook.problem for hook in self.hooks)
+
+    @property
+    def exit_code(self) -> int:
+        """0: checked; 1: not installed; 2: broken."""
+        return 2 if self.broken else 0 if self.ok else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``hook status --json`` prints; docs/hook.md describes it."""
+        return {
+            "schema": SCHEMA,
+            "ok": self.ok,
+            "hooks_path": str(self.folder.path),
+            "hooks_path_origin": self.folder.origin,
+            "hooks_path_scope": self.folder.scope,
+            "framework": self.framework,
+            "required": self.required,
+            "last": self.last,
+            "hooks": [asdict(hook) for hook in self.hooks],
+        }
+
+
+def status(place: Place, env: Mapping[str, str], kinds: Sequence[str]) -> Status:
+    """Look at every kind of hook."""
+    where = install.folder(place, env)
+    framework = _framework(place)
+    code, out, _ = call(["config", "--type=bool", "--get", "snaprun.hookRequired"], cwd=place.top, env=env)
+    checked: dict[str, str | None] = {}
+    hooks = tuple(_hook(place, env, where, kind, framework, checked) for kind in kinds)
+    return Status(where, hooks, framework, required=code != 0 or out.strip() != b"false", last=_last(place))
+
+
+def note(place: Place, report: Report, *, now: float) -> None:
+    """Note that the hook has checked notebooks, for ``hook status``; no commit fails because this cannot be written."""
+    document = {"time": utc(now), "notebooks": report.notebooks, "refused": report.refused}
+    with suppress(OSError):
+        make_private(place.state)
+        handle, name = tempfile.mkstemp(dir=place.state, prefix="hook-")
+        with os.fdopen(handle, "w") as file:
+            json.dump(document, file)
+        os.replace(name, place.state / NOTE)
+
+
+def _last(place: Place) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads((place.state / NOTE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _hook(
+    place: Place,
+    env: Mapping[str, str],
+    where: Folder,
+    kind: str,
+    framework: str | None,
+    checked: dict[str, str | None],
+) -> Hook:
+    path = where.path / kind
+    known = install.read(path)
+    via = "file"
+    manager = known.manager
+    if known.owner not in (Owner.OURS, Owner.EDITED):
+        legacy = where.path / f"{kind}.legacy"
+        moved = install.read(legacy)
+        script = place.state / "hooks" / kind
+        if known.owner is Owner.MANAGER and moved.owner in (Owner.OURS, Owner.EDITED):
+            path, known, via = legacy, moved, "legacy"
+        elif install.configured(place, env, kind):
+            path, known, via = script, install.read(script), "config"
+            if known.owner is Owner.NOBODY:
+                return Hook(kind, str(path), "none", via="config", problem=f"{path} is gone: snaprun hook install")
+        elif known.owner is Owner.MANAGER and kind == "pre-commit" and framework:
+            return Hook(kind, str(path), "manager", via="framework", manager=manager, works=True)
+        else:
+            state = {Owner.NOBODY: "none", Owner.MANAGER: "manager"}.get(known.owner, "foreign")
+            return Hook(kind, str(path), state, manager=manager)
+    original = where.path / (kind + ORIGINAL)
+    interpreter = env.get("SNAPRUN_PYTHON") or known.python
+    executable = os.access(path, os.X_OK)
+    if interpreter not in checked:
+        checked[interpreter or ""] = _fault(interpreter or "", env)
+    problem = "git does not run it: it is not executable" if not executable else checked[interpreter or ""]
+    if problem is None and where.inside == "off" and via == "file":
+        problem = "core.hooksPath turns hooks off"
+    return Hook(
+        kind=kind,
+        path=str(path),
+        state="ours" if known.owner is Owner.OURS else "ours-edited",
+        via=via,
+        version=known.version,
+        mode="fix" if known.options else "check",
+        manager=manager,
+        chained=str(original) if os.path.lexists(original) else None,
+        executable=executable,
+        interpreter=interpreter,
+        works=problem is None,
+        problem=problem,
+    )
+
+
+def outdated(hook: Hook) -> bool:
+    """Whether `hook install` would write a newer text."""
+    return hook.version is not None and hook.version < VERSION
+
+
+def _fault(interpreter: str, env: Mapping[str, str]) -> str | None:
+    """Why an interpreter cannot run snaprun, or None where it can."""
+    command = [interpreter, "-c", "import sys; sys.path[:1] == [''] and sys.path.pop(0); import snaprun.hooks.gate"]
+    try:
+        done = subprocess.run(command, env=dict(env), capture_output=True, timeout=PATIENCE, check=False)
+    except OSError as error:
+        return f"{interpreter or 'the interpreter'} does not start: {error.strerror}"
+    except subprocess.TimeoutExpired:
+        return f"{interpreter} does not answer"
+    return None if done.returncode == 0 else f"{interpreter} has no snaprun"
+
+
+def _framework(place: Place) -> str | None:
+    """The configuration of the pre-commit framework, if it names our hook."""
+    for name in (".pre-commit-config.yaml", ".pre-commit-config.yml", "prek.toml"):
+        try:
+            content = (place.top / name).read_bytes()
+        except OSError:
+            continue
+        if _OUR_ID.search(content):
+            return name
+    return None

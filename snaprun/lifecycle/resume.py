@@ -1,0 +1,161 @@
+"""Go on with a run: a held kernel after its failed cell, or a further attempt at one that did not succeed."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from snaprun import records
+from snaprun.context import Door
+from snaprun.engines import engine
+from snaprun.errors import Busy, Unavailable, UsageFault
+from snaprun.files import write_atomic
+from snaprun.git.gitrepo import GitRepo
+from snaprun.launchers import local
+from snaprun.lifecycle import rundocument
+from snaprun.live import livefolder, progress, replay
+from snaprun.live.livefolder import Live
+from snaprun.live.order import Order
+from snaprun.model import Run, RunSpec, Snapshot, Status
+from snaprun.notebooks import kernels
+from snaprun.notebooks.kernels import Kernel
+
+TAKEN = 10.0
+"""Seconds that a held run may take to hear that it goes on; it looks five times a second."""
+
+INTERVAL = 0.02
+"""Seconds between two looks whether it has."""
+
+
+def held(folder: Live) -> bool:
+    """Whether a run in progress waits after an error for somebody to go on with it."""
+    return progress.look(folder).state == "held"
+
+
+def go_on(folder: Live, source: str | None) -> None:
+    """Let a held run continue from its failed cell; ``source`` is that cell's new text, None the old one. On return it
+    does.
+
+    Raises:
+        UsageFault: the run is not held, or not any more. Busy: its worker does not look.
+    """
+    short = folder.id[:8]
+    view = progress.View(folder)
+    try:
+        view.read_events()
+        before = view.progress
+        if before.state != "held":
+            raise UsageFault(f"run {short} is running already", hint=f"snaprun attach {short}")
+        write_atomic(folder.resume, {"source": source})
+        end = time.monotonic() + TAKEN
+        while view.progress.state == "held" and view.progress.cell_started == before.cell_started:
+            if time.monotonic() > end:
+                raise Busy(f"run {short} has not gone on yet", hint=f"snaprun attach {short}")
+            time.sleep(INTERVAL)
+            view.read_events()
+        if view.progress.state in ("finishing", "ended") and view.progress.cell_started == before.cell_started:
+            raise UsageFault(f"run {short} is not held any more", hint=f"snaprun show {short}")
+    except FileNotFoundError as error:  # its folder went away between the two
+        raise UsageFault(f"run {short} is not held any more", hint=f"snaprun show {short}") from error
+    finally:
+        view.close()
+
+
+def failed_source(door: Door, folder: Live) -> str:
+    """The text of the cell that a held run failed in.
+
+    Raises:
+        UsageFault: the run is not held.
+    """
+    document = rundocument.prepared(GitRepo(door.place), folder, folder.spec())
+    error = replay.replay_live(folder, document).error
+    if error is None:
+        raise UsageFault(f"run {folder.id[:8]} is not held", hint=f"snaprun attach {folder.id[:8]}")
+    return error.source
+
+
+def again(door: Door, run: Run, *, hold: float | None = None, notify: bool = False) -> Live:
+    """Start a further attempt at a run that has ended without success: the same snapshot, from its first cell.
+
+    What the notebook keeps in ``$SNAPRUN_CHECKPOINT_DIR`` is there again. ``hold`` is how many seconds its kernel is
+    kept after an error; with ``notify`` the desktop is told of its end. Neither is remembered from the attempt before.
+
+    Raises:
+        UsageFault: it succeeded, it is a snapshot only, or it ran in the user's own tree, which has moved on; or it has
+            no kernel to be held.
+        Unavailable: its kernel or interpreter is not there any more.
+    """
+    handle = local.start(door.env)
+    folder: Live | None = None
+    try:
+        folder = folder_again(door, run, hold=hold, notify=notify)
+        handle.launch(folder.path)
+    except BaseException:
+        handle.abandon()
+        if folder is not None:
+            livefolder.remove(folder)
+        raise
+    return folder
+
+
+def folder_again(door: Door, run: Run, *, hold: float | None = None, notify: bool = False) -> Live:
+    """The live folder for a further attempt at a run that has ended without success, for somebody to launch.
+
+    Raises:
+        UsageFault, Unavailable: as :func:`again`.
+    """
+    short = run.id[:8]
+    if run.status in (Status.SUCCEEDED, Status.SAVED) or not run.status.over:
+        state = "is only a snapshot" if run.status is Status.SAVED else f"is {run.status}"
+        raise UsageFault(f"run {short} {state}: there is nothing to resume", hint=f"snaprun rerun {short}")
+    repo = GitRepo(door.place)
+    spec = records.read_spec(repo, run.id)
+    if spec.in_place:
+        raise UsageFault(f"run {short} ran in your own tree", hint=f"snaprun exec {spec.notebook} --in-place")
+    if hold is not None and spec.engine != "kernel":
+        text = f"the {spec.engine} engine cannot be held on an error: only a kernel can"
+        raise UsageFault(text, hint=f"snaprun exec {spec.notebook} --engine kernel --hold-on-error")
+    order = _order(door, run, spec, _kernel(door, spec), hold=hold, notify=notify)
+    frozen = Snapshot(run.id, "", spec, records.read_params(repo, run.id))
+    return livefolder.create(door.place, frozen, order.to_json(), notebook=rundocument.prepare(repo, run.id, spec))
+
+
+def _kernel(door: Door, spec: RunSpec) -> Kernel | None:
+    """The kernel of the earlier attempt."""
+    if spec.python is not None and not os.access(spec.python, os.X_OK):
+        raise Unavailable(f"the interpreter {spec.python} is not there any more", hint="snaprun rerun --python PATH")
+    if spec.engine != "kernel":
+        engine(spec.engine)
+        return None
+    prefixes = [os.fspath(Path(spec.python).parent.parent)] if spec.python else []
+    available = kernels.specs(door.env, prefixes)
+    if spec.language == "python" and spec.python is not None:
+        return kernels.of_python(spec.python)
+    kernel, _ = kernels.choose(available, asked=spec.kernel, named=None, language=spec.language, python=spec.python)
+    return kernel
+
+
+def _order(door: Door, run: Run, spec: RunSpec, kernel: Kernel | None, *, hold: float | None, notify: bool) -> Order:
+    settings = door.settings
+    return Order(
+        run=run.id,
+        place=door.place,
+        attempt=run.attempts + 1,
+        after=None if run.commit == run.id else run.commit,
+        grace=settings.grace,
+        timeout=spec.timeout,
+        hold=hold,
+        max_file_size=settings.max_file_size,
+        link=tuple(settings.link),
+        outputs=tuple(settings.outputs),
+        index_url=settings.index_url,
+        notify_command=settings.notify_command,
+        kernel=kernel.to_json() if kernel else None,
+        python=spec.python,
+        options={
+            "commented_magics": spec.engine == "script",  # a script that has some was refused, or allowed to
+            "variables": list(settings.environment),
+            "notify": notify,
+        },
+    )

@@ -1,0 +1,48 @@
+"""Make the document that runs from a snapshot alone: the notebook in it, with the given parameters injected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snaprun import records
+from snaprun.errors import DataFault
+from snaprun.git.gitrepo import GitRepo
+from snaprun.live.livefolder import Live
+from snaprun.model import SNAP_DIR, RunSpec
+from snaprun.notebooks import cells, notebook, parameters
+from snaprun.notebooks.cells import Node
+
+SOURCE = f"{SNAP_DIR}/source.ipynb"
+
+
+def prepare(repo: GitRepo, run_id: str, spec: RunSpec, params: Mapping[str, Any] | None = None) -> Node:
+    """The notebook of a run as its snapshot has it, parameters injected, without outputs.
+
+    ``params`` are those of the snapshot, where the caller has read them already.
+
+    Raises:
+        DataFault: the snapshot has no such notebook, or its parameters are damaged.
+        InputMissing: it cannot be read as one.
+    """
+    own, plain = repo.blobs([f"{run_id}:{SOURCE}", f"{run_id}:{spec.notebook}"])
+    raw = plain if own is None else own
+    if raw is None:
+        raise DataFault(f"run {run_id[:8]} holds no notebook {spec.notebook}", hint="git fsck")
+    read = notebook.parse(raw, Path(spec.notebook))
+    values = parameters.from_json(records.read_params(repo, run_id) if params is None else dict(params))
+    given = {name: values[name] for name in spec.given if name in values}
+    return cells.without_outputs(parameters.inject(read.node, given, read.language))
+
+
+def prepared(repo: GitRepo, folder: Live, spec: RunSpec) -> Node:
+    """The document that runs: as the command left it in the live folder, else made again from the snapshot."""
+    try:
+        document = json.loads(folder.notebook.read_bytes())
+        if isinstance(document, dict):
+            return document
+    except (OSError, ValueError):
+        pass
+    return prepare(repo, folder.id, spec)

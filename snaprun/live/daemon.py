@@ -1,0 +1,54 @@
+"""Start a process of ours that outlives whoever starts it and is nobody's child. Standard library only."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from snaprun.live.supervision import supervisor_env
+
+
+def take(path: Path) -> int | None:
+    """Take a lock: its descriptor, or None where somebody has it. Raises OSError where it cannot be made."""
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        return None
+    return held
+
+
+def start(command: Sequence[str], env: Mapping[str, str], *, held: int, talk: Path) -> None:
+    """Start a command, which takes no longer than starting a shell. It is given the lock ``held`` as its standard
+    output, so that there is never a second one, and says what it has to say at the end of the file ``talk``.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    said = os.open(talk, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        shell = os.posix_spawn(
+            "/bin/sh",
+            ["sh", "-c", 'cd /; "$@" &', "sh", *command],
+            supervisor_env(env),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, held, 1),
+                (os.POSIX_SPAWN_DUP2, said, 2),
+            ],
+            setsid=True,
+        )
+    finally:
+        os.close(said)
+        os.close(held)
+    os.waitpid(shell, 0)
+
+
+def let_go() -> None:
+    """Give the lock back that :func:`start` gave this process."""
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(null, 1)
+    os.close(null)

@@ -1,0 +1,181 @@
+"""Give each run graphics cards of its own: which there are, and a ledger of who has which.
+
+The ledger is the user's on this machine, not a repository's: two projects share the cards. An entry names a live folder
+and counts for as long as somebody holds that folder's lock, so that no crash leaves a card behind that nobody has.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaprun.errors import Busy, Denied, Unavailable
+from snaprun.files import read_json, write_json
+from snaprun.git.locate import make_private
+from snaprun.live import lock
+from snaprun.machine import nvidia
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+ORDER = "CUDA_DEVICE_ORDER"
+"""Variables of CUDA: https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables."""
+
+TAKEN = "gpus"
+"""Among the options of an order: the variables that give a run its cards."""
+
+PATIENCE = 20
+"""Seconds that nvidia-smi may take: with a driver that is not kept loaded, it wakes every card first."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A card: how ``CUDA_VISIBLE_DEVICES`` names it, and what the ledger calls it, its UUID where that is known."""
+
+    name: str
+    key: str
+
+
+class NoGpus(Unavailable):
+    """There are not so many cards."""
+
+
+class GpusTaken(Busy):
+    """There are enough cards, but other runs have them: those in the live folders ``holders``."""
+
+    holders: tuple[Path, ...] = ()
+
+
+def there(env: Mapping[str, str]) -> list[Gpu]:
+    """The cards that a run with this environment may have: those that ``CUDA_VISIBLE_DEVICES`` leaves it, else all."""
+    known = _asked(env)
+    visible = env.get(VISIBLE)
+    if visible is None:
+        return [Gpu(index, uuid) for index, uuid in known]
+    found: dict[str, Gpu] = {}
+    for word in (part.strip() for part in visible.split(",")):
+        gpu = _named(word, known)
+        if gpu is None:  # as CUDA has it: what stands behind an invalid name is not visible either
+            break
+        found.setdefault(gpu.key, gpu)
+    return list(found.values())
+
+
+def require(env: Mapping[str, str], count: int) -> list[Gpu]:
+    """As :func:`there`. Raises NoGpus where there are fewer than ``count``."""
+    found = there(env)
+    if len(found) < count:
+        where = f"{VISIBLE}={env[VISIBLE]!r} names {len(found)}" if VISIBLE in env else _counted(found)
+        hint = f"--gpus {len(found)}" if found else f"leave --gpus out, or name the GPUs in {VISIBLE}"
+        raise NoGpus(f"{count} GPU{'s' * (count > 1)} wanted, and {where}", hint=hint)
+    return found
+
+
+def check_free(env: Mapping[str, str], count: int) -> None:
+    """Say beforehand that a run would not get its cards. Raises as :func:`take`; nothing is taken."""
+    with _ledger() as entries:
+        _free(require(env, count), count, entries)
+
+
+def take(env: Mapping[str, str], count: int, live: Path) -> dict[str, str]:
+    """Give ``count`` cards to the run in a live folder whose lock the caller holds; the variables that say which.
+
+    They are the run's until nobody holds that lock any more.
+
+    Raises:
+        NoGpus: there are not so many. GpusTaken: other runs have them. Denied: the ledger cannot be written.
+    """
+    with _ledger() as entries:
+        mine = os.fspath(live)
+        for key in [key for key, holder in entries.items() if holder == mine]:  # of the attempt before
+            del entries[key]
+        given = _free(require(env, count), count, entries)[:count]
+        entries.update({gpu.key: mine for gpu in given})
+    made = {VISIBLE: ",".join(gpu.name for gpu in given)}
+    # The numbers of nvidia-smi are in the order of the bus, and those of CUDA only if it is told so.
+    return made if VISIBLE in env else {ORDER: "PCI_BUS_ID", **made}
+
+
+def _free(found: Sequence[Gpu], count: int, entries: Mapping[str, str]) -> list[Gpu]:
+    free = [gpu for gpu in found if gpu.key not in entries]
+    if len(free) >= count:
+        return free
+    held: dict[str, list[str]] = {}
+    for gpu in found:
+        if gpu.key in entries:
+            held.setdefault(entries[gpu.key], []).append(gpu.name)
+    who = ", ".join(f"run {Path(live).name[:8]} has {' and '.join(names)}" for live, names in held.items())
+    left = f"{len(free)} of {len(found)} free"
+    text = f"{count} GPU{'s' * (count > 1)} wanted, and {left}: {who}"
+    error = GpusTaken(text, hint="snaprun queue add starts it when they are free")
+    error.holders = tuple(map(Path, held))
+    raise error
+
+
+@contextmanager
+def _ledger() -> Iterator[dict[str, str]]:
+    """Who has which card, for the caller to change: what it leaves is written down when it is done without an error."""
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "snaprun" / "gpus"
+    path = folder / f"{socket.gethostname()}.json"
+    try:
+        make_private(folder)
+        held = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        before = _read(path)
+        entries = {key: live for key, live in before.items() if _counts(Path(live))}
+        yield entries
+        if entries != before:
+            write_json(path, entries)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        os.close(held)
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        return {str(key): str(live) for key, live in read_json(path).items()}
+    except (OSError, ValueError):  # none yet; or it is damaged, and only what runs now could be lost
+        return {}
+
+
+def _counts(live: Path) -> bool:
+    """Whether a run is there and looked after."""
+    if not live.is_dir():
+        return False
+    held = lock.take(live)
+    if held is not None:
+        os.close(held)
+    return held is None
+
+
+def _named(word: str, known: Sequence[tuple[str, str]]) -> Gpu | None:
+    """The card of this name: a number, a UUID or the beginning of one, a part of a card (MIG)."""
+    if re.fullmatch(r"\d+", word):
+        uuids = dict(known)
+        return Gpu(word, uuids.get(word, word)) if not known or word in uuids else None
+    if word.startswith("GPU-") and word != "GPU-":
+        full = [uuid for _, uuid in known if uuid.startswith(word)]
+        return Gpu(word, full[0] if len(full) == 1 else word) if not known or len(full) == 1 else None
+    return Gpu(word, word) if word.startswith("MIG-") and word != "MIG-" else None
+
+
+def _asked(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Number and UUID of every card that nvidia-smi names."""
+    lines = nvidia.ask("index,uuid", env, patience=PATIENCE)
+    return re.findall(r"^(\d+)\s*,\s*(GPU-\S+)$", "\n".join(lines), re.MULTILINE)
+
+
+def _counted(found: Sequence[Gpu]) -> str:
+    return f"this machine has {len(found)}" if found else "nvidia-smi names none on this machine"
+
+
+def _unwritable(folder: Path, error: OSError) -> Denied:
+    return Denied(f"the ledger of GPUs cannot be written: {error.strerror}", hint=f"ls -ld {folder}")

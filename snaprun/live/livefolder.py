@@ -1,0 +1,245 @@
+"""The live folder: all that is known about a run in progress, on disk and readable by anyone who may.
+
+Standard library only: the supervisor and every reading command start here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import stat
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snaprun.errors import CannotCreate, DataFault, Denied, WriteFault
+from snaprun.files import write_new
+from snaprun.git.locate import KEPT, Place
+from snaprun.live.arrivals import FILE
+from snaprun.model import RunSpec, Snapshot
+
+NAME = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+"""The name of a live folder: the id of its run, a SHA-1 or a SHA-256."""
+
+GROWING = ("log.txt", FILE, "metrics.jsonl", "artifacts.jsonl", "events.jsonl")
+"""What grows in a live folder, the journal last: what it speaks of must be there before it."""
+
+SOCKETS = "snaprun-"
+"""How a kernel's socket folder is called; it lies elsewhere because a socket's path has 107 characters at most."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """The folder of one run in progress: the names in it, and reading them."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.path.name
+
+    @property
+    def log(self) -> Path:
+        """Standard output and error, bytes as they came."""
+        return self.path / "log.txt"
+
+    @property
+    def log_times(self) -> Path:
+        """When the bytes of the log came."""
+        return self.path / FILE
+
+    @property
+    def events(self) -> Path:
+        """The journal."""
+        return self.path / "events.jsonl"
+
+    @property
+    def blobs(self) -> Path:
+        """Outputs too large for the journal, by sha256."""
+        return self.path / "blobs"
+
+    @property
+    def metrics(self) -> Path:
+        """What the notebook logged, a line a value."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def artifacts(self) -> Path:
+        """The files that the notebook wants kept, a line a path."""
+        return self.path / "artifacts.jsonl"
+
+    @property
+    def supervisor(self) -> Path:
+        """Who watches the run: host, boot id, pid, start time."""
+        return self.path / "supervisor.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held (flock) while supervisor or worker live."""
+        return self.path / "lock"
+
+    @property
+    def kernel(self) -> Path:
+        """The Jupyter connection file of the run's kernel, while there is one."""
+        return self.path / "kernel.json"
+
+    @property
+    def resume(self) -> Path:
+        """Appears when a held run may go on: ``{"source": the failed cell's new text or null}``."""
+        return self.path / "resume.json"
+
+    @property
+    def notebook(self) -> Path:
+        """The document that runs, with the parameters injected and without outputs."""
+        return self.path / "notebook.json"
+
+    @property
+    def import_path(self) -> Path:
+        """The folder that makes ``import snaprun`` work: last on the run's import path."""
+        return self.path / "path"
+
+    def spec(self) -> RunSpec:
+        """What was asked for. Raises DataFault when the file is damaged."""
+        return RunSpec.from_json(self._read("spec.json"))
+
+    def params(self) -> dict[str, Any]:
+        """The run's parameters, as JSON has them. Raises DataFault when the file is damaged."""
+        return self._read("params.json")
+
+    def order(self) -> dict[str, Any]:
+        """What the worker needs beyond the snapshot. Raises DataFault when the file is damaged."""
+        return self._read("order.json")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            data = json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError) as error:
+            raise DataFault(f"{name} of run {self.id[:8]} cannot be read: {error}", hint="snaprun doctor") from error
+        if not isinstance(data, dict):
+            raise DataFault(f"{name} of run {self.id[:8]} is damaged", hint="snaprun doctor")
+        return data
+
+
+def create(
+    place: Place, snapshot: Snapshot, order: Mapping[str, Any], *, notebook: Mapping[str, Any] | None = None
+) -> Live:
+    """Make the live folder of a new run; it appears whole or not at all.
+
+    ``notebook`` is the document that will run, parameters injected; without it the worker makes it from the snapshot.
+
+    Raises:
+        Denied: the state folder is not writable. CannotCreate: there is one already, or it cannot be made.
+        WriteFault: the disk is full.
+    """
+    final = place.live / snapshot.id
+    half = place.live / f".{snapshot.id}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    files = {"spec.json": snapshot.spec.to_json(), "params.json": dict(snapshot.params), "order.json": dict(order)}
+    if notebook is not None:
+        files["notebook.json"] = dict(notebook)
+    try:
+        for folder in (place.state, place.live):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        half.mkdir(mode=0o700)
+        for name, content in files.items():
+            write_new(half / name, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape"))
+        for name in (*GROWING, "lock"):
+            write_new(half / name, b"")
+        lay_import_path(half)
+        half.rename(final)
+    except PermissionError as error:
+        raise Denied(f"{place.state} is not writable", hint=f"chmod -R u+rwX '{place.state}'") from error
+    except OSError as error:
+        shutil.rmtree(half, ignore_errors=True)
+        if final.exists():
+            raise CannotCreate(f"run {snapshot.id[:8]} has a live folder already", hint="snaprun ps") from error
+        raise WriteFault(f"cannot write {final}: {error.strerror}", hint="df -h") from error
+    return Live(final)
+
+
+def lay_import_path(folder: Path) -> None:
+    """Put into a live folder what makes ``import snaprun`` work."""
+    path = Live(folder).import_path
+    path.mkdir(mode=0o700)
+    (path / "snaprun").symlink_to(Path(__file__).resolve().parent.parent, target_is_directory=True)
+
+
+def kept(live: Live) -> Path:
+    """The folder with the second names of a live folder's files, see :mod:`snaprun.live.secondnames`.
+
+    It lies beside the state folder (:attr:`Place.kept`): who deletes that one does not mean the runs in progress.
+    """
+    return live.path.parents[1].with_name(KEPT) / live.id
+
+
+def scan(place: Place) -> list[Live]:
+    """The live folders of a repository, oldest first. Empty where there is none or it may not be read."""
+    found = []
+    try:
+        with os.scandir(place.live) as entries:
+            for entry in entries:
+                if NAME.fullmatch(entry.name):
+                    found.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
+    except OSError:
+        return []
+    return [Live(place.live / name) for _, name in sorted(found)]
+
+
+def find(place: Place, run_id: str) -> Live | None:
+    """The live folder of this run, or none."""
+    path = place.live / run_id
+    return Live(path) if NAME.fullmatch(run_id) and path.is_dir() else None
+
+
+def remove(live: Live) -> None:
+    """Take the folder away, its kernel's socket folder first. Readers see it whole or not at all."""
+    remove_sockets(live)
+    shutil.rmtree(kept(live), ignore_errors=True)
+    with contextlib.suppress(OSError):  # another run's is still there
+        kept(live).parent.rmdir()
+    gone = live.path.with_name(f".{live.id}.gone.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    try:
+        live.path.rename(gone)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def tidy(place: Place, *, older: float, now: float) -> None:
+    """Remove what killed processes left half made or half removed, once it is ``older`` seconds old."""
+    try:
+        with os.scandir(place.live) as entries:
+            stale = [
+                entry.path
+                for entry in entries
+                if entry.name.startswith(".") and now - entry.stat(follow_symlinks=False).st_mtime > older
+            ]
+    except OSError:
+        return
+    for path in stale:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_sockets(live: Live) -> None:
+    """Remove the kernel's socket folder and connection file, if a killed worker left them."""
+    try:
+        connection = json.loads(live.kernel.read_bytes())
+    except (OSError, ValueError):
+        return
+    if connection.get("transport") == "ipc":
+        folder = Path(str(connection.get("ip", ""))).parent
+        if folder.name.startswith(SOCKETS) and _is_mine(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    live.kernel.unlink(missing_ok=True)
+
+
+def _is_mine(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        about = folder.lstat()
+        return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+    return False

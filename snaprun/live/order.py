@@ -1,0 +1,92 @@
+"""What a command decides about a run beyond what its snapshot says, handed to the supervisor: standard library only.
+
+It lies as ``order.json`` in the live folder; the wire carries only the folder's path and the lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from snaprun.files import read_json
+from snaprun.git.locate import Place, standing
+
+ORDER = "order.json"
+SUPERVISOR = "supervisor.json"
+STOP = "stop.json"
+ENDING = "ending.json"
+TALK = "snaprun.log"
+SUBMITTED = "submitted.json"
+"""Names in the live folder: the order, who supervises, who asked for an end, how it was seen to end, own messages, and
+which launcher has the run."""
+
+LOST = "lost"
+"""In the file of how a run was seen to end: bytes of its journal that the disk refused to the last."""
+
+JOB = "job"
+"""Among the options of an order: which job of Slurm the run is, and how often that was started again."""
+
+LIMIT = "limit"
+"""Among the options of an order: why the run may not take longer, where its timeout is not the user's own."""
+
+RUN = "run"
+FINALISE = "finalise"
+"""What a worker can be asked to do with a live folder."""
+
+ELSEWHERE = ("grace", "timeout", "hold", "max_file_size", "link", "outputs")
+OPTIONS_ELSEWHERE = ("commented_magics", "variables")
+"""Fields and options of an order that mean the same on another machine."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One attempt at a run. Durations in seconds, sizes in bytes; None is "without a limit" or "as the default".
+
+    ``kernel`` is ``kernels.Kernel.to_json()`` where a kernel runs the code; ``python`` the interpreter of the other
+    engines; ``after`` the result commit of the attempt before; ``options`` what an engine or launcher needs beyond.
+    """
+
+    run: str
+    place: Place
+    attempt: int = 1
+    after: str | None = None
+    grace: float = 10.0
+    timeout: float | None = None
+    hold: float | None = None
+    max_file_size: int = 50_000_000
+    link: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    index_url: str | None = None
+    notify_command: str | None = None
+    kernel: Mapping[str, Any] | None = None
+    python: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``order.json``."""
+        data = asdict(self)
+        data["place"] = {key: os.fspath(value) for key, value in data["place"].items()}
+        return data
+
+    def elsewhere(self) -> dict[str, Any]:
+        """What of it means the same on another machine, which makes an order of its own from it."""
+        return {
+            "order": {name: getattr(self, name) for name in ELSEWHERE},
+            "options": {name: self.options[name] for name in OPTIONS_ELSEWHERE if name in self.options},
+        }
+
+
+def read_order(live: Path) -> Order:
+    """The order in a live folder.
+
+    Raises:
+        OSError, ValueError: there is none, or it cannot be read.
+    """
+    data = read_json(live / ORDER)
+    known = {item.name for item in fields(Order)}
+    data = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known}
+    data["place"] = standing(Place(**{key: Path(value) for key, value in data["place"].items()}))
+    return Order(**data)

@@ -1,0 +1,133 @@
+"""The searches that go on: which there are, and wake whoever serves one. Standard library only.
+
+No daemon here either: each search has a process of its own (:mod:`snaprun.sweeps.serve`), exclusive by a lock, which
+goes when the search is over. Whatever ends it earlier, the next one who wakes the queue starts it again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from snaprun import programs
+from snaprun.errors import Busy
+from snaprun.files import read_json, write_json
+from snaprun.git.locate import Place, make_private
+from snaprun.live import daemon
+
+LOCK = "lock"
+"""In a search's folder: held by the process that serves it, or that begins it."""
+
+GATE = "gate"
+"""In a search's folder: held while a run is started, trials are added, or somebody says that no more may start."""
+
+TALK = "search.log"
+TROUBLE = "trouble"
+"""In a search's folder: what the process had to say, and why the last one could not go on."""
+
+REST = 30.0
+"""Seconds after which a process that could not go on is tried again."""
+
+PATIENCE = 60.0
+"""Seconds that others may hold the gate: starting a run takes a fraction of one."""
+
+
+def folder(place: Place, group: str) -> Path:
+    """Where everything of a search lies."""
+    return place.searches / group
+
+
+def mark(place: Place, group: str) -> None:
+    """Say that a search goes on. Raises OSError where the state folder cannot be written."""
+    while True:
+        make_private(place.searching)
+        try:
+            return write_json(place.searching / group, {"python": sys.executable})
+        except FileNotFoundError:  # the last other one has just taken the folder away
+            continue
+
+
+def unmark(place: Place, group: str) -> None:
+    """Say that a search is over."""
+    (place.searching / group).unlink(missing_ok=True)
+    with suppress(OSError):  # others go on
+        place.searching.rmdir()
+
+
+def going(place: Place, group: str) -> bool:
+    """Whether a search goes on."""
+    return (place.searching / group).exists()
+
+
+def wake(place: Place, env: Mapping[str, str]) -> None:
+    """Make sure that every search that goes on is served."""
+    with suppress(OSError):  # the state folder cannot be written: whoever looks next tries again
+        for marker in list(place.searching.iterdir()):
+            if not marker.name.startswith(".") and not _resting(folder(place, marker.name)):
+                _start(place, marker, env)
+
+
+def take(path: Path) -> int | None:
+    """Take the lock of a search's folder: its descriptor, or None where somebody has it."""
+    return daemon.take(path / LOCK)
+
+
+@contextmanager
+def gate(path: Path) -> Iterator[None]:
+    """Let nobody else start a run of a search, add trials to it, or end it meanwhile.
+
+    Raises:
+        Busy: somebody holds it for a minute.
+    """
+    held = os.open(path / GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    end = time.monotonic() + PATIENCE
+    try:
+        while True:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise Busy(f"search {path.name} does not answer", hint=f"cat {path / TALK}") from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(held)
+
+
+def trouble(path: Path) -> str | None:
+    """Why the process that serves a search could not go on lately."""
+    with suppress(OSError, UnicodeDecodeError):
+        return (path / TROUBLE).read_text("utf-8").strip()
+    return None
+
+
+def _resting(path: Path) -> bool:
+    """Whether it has failed just now, and would again."""
+    try:
+        return 0 <= time.time() - (path / TROUBLE).stat().st_mtime < REST
+    except FileNotFoundError:
+        return False
+
+
+def _start(place: Place, marker: Path, env: Mapping[str, str]) -> None:
+    """Start the process of a search unless there is one."""
+    path = folder(place, marker.name)
+    held = take(path)
+    if held is None:
+        return
+    try:
+        python = str(read_json(marker).get("python"))
+    except (OSError, ValueError):  # it is over
+        os.close(held)
+        return
+    where = json.dumps({name: os.fspath(value) for name, value in vars(place).items()})
+    python = python if os.access(python, os.X_OK) else sys.executable
+    command = [python, "-m", programs.SEARCH, where, marker.name]
+    daemon.start(command, env, held=held, talk=path / TALK)

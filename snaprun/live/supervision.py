@@ -1,0 +1,78 @@
+"""Who looks after a run in progress, as its live folder says. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+
+from snaprun.files import read_json
+from snaprun.git.locate import clean_env
+from snaprun.live.livefolder import Live
+from snaprun.live.order import SUBMITTED, SUPERVISOR
+from snaprun.machine import process
+
+OUTER = (
+    process.MARK,
+    "SNAPRUN_ARTIFACTS_FILE",
+    "SNAPRUN_CHECKPOINT_DIR",
+    "SNAPRUN_METRICS_FILE",
+    "SNAPRUN_PARAMS_FILE",
+    "SNAPRUN_PATH",
+    "SNAPRUN_PIPES",
+    "SNAPRUN_REDIRECT",
+    "SNAPRUN_SEED",
+    "SNAPRUN_TALK",
+    "SNAPRUN_WORKER",
+)
+"""What a run finds in its environment: a run that it starts is another."""
+
+LIVE_PATH = re.compile(r"/snaprun/live/[0-9a-f]+/path/?$")
+SITE = "/snaprun/boot/site"
+
+
+def supervised_by(folder: Live) -> tuple[process.Identity, process.Identity] | None:
+    """Supervisor and worker of a run in progress, as they introduced themselves; None before they did."""
+    try:
+        about = read_json(folder.path / SUPERVISOR)
+        worker = about["worker"]
+        boot = str(about["boot"])
+        return (
+            process.Identity(boot, int(about["pid"]), str(about["start"])),
+            process.Identity(boot, int(worker["pid"]), str(worker["start"])),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def host_of(folder: Live) -> str | None:
+    """The machine that a run in progress belongs to, where it is not this one."""
+    try:
+        host = read_json(folder.path / SUBMITTED).get("host")
+    except (OSError, ValueError):
+        host = None
+    if host:
+        return str(host)
+    try:
+        about = read_json(folder.path / SUPERVISOR)
+    except (OSError, ValueError):
+        return None
+    if about.get("boot") == process.boot_id() or about.get("host") == socket.gethostname():
+        return None
+    return str(about.get("host"))
+
+
+def supervisor_env(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a supervisor, and so of the run: no trace of a calling git hook or of an outer run."""
+    made = {name: value for name, value in clean_env(env).items() if name not in OUTER}
+    paths = [path for path in made.pop("PYTHONPATH", "").split(os.pathsep) if path and not _of_a_run(path)]
+    if paths:  # the supervisor lives in another folder than its caller
+        made["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths)
+    made[process.SUPERVISOR] = "1"
+    return made
+
+
+def _of_a_run(path: str) -> bool:
+    """Whether an entry of the import path was put there for an outer run, with which it goes away."""
+    return bool(LIVE_PATH.search(path)) or path.endswith(SITE)

@@ -1,1 +1,0 @@
-"""A run in progress on disk: its live folder, journal, lock and processes."""

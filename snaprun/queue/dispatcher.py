@@ -1,0 +1,395 @@
+"""Serve the queue of one repository on one machine: start runs as they come due, and go when nothing is left.
+
+One dispatcher at a time, by a lock; killed at any moment it leaves nothing that the next one does not pick up.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from snaprun import records, settings
+from snaprun.checkouts import result
+from snaprun.errors import DataFault, SnaprunError, Unavailable
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import Place, standing
+from snaprun.index import claims, store
+from snaprun.index.claims import Claim, Doomed
+from snaprun.index.store import Store
+from snaprun.launchers import local
+from snaprun.lifecycle import rundocument, settle
+from snaprun.live import bell, daemon, gpus, livefolder, lock, replay
+from snaprun.live.gpus import GpusTaken, NoGpus
+from snaprun.live.livefolder import Live
+from snaprun.live.supervision import supervised_by
+from snaprun.machine import process
+from snaprun.model import Result, Snapshot, Status
+from snaprun.notebooks.cells import Node
+
+PATIENCE = 30.0
+"""Seconds after which it looks again without having been told: what could not be started may start now."""
+
+GPU_PAUSE = 2.0
+"""Seconds between two looks for free GPUs, unless a run has ended that had some: nvidia-smi may take one of them."""
+
+LINGER = 5.0
+"""Seconds that it stays without a run while a search goes on: starting anew would take longer than a short run."""
+
+TRIES = 100
+"""How often a second dispatcher tries to reach the first, 50 ms apart, before it trusts it to look by itself."""
+
+
+@dataclass(frozen=True)
+class Spare:
+    """A supervisor that was started ahead of its run, with this environment and engine."""
+
+    env: str
+    engine: str
+    handle: local.Handle
+
+
+@dataclass(frozen=True)
+class Server:
+    """A fork server for runs with this environment and engine."""
+
+    env: str
+    engine: str
+    forks: local.ForkServer
+
+
+class Dispatcher:
+    """What one dispatcher holds: the index, the bell, a thread for each run whose end it waits for."""
+
+    def __init__(self, place: Place, index: Store, bell: int) -> None:
+        self.place = place
+        self.store = index
+        self.repo = GitRepo(place)
+        self.host = socket.gethostname()
+        self._folder = place.queue
+        self._told, self._tell = os.pipe()
+        self._watched: set[str] = set()
+        self._spare: Spare | None = None
+        self._server: Server | None = None
+        self._bell = bell
+        self._gpus = True
+        self._gpus_from = 0.0
+        self._said = ""
+        self._chosen: int | None = None
+
+    def serve(self) -> None:
+        """Start what is due, wait for an end or the bell, and so on until nothing is left to do."""
+        while True:
+            self._settle()
+            looked = self._gpus = time.monotonic() >= self._gpus_from
+            while self._start_next():
+                pass
+            active, total, others = claims.awaited(self.store, self.host)
+            for run in others:
+                self._watch(run)
+            if active == 0 and not self._lingers() and self._leave(total):
+                self._abandon()
+                return
+            if active:
+                self._wait(PATIENCE if looked else max(0.0, self._gpus_from - time.monotonic()))
+
+    def _settle(self) -> None:
+        """Look after every run that was started: watch it, take it out when it is over, start it again if it fell."""
+        left = standing(self.place)
+        if left != self.place:
+            self.place, self.repo = left, GitRepo(left)
+        for run, tip in claims.claimed(self.store, self.host).items():
+            if run in self._watched:  # its supervisor still ends what is left of it, and would end a new attempt too
+                continue
+            folder = livefolder.find(self.place, run)
+            if folder is None:
+                self._over(run, tip)
+            elif not self._fallen(folder):
+                self._watch(run)
+
+    def _over(self, run: str, tip: str | None) -> None:
+        """A run that was started has no live folder: it is over, or it never began."""
+        try:
+            now = result.finished(self.repo, run)
+            if now is None or now == tip:
+                claims.give_back(self.store, run)
+            else:
+                claims.ended(self.store, records.read_run(self.repo, run, commit=now))
+        except DataFault as error:
+            self._say(f"run {run[:8]} leaves the queue: {error.message}")
+            claims.forget(self.store, run)
+
+    def _fallen(self, folder: Live) -> bool:
+        """Whether nobody looks after a run any more; one that nobody has begun is taken back at once."""
+        held = lock.take(folder.path)
+        if held is None:
+            return not folder.path.exists()
+        begun = supervised_by(folder) is not None
+        if not begun:
+            livefolder.remove(folder)
+        os.close(held)
+        if begun:
+            settle.settle(self.place, os.environ)
+        os.write(self._tell, b"!")  # look again at once: it is over, or can be started
+        return True
+
+    def _start_next(self) -> bool:
+        """Start the next run if it may start; whether to go on to the one after."""
+        found = claims.claim(self.store, self.host, jobs=self._jobs(), gpus=self._gpus)
+        if isinstance(found, Claim):
+            return self._start(found)
+        if isinstance(found, Doomed):
+            return self._refuse(found)
+        if not self._more():
+            self._abandon()
+        return False
+
+    def _start(self, found: Claim) -> bool:
+        folder = handle = None
+        try:
+            result.finished(self.repo, found.run)
+        except DataFault as error:
+            self._say(f"run {found.run[:8]} leaves the queue: {error.message}")
+            claims.forget(self.store, found.run)
+            return True
+        try:
+            ((spec, params),) = records.read_plans(self.repo, [found.run])
+            snapshot = Snapshot(found.run, "", spec, params)
+            if spec.gpus:
+                gpus.check_free(self._environment(found.env), spec.gpus)
+            handle = self._supervisor(found.env, spec.engine)
+            folder = livefolder.create(self.place, snapshot, found.order, notebook=self._document(snapshot))
+            handle.launch(folder.path)
+        except SnaprunError as error:
+            if handle is not None:
+                handle.abandon()
+            if folder is None and livefolder.find(self.place, found.run) is not None:
+                return True  # somebody resumed it by hand: the queue waits for its end
+            if folder is not None:
+                livefolder.remove(folder)
+            self._say(f"run {found.run[:8]} cannot be started: {error.message}")
+            claims.give_back(self.store, found.run, note=error.message)
+            return self._without_gpus(error)
+        self._watch(found.run)
+        if self._spare is None and self._more():
+            with suppress(Unavailable):  # it is for speed alone, and the next run says why it cannot start
+                self._spare = Spare(found.env, spec.engine, self._fresh(found.env, spec.engine))
+        return True
+
+    def _document(self, snapshot: Snapshot) -> Node | None:
+        """What the run executes, made here where jupytext is loaded once and not in every worker. None where it cannot
+        be made: the worker puts back what a prune took, or says in the run's own record what is wrong.
+        """
+        with suppress(SnaprunError):
+            return rundocument.prepare(self.repo, snapshot.id, snapshot.spec, snapshot.params)
+        return None
+
+    def _without_gpus(self, error: SnaprunError) -> bool:
+        """Whether it was for want of GPUs that a run did not start: those that need none may pass it by. It is tried
+        again when whoever has them ends."""
+        if not isinstance(error, (GpusTaken, NoGpus)):
+            return False
+        self._gpus, self._gpus_from = False, time.monotonic() + GPU_PAUSE
+        for folder in error.holders if isinstance(error, GpusTaken) else ():
+            self._watch_folder(folder)
+        return True
+
+    def _supervisor(self, env: str, engine: str) -> local.Handle:
+        """The supervisor that was started ahead, if it fits, else a new one."""
+        spare, self._spare = self._spare, None
+        if spare is not None and (spare.env, spare.engine) == (env, engine):
+            return spare.handle
+        if spare is not None:
+            spare.handle.abandon()
+        return self._fresh(env, engine)
+
+    def _more(self) -> bool:
+        """Whether runs wait, or a search will ask for one as soon as another has ended."""
+        return self.place.searching.exists() or claims.any_waiting(self.store, self.host)
+
+    def _abandon(self) -> None:
+        """Do without the supervisor that was started ahead, and without the server that starts them."""
+        if self._spare is not None:
+            self._spare.handle.abandon()
+            self._spare = None
+        self._close_server()
+
+    def _fresh(self, env: str, engine: str) -> local.Handle:
+        """A new supervisor, from the fork server where more runs wait; should that fail, started alone."""
+        server = self._server
+        try:
+            if process.LINUX and (server is None or (server.env, server.engine) != (env, engine)) and self._more():
+                self._close_server()
+                server = self._server = Server(env, engine, local.ForkServer(self._environment(env), engine=engine))
+            if server is not None and (server.env, server.engine) == (env, engine):
+                return server.forks.start()
+        except Unavailable as error:
+            self._say(error.message)
+            self._close_server()
+        return local.start(self._environment(env), engine=engine)
+
+    def _close_server(self) -> None:
+        if self._server is not None:
+            self._server.forks.close()
+            self._server = None
+
+    def _environment(self, name: str) -> Mapping[str, str]:
+        kept = claims.read_env(self._folder, name)
+        return os.environ if kept is None else kept
+
+    def _refuse(self, found: Doomed) -> bool:
+        """Record a run that can never start as what it is."""
+        why = f"not started: run {found.after[:8]}, which it was to follow, has {found.status}"
+        try:
+            spec = records.read_spec(self.repo, found.run)
+            ending = result.Ending(
+                result=Result(status=Status.STOPPED, exit_code=1, reason=why),
+                executed=replay.render(rundocument.prepare(self.repo, found.run, spec)),
+                log=b"",
+                previous=found.order.get("after"),
+            )
+            limit = int(found.order["max_file_size"])
+            tip = result.commit_result(self.repo, found.run, ending, slot=None, max_file_size=limit)
+            run = records.read_run(self.repo, found.run, commit=tip)
+        except DataFault as error:
+            self._say(f"run {found.run[:8]} leaves the queue: {error.message}")
+            claims.forget(self.store, found.run)
+            return True
+        except SnaprunError as error:
+            claims.give_back(self.store, found.run, note=error.message)
+            return False
+        self.store.record(run)
+        claims.ended(self.store, run)
+        return True
+
+    def _watch(self, run: str) -> None:
+        """Have a thread wait until nobody holds the run any more: the system tells, nothing is polled."""
+        self._watch_folder(self.place.live / run)
+
+    def _watch_folder(self, folder: Path) -> None:
+        run = folder.name
+        if run in self._watched:
+            return
+        self._watched.add(run)
+        threading.Thread(target=self._until_free, args=(folder,), name=f"watch-{run[:8]}", daemon=True).start()
+
+    def _until_free(self, folder: Path) -> None:
+        with suppress(OSError):
+            handle = os.open(folder / lock.NAME, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            finally:
+                os.close(handle)
+        self._watched.discard(folder.name)
+        os.write(self._tell, b"!")
+
+    def _lingers(self) -> bool:
+        """Whether somebody rings before long: a search queues the next run when one has ended."""
+        return self.place.searching.exists() and self._wait(LINGER)
+
+    def _wait(self, patience: float) -> bool:
+        """Until a run ended, somebody rang (whether one of the two), or it is time to look again."""
+        ready, _, _ = select.select([self._told, self._bell], [], [], patience)
+        for source in ready:
+            os.read(source, 65536)
+        if self._told in ready:
+            self._gpus_from = 0.0
+        return bool(ready)
+
+    def _leave(self, total: int) -> bool:
+        """Go, unless somebody has queued a run meanwhile; whoever comes from now on starts another dispatcher."""
+        about = bell.busy(self.place)
+        self.place.busy.unlink(missing_ok=True)
+        os.close(self._bell)
+        if claims.awaited(self.store, self.host)[0]:
+            if about is not None:
+                bell.mark(self.place, about)
+            self._bell = hang(self.place)
+            return False
+        if total == 0:
+            for path in self._folder.glob("env-*.json"):
+                path.unlink(missing_ok=True)
+        return True
+
+    def _jobs(self) -> int:
+        """How many runs work at a time that have no cap of their own."""
+        try:
+            self._chosen = settings.load(self.place, os.environ).jobs
+        except SnaprunError as error:  # somebody is writing them right now: what they said before counts
+            self._say(f"{error.message} ({error.hint})")
+        return self._chosen or (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+
+def main(argv: list[str]) -> int:
+    """Serve the queue of the place that ``argv[0]`` names as JSON, unless somebody does already."""
+    for number in (signal.SIGINT, signal.SIGQUIT):  # a shell ignores them for what it starts in the background
+        signal.signal(number, signal.SIG_DFL)
+    place = standing(Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()}))
+    held = _only(place)
+    if held is None:
+        return 0
+    about = bell.busy(place)
+    if about is None:
+        daemon.let_go()
+        about = bell.busy(place)  # who queued a run meanwhile started nobody, since this one was about to listen
+    if about is None:
+        return 0
+    index = store.open_store(place.state, about.get("index_url"))
+    pipe = hang(place)
+    daemon.let_go()  # whoever queues a run from now on rings
+    Dispatcher(place, index, pipe).serve()
+    os.close(held)
+    return 0
+
+
+def hang(place: Place) -> int:
+    """Open the bell for reading: from now on it is heard."""
+    path = place.queue / bell.BELL
+    with suppress(FileExistsError):
+        os.mkfifo(path, 0o600)
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _only(place: Place) -> int | None:
+    """The lock of the queue; None where another dispatcher serves it, which has been told to look again."""
+    held = os.open(place.queue / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return held
+        except BlockingIOError:
+            daemon.let_go()  # before it rings: what is queued behind that finds nobody starting
+            if bell.ring(place):
+                break
+            time.sleep(0.05)  # it is about to listen, or about to go
+    os.close(held)
+    return None
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except SnaprunError as error:
+        sys.exit(f"{error.message} ({error.hint})")
+    except Exception:  # noqa: BLE001  # the edge: nobody above could tell; stderr is the dispatcher's log
+        traceback.print_exc()
+        sys.exit(125)

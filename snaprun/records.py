@@ -1,0 +1,166 @@
+"""Read runs back from git, one or all of them: what the index is rebuilt from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from snaprun import metrics
+from snaprun.errors import DataFault
+from snaprun.git.gitrepo import GitRepo
+from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status
+
+BATCH = 500
+"""Runs read by one child process: enough to make its start cheap, few enough to hold their metrics in memory."""
+
+UNKNOWN = "it has no result, and nothing says whether it ever began"
+"""Why a run is lost of which git has the snapshot alone: the queue it may have waited in is not in git."""
+
+PARTS = ("run.json", "params.json", "result.json", "metrics.jsonl")
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A ref below ``refs/snaprun/runs/`` that is no readable run, and why."""
+
+    id: str
+    commit: str
+    why: str
+
+
+def read_run(repo: GitRepo, run_id: str, *, commit: str | None = None) -> Run:
+    """One run as git has it. ``commit`` is the tip to read, by default where its ref stands.
+
+    Raises:
+        DataFault: there is no such run, or what is stored of it is damaged.
+    """
+    tip = commit or repo.refs(RUN_REF + run_id).get(RUN_REF + run_id)
+    if tip is None:
+        raise DataFault(f"there is no run {run_id[:8]}", hint="snaprun history")
+    found = next(read_runs(repo, {run_id: tip}))
+    if isinstance(found, Damaged):
+        raise DataFault(f"run {run_id[:8]} is damaged: {found.why}", hint="git fsck")
+    return found
+
+
+def read_runs(repo: GitRepo, tips: Mapping[str, str] | None = None) -> Iterator[Run | Damaged]:
+    """Every run as git has it, in the order of their refs; a damaged one does not hide the others.
+
+    ``tips`` names the runs and the commits to read, by default all refs below ``refs/snaprun/runs/``.
+    """
+    if tips is None:
+        tips = {name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}
+    places = (repo.place.live, repo.place.kept)
+    alive = {path.name for folder in places if folder.is_dir() for path in folder.iterdir()}
+    waiting = iter(tips.items())
+    while batch := list(islice(waiting, BATCH)):
+        names = [f"{tip}:{SNAP_DIR}/{part}" for _, tip in batch for part in PARTS]
+        contents = repo.blobs(names)
+        for run_id, tip in batch:
+            parts = dict(zip(PARTS, islice(contents, len(PARTS)), strict=True))
+            try:
+                yield _run(run_id, tip, parts, alive=run_id in alive)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                yield Damaged(run_id, tip, str(error) or type(error).__name__)
+
+
+def read_spec(repo: GitRepo, run_id: str) -> RunSpec:
+    """What was known about a run before it started.
+
+    Raises:
+        DataFault: there is no such run, or its ``run.json`` is damaged.
+    """
+    return RunSpec.from_json(_document(repo, run_id, "run.json"))
+
+
+def read_params(repo: GitRepo, run_id: str) -> dict[str, Any]:
+    """The parameters of a run, as its ``params.json`` has them.
+
+    Raises:
+        DataFault: there is no such run, or the file is damaged.
+    """
+    return _document(repo, run_id, "params.json")
+
+
+def read_result(repo: GitRepo, run_id: str) -> Result | None:
+    """How a run ended, or None where its ref stands at the snapshot still.
+
+    Raises:
+        DataFault: there is no such run, or its ``result.json`` is damaged.
+    """
+    tip = repo.refs(RUN_REF + run_id).get(RUN_REF + run_id)
+    if tip == run_id:
+        return None
+    return Result.from_json(_document(repo, tip or run_id, "result.json"))
+
+
+def read_results(repo: GitRepo, tips: Iterable[str]) -> Iterator[Result]:
+    """How the runs ended whose result commits these are, in their order.
+
+    Raises:
+        DataFault: a ``result.json`` is missing or damaged.
+    """
+    asked = list(tips)
+    for tip, data in zip(asked, repo.blobs(f"{tip}:{SNAP_DIR}/result.json" for tip in asked), strict=True):
+        yield Result.from_json(_parsed(data, tip, "result.json"))
+
+
+def read_plans(repo: GitRepo, ids: Iterable[str]) -> Iterator[tuple[RunSpec, dict[str, Any]]]:
+    """What was known about runs before they started, and their parameters, in the order of ``ids``.
+
+    Raises:
+        DataFault: one of them is no run, or is damaged.
+    """
+    asked = list(ids)
+    names = ("run.json", "params.json")
+    contents = repo.blobs(f"{run}:{SNAP_DIR}/{name}" for run in asked for name in names)
+    for run in asked:
+        spec, params = (_parsed(next(contents), run, name) for name in names)
+        yield RunSpec.from_json(spec), params
+
+
+def _document(repo: GitRepo, commit: str, name: str) -> dict[str, Any]:
+    return _parsed(repo.blob(commit, f"{SNAP_DIR}/{name}"), commit, name)
+
+
+def _parsed(data: bytes | None, commit: str, name: str) -> dict[str, Any]:
+    if data is None:
+        raise DataFault(f"run {commit[:8]} has no {SNAP_DIR}/{name}", hint="snaprun history; git fsck")
+    try:
+        return dict(_json(data))
+    except (ValueError, TypeError) as error:
+        raise DataFault(f"run {commit[:8]}: {SNAP_DIR}/{name} is damaged: {error}", hint="git fsck") from error
+
+
+def _json(data: bytes) -> Any:
+    """A document of ours; names that are not UTF-8 come back as the file system decodes them."""
+    return json.loads(data.decode("utf-8", "surrogateescape"))
+
+
+def _run(run_id: str, tip: str, parts: Mapping[str, bytes | None], *, alive: bool) -> Run:
+    spec_json, params_json, result_json, lines = (parts[name] for name in PARTS)
+    if spec_json is None:
+        raise ValueError(f"there is no {SNAP_DIR}/run.json")
+    spec = RunSpec.from_json(_json(spec_json))
+    params = _json(params_json) if params_json else {}
+    result = Result.from_json(_json(result_json)) if result_json and tip != run_id else None
+    run = Run.of(
+        run_id,
+        spec,
+        params,
+        commit=tip,
+        status=_status(spec, alive=alive),
+        result=result,
+        metrics=metrics.summarise(lines) if lines and result else {},
+    )
+    return run if result or run.status is not Status.LOST else replace(run, reason=UNKNOWN)
+
+
+def _status(spec: RunSpec, *, alive: bool) -> Status:
+    """Where a run without a result stands: a snapshot that nothing was to run, a run in progress, or a lost one."""
+    if spec.launcher == "none":
+        return Status.SAVED
+    return Status.RUNNING if alive else Status.LOST

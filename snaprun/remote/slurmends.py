@@ -1,0 +1,62 @@
+"""What a job needs git and the index for: whether its run may start, and what is left to do once it has ended.
+
+Apart from :mod:`snaprun.remote.slurmjob`, which lives as long as the run and stays small.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from snaprun import context, records
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.locate import Place
+from snaprun.index import reindex
+from snaprun.lifecycle import resume, settle
+from snaprun.live import livefolder
+from snaprun.live.livefolder import Live
+from snaprun.live.order import read_order
+from snaprun.model import Status
+
+INTERVAL = 1.0
+"""Seconds between two looks at the run that this one is to follow; Slurm has it ended already."""
+
+
+def may_start(place: Place, folder: Path, after: str) -> bool:
+    """Whether the run that this one was to follow has succeeded; if not, this one is recorded as never started."""
+    while livefolder.find(place, after) is not None:
+        settle.settle(place, os.environ)
+        time.sleep(INTERVAL)
+    first = records.read_run(GitRepo(place), after)
+    if first.status is Status.SUCCEEDED:
+        return True
+    why = f"not started: run {after[:8]}, which it was to follow, has {first.status}"
+    settle.end(Live(folder), os.environ, {"status": "stopped", "exit_code": 1, "reason": why})
+    return False
+
+
+def made_again(folder: Path, top: Path) -> bool:
+    """Make the live folder of a run that had had the time to end properly, and whose job starts once more: a further
+    attempt, unless it has succeeded meanwhile."""
+    here = context.opened(top, os.environ)
+    run = records.read_run(GitRepo(here.place), folder.name)
+    if run.status is Status.SUCCEEDED:
+        return False
+    resume.folder_again(here, run)
+    return True
+
+
+def not_again(place: Place, folder: Path) -> None:
+    """Leave a run as its last attempt ended: the next one waits in the live folder, and no job will start it."""
+    sys.stderr.write("the run is not tried again: Slurm does not start its job once more\n")
+    order = read_order(folder)
+    reindex.index(GitRepo(place), order.index_url, records.read_run(GitRepo(place), folder.name))
+    livefolder.remove(Live(folder))
+
+
+def exit_code(place: Place, run: str) -> int:
+    """With which code the run has ended."""
+    found = records.read_result(GitRepo(place), run)
+    return 125 if found is None else found.exit_code
