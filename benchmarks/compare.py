@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from snaprun.diffs import cellmatch, outputs
-from snaprun.diffs.cellmatch import Item
+from snaprun.diffs.cellmatch import CellItem
 
 WORDS = [
     "model",
@@ -58,7 +58,7 @@ def _source(rng: random.Random) -> str:
 
 
 def _match(a: list[str], b: list[str]) -> None:
-    cellmatch.match([Item("code", text) for text in a], [Item("code", text) for text in b])
+    cellmatch.match([CellItem("code", text) for text in a], [CellItem("code", text) for text in b])
 
 
 def _texts(a: str, b: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun.freeze.capture import Request, take
+from snaprun.freeze.capture import SnapshotRequest, take
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RunSpec
@@ -87,7 +87,7 @@ def edit(top: Path, changed: int) -> None:
 def measure(top: Path, rounds: int, changed: int) -> dict[str, list[Cost]]:
     """The cost of a status, a commit, a snapshot of the same change, and a second snapshot of nothing new."""
     repo = GitRepo(locate.find(top, os.environ))
-    request = Request(spec=RunSpec(notebook="nb.ipynb", created="2026-01-01T00:00:00.000000Z"))
+    request = SnapshotRequest(spec=RunSpec(notebook="nb.ipynb", created="2026-01-01T00:00:00.000000Z"))
     took: dict[str, list[Cost]] = {"status": [], "snapshot": [], "again": [], "commit": []}
     for turn in range(rounds + 1):
         edit(top, changed)

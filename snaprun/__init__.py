@@ -21,5 +21,5 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'snaprun' has no attribute {name!r}")
     import snaprun.track
 
-    globals().update({known: getattr(snaprun.track, known) for known in __all__[1:]})
+    globals().update({export: getattr(snaprun.track, export) for export in __all__[1:]})
     return globals()[name]

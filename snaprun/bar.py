@@ -15,7 +15,7 @@ from rich.text import Text
 from snaprun.live.progress import Progress as Standing
 from snaprun.show import clock
 
-WAITING = {"starting": "starting the kernel", "held": "held after an error", "finishing": "writing the result"}
+STATE_LABELS = {"starting": "starting the kernel", "held": "held after an error", "finishing": "writing the result"}
 
 
 class Label(ProgressColumn):
@@ -42,60 +42,60 @@ class Bar:
     It is drawn only while the output stands at the beginning of a line: a notebook's own progress bar is not torn.
     """
 
-    def __init__(self, data: BinaryIO, talk: TextIO, earlier: Mapping[int, float]) -> None:
-        self._data = data
-        self._earlier = earlier
+    def __init__(self, output: BinaryIO, terminal: TextIO, earlier_seconds: Mapping[int, float]) -> None:
+        self._output = output
+        self._earlier_seconds = earlier_seconds
         self._fresh_line = True
         self._bar = Progress(
             TextColumn("[{task.fields[done]}/{task.fields[cells]}]", style="bold", table_column=Column(no_wrap=True)),
             Label(),
             BarColumn(bar_width=24),
             Clock(Column(no_wrap=True)),
-            console=Console(file=talk),
+            console=Console(file=terminal),
             transient=True,
             auto_refresh=False,
         )
         self._task: TaskID | None = None
-        self._shown = False
+        self._is_shown = False
 
     def write(self, log: bytes) -> None:
         """Pass the run's output on, byte for byte."""
         if not log:
             return
         self._hide()
-        self._data.write(log)
-        self._data.flush()
+        self._output.write(log)
+        self._output.flush()
         self._fresh_line = log.endswith(b"\n")
 
-    def update(self, standing: Standing) -> None:
+    def update(self, progress: Standing) -> None:
         """Draw where the run stands."""
         now = time.time()
         fields: dict[str, Any] = {
-            "done": standing.cell if standing.cell is not None else standing.done,
-            "cells": standing.total or "?",
-            "elapsed": now - standing.started if standing.started else 0.0,
-            "eta": standing.eta(self._earlier, now),
+            "done": progress.cell if progress.cell is not None else progress.done,
+            "cells": progress.total or "?",
+            "elapsed": now - progress.start if progress.start else 0.0,
+            "eta": progress.eta(self._earlier_seconds, now),
         }
-        what = WAITING.get(standing.state) or standing.label
+        label = STATE_LABELS.get(progress.state) or progress.label
         if self._task is None:
-            self._task = self._bar.add_task(what, total=standing.total or None, **fields)
+            self._task = self._bar.add_task(label, total=progress.total or None, **fields)
         self._bar.update(
-            self._task, description=what[:40], total=standing.total or None, completed=standing.done, **fields
+            self._task, description=label[:40], total=progress.total or None, completed=progress.done, **fields
         )
         if self._fresh_line:
-            if not self._shown:
+            if not self._is_shown:
                 self._bar.start()
-                self._shown = True
+                self._is_shown = True
             self._bar.refresh()
 
     def close(self) -> None:
         """Take the line away; the output ends with a line break."""
         self._hide()
         if not self._fresh_line:
-            self._data.write(os.linesep.encode())
-            self._data.flush()
+            self._output.write(os.linesep.encode())
+            self._output.flush()
 
     def _hide(self) -> None:
-        if self._shown:
+        if self._is_shown:
             self._bar.stop()
-            self._shown = False
+            self._is_shown = False

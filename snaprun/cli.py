@@ -64,15 +64,15 @@ MODULES = {"exec": "exec_", "open": "open_"}
 """Where a command's file cannot have its name, because Python has taken it."""
 
 
-UNREAD = 141
+OUTPUT_CLOSED = 141
 """The code of a command whose output nobody reads any more: what a shell says of a program that SIGPIPE ended."""
 
 
-class Unread(Exception):
+class OutputClosed(Exception):
     """The reader of standard output has left. Click would take a BrokenPipeError for itself, and exit with 1."""
 
 
-class Talk(io.FileIO):
+class StderrFile(io.FileIO):
     """Standard error; where its reader has left or its disk is full, what cannot be said changes nothing."""
 
     def write(self, data: Any, /) -> int:
@@ -89,13 +89,13 @@ class Commands(click.Group):
         try:
             return super().make_context(*args, **options)
         except BrokenPipeError as error:  # --help
-            raise Unread from error
+            raise OutputClosed from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            raise Unread from error
+            raise OutputClosed from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for section in SECTIONS.values() for name in section]
@@ -132,16 +132,16 @@ def group() -> None:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    _sound_streams()
+    _repair_streams()
     sys.exit(call(sys.argv[1:] if argv is None else argv))
 
 
 def call(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code: every error ends here, as two lines on stderr."""
     try:
-        done = group.main(args=list(argv), prog_name="snaprun", standalone_mode=False)
+        result = group.main(args=list(argv), prog_name="snaprun", standalone_mode=False)
         sys.stdout.flush()
-        return done if isinstance(done, int) else 0
+        return result if isinstance(result, int) else 0
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.UsageError as error:
@@ -150,15 +150,15 @@ def call(argv: Sequence[str]) -> int:
         return _say(UsageFault(error.format_message(), hint="snaprun --help"))
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except (BrokenPipeError, Unread):
+    except (BrokenPipeError, OutputClosed):
         # The reader of a pipe has left (`snaprun history | head`): nobody is there to be told. Point stdout elsewhere,
         # or Python complains while it shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return UNREAD
+        return OUTPUT_CLOSED
     except SnaprunError as error:
         return _say(error)
     except OSError as error:
-        return _say(_of_os(error))
+        return _say(_from_os(error))
     except Exception as error:  # noqa: BLE001 - the edge: a bug becomes a report and exit 70
         return _say(_bug(error, argv))
 
@@ -182,10 +182,10 @@ def _one_line(text: str) -> str:
     return " ".join(text.split("\n")).strip()
 
 
-def _of_os(error: OSError) -> SnaprunError:
+def _from_os(error: OSError) -> SnaprunError:
     """An error of the operating system that nobody below could say better."""
-    where = f": {error.filename}" if error.filename else ""
-    text = f"{error.strerror or error}{where}"
+    location = f": {error.filename}" if error.filename else ""
+    text = f"{error.strerror or error}{location}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WriteFault(text, hint="free some disk space, then try again")
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -205,7 +205,7 @@ def _bug(error: Exception, argv: Sequence[str]) -> SnaprunError:
     )
 
 
-def _sound_streams() -> None:
+def _repair_streams() -> None:
     """Make the standard streams usable whatever the caller did to them.
 
     A closed descriptor 0, 1 or 2 would be given to the next file that is opened; a name that the terminal's encoding
@@ -219,7 +219,7 @@ def _sound_streams() -> None:
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as we do
     encoding = sys.stderr.encoding if sys.stderr else "utf-8"
     sys.stderr = io.TextIOWrapper(
-        io.BufferedWriter(Talk(2, "wb", closefd=False)),
+        io.BufferedWriter(StderrFile(2, "wb", closefd=False)),
         encoding=encoding,
         errors="backslashreplace",
         line_buffering=True,

@@ -13,7 +13,7 @@ from snaprun.settings import Settings
 
 
 @dataclass(frozen=True)
-class Door:
+class Context:
     """A repository as its caller sees it; ``warn`` takes a sentence that the user should read, whatever was asked."""
 
     place: Place
@@ -23,11 +23,11 @@ class Door:
     warn: Callable[[str], None] = field(default=lambda _: None, compare=False)
 
 
-def opened(cwd: Path, env: Mapping[str, str], warn: Callable[[str], None] = lambda _: None) -> Door:
+def open_context(cwd: Path, env: Mapping[str, str], warn: Callable[[str], None] = lambda _: None) -> Context:
     """Find the repository around ``cwd`` and read its settings.
 
     Raises:
         Unavailable: no git, no repository, a bare one. Denied: git refuses it. SettingsFault: a setting is wrong.
     """
-    place = locate.around(cwd, env)
-    return Door(place=place, settings=settings.load(place, env), cwd=cwd, env=env, warn=warn)
+    place = locate.find_enclosing(cwd, env)
+    return Context(place=place, settings=settings.load(place, env), cwd=cwd, env=env, warn=warn)

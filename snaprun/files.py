@@ -18,35 +18,35 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         CannotCreate, Denied, WriteFault: it cannot be written; nothing half-made is left.
     """
-    other = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary_path = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if path.exists() and not path.is_file():  # /dev/stdout, a pipe: there is nothing to replace
             path.write_bytes(content)
             return
-        other.write_bytes(content)
-        os.replace(other, path)
+        temporary_path.write_bytes(content)
+        os.replace(temporary_path, path)
     except OSError as error:
-        other.unlink(missing_ok=True)
+        temporary_path.unlink(missing_ok=True)
         raise _fault(path, error) from error
 
 
 def _fault(path: Path, error: OSError) -> SnaprunError:
-    said = f"cannot write {path}: {error.strerror}"
+    message = f"cannot write {path}: {error.strerror}"
     if isinstance(error, PermissionError):
-        return Denied(said, hint=f"ls -ld {path.parent}")
+        return Denied(message, hint=f"ls -ld {path.parent}")
     if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)):
-        return CannotCreate(said, hint=f"mkdir -p {path.parent}")
-    return WriteFault(said, hint=f"df {path.parent}")
+        return CannotCreate(message, hint=f"mkdir -p {path.parent}")
+    return WriteFault(message, hint=f"df {path.parent}")
 
 
 def write_atomic(path: Path, content: Mapping[str, Any]) -> None:
     """Write a small JSON file so that a reader sees the old one or the new one, never half of it."""
-    half = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     try:
-        write_new(half, json.dumps(content).encode())
-        half.replace(path)
+        write_new(temporary, json.dumps(content).encode())
+        temporary.replace(path)
     finally:
-        half.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_new(path: Path, data: bytes) -> None:
@@ -69,14 +69,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write a small JSON object so that a reader sees all of it or nothing."""
-    other = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(json.dumps(data).encode("utf-8", "surrogateescape"))
             file.flush()
             os.fsync(file.fileno())
-        os.replace(other, path)
+        os.replace(temporary, path)
     except OSError:
-        other.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -22,11 +22,11 @@ def summarise(lines: bytes | Iterable[bytes]) -> dict[str, Metric]:
     series: dict[str, list[float]] = {}
     for name, value in _numbers(lines if isinstance(lines, bytes) else b"\n".join(lines)):
         series.setdefault(name, []).append(value)
-    found = {}
+    summary = {}
     for name, values in series.items():
-        known = [value for value in values if not math.isnan(value)] or values
-        found[name] = Metric(last=values[-1], min=min(known), max=max(known), steps=len(values))
-    return found
+        numbers = [value for value in values if not math.isnan(value)] or values
+        summary[name] = Metric(last=values[-1], min=min(numbers), max=max(numbers), steps=len(values))
+    return summary
 
 
 def _numbers(lines: bytes) -> Iterator[tuple[str, float]]:
@@ -51,17 +51,17 @@ def _entries(text: str) -> list[Any]:
             return list(entries)
     except ValueError:
         pass
-    found = []
+    documents = []
     for line in lines:
         try:
-            found.append(json.loads(line))
+            documents.append(json.loads(line))
         except ValueError:
             continue
-    return found
+    return documents
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """One logged value; ``step`` counts from 0 where the notebook gave none; ``time`` is seconds since the epoch."""
 
     step: float
@@ -69,22 +69,22 @@ class Point:
     value: float
 
 
-def read(lines: bytes) -> dict[str, list[Point]]:
+def read(lines: bytes) -> dict[str, list[CurvePoint]]:
     """The values of each metric in the lines of ``metrics.jsonl``; a torn or foreign line is passed over."""
-    found: dict[str, list[Point]] = {}
+    points_by_metric: dict[str, list[CurvePoint]] = {}
     for line in lines.splitlines():
         try:
             entry = json.loads(line)
             name, value, step, time = entry["name"], float(entry["value"]), entry.get("step"), entry.get("time")
         except (ValueError, KeyError, TypeError, OverflowError):
             continue
-        points = found.setdefault(str(name), [])
-        number = isinstance(step, (int, float)) and not isinstance(step, bool)
-        points.append(Point(float(step) if number else float(len(points)), float(time or 0), value))
-    return found
+        points = points_by_metric.setdefault(str(name), [])
+        has_step = isinstance(step, (int, float)) and not isinstance(step, bool)
+        points.append(CurvePoint(float(step) if has_step else float(len(points)), float(time or 0), value))
+    return points_by_metric
 
 
-def of_run(repo: GitRepo, run_id: str, commit: str) -> dict[str, list[Point]]:
+def of_run(repo: GitRepo, run_id: str, commit: str) -> dict[str, list[CurvePoint]]:
     """The values that a run logged: from its result, or from its live folder while it is running."""
     data = repo.blob(commit, f"{SNAP_DIR}/metrics.jsonl")
     return read(data if data is not None else _live(repo.place.live / run_id / "metrics.jsonl"))
@@ -97,17 +97,17 @@ def _live(path: Path) -> bytes:
         return b""
 
 
-EVERY = 1000
+DENSE_STEPS = 1000
 """Up to this step all count, up to ten times it every tenth, and so on: a pruner needs no more, and it costs memory."""
 
 
 class Series:
     """The values of a metric by step, as far as they were read."""
 
-    def __init__(self, metric: str, known: Mapping[int, float]) -> None:
+    def __init__(self, metric: str, values: Mapping[int, float]) -> None:
         self.metric = metric
         self._offset = 0
-        self._known = dict(known)
+        self._values = dict(values)
 
     def read(self, path: Path) -> dict[int, float]:
         """What a growing ``metrics.jsonl`` has new; a shorter file than before is another attempt's."""
@@ -123,21 +123,21 @@ class Series:
         self._offset += whole
         return self._take(data[:whole])
 
-    def rest(self, lines: bytes) -> dict[int, float]:
+    def read_all(self, lines: bytes) -> dict[int, float]:
         """What the whole of a ``metrics.jsonl`` has that was not read before."""
         return self._take(lines)
 
     def _take(self, lines: bytes) -> dict[int, float]:
         """What is new in these lines, in their order."""
-        found = {}
+        new_values = {}
         for line in lines.splitlines():
             entry = _entry(line)
-            if entry is None or entry[0] != self.metric or not _counts(entry[1]):
+            if entry is None or entry[0] != self.metric or not _is_sampled(entry[1]):
                 continue
-            if self._known.get(entry[1]) != entry[2]:
-                found[entry[1]] = entry[2]
-        self._known.update(found)
-        return found
+            if self._values.get(entry[1]) != entry[2]:
+                new_values[entry[1]] = entry[2]
+        self._values.update(new_values)
+        return new_values
 
 
 def _entry(line: bytes) -> tuple[str, int, float] | None:
@@ -152,8 +152,8 @@ def _entry(line: bytes) -> tuple[str, int, float] | None:
         return None
 
 
-def _counts(step: int) -> bool:
+def _is_sampled(step: int) -> bool:
     spacing = 1
-    while step > EVERY * spacing:
+    while step > DENSE_STEPS * spacing:
         spacing *= 10
     return step % spacing == 0

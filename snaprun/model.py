@@ -137,9 +137,9 @@ class RunSpec:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
         """Read the document back; unknown keys of a later minor version are passed over."""
-        known = _known(cls, data)
-        known["left_out"] = tuple(LeftOut(**_known(LeftOut, item)) for item in data.get("left_out", ()))
-        return cls(**known)
+        values = _select_fields(cls, data)
+        values["left_out"] = tuple(LeftOut(**_select_fields(LeftOut, item)) for item in data.get("left_out", ()))
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ class Snapshot:
     tree: str
     spec: RunSpec
     params: Mapping[str, Any]
-    changed: int = 0
-    untracked: int = 0
+    changed_count: int = 0
+    untracked_count: int = 0
     seconds: float = 0.0
 
 
@@ -180,20 +180,20 @@ class Result:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Result:
         """Read the document back; unknown keys of a later minor version are passed over."""
-        known = _known(cls, data)
-        known["status"] = Status(data["status"])
-        known["cells"] = tuple(Cell(**_known(Cell, item)) for item in data.get("cells", ()))
-        known["artifacts"] = tuple(_artifact(item) for item in data.get("artifacts", ()))
-        known["error"] = CellError(**_known(CellError, data["error"])) if data.get("error") else None
-        return cls(**known)
+        values = _select_fields(cls, data)
+        values["status"] = Status(data["status"])
+        values["cells"] = tuple(Cell(**_select_fields(Cell, item)) for item in data.get("cells", ()))
+        values["artifacts"] = tuple(_artifact(item) for item in data.get("artifacts", ()))
+        values["error"] = CellError(**_select_fields(CellError, data["error"])) if data.get("error") else None
+        return cls(**values)
 
 
 def _artifact(item: Mapping[str, Any]) -> Artifact:
     """Read an artifact back. Its digest is the name of a file: raises ValueError where it is none."""
-    found = Artifact(**_known(Artifact, item))
-    if not re.fullmatch("[0-9a-f]{64}", found.sha256):
-        raise ValueError(f"{found.sha256!r} is no sha256")
-    return found
+    artifact = Artifact(**_select_fields(Artifact, item))
+    if not re.fullmatch("[0-9a-f]{64}", artifact.sha256):
+        raise ValueError(f"{artifact.sha256!r} is no sha256")
+    return artifact
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class Run:
     cells: tuple[Cell, ...] = ()
 
     @classmethod
-    def of(
+    def from_commits(
         cls,
         run_id: str,
         spec: RunSpec,
@@ -256,10 +256,10 @@ class Run:
             **{name: getattr(result, name) for name in _RESULT_FIELDS},
         )
 
-    def queued_again(self, attempt: int) -> Run:
+    def requeue(self, attempt: int) -> Run:
         """This run while it waits for a further attempt: nothing of how the last one ended is its own."""
-        why = f"attempt {attempt - 1}: {self.status}"
-        new = replace(self, status=Status.QUEUED, attempts=attempt, reason=why, exit_code=None)
+        reason = f"attempt {attempt - 1}: {self.status}"
+        new = replace(self, status=Status.QUEUED, attempts=attempt, reason=reason, exit_code=None)
         return replace(new, started=None, ended=None, seconds=None)
 
     def to_json(self) -> dict[str, Any]:
@@ -369,7 +369,7 @@ def utc(seconds: float) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+def _select_fields(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of ``data`` that ``kind`` has fields for, lists turned into tuples."""
     names = {item.name for item in fields(kind)}
     return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in names}

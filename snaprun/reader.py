@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.git.locate import clean_env
 from snaprun.index import runlist, selectors
 from snaprun.index.runlist import IndexGap, Reader
@@ -22,104 +22,106 @@ from snaprun.model import RUN_REF, Run, Status
 
 
 @contextmanager
-def index(door: Door) -> Iterator[Reader]:
+def index(context: Context) -> Iterator[Reader]:
     """The index of a repository, true at this moment.
 
     Raises:
         SettingsFault: a newer snaprun wrote it. Denied, WriteFault, Unavailable: it cannot be reached or rebuilt.
     """
-    going = _going(door)
-    if going:
+    has_live = _has_live_runs(context)
+    if has_live:
         from snaprun.lifecycle.settle import settle  # only where something runs
 
-        settle(door.place, door.env)
-    if door.place.busy.exists() or door.place.searching.exists():
+        settle(context.place, context.env)
+    if context.place.busy_file.exists() or context.place.search_marks.exists():
         from snaprun.live.bell import wake  # only where something waits
 
-        wake(door.place, door.env)
-    reader = _reader(door)
+        wake(context.place, context.env)
+    reader = _reader(context)
     try:
-        missing, vanished = _missing(door, reader) if going else [], _vanished(door, reader)
-        if missing:
+        missing_ids, vanished_ids = _missing_ids(context, reader) if has_live else [], _vanished_ids(context, reader)
+        if missing_ids:
             from snaprun.index.reindex import record_missing  # SQLAlchemy: only for a run that has just started
 
-            record_missing(door, missing)
-        if vanished:
+            record_missing(context, missing_ids)
+        if vanished_ids:
             from snaprun.lifecycle.settle import revive  # only where a live folder was deleted
 
-            revive(door.place, door.env, vanished)
-        if missing or vanished:
+            revive(context.place, context.env, vanished_ids)
+        if missing_ids or vanished_ids:
             _close(reader)
-            reader = _reader(door)
+            reader = _reader(context)
         yield reader
     finally:
         _close(reader)
 
 
 @contextmanager
-def glance(door: Door) -> Iterator[Reader]:
+def glance(context: Context) -> Iterator[Reader]:
     """The index as it stands, for who looks many times a second and makes sure of its truth now and then.
 
     Raises:
         SettingsFault, Denied, WriteFault, Unavailable: as :func:`index`.
     """
-    reader = _reader(door)
+    reader = _reader(context)
     try:
         yield reader
     finally:
         _close(reader)
 
 
-def _reader(door: Door) -> Reader:
-    url = door.settings.index_url
-    if runlist.sqlite_path(door.place.state, url) is None:
+def _reader(context: Context) -> Reader:
+    url = context.settings.index_url
+    if runlist.sqlite_path(context.place.state, url) is None:
         from snaprun.index import reindex  # SQLAlchemy: where the index is another database
 
-        return reindex.reader(door)
+        return reindex.reader(context)
     try:
-        return runlist.connect(door.place.state, url)
+        return runlist.connect(context.place.state, url)
     except IndexGap:
-        if not _any_run(door):
+        if not _has_run(context):
             return NoRuns()
     from snaprun.index import reindex  # SQLAlchemy: where there is no sound index
 
-    rebuilt = reindex.rebuild(door)
-    if rebuilt.set_aside:
-        door.warn(f"the index was damaged and has been rebuilt from git; the damaged one is now {rebuilt.set_aside}")
-    for run in rebuilt.damaged:
-        door.warn(f"run {run.id[:8]} cannot be read: {run.why}")
-    return runlist.connect(door.place.state, url)
+    report = reindex.rebuild(context)
+    if report.set_aside:
+        context.warn(f"the index was damaged and has been rebuilt from git; the damaged one is now {report.set_aside}")
+    for run in report.damaged:
+        context.warn(f"run {run.id[:8]} cannot be read: {run.why}")
+    return runlist.connect(context.place.state, url)
 
 
-def _going(door: Door) -> bool:
+def _has_live_runs(context: Context) -> bool:
     """Whether there may be a run in progress: else all that looks after runs need not be imported."""
     try:
-        with os.scandir(door.place.live) as entries:
+        with os.scandir(context.place.live) as entries:
             return next(entries, None) is not None
     except OSError:
         return False
 
 
-def _missing(door: Door, reader: Reader) -> list[str]:
+def _missing_ids(context: Context, reader: Reader) -> list[str]:
     """Runs in progress that the index does not know yet."""
     from snaprun.live.livefolder import scan  # only where something runs
 
-    ids = [folder.id for folder in scan(door.place)]
+    ids = [folder.id for folder in scan(context.place)]
     return [run_id for run_id in ids if not runlist.query(reader, runlist.Filter(id=run_id, limit=1))]
 
 
-def _vanished(door: Door, reader: Reader) -> list[str]:
+def _vanished_ids(context: Context, reader: Reader) -> list[str]:
     """Runs of this machine that should be in progress, and whose live folder somebody deleted."""
-    running = runlist.query(reader, runlist.Filter(status=frozenset([Status.RUNNING])))
-    here = socket.gethostname()
-    return [run.id for run in running if run.host == here and not (door.place.live / run.id).is_dir()]
+    runs = runlist.query(reader, runlist.Filter(status=frozenset([Status.RUNNING])))
+    hostname = socket.gethostname()
+    return [run.id for run in runs if run.host == hostname and not (context.place.live / run.id).is_dir()]
 
 
-def _any_run(door: Door) -> bool:
+def _has_run(context: Context) -> bool:
     """Whether git has any run at all."""
     command = ["git", "for-each-ref", "--count=1", "--format=x", RUN_REF]
-    done = subprocess.run(command, cwd=door.place.top, env=clean_env(door.env), capture_output=True, check=False)
-    return bool(done.stdout)
+    process = subprocess.run(
+        command, cwd=context.place.top, env=clean_env(context.env), capture_output=True, check=False
+    )
+    return bool(process.stdout)
 
 
 def _close(reader: Reader) -> None:
@@ -142,11 +144,11 @@ class NoRuns:
         return nullcontext()
 
 
-def find(door: Door, selector: str) -> Run:
+def find(context: Context, selector: str) -> Run:
     """The run that a selector names: an id or its first digits, ``@``, ``@~2``, ``@failed``, a name.
 
     Raises:
         DataFault: there is none, or more than one.
     """
-    with index(door) as reader:
+    with index(context) as reader:
         return selectors.find(reader, selector)

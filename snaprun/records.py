@@ -23,7 +23,7 @@ PARTS = ("run.json", "params.json", "result.json", "metrics.jsonl")
 
 
 @dataclass(frozen=True)
-class Damaged:
+class DamagedRun:
     """A ref below ``refs/snaprun/runs/`` that is no readable run, and why."""
 
     id: str
@@ -40,23 +40,23 @@ def read_run(repo: GitRepo, run_id: str, *, commit: str | None = None) -> Run:
     tip = commit or repo.refs(RUN_REF + run_id).get(RUN_REF + run_id)
     if tip is None:
         raise DataFault(f"there is no run {run_id[:8]}", hint="snaprun history")
-    found = next(read_runs(repo, {run_id: tip}))
-    if isinstance(found, Damaged):
-        raise DataFault(f"run {run_id[:8]} is damaged: {found.why}", hint="git fsck")
-    return found
+    run = next(read_runs(repo, {run_id: tip}))
+    if isinstance(run, DamagedRun):
+        raise DataFault(f"run {run_id[:8]} is damaged: {run.why}", hint="git fsck")
+    return run
 
 
-def read_runs(repo: GitRepo, tips: Mapping[str, str] | None = None) -> Iterator[Run | Damaged]:
+def read_runs(repo: GitRepo, tips: Mapping[str, str] | None = None) -> Iterator[Run | DamagedRun]:
     """Every run as git has it, in the order of their refs; a damaged one does not hide the others.
 
     ``tips`` names the runs and the commits to read, by default all refs below ``refs/snaprun/runs/``.
     """
     if tips is None:
         tips = {name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}
-    places = (repo.place.live, repo.place.kept)
-    alive = {path.name for folder in places if folder.is_dir() for path in folder.iterdir()}
-    waiting = iter(tips.items())
-    while batch := list(islice(waiting, BATCH)):
+    folders = (repo.place.live, repo.place.live_backup)
+    alive = {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    pairs = iter(tips.items())
+    while batch := list(islice(pairs, BATCH)):
         names = [f"{tip}:{SNAP_DIR}/{part}" for _, tip in batch for part in PARTS]
         contents = repo.blobs(names)
         for run_id, tip in batch:
@@ -64,7 +64,7 @@ def read_runs(repo: GitRepo, tips: Mapping[str, str] | None = None) -> Iterator[
             try:
                 yield _run(run_id, tip, parts, alive=run_id in alive)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                yield Damaged(run_id, tip, str(error) or type(error).__name__)
+                yield DamagedRun(run_id, tip, str(error) or type(error).__name__)
 
 
 def read_spec(repo: GitRepo, run_id: str) -> RunSpec:
@@ -103,9 +103,9 @@ def read_results(repo: GitRepo, tips: Iterable[str]) -> Iterator[Result]:
     Raises:
         DataFault: a ``result.json`` is missing or damaged.
     """
-    asked = list(tips)
-    for tip, data in zip(asked, repo.blobs(f"{tip}:{SNAP_DIR}/result.json" for tip in asked), strict=True):
-        yield Result.from_json(_parsed(data, tip, "result.json"))
+    commits = list(tips)
+    for tip, data in zip(commits, repo.blobs(f"{tip}:{SNAP_DIR}/result.json" for tip in commits), strict=True):
+        yield Result.from_json(_parse(data, tip, "result.json"))
 
 
 def read_plans(repo: GitRepo, ids: Iterable[str]) -> Iterator[tuple[RunSpec, dict[str, Any]]]:
@@ -114,19 +114,19 @@ def read_plans(repo: GitRepo, ids: Iterable[str]) -> Iterator[tuple[RunSpec, dic
     Raises:
         DataFault: one of them is no run, or is damaged.
     """
-    asked = list(ids)
+    run_ids = list(ids)
     names = ("run.json", "params.json")
-    contents = repo.blobs(f"{run}:{SNAP_DIR}/{name}" for run in asked for name in names)
-    for run in asked:
-        spec, params = (_parsed(next(contents), run, name) for name in names)
+    contents = repo.blobs(f"{run}:{SNAP_DIR}/{name}" for run in run_ids for name in names)
+    for run in run_ids:
+        spec, params = (_parse(next(contents), run, name) for name in names)
         yield RunSpec.from_json(spec), params
 
 
 def _document(repo: GitRepo, commit: str, name: str) -> dict[str, Any]:
-    return _parsed(repo.blob(commit, f"{SNAP_DIR}/{name}"), commit, name)
+    return _parse(repo.blob(commit, f"{SNAP_DIR}/{name}"), commit, name)
 
 
-def _parsed(data: bytes | None, commit: str, name: str) -> dict[str, Any]:
+def _parse(data: bytes | None, commit: str, name: str) -> dict[str, Any]:
     if data is None:
         raise DataFault(f"run {commit[:8]} has no {SNAP_DIR}/{name}", hint="snaprun history; git fsck")
     try:
@@ -147,7 +147,7 @@ def _run(run_id: str, tip: str, parts: Mapping[str, bytes | None], *, alive: boo
     spec = RunSpec.from_json(_json(spec_json))
     params = _json(params_json) if params_json else {}
     result = Result.from_json(_json(result_json)) if result_json and tip != run_id else None
-    run = Run.of(
+    run = Run.from_commits(
         run_id,
         spec,
         params,

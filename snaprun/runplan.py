@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from snaprun import __version__, records
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.engines import AUTO, ENGINES
 from snaprun.errors import DataFault, InputMissing, ParameterFault, UsageFault
-from snaprun.freeze.capture import SOURCE, Frozen, Request
+from snaprun.freeze.capture import SOURCE, FrozenTree, SnapshotRequest
 from snaprun.freeze.refreeze import refreeze
 from snaprun.git.gitrepo import GitRepo
 from snaprun.lifecycle import handover, limits
@@ -24,14 +24,14 @@ from snaprun.model import SNAP_DIR, RunSpec, Snapshot, utc
 from snaprun.nearest import nearest
 from snaprun.notebooks import cells, interpreter, kernels, notebook, parameters
 from snaprun.notebooks.cells import Node
-from snaprun.notebooks.interpreter import Chosen
+from snaprun.notebooks.interpreter import Interpreter
 from snaprun.notebooks.kernels import Kernel
 from snaprun.notebooks.notebook import Notebook
-from snaprun.notebooks.parameters import Resolved
+from snaprun.notebooks.parameters import RunParameters
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunOptions:
     """What a caller asks for; None means: as the settings say. Times are seconds, sizes bytes; no ``gpus`` are 0.
 
     ``params``, ``raw`` and ``files`` are as typed on the command line. ``wishes`` are for the launcher; ``notes`` are
@@ -66,17 +66,17 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Intake:
+class RunPlan:
     """A run that is ready to be frozen and started. ``document`` is the notebook that runs, parameters set."""
 
-    request: Request
+    request: SnapshotRequest
     document: Node
     kernel: Kernel | None = None
     python: str | None = None
 
 
 @dataclass(frozen=True)
-class _Ground:
+class _Runtime:
     """What was decided about how the code runs, with the notes to tell."""
 
     engine: str
@@ -86,18 +86,18 @@ class _Ground:
     notes: tuple[str, ...] = ()
 
 
-def run(door: Door, wanted: Wanted) -> Intake:
+def plan_run(context: Context, options: RunOptions) -> RunPlan:
     """Make a notebook ready to be frozen and run.
 
     Raises:
         InputMissing: no such notebook, or it is outside the repository. ParameterFault: a parameter is wrong.
         Unavailable: no kernel or interpreter for it. UsageFault: no such engine, or it cannot run this notebook.
     """
-    found, path = _notebook(door, wanted.notebook)
-    return _intake(door, wanted, found, path, {})
+    source, path = _read_notebook(context, options.notebook)
+    return _plan(context, options, source, path, {})
 
 
-def again(door: Door, wanted: Wanted, repo: GitRepo, run_id: str) -> tuple[Intake, Frozen]:
+def plan_rerun(context: Context, options: RunOptions, repo: GitRepo, run_id: str) -> tuple[RunPlan, FrozenTree]:
     """Make the snapshot of an earlier run ready to be run once more, with its parameters and the given ones on top.
 
     ``wanted`` is what :func:`inherited` made of it.
@@ -110,170 +110,180 @@ def again(door: Door, wanted: Wanted, repo: GitRepo, run_id: str) -> tuple[Intak
     if raw is None:
         raise DataFault(f"run {run_id[:8]} froze no notebook", hint="snaprun exec NOTEBOOK")
     values = parameters.from_json(records.read_params(repo, run_id))
-    given = {name: values[name] for name in spec.given if name in values}
-    found = notebook.parse(raw, door.place.top / spec.notebook)
-    return _intake(door, wanted, found, spec.notebook, given), refreeze(repo, run_id, spec)
+    base_params = {name: values[name] for name in spec.given if name in values}
+    source = notebook.parse(raw, context.place.top / spec.notebook)
+    return _plan(context, options, source, spec.notebook, base_params), refreeze(repo, run_id, spec)
 
 
-def inherited(wanted: Wanted, spec: RunSpec) -> Wanted:
+def inherit(options: RunOptions, spec: RunSpec) -> RunOptions:
     """What is wanted of a run that repeats an earlier one: what it does not say is as it was."""
-    as_before = {
+    defaults = {
         name: getattr(spec, name)
         for name in ("engine", "cell_timeout", "timeout", "gpus", "max_memory", "tags")
-        if getattr(wanted, name) in (None, ())
+        if getattr(options, name) in (None, ())
     }
-    return replace(wanted, **as_before)
+    return replace(options, **defaults)
 
 
-def _intake(door: Door, wanted: Wanted, found: Notebook, path: str, base: Mapping[str, Any]) -> Intake:
-    engine, notes = _engine(door, found, wanted)
-    wanted = replace(wanted, notes=(*wanted.notes, *notes))
-    given = {**base, **parameters.parse(wanted.params, wanted.raw, wanted.files)}
-    resolved = parameters.resolve(found.node, found.language, given)
-    ground = _ground(door, found, wanted, engine)
-    limits.check(door.env, ground.launcher, gpu_count=wanted.gpus, max_memory=wanted.max_memory)
-    return Intake(
-        request=_request(door, wanted, path, found, resolved, ground),
-        document=cells.without_outputs(parameters.inject(found.node, resolved.given, found.language)),
-        kernel=ground.kernel,
-        python=ground.python,
+def _plan(context: Context, options: RunOptions, source: Notebook, path: str, base: Mapping[str, Any]) -> RunPlan:
+    engine, notes = _choose_engine(context, source, options)
+    options = replace(options, notes=(*options.notes, *notes))
+    values = {**base, **parameters.parse(options.params, options.raw, options.files)}
+    resolution = parameters.resolve(source.node, source.language, values)
+    runtime = _choose_runtime(context, source, options, engine)
+    limits.check(context.env, runtime.launcher, gpu_count=options.gpus, max_memory=options.max_memory)
+    return RunPlan(
+        request=_request(context, options, path, source, resolution, runtime),
+        document=cells.without_outputs(parameters.inject(source.node, resolution.overrides, source.language)),
+        kernel=runtime.kernel,
+        python=runtime.python,
     )
 
 
-def _engine(door: Door, found: Notebook, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
+def _choose_engine(context: Context, source: Notebook, options: RunOptions) -> tuple[str, tuple[str, ...]]:
     """The engine, and why it is not the one that was hoped for. Raises UsageFault where there is none of that name."""
-    asked = wanted.engine or door.settings.engine
-    if asked in ENGINES:
-        return asked, ()
-    if asked != AUTO:
-        near = nearest(asked, [*ENGINES, AUTO])
-        raise UsageFault(f"there is no engine {asked!r}", hint=f"--engine {near or ' or '.join([*ENGINES, AUTO])}")
-    if wanted.kernel or door.settings.kernel:
-        why: str | None = "a kernel is asked for by name"
-    elif wanted.hold_on_error is not None:
-        why = "only a kernel can be held on an error"
+    engine = options.engine or context.settings.engine
+    if engine in ENGINES:
+        return engine, ()
+    if engine != AUTO:
+        suggestion = nearest(engine, [*ENGINES, AUTO])
+        raise UsageFault(
+            f"there is no engine {engine!r}", hint=f"--engine {suggestion or ' or '.join([*ENGINES, AUTO])}"
+        )
+    if options.kernel or context.settings.kernel:
+        reason: str | None = "a kernel is asked for by name"
+    elif options.hold_on_error is not None:
+        reason = "only a kernel can be held on an error"
     else:
         from snaprun.engines import auto  # a start with a named engine need not pay for it
 
-        why = auto.needs_kernel(found.node, language=found.language)
-    return ("kernel", (f"run by a kernel, not inline: {why}",)) if why else ("inline", ())
+        reason = auto.needs_kernel(source.node, language=source.language)
+    return ("kernel", (f"run by a kernel, not inline: {reason}",)) if reason else ("inline", ())
 
 
-def save(door: Door, wanted: Wanted) -> Request:
+def plan_snapshot(context: Context, options: RunOptions) -> SnapshotRequest:
     """Make ready to freeze without running, with a notebook or without one. Raises as :func:`run` does."""
-    asked = wanted.engine or door.settings.engine
-    ground = _Ground("kernel" if asked == AUTO else asked, launcher="none")
-    if wanted.notebook is not None:
-        found, path = _notebook(door, wanted.notebook)
-        ground = replace(ground, engine=_engine(door, found, wanted)[0])
-        given = parameters.parse(wanted.params, wanted.raw, wanted.files)
-        resolved = parameters.resolve(found.node, found.language, given)
-        return _request(door, wanted, path, found, resolved, ground)
-    if wanted.params or wanted.raw or wanted.files:
+    engine = options.engine or context.settings.engine
+    runtime = _Runtime("kernel" if engine == AUTO else engine, launcher="none")
+    if options.notebook is not None:
+        source, path = _read_notebook(context, options.notebook)
+        runtime = replace(runtime, engine=_choose_engine(context, source, options)[0])
+        values = parameters.parse(options.params, options.raw, options.files)
+        resolution = parameters.resolve(source.node, source.language, values)
+        return _request(context, options, path, source, resolution, runtime)
+    if options.params or options.raw or options.files:
         raise ParameterFault("parameters belong to a notebook", hint="snaprun snapshot NOTEBOOK -p NAME=VALUE")
-    return Request(spec=_spec(door, wanted, "", ground), **_limits(door, wanted))
+    return SnapshotRequest(spec=_spec(context, options, "", runtime), **_limits(context, options))
 
 
-def _notebook(door: Door, given: Path | None) -> tuple[Notebook, str]:
+def _read_notebook(context: Context, notebook_path: Path | None) -> tuple[Notebook, str]:
     """The notebook and its path from the top of the repository."""
-    if given is None:
+    if notebook_path is None:
         raise UsageFault("no notebook is named", hint="snaprun exec NOTEBOOK")
-    path = Path(os.path.abspath(door.cwd / given))
-    found = notebook.read(path)
+    path = Path(os.path.abspath(context.cwd / notebook_path))
+    source = notebook.read(path)
     for candidate in (path, Path(os.path.realpath(path.parent), path.name)):
-        for top in (door.place.top, Path(os.path.realpath(door.place.top))):
+        for top in (context.place.top, Path(os.path.realpath(context.place.top))):
             if candidate.is_relative_to(top):
-                return found, candidate.relative_to(top).as_posix()
-    raise InputMissing(f"{given} is outside the repository {door.place.top}", hint=f"cd {path.parent}")
+                return source, candidate.relative_to(top).as_posix()
+    raise InputMissing(f"{notebook_path} is outside the repository {context.place.top}", hint=f"cd {path.parent}")
 
 
-def _ground(door: Door, found: Notebook, wanted: Wanted, engine: str) -> _Ground:
+def _choose_runtime(context: Context, source: Notebook, options: RunOptions, engine: str) -> _Runtime:
     """How the code will run; a kernel is chosen for the kernel engine only."""
-    launcher = wanted.launcher or door.settings.launcher
-    asked = wanted.kernel or door.settings.kernel
-    if wanted.wishes.get("on") or wanted.wishes.get("git-url"):  # chosen there: what this machine has says nothing
+    launcher = options.launcher or context.settings.launcher
+    kernel_name = options.kernel or context.settings.kernel
+    if options.wishes.get("on") or options.wishes.get("git-url"):  # chosen there: what this machine has says nothing
         if engine != "kernel":
-            _refuse(found, engine, wanted)
-        return _Ground(engine, launcher, python=wanted.python)
-    chosen, available = _python(door, found, wanted)
+            _refuse(source, engine, options)
+        return _Runtime(engine, launcher, python=options.python)
+    choice, available = _choose_python(context, source, options)
     if engine != "kernel":
-        _refuse(found, engine, wanted)
-        if engine == "inline" and chosen is not None:
-            interpreter.require(chosen, "IPython", env=door.env)
-        return _Ground(engine, launcher, python=chosen.python if chosen else None)
+        _refuse(source, engine, options)
+        if engine == "inline" and choice is not None:
+            interpreter.require(choice, "IPython", env=context.env)
+        return _Runtime(engine, launcher, python=choice.python if choice else None)
     kernel, notes = kernels.choose(
         available,
-        asked=asked,
-        named=found.kernel,
-        language=found.language,
-        python=chosen.python if chosen else None,
+        name=kernel_name,
+        notebook_kernel=source.kernel,
+        language=source.language,
+        python=choice.python if choice else None,
     )
     if kernel.python is not None:
-        same = chosen is not None and chosen.python == kernel.python
-        interpreter.require(chosen if same and chosen else Chosen(kernel.python, kernel.name), env=door.env)
-    return _Ground(engine, launcher, kernel, kernel.python or (chosen.python if chosen else None), notes)
+        is_same = choice is not None and choice.python == kernel.python
+        interpreter.require(choice if is_same and choice else Interpreter(kernel.python, kernel.name), env=context.env)
+    return _Runtime(engine, launcher, kernel, kernel.python or (choice.python if choice else None), notes)
 
 
-def _python(door: Door, found: Notebook, wanted: Wanted) -> tuple[Chosen | None, Mapping[str, Kernel]]:
+def _choose_python(
+    context: Context, source: Notebook, options: RunOptions
+) -> tuple[Interpreter | None, Mapping[str, Kernel]]:
     """The interpreter of a Python notebook, and the kernels there are; another language has none unless asked for."""
-    asked = wanted.python or door.settings.python
-    available = kernels.specs(door.env)
-    if found.language != "python" and asked is None:
+    python = options.python or context.settings.python
+    available = kernels.specs(context.env)
+    if source.language != "python" and python is None:
         return None, available
-    named = available.get((found.kernel or "").lower())
-    chosen = interpreter.choose_python(
-        asked, env=door.env, top=door.place.top, folder=found.path.parent, kernel=named.python if named else None
+    kernel = available.get((source.kernel or "").lower())
+    choice = interpreter.choose_python(
+        python,
+        env=context.env,
+        top=context.place.top,
+        folder=source.path.parent,
+        kernel=kernel.python if kernel else None,
     )
-    return chosen, kernels.specs(door.env, [os.fspath(Path(chosen.python).parent.parent)])
+    return choice, kernels.specs(context.env, [os.fspath(Path(choice.python).parent.parent)])
 
 
-def _refuse(found: Notebook, engine: str, wanted: Wanted) -> None:
+def _refuse(source: Notebook, engine: str, options: RunOptions) -> None:
     """Refuse what an engine without a kernel cannot do, before anything is frozen."""
-    if found.language != "python":
-        raise UsageFault(f"the {engine} engine runs Python only, not {found.language}", hint="--engine kernel")
-    if wanted.kernel is not None:
+    if source.language != "python":
+        raise UsageFault(f"the {engine} engine runs Python only, not {source.language}", hint="--engine kernel")
+    if options.kernel is not None:
         hint = "--engine kernel, or --python for an interpreter"
         raise UsageFault(f"the {engine} engine runs without a kernel, and --kernel names one", hint=hint)
-    if wanted.hold_on_error is not None:
+    if options.hold_on_error is not None:
         raise UsageFault(f"the {engine} engine cannot be held on an error: only a kernel can", hint="--engine kernel")
     if engine == "inline":
         from snaprun.engines import inline  # a start with another engine need not pay for it
 
-        why = inline.refusal(found.node)
-        if why:
-            raise UsageFault(why, hint="--engine kernel")
-    if engine == "script" and not wanted.allow_commented_magics:
-        numbers = [str(cell.number) for cell in notebook.commented(found.node, found.language)]
+        reason = inline.refusal(source.node)
+        if reason:
+            raise UsageFault(reason, hint="--engine kernel")
+    if engine == "script" and not options.allow_commented_magics:
+        numbers = [str(cell.number) for cell in notebook.find_commented_cells(source.node, source.language)]
         if numbers:
-            where = ("cell " if len(numbers) == 1 else "cells ") + ", ".join(numbers)
-            text = f"as a script, the magics and shell lines of {where} would silently not run"
+            cell_list = ("cell " if len(numbers) == 1 else "cells ") + ", ".join(numbers)
+            text = f"as a script, the magics and shell lines of {cell_list} would silently not run"
             raise UsageFault(text, hint="--engine kernel, or --allow-commented-magics to leave them out")
 
 
-def _request(door: Door, wanted: Wanted, path: str, found: Notebook, resolved: Resolved, ground: _Ground) -> Request:
-    runs = parameters.inject(found.node, resolved.given, found.language)
-    extension, text = notebook.script(runs, found.language)
+def _request(
+    context: Context, options: RunOptions, path: str, source: Notebook, resolution: RunParameters, runtime: _Runtime
+) -> SnapshotRequest:
+    node = parameters.inject(source.node, resolution.overrides, source.language)
+    extension, text = notebook.script(node, source.language)
     spec = _spec(
-        door,
-        wanted,
+        context,
+        options,
         path,
-        ground,
-        kernel=ground.kernel.name if ground.kernel else found.kernel,
-        python=ground.python,
-        language=found.language,
+        runtime,
+        kernel=runtime.kernel.name if runtime.kernel else source.kernel,
+        python=runtime.python,
+        language=source.language,
         script=f"{SNAP_DIR}/notebook{extension}",
-        code_hash=found.code_hash,
-        cells=len(found.cells),
-        given=tuple(resolved.given),
-        seed=_seed(resolved.merged),
-        warnings=(*found.notes, *resolved.notes, *ground.notes, *wanted.notes),
+        code_hash=source.code_hash,
+        cells=len(source.cells),
+        given=tuple(resolution.overrides),
+        seed=_seed(resolution.values),
+        warnings=(*source.notes, *resolution.notes, *runtime.notes, *options.notes),
     )
-    return Request(
+    return SnapshotRequest(
         spec=spec,
-        params=parameters.to_json(resolved.merged),
+        params=parameters.to_json(resolution.values),
         files={f"notebook{extension}": text.encode("utf-8", "surrogateescape")},
-        source=found.raw,
-        **_limits(door, wanted),
+        source=source.raw,
+        **_limits(context, options),
     )
 
 
@@ -282,33 +292,33 @@ def _seed(params: Mapping[str, Any]) -> int | None:
     return seed if isinstance(seed, int) and not isinstance(seed, bool) and abs(seed) < 2**63 else None
 
 
-def _limits(door: Door, wanted: Wanted) -> dict[str, Any]:
+def _limits(context: Context, options: RunOptions) -> dict[str, Any]:
     return {
-        "max_file_size": door.settings.max_file_size,
-        "include": (*door.settings.include, *wanted.include),
-        "allow_conflicts": wanted.allow_conflicts,
+        "max_file_size": context.settings.max_file_size,
+        "include": (*context.settings.include, *options.include),
+        "allow_conflicts": options.allow_conflicts,
     }
 
 
-def _spec(door: Door, wanted: Wanted, path: str, ground: _Ground, **facts: Any) -> RunSpec:
-    settings = door.settings
+def _spec(context: Context, options: RunOptions, path: str, runtime: _Runtime, **facts: Any) -> RunSpec:
+    settings = context.settings
     return RunSpec(
         notebook=path,
         created=utc(time.time()),
-        engine=ground.engine,
-        launcher=ground.launcher,
-        argv=tuple(wanted.argv),
-        name=wanted.name,
-        message=wanted.message,
-        tags=tuple(dict.fromkeys(wanted.tags)),
-        group=wanted.group,
+        engine=runtime.engine,
+        launcher=runtime.launcher,
+        argv=tuple(options.argv),
+        name=options.name,
+        message=options.message,
+        tags=tuple(dict.fromkeys(options.tags)),
+        group=options.group,
         host=socket.gethostname(),
-        user=_user(door.env),
-        in_place=wanted.in_place,
-        timeout=wanted.timeout if wanted.timeout is not None else settings.timeout,
-        cell_timeout=wanted.cell_timeout if wanted.cell_timeout is not None else settings.cell_timeout,
-        gpus=wanted.gpus or None,
-        max_memory=wanted.max_memory or None,
+        user=_user(context.env),
+        in_place=options.in_place,
+        timeout=options.timeout if options.timeout is not None else settings.timeout,
+        cell_timeout=options.cell_timeout if options.cell_timeout is not None else settings.cell_timeout,
+        gpus=options.gpus or None,
+        max_memory=options.max_memory or None,
         versions={"snaprun": __version__},
         **facts,
     )
@@ -322,26 +332,26 @@ def _user(env: Mapping[str, str]) -> str:
         return str(os.getuid())
 
 
-def order_of(door: Door, wanted: Wanted, ready: Intake, made: Snapshot) -> Order:
+def order_of(context: Context, options: RunOptions, plan: RunPlan, snapshot: Snapshot) -> Order:
     """What the supervisor of a run has to know beyond its snapshot."""
-    settings = door.settings
+    settings = context.settings
     return Order(
-        run=made.id,
-        place=door.place,
+        run=snapshot.id,
+        place=context.place,
         grace=settings.grace,
-        timeout=made.spec.timeout,
-        hold=wanted.hold_on_error,
+        timeout=snapshot.spec.timeout,
+        hold=options.hold_on_error,
         max_file_size=settings.max_file_size,
         link=tuple(settings.link),
         outputs=tuple(settings.outputs),
         index_url=settings.index_url,
         notify_command=settings.notify_command,
-        kernel=ready.kernel.to_json() if ready.kernel else None,
-        python=ready.python,
+        kernel=plan.kernel.to_json() if plan.kernel else None,
+        python=plan.python,
         options={
-            "notify": wanted.notify,
-            "commented_magics": wanted.allow_commented_magics,
+            "notify": options.notify,
+            "commented_magics": options.allow_commented_magics,
             "variables": list(settings.environment),
-            handover.WISHES: dict(wanted.wishes),
+            handover.LAUNCHER_OPTIONS: dict(options.wishes),
         },
     )

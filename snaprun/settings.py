@@ -54,7 +54,7 @@ class Settings:
         """Where a setting's value comes from: ``built-in``, a file, a variable, or ``option``."""
         return self.origins.get(name.replace("-", "_"), BUILT_IN)
 
-    def listed(self) -> list[tuple[str, Any, str]]:
+    def rows(self) -> list[tuple[str, Any, str]]:
         """Every setting in its own order: name as in a file, value, origin."""
         return [(name.replace("_", "-"), getattr(self, name), self.origin(name)) for name in KEYS]
 
@@ -65,10 +65,10 @@ def load(place: Place, env: Mapping[str, str], options: Mapping[str, Any] | None
     Raises:
         SettingsFault: a file is malformed, a name unknown, or a value of the wrong kind.
     """
-    found = Settings()
+    settings = Settings()
     for origin, values in _layers(place.top, env):
-        found = _laid(found, values, origin)
-    return _laid(found, {name: item for name, item in (options or {}).items() if item is not None}, "option")
+        settings = _overlay(settings, values, origin)
+    return _overlay(settings, {name: item for name, item in (options or {}).items() if item is not None}, "option")
 
 
 def user_file() -> Path:
@@ -136,33 +136,39 @@ def _file(path: Path, table: tuple[str, ...] = ()) -> Mapping[str, Any] | None:
     if table and b"snaprun" not in raw:
         return {}
     try:
-        found: Any = tomlread.loads(raw.decode("utf-8-sig"))
+        document: Any = tomlread.loads(raw.decode("utf-8-sig"))
     except ValueError as error:
         raise SettingsFault(f"{path} is malformed: {error}", hint=f"mend {path}") from error
     for name in table:
-        found = found.get(name, {}) if isinstance(found, dict) else found
-    if not isinstance(found, dict):
+        document = document.get(name, {}) if isinstance(document, dict) else document
+    if not isinstance(document, dict):
         raise SettingsFault(f"[{'.'.join(table)}] in {path} is no table", hint=f"mend {path}")
-    return found
+    return document
 
 
-def _laid(below: Settings, values: Mapping[str, Any], origin: str) -> Settings:
+def _overlay(base: Settings, values: Mapping[str, Any], origin: str) -> Settings:
     """``below`` with the values of one more layer on top."""
-    made: dict[str, Any] = {}
-    for given, value in values.items():
-        name = given.replace("-", "_")
+    new_values: dict[str, Any] = {}
+    for raw_name, value in values.items():
+        name = raw_name.replace("-", "_")
         if name not in KEYS:
-            near = nearest(given, [key.replace("_", "-") for key in KEYS])
-            hint = f"did you mean {near}?" if near else "snaprun config lists the settings"
-            raise SettingsFault(f"{origin}: there is no setting {given}", hint=hint)
+            suggestion = nearest(raw_name, [key.replace("_", "-") for key in KEYS])
+            hint = f"did you mean {suggestion}?" if suggestion else "snaprun config lists the settings"
+            raise SettingsFault(f"{origin}: there is no setting {raw_name}", hint=hint)
         try:
-            made[name] = KEYS[name](value)
+            new_values[name] = KEYS[name](value)
             if name == "hook":  # key by key: a project adds to what the user demands everywhere
-                made[name] = {**below.hook, **made[name]}
+                new_values[name] = {**base.hook, **new_values[name]}
         except ValueError as error:
-            shown = name.replace("_", "-")
-            raise SettingsFault(f"{origin}: {shown} = {value!r}: {error}", hint=f"mend {shown} there") from error
-    return replace(below, **made, origins={**below.origins, **dict.fromkeys(made, origin)}) if made else below
+            dashed_name = name.replace("_", "-")
+            raise SettingsFault(
+                f"{origin}: {dashed_name} = {value!r}: {error}", hint=f"mend {dashed_name} there"
+            ) from error
+    return (
+        replace(base, **new_values, origins={**base.origins, **dict.fromkeys(new_values, origin)})
+        if new_values
+        else base
+    )
 
 
 def _text(value: Any) -> str:
@@ -171,7 +177,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _whole(value: Any) -> int:
+def _whole_number(value: Any) -> int:
     try:
         number = int(value)
     except (TypeError, ValueError) as error:
@@ -220,10 +226,10 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _limit(value: Any) -> float:
-    found = seconds(value)
-    if found is None:
+    limit = seconds(value)
+    if limit is None:
         raise ValueError("want a duration: 90, 90s, 30m or 1h30m")
-    return found
+    return limit
 
 
 def _number(value: Any) -> bool:
@@ -246,7 +252,7 @@ KEYS: dict[str, Callable[[Any], Any]] = {
     "timeout": seconds,
     "cell_timeout": seconds,
     "grace": _limit,
-    "jobs": _whole,
+    "jobs": _whole_number,
     "max_file_size": size,
     "include": _list,
     "link": _list,

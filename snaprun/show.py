@@ -17,7 +17,7 @@ from tabulate import tabulate
 from snaprun.model import SCHEMA, Details, Finding, Metric, Run, Snapshot, Status
 
 if TYPE_CHECKING:  # a listing shows no progress
-    from snaprun.live.progress import Going
+    from snaprun.live.progress import RunInProgress
 
 ID_LENGTH = 8
 """Hex digits of an id that people are shown; any unique prefix of 4 or more is taken back."""
@@ -46,14 +46,14 @@ class Look:
         return click.style(text, fg=colour, bold=bold) if self.colour else text
 
 
-def look(*, terminal: bool, env: Mapping[str, str]) -> Look:
+def choose_look(*, terminal: bool, env: Mapping[str, str]) -> Look:
     """The way to show on this stream: colour on a terminal without NO_COLOR, full width when piped."""
     if not terminal:
         return Look()
     return Look(colour=not env.get("NO_COLOR") and env.get("TERM") != "dumb", width=shutil.get_terminal_size().columns)
 
 
-def short(run_id: str) -> str:
+def short_id(run_id: str) -> str:
     """An id as people are shown it."""
     return run_id[:ID_LENGTH]
 
@@ -77,8 +77,8 @@ def duration(seconds: float | None) -> str:
 def clock(seconds: float) -> str:
     """Seconds as a clock: ``02:14``, ``1:02:14``."""
     whole = int(seconds)
-    hours, rest = divmod(whole, 3600)
-    text = f"{rest // 60:02d}:{rest % 60:02d}"
+    hours, remainder = divmod(whole, 3600)
+    text = f"{remainder // 60:02d}:{remainder % 60:02d}"
     return f"{hours}:{text}" if hours else text
 
 
@@ -101,14 +101,14 @@ def moment(text: str | None) -> str:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def ago(text: str, now: float) -> str:
+def age(text: str, now: float) -> str:
     """How long ago a moment was: ``12 s``, ``5 m``, ``3 h``, ``2 d``; older than 30 days: the date."""
-    then = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    seconds = max(0.0, now - then.timestamp())
+    instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    seconds = max(0.0, now - instant.timestamp())
     for limit, unit, span in ((60, 1, "s"), (3600, 60, "m"), (86400, 3600, "h"), (30 * 86400, 86400, "d")):
         if seconds < limit:
             return f"{int(seconds // unit)} {span} ago"
-    return then.astimezone().strftime("%Y-%m-%d")
+    return instant.astimezone().strftime("%Y-%m-%d")
 
 
 def value(thing: Any) -> str:
@@ -133,9 +133,9 @@ def pairs(params: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={value(thing)}" for name, thing in params.items())
 
 
-def status(run_status: Status, how: Look) -> str:
+def status(run_status: Status, look: Look) -> str:
     """A status in its colour."""
-    return how.style(run_status.value, COLOURS[run_status])
+    return look.style(run_status.value, COLOURS[run_status])
 
 
 def as_json(document: Mapping[str, Any]) -> str:
@@ -151,37 +151,39 @@ class Columns:
     metrics: tuple[str, ...] = ()
 
 
-def history(runs: Sequence[Run], columns: Columns, how: Look, *, now: float) -> str:
+def history(runs: Sequence[Run], columns: Columns, look: Look, *, now: float) -> str:
     """Runs as a table for a person."""
-    named = any(run.name for run in runs)
+    has_names = any(run.name for run in runs)
     header = ["run", "name", "notebook", "status", "exit", "started", "time"]
-    if not named:
+    if not has_names:
         header.remove("name")
     header += columns.params or ["params"]
     header += columns.metrics
     rows = []
     for run in runs:
-        row: list[str] = [how.style(short(run.id), bold=True)]
-        if named:
+        row: list[str] = [look.style(short_id(run.id), bold=True)]
+        if has_names:
             row.append(run.name or "")
-        row += [run.notebook, status(run.status, how), "" if run.exit_code is None else str(run.exit_code)]
-        row += [ago(run.started or run.created, now), duration(run.seconds)]
-        row += [_named(run.params, name) for name in columns.params] or [pairs(run.params)]
+        row += [run.notebook, status(run.status, look), "" if run.exit_code is None else str(run.exit_code)]
+        row += [age(run.started or run.created, now), duration(run.seconds)]
+        row += [_param(run.params, name) for name in columns.params] or [pairs(run.params)]
         row += [_metric(run.metrics.get(name)) for name in columns.metrics]
         rows.append(row)
-    return fit(rows, header, how, give=header.index("params") if "params" in header else None)
+    return fit(rows, header, look, shrink_column=header.index("params") if "params" in header else None)
 
 
-def fit(rows: Sequence[Sequence[str]], header: Sequence[str], how: Look, *, give: int | None = None) -> str:
+def fit(rows: Sequence[Sequence[str]], header: Sequence[str], look: Look, *, shrink_column: int | None = None) -> str:
     """A table as wide as the terminal where the column ``give`` can be shortened for it; nothing else is left out."""
     text = _table(rows, header)
-    if how.width is None:
+    if look.width is None:
         return text
-    over = max(len(click.unstyle(line)) for line in text.splitlines()) - how.width
-    if over > 0 and give is not None:
-        widest = max(len(row[give]) for row in rows)
-        room = max(8, widest - over)
-        rows = [[_cut(cell, room) if at == give else cell for at, cell in enumerate(row)] for row in rows]
+    excess = max(len(click.unstyle(line)) for line in text.splitlines()) - look.width
+    if excess > 0 and shrink_column is not None:
+        widest = max(len(row[shrink_column]) for row in rows)
+        room = max(8, widest - excess)
+        rows = [
+            [_cut(cell, room) if column == shrink_column else cell for column, cell in enumerate(row)] for row in rows
+        ]
         text = _table(rows, header)
     return text
 
@@ -195,7 +197,7 @@ def _cut(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
-def _named(params: Mapping[str, Any], name: str) -> str:
+def _param(params: Mapping[str, Any], name: str) -> str:
     return value(params[name]) if name in params else ""
 
 
@@ -230,82 +232,83 @@ def _csv_value(thing: Any) -> Any:
     return value(thing) if isinstance(thing, (list, dict, bool)) or thing is None else thing
 
 
-def run(details: Details, how: Look) -> str:
+def run_text(details: Details, look: Look) -> str:
     """Everything of one run for a person."""
-    sections = [_head(details, how)]
-    run_ = details.run
-    if run_.params:
-        sections.append(_section("params", _two(_given(details), how), how))
-    if run_.metrics:
-        rows = [[name, value(m.last), value(m.min), value(m.max), str(m.steps)] for name, m in run_.metrics.items()]
-        sections.append(_section("metrics", _indent(_table(rows, ["metric", "last", "min", "max", "steps"])), how))
-    if run_.cells:
-        rows = [[str(c.number or "·"), _cell_state(c.state, how), duration(c.seconds), c.label] for c in run_.cells]
-        sections.append(_section("cells", _indent(_table(rows, ["cell", "state", "time", "what"])), how))
+    sections = [_head(details, look)]
+    run = details.run
+    if run.params:
+        sections.append(_section("params", _two_columns(_param_values(details), look), look))
+    if run.metrics:
+        rows = [[name, value(m.last), value(m.min), value(m.max), str(m.steps)] for name, m in run.metrics.items()]
+        sections.append(_section("metrics", _indent(_table(rows, ["metric", "last", "min", "max", "steps"])), look))
+    if run.cells:
+        rows = [[str(c.number or "·"), _cell_state(c.state, look), duration(c.seconds), c.label] for c in run.cells]
+        sections.append(_section("cells", _indent(_table(rows, ["cell", "state", "time", "what"])), look))
     result = details.result
     if result and result.error:
-        sections.append(_section(f"cell {result.error.number or 'parameters'} failed", _failure(details), how))
+        sections.append(_section(f"cell {result.error.number or 'parameters'} failed", _failure(details), look))
     if result and result.artifacts:
         rows = [[item.path, size(item.size), item.sha256[:12], item.stored] for item in result.artifacts]
-        sections.append(_section("artifacts", _indent(_table(rows, ["file", "size", "sha256", "kept in"])), how))
+        sections.append(_section("artifacts", _indent(_table(rows, ["file", "size", "sha256", "kept in"])), look))
     if details.environment:
-        sections.append(_section("environment", _indent(_environment(details.environment)), how))
+        sections.append(_section("environment", _indent(_environment(details.environment)), look))
     if details.spec.left_out:
         rows = [[item.path, item.why, size(item.size)] for item in details.spec.left_out]
-        sections.append(_section("not in the snapshot", _indent(_table(rows, ["path", "why", "size"])), how))
+        sections.append(_section("not in the snapshot", _indent(_table(rows, ["path", "why", "size"])), look))
     warnings = [*details.spec.warnings, *(result.warnings if result else ())]
     if warnings:
-        sections.append(_section("warnings", _indent("\n".join(warnings)), how))
+        sections.append(_section("warnings", _indent("\n".join(warnings)), look))
     return "\n\n".join(sections)
 
 
-def _head(details: Details, how: Look) -> str:
-    run_, spec = details.run, details.spec
-    ended = f"  exit {run_.exit_code}" if run_.exit_code is not None else ""
-    took = f"  {duration(run_.seconds)}" if run_.seconds is not None else ""
-    lines = [f"{how.style(short(run_.id), bold=True)}  {run_.notebook}  {status(run_.status, how)}{ended}{took}"]
-    branch = f" ({run_.branch})" if run_.branch else ""
+def _head(details: Details, look: Look) -> str:
+    run, spec = details.run, details.spec
+    exit_text = f"  exit {run.exit_code}" if run.exit_code is not None else ""
+    time_text = f"  {duration(run.seconds)}" if run.seconds is not None else ""
+    head = f"{look.style(short_id(run.id), bold=True)}  {run.notebook}"
+    lines = [f"{head}  {status(run.status, look)}{exit_text}{time_text}"]
+    branch = f" ({run.branch})" if run.branch else ""
     facts = {
-        "id": run_.id,
-        "name": run_.name,
-        "reason": run_.reason,
-        "message": run_.message,
-        "tags": " ".join(run_.tags),
-        "group": run_.group,
-        "created": f"{moment(run_.created)} by {run_.user} on {run_.host}",
-        "started": moment(run_.started),
-        "ended": moment(run_.ended),
-        "based on": f"{short(run_.parent)}{branch}{' with changes' if run_.dirty else ''}"
-        if run_.parent
+        "id": run.id,
+        "name": run.name,
+        "reason": run.reason,
+        "message": run.message,
+        "tags": " ".join(run.tags),
+        "group": run.group,
+        "created": f"{moment(run.created)} by {run.user} on {run.host}",
+        "started": moment(run.started),
+        "ended": moment(run.ended),
+        "based on": f"{short_id(run.parent)}{branch}{' with changes' if run.dirty else ''}"
+        if run.parent
         else "no commit",
-        "result": short(run_.commit) if run_.commit != run_.id else None,
-        "engine": f"{run_.engine}, {run_.launcher}" + (", in place" if spec.in_place else ""),
+        "result": short_id(run.commit) if run.commit != run.id else None,
+        "engine": f"{run.engine}, {run.launcher}" + (", in place" if spec.in_place else ""),
         "kernel": " ".join(part for part in (spec.kernel, spec.python) if part),
-        "attempts": str(run_.attempts) if run_.attempts > 1 else None,
+        "attempts": str(run.attempts) if run.attempts > 1 else None,
         "limits": _limits(details),
         "memory": f"{size(details.result.peak_memory)} at most"
         if details.result and details.result.peak_memory
         else None,
     }
-    return "\n".join([*lines, _two({name: text for name, text in facts.items() if text}, how)])
+    return "\n".join([*lines, _two_columns({name: text for name, text in facts.items() if text}, look)])
 
 
 def _limits(details: Details) -> str:
     """The GPUs that were wanted and those that the run got, and how much memory it might use."""
-    spec, said = details.spec, []
+    spec, parts = details.spec, []
     if spec.gpus:
         visible = details.environment.get("variables", {}).get("CUDA_VISIBLE_DEVICES")
-        got = f" (CUDA_VISIBLE_DEVICES={visible})" if visible is not None else ""
-        said.append(f"{spec.gpus} GPU{'s' if spec.gpus > 1 else ''}{got}")
+        visible_text = f" (CUDA_VISIBLE_DEVICES={visible})" if visible is not None else ""
+        parts.append(f"{spec.gpus} GPU{'s' if spec.gpus > 1 else ''}{visible_text}")
     if spec.max_memory:
-        said.append(f"{size(spec.max_memory)} of memory")
-    return ", ".join(said)
+        parts.append(f"{size(spec.max_memory)} of memory")
+    return ", ".join(parts)
 
 
-def _given(details: Details) -> dict[str, str]:
-    given = set(details.spec.given)
+def _param_values(details: Details) -> dict[str, str]:
+    explicit_names = set(details.spec.given)
     return {
-        name: value(thing) + ("" if name in given or not given else "  (default)")
+        name: value(thing) + ("" if name in explicit_names or not explicit_names else "  (default)")
         for name, thing in details.run.params.items()
     }
 
@@ -333,71 +336,71 @@ def _environment(environment: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cell_state(state: str, how: Look) -> str:
+def _cell_state(state: str, look: Look) -> str:
     colours = {"ok": "green", "failed": "red", "stopped": "yellow"}
-    return how.style(state, colours.get(state))
+    return look.style(state, colours.get(state))
 
 
-def _section(title: str, body: str, how: Look) -> str:
-    return f"{how.style(title, bold=True)}\n{body}"
+def _section(title: str, body: str, look: Look) -> str:
+    return f"{look.style(title, bold=True)}\n{body}"
 
 
-def _two(facts: Mapping[str, str], how: Look) -> str:
+def _two_columns(facts: Mapping[str, str], look: Look) -> str:
     width = max((len(name) for name in facts), default=0)
-    return "\n".join(f"  {how.style(name.ljust(width), 'bright_black')}  {text}" for name, text in facts.items())
+    return "\n".join(f"  {look.style(name.ljust(width), 'bright_black')}  {text}" for name, text in facts.items())
 
 
 def _indent(text: str) -> str:
     return "\n".join(f"  {line}" if line else "" for line in text.splitlines())
 
 
-def in_progress(found: Sequence[Going], how: Look) -> str:
+def in_progress(active_runs: Sequence[RunInProgress], look: Look) -> str:
     """The runs in progress as a table for a person."""
     header = ["run", "name", "notebook", "cell", "elapsed", "left", "cpu", "memory", "last metric"]
     rows = []
-    for item in found:
-        standing = item.standing
-        at = standing.cell if standing.cell is not None else standing.done
-        what = "held after an error" if standing.state == "held" else standing.label or standing.state
-        where = f"{at}/{standing.total} {what}" if standing.total else what
+    for item in active_runs:
+        progress = item.progress
+        number = progress.cell if progress.cell is not None else progress.done
+        activity = "held after an error" if progress.state == "held" else progress.label or progress.state
+        position = f"{number}/{progress.total} {activity}" if progress.total else activity
         rows.append(
             [
-                how.style(short(item.run.id), bold=True),
+                look.style(short_id(item.run.id), bold=True),
                 item.run.name or "",
                 item.run.notebook,
-                f"{where}{_contact(item)}",
-                clock(item.elapsed) if item.elapsed is not None else "",
-                clock(item.left) if item.left is not None else "",
+                f"{position}{_contact(item)}",
+                clock(item.duration) if item.duration is not None else "",
+                clock(item.eta) if item.eta is not None else "",
                 f"{item.cpu:.0f} %" if item.cpu is not None else "",
                 size(item.memory),
                 item.metric or "",
             ]
         )
-    return fit(rows, header, how, give=3)
+    return fit(rows, header, look, shrink_column=3)
 
 
-def _contact(item: Going) -> str:
+def _contact(item: RunInProgress) -> str:
     """Where else a run is, and whether what is known of it is old."""
-    where = [f"on {item.host}"] if item.host is not None else []
+    parts = [f"on {item.host}"] if item.host is not None else []
     if item.trouble is None:
-        return f" ({where[0]})" if where else ""
-    since = f"no word for {clock(item.silent)}" if item.silent is not None else "no word yet"
-    return f" ({', '.join([*where, since])}: {item.trouble})"
+        return f" ({parts[0]})" if parts else ""
+    silence = f"no word for {clock(item.silence)}" if item.silence is not None else "no word yet"
+    return f" ({', '.join([*parts, silence])}: {item.trouble})"
 
 
-def in_progress_json(found: Sequence[Going]) -> str:
+def in_progress_json(active_runs: Sequence[RunInProgress]) -> str:
     """The runs in progress as JSON: the keys of ``history``, and ``progress``."""
     runs = []
-    for item in found:
-        standing = item.standing
+    for item in active_runs:
+        run_progress = item.progress
         progress = {
-            "state": standing.state,
-            "cell": standing.cell,
-            "cells": standing.total,
-            "done": standing.done,
-            "label": standing.label,
-            "elapsed": item.elapsed,
-            "left": item.left,
+            "state": run_progress.state,
+            "cell": run_progress.cell,
+            "cells": run_progress.total,
+            "done": run_progress.done,
+            "label": run_progress.label,
+            "elapsed": item.duration,
+            "left": item.eta,
             "cpu": item.cpu,
             "memory": item.memory,
             "metric": item.metric,
@@ -408,56 +411,58 @@ def in_progress_json(found: Sequence[Going]) -> str:
     return as_json({"schema": SCHEMA, "runs": runs})
 
 
-def snapshot(made: Snapshot, how: Look) -> str:
+def snapshot_line(snapshot: Snapshot, look: Look) -> str:
     """The line that tells of a snapshot, and one line each for what it could not take."""
-    head = f"snapshot {how.style(short(made.id), bold=True)}  {_summary(made)}   {made.seconds:.2f} s"
-    told = notes(made)
-    return f"{head}\n{told}" if told else head
+    head = f"snapshot {look.style(short_id(snapshot.id), bold=True)}  {_summary(snapshot)}   {snapshot.seconds:.2f} s"
+    lines = notes(snapshot)
+    return f"{head}\n{lines}" if lines else head
 
 
-def _summary(made: Snapshot) -> str:
-    words = made.spec.notebook or "work tree"
-    if made.changed:
-        words += f" + {made.changed} changed file{'s' if made.changed > 1 else ''}"
-    return words + (f" ({made.untracked} untracked)" if made.untracked else "")
+def _summary(snapshot: Snapshot) -> str:
+    words = snapshot.spec.notebook or "work tree"
+    if snapshot.changed_count:
+        words += f" + {snapshot.changed_count} changed file{'s' if snapshot.changed_count > 1 else ''}"
+    return words + (f" ({snapshot.untracked_count} untracked)" if snapshot.untracked_count else "")
 
 
-def notes(made: Snapshot) -> str:
+def notes(snapshot: Snapshot) -> str:
     """What the snapshot could not take as it is, and what was decided unasked: a line each."""
-    left_out = [f"left out {item.path}: {item.why}" for item in made.spec.left_out]
-    return "\n".join([*left_out, *(f"note: {text}" for text in made.spec.warnings)])
+    left_out = [f"left out {item.path}: {item.why}" for item in snapshot.spec.left_out]
+    return "\n".join([*left_out, *(f"note: {text}" for text in snapshot.spec.warnings)])
 
 
-def started_json(made: Snapshot) -> str:
+def start_json(snapshot: Snapshot) -> str:
     """The document of ``exec --detach --json``."""
-    run_ = Run.of(made.id, made.spec, made.params, commit=made.id, status=Status.RUNNING)
-    return as_json({"schema": SCHEMA, **run_.to_json()})
+    run = Run.from_commits(snapshot.id, snapshot.spec, snapshot.params, commit=snapshot.id, status=Status.RUNNING)
+    return as_json({"schema": SCHEMA, **run.to_json()})
 
 
-def started(made: Snapshot, how: Look) -> str:
+def start_line(snapshot: Snapshot, look: Look) -> str:
     """The line that says that a run goes on by itself from here."""
-    name = f"{made.spec.name}  " if made.spec.name else ""
-    return f"started  {how.style(short(made.id), bold=True)}  {name}  logs: snaprun logs -f {short(made.id)}"
+    name = f"{snapshot.spec.name}  " if snapshot.spec.name else ""
+    run = short_id(snapshot.id)
+    return f"started  {look.style(run, bold=True)}  {name}  logs: snaprun logs -f {run}"
 
 
-def ended(run_: Run, how: Look) -> str:
+def end_line(run: Run, look: Look) -> str:
     """The line that says how a run ended."""
-    reason = f"  {run_.reason}" if run_.reason and run_.status is not Status.SUCCEEDED else ""
-    code = "" if run_.exit_code is None else f"  exit {run_.exit_code}"
-    return f"{status(run_.status, how)}  {how.style(short(run_.id), bold=True)}{code}  {duration(run_.seconds)}{reason}"
+    reason = f"  {run.reason}" if run.reason and run.status is not Status.SUCCEEDED else ""
+    code = "" if run.exit_code is None else f"  exit {run.exit_code}"
+    head = f"{status(run.status, look)}  {look.style(short_id(run.id), bold=True)}"
+    return f"{head}{code}  {duration(run.seconds)}{reason}"
 
 
-def settings(listed: Sequence[tuple[str, Any, str]], how: Look) -> str:
+def settings(entries: Sequence[tuple[str, Any, str]], look: Look) -> str:
     """Every setting with its value and its origin."""
-    rows = [[name, _setting(thing), how.style(origin, "bright_black")] for name, thing, origin in listed]
+    rows = [[name, _setting(thing), look.style(origin, "bright_black")] for name, thing, origin in entries]
     return _table(rows, ["setting", "value", "from"])
 
 
-def findings(found: Sequence[Finding], how: Look) -> str:
+def findings(items: Sequence[Finding], look: Look) -> str:
     """What was looked at, a line each, with the command that mends it below what is wrong."""
     lines = []
-    for item in found:
-        mark = how.style("ok   ", "green") if item.fine else how.style("wrong", "red")
+    for item in items:
+        mark = look.style("ok   ", "green") if item.fine else look.style("wrong", "red")
         lines.append(f"{mark}  {item.what}: {item.said}")
         if item.hint:
             lines.append(f"       {item.hint}")

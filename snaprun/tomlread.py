@@ -16,5 +16,5 @@ def loads(text: str) -> dict[str, Any]:
     Raises:
         ValueError: it is malformed; the text says where.
     """
-    found: dict[str, Any] = importlib.import_module(READER).loads(text)
-    return found
+    document: dict[str, Any] = importlib.import_module(READER).loads(text)
+    return document

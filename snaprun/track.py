@@ -26,16 +26,16 @@ class _Params(Mapping[str, Any]):
     """The parameters of this run with their exact values, read when first asked for; empty outside a run."""
 
     def __init__(self) -> None:
-        self._read: dict[str, Any] | None = None
+        self._content: dict[str, Any] | None = None
 
     def _values(self) -> dict[str, Any]:
-        if self._read is None:
+        if self._content is None:
             try:
                 with open(os.environ[PARAMS], encoding="utf-8") as file:
-                    self._read = {name: _exact(value) for name, value in json.load(file).items()}
+                    self._content = {name: _exact(value) for name, value in json.load(file).items()}
             except (KeyError, OSError, ValueError, AttributeError):
-                self._read = {}
-        return self._read
+                self._content = {}
+        return self._content
 
     def __getitem__(self, name: str) -> Any:
         return self._values()[name]
@@ -53,7 +53,7 @@ class _Params(Mapping[str, Any]):
 params: Mapping[str, Any] = _Params()
 
 
-def log(*values: Any, step: Any = None, **named: Any) -> None:
+def log(*values: Any, step: Any = None, **metrics: Any) -> None:
     """Log numbers: ``log(loss=0.3, step=10)``, ``log({"val/loss": 0.3}, step=10)`` or ``log("loss", 0.3)``.
 
     A number is whatever turns into one: also a NumPy scalar, or a tensor of one element. What does not is passed over.
@@ -62,15 +62,15 @@ def log(*values: Any, step: Any = None, **named: Any) -> None:
     if not path:
         return
     try:
-        found: dict[str, Any] = {}
-        for given in values:
-            if isinstance(given, Mapping):
-                _flatten(given, "", found, DEPTH)
+        numbers: dict[str, Any] = {}
+        for mapping in values:
+            if isinstance(mapping, Mapping):
+                _flatten(mapping, "", numbers, DEPTH)
         if len(values) == 2 and isinstance(values[0], str):
-            found[values[0]] = _number(values[1])
-        _flatten(named, "", found, DEPTH)
-        about = {"step": _number(step), "time": time.time()}
-        lines = [{"name": name, "value": value, **about} for name, value in found.items() if value is not None]
+            numbers[values[0]] = _number(values[1])
+        _flatten(metrics, "", numbers, DEPTH)
+        stamp = {"step": _number(step), "time": time.time()}
+        lines = [{"name": name, "value": value, **stamp} for name, value in numbers.items() if value is not None]
         _append(path, lines)
     except Exception:  # noqa: BLE001, S110  # see the module: the user's training goes on whatever happens here
         pass
@@ -87,13 +87,13 @@ def artifact(path: str | os.PathLike[str]) -> None:
         pass
 
 
-def _flatten(values: Mapping[Any, Any], prefix: str, found: dict[str, Any], depth: int) -> None:
+def _flatten(values: Mapping[Any, Any], prefix: str, numbers: dict[str, Any], depth: int) -> None:
     for name, value in values.items():
         if isinstance(value, Mapping):
             if depth > 1:
-                _flatten(value, f"{prefix}{name}/", found, depth - 1)
+                _flatten(value, f"{prefix}{name}/", numbers, depth - 1)
         else:
-            found[f"{prefix}{name}"] = _number(value)
+            numbers[f"{prefix}{name}"] = _number(value)
 
 
 def _number(value: Any) -> float | int | None:

@@ -81,7 +81,7 @@ def table(runs: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 def job(run: running.Started) -> str:
     """The handle of a run in progress."""
-    told = wait_for(lambda: (it := launchers.noted(run.live.path)) and it.handle, "the handle")
+    told = wait_for(lambda: (it := launchers.read_placement(run.live.path)) and it.handle, "the handle")
     return str(told)
 
 

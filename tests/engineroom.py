@@ -25,7 +25,7 @@ class Ran:
     """What an execution left."""
 
     outcome: Outcome
-    livefolder: Live
+    live: Live
     replay: replay.Replay
 
     @property
@@ -46,7 +46,7 @@ class Ran:
 
     def outputs(self, number: int) -> list[dict[str, Any]]:
         """The outputs of a code cell in the executed notebook; cells count from 1."""
-        found = {n: cell for n, _, cell in replay.numbers(self.replay.notebook)}
+        found = {n: cell for n, _, cell in replay.number_cells(self.replay.notebook)}
         return list(found[number]["outputs"])
 
     def text(self, number: int, name: str = "stdout") -> str:

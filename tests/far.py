@@ -44,7 +44,7 @@ class Machine:
     @property
     def place(self) -> Place:
         """The repository there."""
-        return locate.around(self.folder, os.environ)
+        return locate.find_enclosing(self.folder, os.environ)
 
     def live(self, run: str) -> Live | None:
         """The live folder there."""
@@ -92,7 +92,7 @@ def started(box: Sandbox, machine: Machine, *args: str) -> Started:
 
 def handle(run: Started) -> str:
     """The handle of a run in progress."""
-    told = launchers.noted(run.live.path)
+    told = launchers.read_placement(run.live.path)
     assert told is not None
-    assert ssh.taken_apart(told.handle)[1] == run.id
+    assert ssh.parse_handle(told.handle)[1] == run.id
     return told.handle

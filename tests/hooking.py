@@ -14,9 +14,9 @@ import nbformat
 from click.testing import CliRunner
 
 from snaprun import records
-from snaprun.checkouts.result import Ending, commit_result
+from snaprun.checkouts.result import ResultParts, commit_result
 from snaprun.commands.hook import command
-from snaprun.freeze.capture import Request, take
+from snaprun.freeze.capture import SnapshotRequest, take
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
 from snaprun.index import store
@@ -96,14 +96,14 @@ def ran(
     raw = (repo.path / name).read_bytes()
     book = parse(raw, Path(name))
     spec = RunSpec(notebook=name, created=utc(time.time()), code_hash=book.code_hash, cells=len(book.cells))
-    run_id = take(git, Request(spec=spec, params=params or {}, source=raw)).id
+    run_id = take(git, SnapshotRequest(spec=spec, params=params or {}, source=raw)).id
     code = 0 if status is Status.SUCCEEDED else 1
     executed = cells.dump(with_outputs(book.node, outputs or {}))
-    ending = Ending(result=Result(status=status, exit_code=code), executed=executed, log=b"")
+    ending = ResultParts(result=Result(status=status, exit_code=code), notebook=executed, log=b"")
     commit_result(git, run_id, ending, slot=None, max_file_size=10**8)
     if indexed:
         index = store.open_store(place.state)
-        if not index.built:
+        if not index.is_built:
             index.rebuild(())
         index.record(records.read_run(git, run_id))
     return run_id

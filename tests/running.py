@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from snaprun import records
-from snaprun.context import Door, opened
+from snaprun.context import Context, open_context
 from snaprun.freeze import capture
-from snaprun.freeze.capture import Request
+from snaprun.freeze.capture import SnapshotRequest
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
@@ -42,7 +42,7 @@ class Started:
     id: str
     place: Place
     repo: GitRepo
-    livefolder: Live
+    live: Live
     given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,7 +52,7 @@ class Started:
 
     def pids(self) -> tuple[process.Identity, process.Identity]:
         """Supervisor and worker."""
-        return wait_for(lambda: settle.supervised_by(self.live), "supervisor.json")  # type: ignore[no-any-return]
+        return wait_for(lambda: settle.read_identities(self.live), "supervisor.json")  # type: ignore[no-any-return]
 
     def kernel(self) -> int:
         """The pid of the kernel, once it answered."""
@@ -117,8 +117,8 @@ class Started:
 
     def processes(self) -> list[int]:
         """Every process that belongs to the run, its supervisor and worker included."""
-        mine = [who.pid for who in process.marked(self.id)]
-        about = settle.supervised_by(self.live)
+        mine = [who.pid for who in process.find_marked(self.id)]
+        about = settle.read_identities(self.live)
         return mine + [who.pid for who in about or () if process.alive(who)]
 
 
@@ -138,14 +138,14 @@ def leftovers(home: Path) -> list[str]:
     mark = f"HOME={home}".encode()
     return [
         Path(f"/proc/{line.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        for line in process.table().values()
-        if line.pid != os.getpid() and not line.dead and mark in process.environ(line.pid)
+        for line in process.read_table().values()
+        if line.pid != os.getpid() and not line.dead and mark in process.read_environment(line.pid)
     ]
 
 
-def door(box: Sandbox) -> Door:
+def context(box: Sandbox) -> Context:
     """The sandbox as a command sees it."""
-    return opened(box.path, os.environ)
+    return open_context(box.path, os.environ)
 
 
 def listed(run: Started) -> Run:
@@ -182,10 +182,12 @@ def frozen(box: Sandbox, notebook: Path, **wanted: Any) -> Started:
     order = {name: wanted.pop(name) for name in list(wanted) if name in Order.__dataclass_fields__}
     if "timeout" in order:
         wanted["timeout"] = order["timeout"]
-    node = cells.normal(cells.decode(notebook.read_bytes(), notebook.name), notebook.name)
+    node = cells.normalize(cells.decode(notebook.read_bytes(), notebook.name), notebook.name)
     inner = notebook.relative_to(box.path).as_posix()
     spec = RunSpec(notebook=inner, created=utc(time.time()), host=socket.gethostname(), given=tuple(given), **wanted)
-    taken = capture.take(repo, Request(spec=spec, params=parameters.to_json(given), source=notebook.read_bytes()))
+    taken = capture.take(
+        repo, SnapshotRequest(spec=spec, params=parameters.to_json(given), source=notebook.read_bytes())
+    )
     document = cells.without_outputs(parameters.inject(node, given, "python"))
     made = Order(run=taken.id, place=there, kernel=of_python(sys.executable).to_json(), python=sys.executable, **order)
     folder = livefolder.create(there, taken, made.to_json(), notebook=document)

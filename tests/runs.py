@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snaprun.checkouts.result import Ending, commit_result
+from snaprun.checkouts.result import ResultParts, commit_result
 from snaprun.freeze import capture
-from snaprun.freeze.capture import Request
+from snaprun.freeze.capture import SnapshotRequest
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
 from snaprun.model import Cell, Result, RunSpec, Status
@@ -58,17 +58,17 @@ def made(
     )
     files = {f"notebook{extension}": script.encode()}
     taken = capture.take(
-        repo, Request(spec=about, params=parameters.to_json(resolved.merged), source=book.raw, files=files)
+        repo, SnapshotRequest(spec=about, params=parameters.to_json(resolved.values), source=book.raw, files=files)
     )
     if not ended:
         return taken.id
     commit_result(
         repo,
         taken.id,
-        Ending(
+        ResultParts(
             result=result
             or Result(status=Status.SUCCEEDED, exit_code=0, seconds=12.5, cells=_cells(book, seconds or {})),
-            executed=json.dumps(_executed(ran, outputs or {})).encode(),
+            notebook=json.dumps(_executed(ran, outputs or {})).encode(),
             log=b"",
             metrics=b"".join(json.dumps(line).encode() + b"\n" for line in metrics),
             environment=environment,

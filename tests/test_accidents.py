@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from snaprun.checkouts import checkout, links, slots, worktree
-from snaprun.checkouts.result import Ending, commit_result
+from snaprun.checkouts.result import ResultParts, commit_result
 from snaprun.errors import SnaprunError
 from snaprun.freeze.capture import take
 from snaprun.model import Result, Status
@@ -95,8 +95,8 @@ def test_a_file_damaged_behind_the_back_of_a_killed_layout_is_found(repo: Sandbo
     one, _ = varied(repo)
     slot = used(repo, one)
     slots.release(slot)
-    slot.beside("laid").write_text("another boot " + one)
-    inner = worktree.opened(gate(repo), slot.path)
+    slot.state_file("laid").write_text("another boot " + one)
+    inner = worktree.open_worktree(gate(repo), slot.path)
     assert inner is not None
     victim = slot.path / "f0/0"
     about = victim.stat()
@@ -112,7 +112,7 @@ def test_a_damaged_slot_is_mended_or_made_anew(damage: str, repo: Sandbox, tmp_p
     one, two = varied(repo)
     slot = used(repo, one)
     slots.release(slot)
-    inner = worktree.opened(gate(repo), slot.path)
+    inner = worktree.open_worktree(gate(repo), slot.path)
     assert inner is not None
     git_dir = inner.place.git_dir
     if damage == "index":
@@ -206,10 +206,10 @@ def test_killing_a_finaliser_at_any_system_call_leaves_the_result_to_the_next(re
 
     def finish(run_id: str) -> None:
         """What a finaliser does, whoever was there before."""
-        slot = slots.held(git, run_id)
+        slot = slots.reclaim(git, run_id)
         if slot is None:
             return
-        ending = Ending(Result(Status.SUCCEEDED, 0), executed=b"{}", log=log)
+        ending = ResultParts(Result(Status.SUCCEEDED, 0), notebook=b"{}", log=log)
         commit_result(git, run_id, ending, slot=slot, max_file_size=1000)
         slots.release(slot)
 
@@ -307,7 +307,7 @@ def test_a_repository_behind_a_link_keeps_its_slots(repo: Sandbox, tmp_path: Pat
     box.path = tmp_path / "link"
     box.path.symlink_to(repo.path)
     slot = used(box, two)
-    assert slot.reused and len(list((box.path / ".git/worktrees").iterdir())) == 1
+    assert slot.is_reused and len(list((box.path / ".git/worktrees").iterdir())) == 1
     assert {path: content for path, (_, content) in contents(slot.path).items()} == expected(box, two)
     slots.release(slot)
 
@@ -328,7 +328,7 @@ def test_a_work_tree_on_another_file_system(tmp_path: Path) -> None:
         links.link(git, slot)
         assert (slot.path / "data/x").read_text() == "1" and (slot.path / "code.py").read_text() == "x"
         (slot.path / "made").write_text("y")
-        ending = Ending(Result(Status.SUCCEEDED, 0), executed=b"{}", log=b"")
+        ending = ResultParts(Result(Status.SUCCEEDED, 0), notebook=b"{}", log=b"")
         tip = commit_result(git, run_id, ending, slot=slot, max_file_size=1000)
         slots.release(slot)
         assert box.git("show", f"{tip}:made") == "y"

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.checkouts.artifacts import Store, digest, keep
+from snaprun.checkouts.artifacts import ArtifactStore, digest, keep
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> ArtifactStore:
     """An empty store."""
     (tmp_path / "aside").mkdir()
-    return Store(tmp_path / "artifacts", tmp_path / "aside", 1000)
+    return ArtifactStore(tmp_path / "artifacts", tmp_path / "aside", 1000)
 
 
-def test_a_file_is_kept_once_by_its_content(store: Store, tmp_path: Path) -> None:
+def test_a_file_is_kept_once_by_its_content(store: ArtifactStore, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_bytes(b"x" * 3_000_000)
     two.write_bytes(b"x" * 3_000_000)
@@ -27,17 +27,17 @@ def test_a_file_is_kept_once_by_its_content(store: Store, tmp_path: Path) -> Non
     (kept,) = store.folder.iterdir()
     assert kept.name == sha and kept.read_bytes() == one.read_bytes()
     assert kept.stat().st_mode & 0o777 == 0o600 and store.folder.stat().st_mode & 0o777 == 0o700
-    assert list(store.aside.iterdir()) == []
+    assert list(store.scratch_folder.iterdir()) == []
 
 
-def test_what_cannot_be_read_leaves_nothing(store: Store, tmp_path: Path) -> None:
+def test_what_cannot_be_read_leaves_nothing(store: ArtifactStore, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         keep(store, tmp_path / "gone")
     with pytest.raises(IsADirectoryError):
         keep(store, tmp_path)
-    assert list(store.folder.iterdir()) == [] and list(store.aside.iterdir()) == []
+    assert list(store.folder.iterdir()) == [] and list(store.scratch_folder.iterdir()) == []
 
 
-def test_an_empty_file_is_kept_as_well(store: Store) -> None:
+def test_an_empty_file_is_kept_as_well(store: ArtifactStore) -> None:
     sha, size = keep(store, Path(os.devnull))
     assert size == 0 and (store.folder / sha).read_bytes() == b""

@@ -26,7 +26,7 @@ def test_output_passes_through_byte_for_byte() -> None:
     line, data, _ = bar()
     for piece in (b"one\n", b"\xff\xfe half", b"\r 50 %\r100 %\n"):
         line.write(piece)
-        line.update(Progress(total=3, cell=1, label="fit", started=0.0, state="running"))
+        line.update(Progress(total=3, cell=1, label="fit", start=0.0, state="running"))
     line.close()
     assert data.getvalue() == b"one\n\xff\xfe half\r 50 %\r100 %\n"
 
@@ -35,7 +35,7 @@ def test_the_line_says_which_cell_and_what_is_left(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     line, _, talk = bar({1: 5.0, 2: 100.0})
-    line.update(Progress(total=2, cell=1, label="fit [model]", started=0.0, cell_started=0.0, state="running"))
+    line.update(Progress(total=2, cell=1, label="fit [model]", start=0.0, cell_started=0.0, state="running"))
     line.close()
     assert "[1/2]" in talk.getvalue()
     assert "fit [model]" in talk.getvalue()
@@ -47,7 +47,7 @@ def test_a_narrow_terminal_shows_one_line(columns: int, monkeypatch: pytest.Monk
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", str(columns))
     line, _, talk = bar({1: 5.0, 2: 100.0})
-    line.update(Progress(total=2, cell=1, label="x" * 60, started=0.0, cell_started=0.0, state="running"))
+    line.update(Progress(total=2, cell=1, label="x" * 60, start=0.0, cell_started=0.0, state="running"))
     drawn = talk.getvalue()
     assert "[1/2]" in drawn
     assert "\n" not in drawn
@@ -57,7 +57,7 @@ def test_a_narrow_terminal_shows_one_line(columns: int, monkeypatch: pytest.Monk
 def test_nothing_is_drawn_into_a_line_that_is_not_finished() -> None:
     line, data, talk = bar()
     line.write(b"50 %")
-    line.update(Progress(total=2, cell=1, label="fit", started=0.0, state="running"))
+    line.update(Progress(total=2, cell=1, label="fit", start=0.0, state="running"))
     assert "fit" not in talk.getvalue()
     line.close()
     assert data.getvalue() == b"50 %\n"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from snaprun.diffs.cellmatch import Item, Match, match
+from snaprun.diffs.cellmatch import CellItem, CellMatch, match
 
 WORDS = [
     "model",
@@ -40,12 +40,12 @@ def sources(count: int) -> list[str]:
     return [source(rng) for _ in range(count)]
 
 
-def items(texts: list[str], ids: list[str] | None = None) -> list[Item]:
-    return [Item("code", text, ids[number] if ids else None) for number, text in enumerate(texts)]
+def items(texts: list[str], ids: list[str] | None = None) -> list[CellItem]:
+    return [CellItem("code", text, ids[number] if ids else None) for number, text in enumerate(texts)]
 
 
-def changes(found: list[Match]) -> list[tuple[int | None, int | None, str, bool]]:
-    return [(one.a, one.b, one.how, one.moved) for one in found if one.how in ("", "similar") or one.moved]
+def changes(found: list[CellMatch]) -> list[tuple[int | None, int | None, str, bool]]:
+    return [(one.a, one.b, one.basis, one.is_moved) for one in found if one.basis in ("", "similar") or one.is_moved]
 
 
 @pytest.mark.parametrize("count", [60, 150, 1000])
@@ -86,20 +86,20 @@ def test_when_every_cell_was_edited_each_finds_its_own(count: int) -> None:
 
 def test_ids_win_over_sources_and_need_to_be_unique() -> None:
     found = match(items(["x", "y"], ["a", "b"]), items(["y", "x"], ["a", "b"]))
-    assert [(one.a, one.b, one.how) for one in found] == [(0, 0, "id"), (1, 1, "id")]
+    assert [(one.a, one.b, one.basis) for one in found] == [(0, 0, "id"), (1, 1, "id")]
     found = match(items(["x", "y"], ["a", "a"]), items(["y", "x"], ["a", "a"]))
-    assert {(one.a, one.b, one.how) for one in found} == {(0, 1, "source"), (1, 0, "source")}
+    assert {(one.a, one.b, one.basis) for one in found} == {(0, 1, "source"), (1, 0, "source")}
 
 
 def test_kinds_do_not_mix() -> None:
-    found = match([Item("code", "# x")], [Item("markdown", "# x")])
+    found = match([CellItem("code", "# x")], [CellItem("markdown", "# x")])
     assert [(one.a, one.b) for one in found] == [(0, None), (None, 0)]
 
 
 def test_a_duplicated_cell_is_one_added() -> None:
     found = match(items(["a", "b", "c"]), items(["a", "b", "b", "c"]))
     assert sum(one.a is None for one in found) == 1
-    assert not any(one.moved for one in found)
+    assert not any(one.is_moved for one in found)
 
 
 def test_split_and_merged() -> None:
@@ -127,7 +127,7 @@ def test_nothing_and_much_of_the_same() -> None:
 
 def test_white_space_at_line_ends_is_no_edit() -> None:
     found = match(items(["x = 1  \ny = 2\n"]), items(["x = 1\ny = 2"]))
-    assert (found[0].how, found[0].similarity) == ("source", 1.0)
+    assert (found[0].basis, found[0].similarity) == ("source", 1.0)
 
 
 def test_every_cell_appears_once_whatever_happens() -> None:

@@ -14,11 +14,11 @@ NOTEBOOKS = Path(__file__).parent / "notebooks"
 
 
 def node(*sources: str, **options: object) -> cells.Node:
-    return cells.normal(document(*sources, **options), "a.ipynb")  # type: ignore[arg-type]
+    return cells.normalize(document(*sources, **options), "a.ipynb")  # type: ignore[arg-type]
 
 
 def digits() -> cells.Node:
-    return cells.normal(cells.decode((NOTEBOOKS / "digits.ipynb").read_bytes(), "digits.ipynb"), "digits.ipynb")
+    return cells.normalize(cells.decode((NOTEBOOKS / "digits.ipynb").read_bytes(), "digits.ipynb"), "digits.ipynb")
 
 
 def test_labels_are_what_a_person_would_call_the_cells() -> None:
@@ -115,4 +115,4 @@ def test_a_document_is_dumped_as_jupyter_would() -> None:
     ],
 )
 def test_language(metadata: dict[str, object], language: str) -> None:
-    assert cells.language(cells.normal({"nbformat": 4, "cells": [], "metadata": metadata}, "a.ipynb")) == language
+    assert cells.language(cells.normalize({"nbformat": 4, "cells": [], "metadata": metadata}, "a.ipynb")) == language

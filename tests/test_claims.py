@@ -14,8 +14,8 @@ from snaprun.errors import DataFault, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.index import claims, queue, runlist, store
-from snaprun.index.claims import Claim, Doomed, Entry
-from snaprun.index.store import Store
+from snaprun.index.claims import BlockedRun, Claim, QueueEntry
+from snaprun.index.store import IndexStore
 from snaprun.live.order import Order
 from snaprun.model import RunSpec, Snapshot, Status, utc
 from tests.indexed import START, oid, run
@@ -25,21 +25,21 @@ HOST = "here"
 PLACE = Place(Path("/r"), Path("/r/.git"), Path("/r/.git"), Path("/r/.git/index"))
 
 
-def entry(number: int, *, group: str | None = None, **more: object) -> Entry:
+def entry(number: int, *, group: str | None = None, **more: object) -> QueueEntry:
     """A run to queue, with the id of ``oid(number)``."""
     spec = RunSpec(notebook="nb.ipynb", created=utc(START + number), group=group)
     snapshot = Snapshot(oid(number), "", spec, {"x": number})
-    return Entry(snapshot, Order(run=oid(number), place=PLACE), **more)  # type: ignore[arg-type]
+    return QueueEntry(snapshot, Order(run=oid(number), place=PLACE), **more)  # type: ignore[arg-type]
 
 
-def put(index: Store, entries: Sequence[Entry]) -> None:
+def put(index: IndexStore, entries: Sequence[QueueEntry]) -> None:
     claims.put(index, HOST, entries, env="env-1.json")
 
 
-def taken(index: Store, *, jobs: int = 1) -> int | None:
+def taken(index: IndexStore, *, jobs: int = 1) -> int | None:
     """Number of the run that is claimed next."""
     found = claims.claim(index, HOST, jobs=jobs)
-    assert not isinstance(found, Doomed)
+    assert not isinstance(found, BlockedRun)
     return None if found is None else int(json.loads(json.dumps(found.order))["run"] == found.run) * _number(found.run)
 
 
@@ -47,14 +47,14 @@ def _number(id: str) -> int:
     return next(number for number in range(1, 200) if oid(number) == id)
 
 
-def end(index: Store, number: int, status: Status = Status.SUCCEEDED, **more: object) -> bool:
+def end(index: IndexStore, number: int, status: Status = Status.SUCCEEDED, **more: object) -> bool:
     ended = run(number, status=status, commit=oid(number, "result"), **more)
     index.record(ended)
-    return claims.ended(index, ended)
+    return claims.finish_or_retry(index, ended)
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Store:
+def index(tmp_path: Path) -> IndexStore:
     made = store.open_store(tmp_path / "state")
     made.rebuild([])
     return made
@@ -65,25 +65,25 @@ def statuses(tmp_path: Path) -> dict[int, str]:
         return {_number(found.id): found.status.value for found in runlist.query(reader, runlist.Filter())}
 
 
-def listed(tmp_path: Path) -> queue.Listing:
+def listed(tmp_path: Path) -> queue.QueueListing:
     with runlist.connect(tmp_path / "state") as reader:
         return queue.listing(reader, HOST)
 
 
-def test_runs_start_in_the_order_of_queueing(index: Store, tmp_path: Path) -> None:
+def test_runs_start_in_the_order_of_queueing(index: IndexStore, tmp_path: Path) -> None:
     put(index, [entry(1), entry(2)])
     put(index, [entry(3)])
     assert statuses(tmp_path) == {1: "queued", 2: "queued", 3: "queued"}
     assert [taken(index, jobs=2) for _ in range(3)] == [1, 2, None]
     assert not end(index, 1)
     assert taken(index, jobs=2) == 3
-    assert [(one.run, one.place, one.claimed) for one in listed(tmp_path).runs] == [
+    assert [(one.run, one.position, one.is_claimed) for one in listed(tmp_path).runs] == [
         (oid(2), 1, True),
         (oid(3), 2, True),
     ]
 
 
-def test_a_claim_has_all_that_a_start_needs(index: Store) -> None:
+def test_a_claim_has_all_that_a_start_needs(index: IndexStore) -> None:
     put(index, [entry(1, retries=1)])
     found = claims.claim(index, HOST, jobs=1)
     assert isinstance(found, Claim)
@@ -99,7 +99,7 @@ def test_a_claim_has_all_that_a_start_needs(index: Store) -> None:
     ("status", "again"),
     [("failed", True), ("lost", True), ("timed-out", True), ("succeeded", False), ("stopped", False)],
 )
-def test_retries(index: Store, tmp_path: Path, status: str, again: bool) -> None:
+def test_retries(index: IndexStore, tmp_path: Path, status: str, again: bool) -> None:
     put(index, [entry(1, retries=2), entry(2)])
     assert taken(index) == 1
     assert end(index, 1, Status(status)) is again
@@ -113,7 +113,7 @@ def test_retries(index: Store, tmp_path: Path, status: str, again: bool) -> None
     assert taken(index) == 2
 
 
-def test_each_sweep_has_its_own_cap(index: Store) -> None:
+def test_each_sweep_has_its_own_cap(index: IndexStore) -> None:
     put(index, [entry(number, group="a", jobs=2) for number in (1, 2, 3)])
     put(index, [entry(number, group="b", jobs=1) for number in (4, 5)])
     put(index, [entry(6), entry(7)])
@@ -124,7 +124,7 @@ def test_each_sweep_has_its_own_cap(index: Store) -> None:
     assert taken(index, jobs=4) is None
 
 
-def test_the_order_is_kept_among_runs_of_every_kind(index: Store) -> None:
+def test_the_order_is_kept_among_runs_of_every_kind(index: IndexStore) -> None:
     index.record(run(9, status=Status.RUNNING))
     for number in range(10, 70):
         after = oid(9) if number % 5 == 0 else None
@@ -136,12 +136,12 @@ def test_the_order_is_kept_among_runs_of_every_kind(index: Store) -> None:
     free = [number for number in range(10, 70) if number % 5]
     assert [n for n in found if n % 3 == 1] == [n for n in free if n % 3 == 1][:2]  # of a group only its own cap counts
     assert [n for n in found if n % 3 == 2] == [n for n in free if n % 3 == 2]
-    assert claims.awaited(index, HOST) == (60, 60, [oid(9)])
+    assert claims.read_workload(index, HOST) == (60, 60, [oid(9)])
     index.record(run(9))
     assert taken(index, jobs=60) == 15
 
 
-def test_the_limit_goes_before_every_cap(index: Store, tmp_path: Path) -> None:
+def test_the_limit_goes_before_every_cap(index: IndexStore, tmp_path: Path) -> None:
     put(index, [entry(number, group="a", jobs=9) for number in range(1, 6)])
     claims.limit(index, HOST, jobs=2)
     assert [taken(index) for _ in range(3)] == [1, 2, None]
@@ -152,20 +152,20 @@ def test_the_limit_goes_before_every_cap(index: Store, tmp_path: Path) -> None:
         claims.limit(index, HOST, jobs=0)
 
 
-def test_pause_and_resume(index: Store, tmp_path: Path) -> None:
+def test_pause_and_resume(index: IndexStore, tmp_path: Path) -> None:
     put(index, [entry(1), entry(2)])
     assert taken(index) == 1
-    claims.rest(index, HOST, paused=True)
-    assert listed(tmp_path).paused
-    assert claims.awaited(index, HOST) == (1, 2, [])  # the one that runs is still looked after
+    claims.set_paused(index, HOST, value=True)
+    assert listed(tmp_path).is_paused
+    assert claims.read_workload(index, HOST) == (1, 2, [])  # the one that runs is still looked after
     end(index, 1)
     assert taken(index) is None
-    assert claims.awaited(index, HOST) == (0, 1, [])
-    claims.rest(index, HOST, paused=False)
+    assert claims.read_workload(index, HOST) == (0, 1, [])
+    claims.set_paused(index, HOST, value=False)
     assert taken(index) == 2
 
 
-def test_a_run_waits_for_another(index: Store) -> None:
+def test_a_run_waits_for_another(index: IndexStore) -> None:
     put(index, [entry(1)])
     put(index, [entry(2, after=oid(1)), entry(3)])
     assert [taken(index, jobs=5) for _ in range(3)] == [1, 3, None]
@@ -173,17 +173,17 @@ def test_a_run_waits_for_another(index: Store) -> None:
     assert taken(index, jobs=5) == 2
 
 
-def test_a_run_outside_of_the_queue_is_waited_for(index: Store) -> None:
+def test_a_run_outside_of_the_queue_is_waited_for(index: IndexStore) -> None:
     index.record(run(9, status=Status.RUNNING))
     put(index, [entry(1, after=oid(9))])
     assert taken(index) is None
-    assert claims.awaited(index, HOST) == (1, 1, [oid(9)])
-    assert not claims.any_waiting(index, HOST)
+    assert claims.read_workload(index, HOST) == (1, 1, [oid(9)])
+    assert not claims.has_waiting(index, HOST)
     index.record(run(9))
     assert taken(index) == 1
 
 
-def test_a_run_that_can_never_start_is_handed_out_as_such(index: Store) -> None:
+def test_a_run_that_can_never_start_is_handed_out_as_such(index: IndexStore) -> None:
     put(index, [entry(1, retries=1)])
     put(index, [entry(2, after=oid(1))])
     put(index, [entry(3, after=oid(2))])
@@ -192,15 +192,15 @@ def test_a_run_that_can_never_start_is_handed_out_as_such(index: Store) -> None:
     assert taken(index) == 1
     assert not end(index, 1, Status.FAILED, attempts=2)
     found = claims.claim(index, HOST, jobs=1)
-    assert isinstance(found, Doomed)
+    assert isinstance(found, BlockedRun)
     assert (found.run, found.after, found.status) == (oid(2), oid(1), Status.FAILED)
     assert not end(index, 2, Status.STOPPED)
     found = claims.claim(index, HOST, jobs=1)
-    assert isinstance(found, Doomed)
+    assert isinstance(found, BlockedRun)
     assert found.run == oid(3)
 
 
-def test_waiting_for_nothing_is_refused(index: Store, tmp_path: Path) -> None:
+def test_waiting_for_nothing_is_refused(index: IndexStore, tmp_path: Path) -> None:
     with pytest.raises(DataFault, match="no run"):
         put(index, [entry(1, after=oid(50))])
     index.record(run(9, status=Status.FAILED))
@@ -210,14 +210,14 @@ def test_waiting_for_nothing_is_refused(index: Store, tmp_path: Path) -> None:
     assert listed(tmp_path).runs == ()
 
 
-def test_a_run_that_was_forgotten_is_not_waited_for(index: Store) -> None:
+def test_a_run_that_was_forgotten_is_not_waited_for(index: IndexStore) -> None:
     index.record(run(9, status=Status.RUNNING))
     put(index, [entry(1, after=oid(9))])
     index.forget([oid(9)])
-    assert isinstance(claims.claim(index, HOST, jobs=1), Doomed)
+    assert isinstance(claims.claim(index, HOST, jobs=1), BlockedRun)
 
 
-def test_drop(index: Store, tmp_path: Path) -> None:
+def test_drop(index: IndexStore, tmp_path: Path) -> None:
     put(index, [entry(1), entry(2), entry(3, retries=1)])
     assert taken(index) == 1
     assert claims.drop(index, GitRepo(PLACE), [oid(1), oid(2), oid(77)]) == [oid(2)]
@@ -227,7 +227,7 @@ def test_drop(index: Store, tmp_path: Path) -> None:
     assert claims.drop(index, GitRepo(PLACE), [oid(3)]) == []
 
 
-def test_a_run_between_two_attempts_has_no_ending(index: Store, tmp_path: Path) -> None:
+def test_a_run_between_two_attempts_has_no_ending(index: IndexStore, tmp_path: Path) -> None:
     put(index, [entry(3, retries=1)])
     taken(index)
     end(index, 3, Status.FAILED)
@@ -237,7 +237,7 @@ def test_a_run_between_two_attempts_has_no_ending(index: Store, tmp_path: Path) 
     assert (found.exit_code, found.started, found.ended, found.seconds) == (None, None, None, None)
 
 
-def test_move(index: Store, tmp_path: Path) -> None:
+def test_move(index: IndexStore, tmp_path: Path) -> None:
     put(index, [entry(number) for number in (1, 2, 3, 4, 5)])
     assert taken(index) == 1
     claims.move(index, HOST, [oid(5), oid(3)], before=oid(2))
@@ -251,7 +251,7 @@ def test_move(index: Store, tmp_path: Path) -> None:
         claims.move(index, HOST, [oid(2), oid(4)], before=oid(4))
 
 
-def test_what_did_not_start_waits_again(index: Store, tmp_path: Path) -> None:
+def test_what_did_not_start_waits_again(index: IndexStore, tmp_path: Path) -> None:
     put(index, [entry(1), entry(2)])
     assert taken(index) == 1
     claims.give_back(index, oid(1), note="the disk is full")
@@ -260,7 +260,7 @@ def test_what_did_not_start_waits_again(index: Store, tmp_path: Path) -> None:
     assert listed(tmp_path).runs[0].note is None
 
 
-def test_rebuilding_keeps_the_queue(index: Store, tmp_path: Path) -> None:
+def test_rebuilding_keeps_the_queue(index: IndexStore, tmp_path: Path) -> None:
     put(index, [entry(1), entry(2)])
     assert taken(index) == 1
     index.rebuild([run(1, status=Status.RUNNING), run(2, status=Status.LOST), run(3, status=Status.LOST)])
@@ -268,14 +268,14 @@ def test_rebuilding_keeps_the_queue(index: Store, tmp_path: Path) -> None:
     assert taken(index, jobs=2) == 2
 
 
-def test_each_machine_has_its_own_queue(index: Store, tmp_path: Path) -> None:
+def test_each_machine_has_its_own_queue(index: IndexStore, tmp_path: Path) -> None:
     put(index, [entry(1)])
     claims.put(index, "there", [entry(2)], env="e")
     assert [taken(index, jobs=5) for _ in range(2)] == [1, None]
     assert [one.run for one in listed(tmp_path).runs] == [oid(1)]
 
 
-def test_putting_a_run_that_the_index_knows(index: Store, tmp_path: Path) -> None:
+def test_putting_a_run_that_the_index_knows(index: IndexStore, tmp_path: Path) -> None:
     index.record(replace(run(1), status=Status.LOST))
     put(index, [entry(1)])
     assert statuses(tmp_path) == {1: "queued"}
@@ -315,7 +315,7 @@ while idle < 50:
 """
 
 
-def test_a_crowd_neither_exceeds_the_cap_nor_starts_a_run_twice(index: Store, tmp_path: Path) -> None:
+def test_a_crowd_neither_exceeds_the_cap_nor_starts_a_run_twice(index: IndexStore, tmp_path: Path) -> None:
     put(index, [entry(number) for number in range(1, 61)])
     assert at_once(6, CROWD, str(tmp_path / "state")) == [""] * 6
     started = (tmp_path / "state" / "started").read_text().split()

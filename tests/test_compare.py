@@ -11,7 +11,7 @@ import pytest
 
 from snaprun.diffs import builder, direction, markdown, sides, terminal
 from snaprun.diffs.rundiff import Comparison
-from snaprun.diffs.terminal import Wanted
+from snaprun.diffs.terminal import DiffOptions
 from snaprun.errors import DataFault
 from snaprun.model import Artifact, Cell, CellError, Result, Status
 from snaprun.show import Look
@@ -26,7 +26,7 @@ def compared(box: Sandbox, a: str, b: str, **options: Any) -> Comparison:
 
 
 def shown(found: Comparison, **wanted: Any) -> list[str]:
-    return terminal.text(found, Wanted(**wanted)).split("\n")
+    return terminal.text(found, DiffOptions(**wanted)).split("\n")
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_one_parameter(repo: Sandbox, digits: Path) -> None:
     assert [(one.name, one.a, one.b) for one in found.params or () if one.state != "same"] == [("lr", 0.1, 0.2)]
     assert found.code == ()
     assert [(one.name, one.better) for one in found.metrics or ()] == [("loss", True), ("acc", False), ("n", None)]
-    assert found.diverges is not None
-    assert (found.diverges.b, found.diverges.label) == (5, "Evaluate")
+    assert found.first_divergence is not None
+    assert (found.first_divergence.b, found.first_divergence.label) == (5, "Evaluate")
     text = shown(found)
     assert text[1] == "First      cell 5 (Evaluate) is the first whose output differs"
     assert text[2] == "Params     lr  0.1 -> 0.2"
@@ -229,16 +229,16 @@ def test_the_work_tree_and_a_branch_as_a_side(repo: Sandbox, digits: Path) -> No
     git = gate(repo)
     one = sides.of_run(git, a)
     with repo.untouched():
-        now = sides.of_work_tree(git, other=one, max_file_size=1000_000)
+        now = sides.of_work_tree(git, counterpart=one, max_file_size=1000_000)
         found = builder.compare(one, now, files=sides.files(git, one, now))
     assert [(cell.state, cell.b) for cell in found.code] == [("changed", 1)]
     assert [(value.name, value.b) for value in found.params or () if value.state != "same"] == [("lr", 0.3)]
     assert [file.path for file in found.files] == ["untracked.py"]
     assert git.refs("refs/snaprun/") == {f"refs/snaprun/runs/{a}": git.refs("refs/snaprun/")[f"refs/snaprun/runs/{a}"]}
-    main = sides.of_commit(git, "main", other=one)
+    main = sides.of_commit(git, "main", counterpart=one)
     assert not builder.compare(one, main, files=sides.files(git, one, main)).differs
     with pytest.raises(DataFault, match="no commit nonsense"):
-        sides.of_commit(git, "nonsense", other=one)
+        sides.of_commit(git, "nonsense", counterpart=one)
 
 
 def test_a_renamed_notebook_is_followed(repo: Sandbox, digits: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_renamed_notebook_is_followed(repo: Sandbox, digits: Path) -> None:
     repo.commit()
     git = gate(repo)
     one = sides.of_run(git, a)
-    found = sides.of_commit(git, "HEAD", other=one)
+    found = sides.of_commit(git, "HEAD", counterpart=one)
     assert found.notebook == "late/renamed.ipynb"
     assert builder.compare(one, found, files=sides.files(git, one, found)).identical["code"] is True
     b = made(repo, "late/renamed.ipynb")
@@ -274,7 +274,7 @@ def test_a_damaged_notebook_is_a_note(repo: Sandbox, digits: Path) -> None:
     repo.commit()
     git = gate(repo)
     one = sides.of_run(git, a)
-    other = sides.of_commit(git, "HEAD", other=one)
+    other = sides.of_commit(git, "HEAD", counterpart=one)
     found = builder.compare(one, other, files=sides.files(git, one, other))
     assert found.cells is None
     assert any("is not a notebook" in note for note in found.notes)
@@ -336,7 +336,7 @@ def test_stat_everything_and_markdown(repo: Sandbox, digits: Path) -> None:
     assert "| lr | 0.1 | 0.2 |" in said
     assert "````diff" in said, "the fence is longer than any in the code"
     assert shown(found, only=("params",)) == ["Params     lr  0.1 -> 0.2", "           (4 the same)"]
-    assert "\x1b[" in terminal.text(found, Wanted(how=Look(colour=True)))
+    assert "\x1b[" in terminal.text(found, DiffOptions(look=Look(colour=True)))
 
 
 def test_a_notebook_cannot_command_the_terminal(repo: Sandbox) -> None:
@@ -344,7 +344,7 @@ def test_a_notebook_cannot_command_the_terminal(repo: Sandbox) -> None:
     a = made(repo, "x.ipynb", outputs={1: [stream("\x1b[2Ja\n")]})
     repo.write("x.ipynb", json.dumps(notebook("print('\x1b]0;owned\x07')\nx = 2")))
     b = made(repo, "x.ipynb", outputs={1: [stream("\x9b2Jb\n")]}, name="\x1b[31mred")
-    assert "\x1b" not in terminal.text(compared(repo, a, b), Wanted(only=("run", "code", "outputs")))
+    assert "\x1b" not in terminal.text(compared(repo, a, b), DiffOptions(only=("run", "code", "outputs")))
 
 
 def test_thousands_of_cells_and_much_output(repo: Sandbox) -> None:

@@ -39,7 +39,7 @@ def test_a_busy_kernel_answers_and_is_not_disturbed(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", BUSY, "1"))
     run.until_logged("on")
     with Console(run.live) as console:
-        assert console.apart
+        assert console.has_subshell
         assert said(console, "len(history)") == "3\n"
         assert said(console, "print('hello'); history.append(4)") == "hello\n"
         assert "ZeroDivisionError" in said(console, "1/0")
@@ -49,7 +49,7 @@ def test_a_busy_kernel_answers_and_is_not_disturbed(repo: Sandbox) -> None:
         assert sorted(kinds) == ["result", "stderr", "stdout"]
     with Console(run.live) as console:
         assert said(console, "len(history)") == "4\n"
-    assert progress.look(run.live).state == "running"
+    assert progress.read_progress(run.live).state == "running"
     go(run)
     result = run.end()
     assert (result.status, result.exit_code) == (Status.STOPPED, 143)
@@ -59,10 +59,10 @@ def test_a_busy_kernel_answers_and_is_not_disturbed(repo: Sandbox) -> None:
 
 def test_a_held_kernel_is_mended_and_goes_on(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)", "print('last')"), hold=600.0)
-    wait_for(lambda: resume.held(run.live), "the hold")
-    with Console(run.live, apart=False) as console:
+    wait_for(lambda: resume.is_held(run.live), "the hold")
+    with Console(run.live, with_subshell=False) as console:
         assert said(console, "y = x + 41") == ""
-    resume.go_on(run.live, None)
+    resume.continue_held(run.live, None)
     result = run.end()
     assert result.status is Status.SUCCEEDED
     assert "got 42" in run.outputs()
@@ -74,12 +74,12 @@ LEAVING = ("exit", "quit()", "exit(0)", "exit;", "get_ipython().ask_exit()", "im
 
 def test_no_way_of_leaving_ends_a_held_run(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)", "print('last')"), hold=600.0)
-    wait_for(lambda: resume.held(run.live), "the hold")
-    with Console(run.live, apart=False) as console:
+    wait_for(lambda: resume.is_held(run.live), "the hold")
+    with Console(run.live, with_subshell=False) as console:
         for code in LEAVING:
             said(console, code)
         assert said(console, "y = x + 41") == ""
-    resume.go_on(run.live, None)
+    resume.continue_held(run.live, None)
     result = run.end()
     assert (result.status, result.exit_code) == (Status.SUCCEEDED, 0)
     assert "got 42" in run.outputs() and "last" in run.outputs()
@@ -102,8 +102,8 @@ def test_no_way_of_leaving_ends_a_busy_run(repo: Sandbox, tmp_path: Path) -> Non
 
 def test_a_held_cell_may_be_edited(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)"), hold=600.0)
-    wait_for(lambda: resume.held(run.live), "the hold")
-    resume.go_on(run.live, "print('instead', x)")
+    wait_for(lambda: resume.is_held(run.live), "the hold")
+    resume.continue_held(run.live, "print('instead', x)")
     result = run.end()
     assert result.status is Status.SUCCEEDED
     assert "cell 2 was edited while the run was held: its code is not the frozen one" in result.warnings
@@ -113,13 +113,13 @@ def test_a_held_cell_may_be_edited(repo: Sandbox) -> None:
 
 def test_an_edit_that_is_not_saved_goes_on_with_nothing(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)"), hold=600.0)
-    wait_for(lambda: resume.held(run.live), "the hold")
+    wait_for(lambda: resume.is_held(run.live), "the hold")
     done = repo.snaprun("resume", run.id, "--edit", EDITOR="true")
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         2,
         f"snaprun: error: nothing was saved: run {run.id[:8]} is held as before",
     )
-    assert resume.held(run.live)
+    assert resume.is_held(run.live)
     done = repo.snaprun("resume", run.id, "--edit", "-q", EDITOR="sed -i s/y/x/")
     assert (done.returncode, run.end().status) == (0, Status.SUCCEEDED), done.stderr
 
@@ -128,11 +128,11 @@ def test_an_edit_that_is_not_saved_goes_on_with_nothing(repo: Sandbox) -> None:
 def test_the_time_limit_waits_while_a_run_is_held(repo: Sandbox) -> None:
     book = repo.notebook("a.ipynb", "x = 1", "print('got', y)", "print('last')")
     run = running.start(repo, book, hold=600.0, timeout=15.0, grace=0.0)
-    wait_for(lambda: resume.held(run.live), "the hold")
+    wait_for(lambda: resume.is_held(run.live), "the hold")
     late = time.monotonic() + 15.0 + SLACK + 1.0  # when the supervisor takes a worker for hung
     wait_for(lambda: time.monotonic() > late or not run.alive, "more than the time limit", patience=120)
-    assert resume.held(run.live)
-    resume.go_on(run.live, "print('instead', x)")
+    assert resume.is_held(run.live)
+    resume.continue_held(run.live, "print('instead', x)")
     assert run.end().status is Status.SUCCEEDED
 
 
@@ -143,18 +143,18 @@ def test_how_long_a_run_was_held(tmp_path: Path) -> None:
         for moment, kind in ((110.0, "hold"), (115.0, "resume"), (120.0, "hold")):
             now[0] = moment
             journal.event(kind, n=1)
-    found = progress.look(Live(tmp_path))
-    assert (found.state, found.held_until(127.0)) == ("held", 12.0)
+    found = progress.read_progress(Live(tmp_path))
+    assert (found.state, found.hold_until(127.0)) == ("held", 12.0)
     assert progress.held(tmp_path, 127.0) == 12.0
 
 
 def test_a_held_run_fails_again(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "x = 1", "print('got', y)", "print('last')"), hold=600.0)
-    wait_for(lambda: resume.held(run.live), "the hold")
-    resume.go_on(run.live, "1/0")
+    wait_for(lambda: resume.is_held(run.live), "the hold")
+    resume.continue_held(run.live, "1/0")
     wait_for(lambda: [event["e"] for event in run.events()].count("hold") == 2, "the second hold")
-    assert progress.look(run.live).done == 2
-    resume.go_on(run.live, "print('third time')")
+    assert progress.read_progress(run.live).done == 2
+    resume.continue_held(run.live, "print('third time')")
     assert [event["e"] for event in run.events()].count("resume") == 2
     assert run.end().status is Status.SUCCEEDED
 
@@ -163,13 +163,13 @@ def test_a_hold_that_runs_out_is_no_run_to_go_on_with(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "1/0"), hold=0.5)
     wait_for(lambda: "end" in [event["e"] for event in run.events()] or not run.alive, "the end of the hold")
     with pytest.raises(UsageFault, match=r"is running already|not held any more"):
-        resume.go_on(run.live, None)
+        resume.continue_held(run.live, None)
     assert run.end().status is Status.FAILED
 
 
 def test_going_on_says_what_is_wrong_with_a_source(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "1/0"), hold=600.0)
-    wait_for(lambda: resume.held(run.live), "the hold")
+    wait_for(lambda: resume.is_held(run.live), "the hold")
     repo.write("latin.py", "print('\xe9')".encode("latin-1"))
     done = repo.snaprun("resume", run.id, "--source", "latin.py")
     assert (done.returncode, done.stderr.splitlines()[1:]) == (2, ["hint: file latin.py"])
@@ -180,7 +180,7 @@ def test_going_on_says_what_is_wrong_with_a_source(repo: Sandbox) -> None:
 
 def test_a_kernel_on_another_machine(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "1/0"), hold=600.0)
-    wait_for(lambda: resume.held(run.live), "the hold")
+    wait_for(lambda: resume.is_held(run.live), "the hold")
     about = run.live.supervisor.read_text()
     run.live.supervisor.write_text(json.dumps({**json.loads(about), "host": "elsewhere", "boot": "another"}))
     with pytest.raises(Unavailable, match="runs on elsewhere"):
@@ -202,7 +202,7 @@ def test_questions_from_a_pipe_get_the_answers_alone(repo: Sandbox) -> None:
 
 def test_a_held_run_is_ended_by_stop(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "1/0"), hold=600.0)
-    wait_for(lambda: resume.held(run.live), "the hold")
+    wait_for(lambda: resume.is_held(run.live), "the hold")
     go(run)
     result = run.end()
     assert result.status in (Status.STOPPED, Status.FAILED)
@@ -241,7 +241,7 @@ def test_a_further_attempt_may_be_held(repo: Sandbox) -> None:
     done = repo.snaprun("resume", "@", "--detach", "--hold-on-error", "2m")
     assert done.returncode == 0, done.stderr
     run = running.found(repo, done.stdout.strip())
-    wait_for(lambda: resume.held(run.live), "the hold")
+    wait_for(lambda: resume.is_held(run.live), "the hold")
     refused = repo.snaprun("resume", "@", "--hold-on-error")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 2)
     assert "goes on as it was started" in refused.stderr
@@ -256,12 +256,12 @@ def test_a_further_attempt_may_be_held(repo: Sandbox) -> None:
 def test_an_attempt_that_was_killed_before_a_word_counts(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "1/0"))
     run.end()
-    again = resume.folder_again(running.door(repo), running.listed(run))
+    again = resume.create_attempt(running.context(repo), running.listed(run))
     settle.end(again, os.environ, {"status": "lost", "exit_code": 125, "reason": "killed"})
     assert run.end().attempts == 2
     second = running.listed(run)
     assert (second.status, second.attempts) == (Status.LOST, 2)
-    resume.again(running.door(repo), second)
+    resume.start_attempt(running.context(repo), second)
     assert run.end().attempts == 3
 
 
@@ -270,14 +270,14 @@ def test_a_further_attempt_has_the_checkpoints(repo: Sandbox) -> None:
     run = running.start(repo, book)
     run.until_logged("starting at 0")
     with pytest.raises(UsageFault, match="running"):
-        resume.again(running.door(repo), running.listed(run))
+        resume.start_attempt(running.context(repo), running.listed(run))
     for who in run.pids():
         os.kill(who.pid, signal.SIGKILL)
     running.settled(run)
     first = running.listed(run)
     assert (first.status, first.attempts) == (Status.LOST, 1)
     repo.write("a.ipynb", "changed meanwhile")
-    resume.again(running.door(repo), first)
+    resume.start_attempt(running.context(repo), first)
     wait_for(lambda: running.listed(run).status is Status.RUNNING or not run.alive, "the second attempt")
     result = run.end()
     assert (result.status, result.attempts) == (Status.SUCCEEDED, 2)
@@ -288,4 +288,4 @@ def test_a_further_attempt_has_the_checkpoints(repo: Sandbox) -> None:
     assert parents == [run.id, first.commit]
     assert Path(run.place.state, "checkpoints", run.id, "step").exists()
     with pytest.raises(UsageFault, match="succeeded"):
-        resume.again(running.door(repo), second)
+        resume.start_attempt(running.context(repo), second)

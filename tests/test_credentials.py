@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snaprun.freeze.credentials import looks_secret, wanted
+from snaprun.freeze.credentials import is_included, looks_secret
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def test_these_do_not(path: str) -> None:
 
 
 def test_include_names_a_file_a_folder_or_a_pattern() -> None:
-    assert wanted(".env", (".env",))
-    assert wanted("conf/.env", ("conf",))
-    assert wanted("conf/.env", ("conf/",))
-    assert wanted("a/b/site.key", ("*.key",))
-    assert not wanted("config/.env", ("conf",))
-    assert not wanted(".env", ())
+    assert is_included(".env", (".env",))
+    assert is_included("conf/.env", ("conf",))
+    assert is_included("conf/.env", ("conf/",))
+    assert is_included("a/b/site.key", ("*.key",))
+    assert not is_included("config/.env", ("conf",))
+    assert not is_included(".env", ())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from snaprun.api import queue
-from snaprun.context import Door, opened
+from snaprun.context import Context, open_context
 from snaprun.index import runlist
 from snaprun.index.runlist import Filter
 from snaprun.lifecycle import settle
@@ -19,9 +19,9 @@ from snaprun.live import bell, livefolder
 from snaprun.machine import process
 from snaprun.model import Run, Status
 from snaprun.reader import index
-from snaprun.runplan import Wanted
+from snaprun.runplan import RunOptions
 from snaprun.sweeps import sweepplan
-from snaprun.sweeps.sweepplan import Asked
+from snaprun.sweeps.sweepplan import SweepOptions
 from tests.sandbox import Sandbox, wait_for
 
 HELD = """
@@ -69,37 +69,38 @@ def box(repo: Sandbox) -> Sandbox:
     return repo
 
 
-def door(box: Sandbox, **env: str) -> Door:
-    return opened(box.path, {**os.environ, **env})
+def context(box: Sandbox, **env: str) -> Context:
+    return open_context(box.path, {**os.environ, **env})
 
 
-def start(here: Door, notebook: str, *axes: str, jobs: int = 2, **asked: object) -> str:
-    wanted = Wanted(notebook=Path(notebook), engine="inline")
-    planned = sweepplan.plan(here, wanted, Asked(axes=axes, jobs=jobs, **asked))  # type: ignore[arg-type]
+def start(here: Context, notebook: str, *axes: str, jobs: int = 2, **asked: object) -> str:
+    wanted = RunOptions(notebook=Path(notebook), engine="inline")
+    planned = sweepplan.plan(here, wanted, SweepOptions(axes=axes, jobs=jobs, **asked))  # type: ignore[arg-type]
     sweepplan.start(here, planned)
     return planned.group
 
 
-def runs(here: Door, **wanted: object) -> list[Run]:
+def runs(here: Context, **wanted: object) -> list[Run]:
     """As the index has them, oldest first, without any command's help to the queue."""
     with runlist.connect(here.place.state) as reader:
         return runlist.query(reader, Filter(ascending=True, **wanted))  # type: ignore[arg-type]
 
 
-def until_idle(here: Door) -> None:
+def until_idle(here: Context) -> None:
     wait_for(
-        lambda: bell.busy(here.place) is None and not livefolder.scan(here.place), f"the queue to be done: {said(here)}"
+        lambda: bell.read_mark(here.place) is None and not livefolder.scan(here.place),
+        f"the queue to be done: {said(here)}",
     )
 
 
-def said(here: Door) -> str:
-    path = here.place.queue / bell.TALK
+def said(here: Context) -> str:
+    path = here.place.queue / bell.LOG_NAME
     return path.read_text() if path.exists() else ""
 
 
-def dispatchers(here: Door) -> list[int]:
+def dispatchers(here: Context) -> list[int]:
     mark = os.fsencode(str(here.place.common_dir))
-    lines = process.table()
+    lines = process.read_table()
     found = []
     for pid in lines:
         try:
@@ -113,7 +114,9 @@ def dispatchers(here: Door) -> list[int]:
 
 def forkserver(dispatcher: int) -> int | None:
     """The fork server of a dispatcher."""
-    return next((line.pid for line in process.table().values() if line.parent == dispatcher and _forks(line.pid)), None)
+    return next(
+        (line.pid for line in process.read_table().values() if line.parent == dispatcher and _forks(line.pid)), None
+    )
 
 
 def _forks(pid: int) -> bool:
@@ -134,7 +137,7 @@ def together(found: list[Run]) -> int:
 
 
 def test_a_sweep_runs_in_order_and_goes(box: Sandbox) -> None:
-    here = door(box)
+    here = context(box)
     with box.untouched():
         group = start(here, "nb.ipynb", "x=1..4", seeds="2", jobs=1)
         until_idle(here)
@@ -151,10 +154,10 @@ def test_a_sweep_runs_in_order_and_goes(box: Sandbox) -> None:
 
 
 def test_several_commands_at_once_share_one_cap(box: Sandbox, gates: Gates) -> None:
-    here = door(box, GATES=str(gates.folder))
+    here = context(box, GATES=str(gates.folder))
     queue.limit(here, 2)
     for number in (1, 2, 3, 4):
-        queue.add(here, Wanted(notebook=Path("held.ipynb"), params=[f"x={number}"], engine="inline"))
+        queue.add(here, RunOptions(notebook=Path("held.ipynb"), params=[f"x={number}"], engine="inline"))
     wait_for(lambda: gates.at(1) and gates.at(2), "two runs at work")
     assert (gates.at(3), gates.at(4)) == (False, False)
     gates.open(2)
@@ -167,7 +170,7 @@ def test_several_commands_at_once_share_one_cap(box: Sandbox, gates: Gates) -> N
 
 
 def test_a_killed_dispatcher_is_replaced(box: Sandbox, gates: Gates) -> None:
-    here = door(box, GATES=str(gates.folder))
+    here = context(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=1..3", jobs=1)
     wait_for(lambda: gates.at(1), "the first run")
     (pid,) = dispatchers(here)
@@ -180,7 +183,7 @@ def test_a_killed_dispatcher_is_replaced(box: Sandbox, gates: Gates) -> None:
 
 
 def test_runs_that_wait_are_forked_by_a_server_that_may_be_killed(box: Sandbox, gates: Gates) -> None:
-    here = door(box, GATES=str(gates.folder))
+    here = context(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=1..4", jobs=1)
     wait_for(lambda: gates.at(1), "the first run")
     (pid,) = dispatchers(here)
@@ -200,7 +203,7 @@ def test_runs_that_wait_are_forked_by_a_server_that_may_be_killed(box: Sandbox, 
 
 
 def test_a_killed_dispatcher_leaves_no_server(box: Sandbox, gates: Gates) -> None:
-    here = door(box, GATES=str(gates.folder))
+    here = context(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=1..3", jobs=1)
     wait_for(lambda: gates.at(1), "the first run")
     (pid,) = dispatchers(here)
@@ -213,7 +216,7 @@ def test_a_killed_dispatcher_leaves_no_server(box: Sandbox, gates: Gates) -> Non
 
 
 def test_settings_that_are_half_written_do_not_stop_the_queue(box: Sandbox, gates: Gates) -> None:
-    here = door(box, GATES=str(gates.folder))
+    here = context(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=1..2", jobs=1)
     wait_for(lambda: gates.at(1), "the first run")
     box.write("snaprun.toml", "[jobs = ")
@@ -226,7 +229,7 @@ def test_settings_that_are_half_written_do_not_stop_the_queue(box: Sandbox, gate
 
 
 def test_many_who_look_at_once_start_one_dispatcher(box: Sandbox, gates: Gates) -> None:
-    here = door(box, GATES=str(gates.folder))
+    here = context(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=1..2", jobs=1)
     wait_for(lambda: gates.at(1), "the first run")
     (pid,) = dispatchers(here)
@@ -243,11 +246,11 @@ def test_many_who_look_at_once_start_one_dispatcher(box: Sandbox, gates: Gates) 
 
 
 def test_a_killed_run_is_settled_and_the_queue_goes_on(box: Sandbox, gates: Gates) -> None:
-    here = door(box, GATES=str(gates.folder))
+    here = context(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=1..2", jobs=1)
     wait_for(lambda: gates.at(1), "the first run")
     folder = livefolder.scan(here.place)[0]
-    pair = wait_for(lambda: settle.supervised_by(folder), "its supervisor")
+    pair = wait_for(lambda: settle.read_identities(folder), "its supervisor")
     for who in pair:
         process.send(who, signal.SIGKILL)
     wait_for(lambda: gates.at(2), "the second run")
@@ -257,11 +260,11 @@ def test_a_killed_run_is_settled_and_the_queue_goes_on(box: Sandbox, gates: Gate
 
 
 def test_everything_killed_at_once(box: Sandbox, gates: Gates) -> None:
-    here = door(box, GATES=str(gates.folder))
+    here = context(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=1..2", jobs=1, retries=1)
     wait_for(lambda: gates.at(1), "the first run")
     (pid,) = dispatchers(here)
-    pair = wait_for(lambda: settle.supervised_by(livefolder.scan(here.place)[0]), "its supervisor")
+    pair = wait_for(lambda: settle.read_identities(livefolder.scan(here.place)[0]), "its supervisor")
     os.kill(pid, signal.SIGKILL)
     for who in pair:
         process.send(who, signal.SIGKILL)
@@ -277,7 +280,7 @@ def test_everything_killed_at_once(box: Sandbox, gates: Gates) -> None:
 
 
 def test_a_worker_gets_the_document_ready_made(box: Sandbox, gates: Gates) -> None:
-    here = door(box, GATES=str(gates.folder))
+    here = context(box, GATES=str(gates.folder))
     start(here, "held.ipynb", "x=7,8", jobs=1)
     wait_for(lambda: gates.at(7), "the run")
     document = json.loads(
@@ -290,9 +293,9 @@ def test_a_worker_gets_the_document_ready_made(box: Sandbox, gates: Gates) -> No
 
 @pytest.mark.parametrize("how", ["git worktree remove", "rm -rf"])
 def test_a_work_tree_that_is_removed_loses_no_run(box: Sandbox, gates: Gates, tmp_path: Path, how: str) -> None:
-    main, linked = door(box), tmp_path / "linked"
+    main, linked = context(box), tmp_path / "linked"
     box.git("worktree", "add", "-q", str(linked))
-    group = start(opened(linked, {**os.environ, "GATES": str(gates.folder)}), "held.ipynb", "x=1..3", jobs=1)
+    group = start(open_context(linked, {**os.environ, "GATES": str(gates.folder)}), "held.ipynb", "x=1..3", jobs=1)
     wait_for(lambda: gates.at(1), "the first run")
     if how == "rm -rf":
         shutil.rmtree(linked)
@@ -306,12 +309,12 @@ def test_a_work_tree_that_is_removed_loses_no_run(box: Sandbox, gates: Gates, tm
     assert box.git("show", f"{first.commit}:held.ipynb") == box.git("show", "HEAD:held.ipynb")
     assert [(run.status, run.exit_code) for run in (second, third)] == [(Status.FAILED, 125)] * 2
     assert "the work tree that it was started in has been removed" in (second.reason or "")
-    assert sweepplan.standing(main, group).over
+    assert sweepplan.read_progress(main, group).over
 
 
 def test_retries_keep_what_the_run_had_saved(box: Sandbox) -> None:
-    here = door(box)
-    made = queue.add(here, Wanted(notebook=Path("bad.ipynb"), engine="inline"), retries=5)
+    here = context(box)
+    made = queue.add(here, RunOptions(notebook=Path("bad.ipynb"), engine="inline"), retries=5)
     until_idle(here)
     (found,) = runs(here)
     assert (found.status.value, found.attempts) == ("succeeded", 3)
@@ -322,8 +325,8 @@ def test_retries_keep_what_the_run_had_saved(box: Sandbox) -> None:
 
 def test_a_run_dropped_between_two_attempts_is_what_the_last_one_made_of_it(box: Sandbox, gates: Gates) -> None:
     box.notebook("fails.ipynb", HELD + "1/0", parameters="x = 0")
-    here = door(box, GATES=str(gates.folder))
-    made = queue.add(here, Wanted(notebook=Path("fails.ipynb"), engine="inline"), retries=5)
+    here = context(box, GATES=str(gates.folder))
+    made = queue.add(here, RunOptions(notebook=Path("fails.ipynb"), engine="inline"), retries=5)
     wait_for(lambda: gates.at(0), "the first attempt")
     queue.pause(here)
     gates.open()
@@ -339,11 +342,11 @@ def test_a_run_dropped_between_two_attempts_is_what_the_last_one_made_of_it(box:
 
 
 def test_what_follows_a_failure_is_recorded_as_not_started(box: Sandbox) -> None:
-    here = door(box)
+    here = context(box)
     queue.pause(here)
-    first = queue.add(here, Wanted(notebook=Path("bad.ipynb"), engine="inline"))
-    second = queue.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"), after=first.id)
-    queue.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline", params=["x=2"]))
+    first = queue.add(here, RunOptions(notebook=Path("bad.ipynb"), engine="inline"))
+    second = queue.add(here, RunOptions(notebook=Path("nb.ipynb"), engine="inline"), after=first.id)
+    queue.add(here, RunOptions(notebook=Path("nb.ipynb"), engine="inline", params=["x=2"]))
     queue.resume(here)
     until_idle(here)
     found = runs(here)
@@ -354,19 +357,19 @@ def test_what_follows_a_failure_is_recorded_as_not_started(box: Sandbox) -> None
 
 def test_runs_get_the_environment_of_who_queued_them(box: Sandbox) -> None:
     box.notebook("env.ipynb", "import os\nprint(os.environ['WHO'])")
-    one, other = door(box, WHO="ada"), door(box, WHO="bob")
+    one, other = context(box, WHO="ada"), context(box, WHO="bob")
     for here in (one, other, one):
-        queue.add(here, Wanted(notebook=Path("env.ipynb"), engine="inline"))
+        queue.add(here, RunOptions(notebook=Path("env.ipynb"), engine="inline"))
     until_idle(one)
     logs = [box.git("show", f"{run.commit}:.snaprun/log.txt") for run in runs(one)]
     assert logs == ["ada\n", "bob\n", "ada\n"]
 
 
 def test_a_run_that_is_gone_leaves_the_queue(box: Sandbox) -> None:
-    here = door(box)
+    here = context(box)
     queue.pause(here)
-    made = queue.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
-    queue.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
+    made = queue.add(here, RunOptions(notebook=Path("nb.ipynb"), engine="inline"))
+    queue.add(here, RunOptions(notebook=Path("nb.ipynb"), engine="inline"))
     box.git("update-ref", "-d", f"refs/snaprun/runs/{made.id}")
     queue.resume(here)
     until_idle(here)
@@ -375,10 +378,10 @@ def test_a_run_that_is_gone_leaves_the_queue(box: Sandbox) -> None:
 
 
 def test_a_full_queue_costs_a_look_nothing(box: Sandbox) -> None:
-    here = door(box)
+    here = context(box)
     queue.pause(here)
-    queue.add(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"))
-    wait_for(lambda: bell.busy(here.place) is None, "the dispatcher to rest")
+    queue.add(here, RunOptions(notebook=Path("nb.ipynb"), engine="inline"))
+    wait_for(lambda: bell.read_mark(here.place) is None, "the dispatcher to rest")
     wait_for(lambda: not dispatchers(here), "the dispatcher to go")
     assert not bell.wake(here.place, here.env)
     assert not dispatchers(here)

@@ -17,7 +17,7 @@ from snaprun import files
 from snaprun.index import runlist, selectors
 from snaprun.lifecycle import settle
 from snaprun.live import livefolder, lock, order, stoprequest
-from snaprun.live.stoprequest import Request, ask_stop
+from snaprun.live.stoprequest import StopRequest, write_stop_request
 from snaprun.machine import process
 from snaprun.model import Result, Run, Status
 from snaprun.reader import index
@@ -138,7 +138,7 @@ def test_a_run_of_another_machine_is_not_judged(run: Started) -> None:
     for who in run.pids():
         os.kill(who.pid, signal.SIGKILL)
     wait_for(lambda: not any(process.alive(who) for who in run.pids()), "the end of both")
-    path = run.live.path / order.SUPERVISOR
+    path = run.live.path / order.SUPERVISOR_FILE
     about = files.read_json(path)
     files.write_json(path, {**about, "host": "elsewhere", "boot": "another"})
     assert settle.host_of(run.live) == "elsewhere"
@@ -147,7 +147,7 @@ def test_a_run_of_another_machine_is_not_judged(run: Started) -> None:
     files.write_json(path, {**about, "boot": "another"})  # this machine, before it was restarted
     running.settled(run)
     assert run.end().reason == "the machine was restarted while it ran"
-    for who in process.marked(run.id):
+    for who in process.find_marked(run.id):
         os.kill(who.pid, signal.SIGKILL)
 
 
@@ -183,10 +183,10 @@ def test_a_stubborn_cell_is_killed(repo: Sandbox, how: str) -> None:
     supervisor = run.pids()[0].pid
     begin = time.monotonic()
     if how == "kill":
-        ask_stop(run.live.path, Request(signal.SIGINT, kill=True))
+        write_stop_request(run.live.path, StopRequest(signal.SIGINT, kill=True))
     os.kill(supervisor, signal.SIGINT)
     if how == "twice":
-        wait_for(lambda: (run.live.path / order.STOP).exists(), "the first to be heard")
+        wait_for(lambda: (run.live.path / order.STOP_FILE).exists(), "the first to be heard")
         os.kill(supervisor, signal.SIGINT)
     check(run, Status.STOPPED, 130, "INT")
     assert time.monotonic() - begin < 60
@@ -195,7 +195,7 @@ def test_a_stubborn_cell_is_killed(repo: Sandbox, how: str) -> None:
 def test_a_grace_given_with_the_stop_counts(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", STUBBORN + WAIT), grace=600)
     run.until_logged("second")
-    ask_stop(run.live.path, Request(signal.SIGTERM, grace=0.2))
+    write_stop_request(run.live.path, StopRequest(signal.SIGTERM, grace=0.2))
     os.kill(run.pids()[0].pid, signal.SIGTERM)
     check(run, Status.STOPPED, 143, "TERM")
 
@@ -252,7 +252,7 @@ def test_a_second_stop_may_shorten_the_grace(repo: Sandbox) -> None:
 def test_a_stop_with_a_reason_says_it(run: Started, killed: bool) -> None:
     if killed:
         os.kill(run.pids()[1].pid, signal.SIGSTOP)
-        ask_stop(run.live.path, Request(signal.SIGTERM, reason="given up"))
+        write_stop_request(run.live.path, StopRequest(signal.SIGTERM, reason="given up"))
         os.kill(run.pids()[1].pid, signal.SIGKILL)
     else:
         assert stoprequest.request(run.live, reason="given up")
@@ -314,22 +314,22 @@ def test_a_folder_deleted_under_the_run(run: Started, delete: Callable[[Started]
 
 
 def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox, run: Started) -> None:
-    with index(running.door(repo)) as reader:
+    with index(running.context(repo)) as reader:
         assert selectors.find(reader, run.id).status is Status.RUNNING
     pids = run.pids()
     kernel = run.kernel()
     _without_live(run)
-    with index(running.door(repo)) as reader:  # it still goes on
+    with index(running.context(repo)) as reader:  # it still goes on
         assert selectors.find(reader, run.id).status is Status.RUNNING
     for pid in (pids[0].pid, pids[1].pid, kernel):
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not any(process.alive(who) for who in pids), "the end of both")
-    for who in process.marked(run.id):
+    for who in process.find_marked(run.id):
         process.send(who, signal.SIGKILL)
-    wait_for(lambda: not process.marked(run.id), "the end of the children")
+    wait_for(lambda: not process.find_marked(run.id), "the end of the children")
 
     def looked() -> Run | None:
-        with index(running.door(repo)) as reader:
+        with index(running.context(repo)) as reader:
             found = selectors.find(reader, run.id)
         return None if found.status is Status.RUNNING else found
 
@@ -337,17 +337,17 @@ def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox
     assert (found.status, found.reason) == (Status.LOST, "its supervisor and its worker were killed")
     assert "second" in run.file("log.txt").decode()
     assert not list((run.place.state / "slots").glob("*.owner"))
-    assert not run.place.kept.exists()
+    assert not run.place.live_backup.exists()
 
 
 def test_a_run_of_which_nothing_was_kept_is_lost_too(repo: Sandbox, run: Started) -> None:
     pids = run.pids()
-    for who in (*pids, *process.marked(run.id)):
+    for who in (*pids, *process.find_marked(run.id)):
         process.send(who, signal.SIGKILL)
-    wait_for(lambda: not any(process.alive(who) for who in pids) and not process.marked(run.id), "the end of all")
+    wait_for(lambda: not any(process.alive(who) for who in pids) and not process.find_marked(run.id), "the end of all")
     _without_live(run)
-    subprocess.run(["rm", "-rf", str(run.place.kept)], check=True)
-    with index(running.door(repo)) as reader:
+    subprocess.run(["rm", "-rf", str(run.place.live_backup)], check=True)
+    with index(running.context(repo)) as reader:
         found = selectors.find(reader, run.id)
     assert (found.status, found.reason) == (Status.LOST, "its live folder was deleted")
 
@@ -357,7 +357,7 @@ def test_a_run_whose_lock_is_deleted_is_left_alone(repo: Sandbox, kept: bool) ->
     run = running.start(repo, repo.notebook("a.ipynb", WAITING, "print('off')"))
     run.until_logged("on")
     if not kept:  # as on a file system without links
-        (livefolder.kept(run.live) / "lock").unlink()
+        (livefolder.backup_folder(run.live) / "lock").unlink()
     run.live.lock.unlink()
     assert settle.settle(run.place, os.environ) == []
     assert repo.snaprun("ps", "-q").stdout.split() == [run.id]
@@ -373,7 +373,7 @@ def test_a_dead_run_without_its_lock_is_settled(run: Started, kept: bool) -> Non
         process.send(who, signal.SIGSTOP)
     run.live.lock.unlink()
     if not kept:
-        (livefolder.kept(run.live) / "lock").unlink()
+        (livefolder.backup_folder(run.live) / "lock").unlink()
     for who in pids:
         process.send(who, signal.SIGKILL)
     wait_for(lambda: not any(process.alive(who) for who in pids), "the end of both")
@@ -429,7 +429,7 @@ def test_an_abandoned_supervisor_vanishes(repo: Sandbox) -> None:
     handle.abandon()
 
     def of_session() -> list[int]:
-        return [line.pid for line in process.table().values() if _session(line.pid) == group]
+        return [line.pid for line in process.read_table().values() if _session(line.pid) == group]
 
     wait_for(lambda: not of_session(), "the supervisor and its worker to go")
 

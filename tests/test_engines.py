@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.engines import ENGINES, Stop, died, ended_by_exit
+from snaprun.engines import ENGINES, Stop, outcome_of_death, outcome_of_exit
 from snaprun.errors import WriteFault
 from snaprun.live.journal import Journal
 from snaprun.model import Status
@@ -424,17 +424,17 @@ class TestNotebookFeatures:
     ],
 )
 def test_exit_values(evalue: str, code: int, status: Status) -> None:
-    outcome = ended_by_exit(evalue)
+    outcome = outcome_of_exit(evalue)
     assert (outcome.exit_code, outcome.status) == (code, status)
     assert len(outcome.reason or "") < 300
 
 
 def test_deaths() -> None:
-    assert died("kernel", -9, oom=True).reason == "the kernel was killed because memory ran out"
-    assert died("kernel", -11, oom=False).signal == 11
-    assert died("kernel", 3, oom=False).reason == "the kernel exited by itself with status 3"
-    assert died("kernel", None, oom=False).exit_code == 137
-    assert "signal 200" in (died("kernel", -200, oom=False).reason or "")
+    assert outcome_of_death("kernel", -9, oom=True).reason == "the kernel was killed because memory ran out"
+    assert outcome_of_death("kernel", -11, oom=False).signal == 11
+    assert outcome_of_death("kernel", 3, oom=False).reason == "the kernel exited by itself with status 3"
+    assert outcome_of_death("kernel", None, oom=False).exit_code == 137
+    assert "signal 200" in (outcome_of_death("kernel", -200, oom=False).reason or "")
 
 
 def _alive(pid: int) -> bool:

@@ -53,7 +53,7 @@ def test_graphics_cards_are_named_by_nvidia_smi(tmp_path: Path) -> None:
 
 def test_what_cannot_be_found_out_is_left_out(tmp_path: Path) -> None:
     broken = str(tmp_path / "python")
-    found = environment.describe(broken, env={"TZ": "UTC"}, how="--python")
+    found = environment.describe(broken, env={"TZ": "UTC"}, origin="--python")
     assert (found["executable"], found["chosen"]) == (broken, "--python") and "packages" not in found
     assert found["variables"] == {"TZ": "UTC"} and found["cpus"]
     assert "executable" not in environment.describe(None, env={})

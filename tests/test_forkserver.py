@@ -34,7 +34,7 @@ def servers() -> list[int]:
     """The fork servers that this test process has started: what they started is nobody's child."""
     return [
         line.pid
-        for line in process.table().values()
+        for line in process.read_table().values()
         if line.parent == os.getpid() and b"snaprun.queue.forkserver" in _command(line.pid)
     ]
 
@@ -58,7 +58,7 @@ def test_nobody_has_to_reap_what_it_starts(repo: Sandbox, server: local.ForkServ
     run = running.start(repo, repo.notebook("a.ipynb", HOLD), handle=server.start())
     run.until_logged("on")
     supervisor, worker = run.pids()
-    lines = process.table()
+    lines = process.read_table()
     assert lines[worker.pid].parent == supervisor.pid
     assert lines[supervisor.pid].parent not in (os.getpid(), *servers())
     assert os.getsid(supervisor.pid) not in (os.getsid(0), *map(os.getsid, servers()))
@@ -114,8 +114,8 @@ def _started(server: int) -> list[int]:
     home = f"HOME={os.environ['HOME']}".encode()
     return [
         pid
-        for pid in process.table()
-        if pid != server and _command(pid) == _command(server) and home in process.environ(pid)
+        for pid in process.read_table()
+        if pid != server and _command(pid) == _command(server) and home in process.read_environment(pid)
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from snaprun.errors import CannotCreate, DataFault, Denied, SnaprunError, Unavailable, WriteFault
 from snaprun.git import locate
 from snaprun.git.gitchild import Answer, failure
-from snaprun.git.gitrepo import GitRepo, author_of
+from snaprun.git.gitrepo import GitRepo, parse_author
 from snaprun.git.objects import make
 from tests.sandbox import Sandbox
 
@@ -96,35 +96,35 @@ def test_a_ref_moves_from_its_expected_place_only(repo: Sandbox, git: GitRepo) -
 def test_objects_from_memory_are_stored_flushed_and_missed_when_gone(repo: Sandbox, git: GitRepo) -> None:
     made = [make("blob", text, git.hash_name()) for text in (b"one", b"two")]
     oids = [item.oid for item in made]
-    assert git.missing(oids) == oids
+    assert git.find_missing(oids) == oids
     git.ingest(made)
     git.flush([*oids, "0" * 40])
-    assert git.missing(oids) == []
-    with git.reading() as ask:
+    assert git.find_missing(oids) == []
+    with git.object_reader() as ask:
         found = ask(oids[1])
         assert found is not None
         assert (found.kind, found.data) == ("blob", b"two")
         assert ask("0" * 40) is None
     head = str(git.head())
     repo.git("repack", "-adq")
-    assert git.missing([head]) == []
+    assert git.find_missing([head]) == []
 
 
 def test_a_child_that_is_not_wanted_any_more_is_gone(git: GitRepo) -> None:
-    with git.start("cat-file", "--batch", talk=True) as child:
+    with git.start("cat-file", "--batch", stdin_pipe=True) as child:
         process = child._process.proc
     assert process.poll() is not None
 
 
 def test_the_author_is_the_users_or_a_stand_in(repo: Sandbox, git: GitRepo, sealed: Path) -> None:
-    with git.author_meanwhile() as name:
+    with git.author_lookup() as name:
         assert name() == "Ada <ada@example.org>"
-    with git.author_meanwhile() as name:
+    with git.author_lookup() as name:
         assert name() == "Ada <ada@example.org>"
     (sealed / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
-    with GitRepo(git.place).author_meanwhile() as name:
+    with GitRepo(git.place).author_lookup() as name:
         assert name() == "snaprun user <user@localhost>"
-    assert author_of(Answer(0, b"", "")) == "snaprun user <user@localhost>"
+    assert parse_author(Answer(0, b"", "")) == "snaprun user <user@localhost>"
 
 
 def test_the_repository_of_a_submodule_is_another(repo: Sandbox, git: GitRepo) -> None:

@@ -14,15 +14,15 @@ import pytest
 
 from snaprun import records
 from snaprun.api import queue
-from snaprun.context import Door, opened
+from snaprun.context import Context, open_context
 from snaprun.errors import Denied
 from snaprun.lifecycle import limits
 from snaprun.live import bell, gpus, livefolder, lock
 from snaprun.live.gpus import Gpu, GpusTaken, NoGpus
 from snaprun.model import Status
-from snaprun.runplan import Wanted
+from snaprun.runplan import RunOptions
 from snaprun.sweeps import sweepplan
-from snaprun.sweeps.sweepplan import Asked
+from snaprun.sweeps.sweepplan import SweepOptions
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 
@@ -79,24 +79,24 @@ def held(folder: Path) -> int:
     ],
 )
 def test_cards_are_those_that_the_variable_names(visible: str, names: list[str]) -> None:
-    assert [gpu.name for gpu in gpus.there({"CUDA_VISIBLE_DEVICES": visible, "PATH": ""})] == names
+    assert [gpu.name for gpu in gpus.find_gpus({"CUDA_VISIBLE_DEVICES": visible, "PATH": ""})] == names
 
 
 def test_cards_are_all_that_nvidia_smi_names(smi: Mapping[str, str]) -> None:
-    assert gpus.there(smi) == [Gpu("0", UUIDS[0]), Gpu("1", UUIDS[1])]
+    assert gpus.find_gpus(smi) == [Gpu("0", UUIDS[0]), Gpu("1", UUIDS[1])]
 
 
 def test_names_of_one_card_are_one_card(smi: Mapping[str, str]) -> None:
-    assert gpus.there({**smi, "CUDA_VISIBLE_DEVICES": "GPU-3a,1,0,7,GPU-8932"}) == [
+    assert gpus.find_gpus({**smi, "CUDA_VISIBLE_DEVICES": "GPU-3a,1,0,7,GPU-8932"}) == [
         Gpu("GPU-3a", UUIDS[1]),
         Gpu("0", UUIDS[0]),
     ]
-    assert gpus.there({**smi, "CUDA_VISIBLE_DEVICES": "GPU-,0"}) == []
+    assert gpus.find_gpus({**smi, "CUDA_VISIBLE_DEVICES": "GPU-,0"}) == []
 
 
 @pytest.mark.parametrize("script", ["exit 9", "echo No devices were found", "kill -9 $$"])
 def test_a_driver_that_does_not_answer_has_no_cards(tmp_path: Path, script: str) -> None:
-    assert gpus.there(with_smi(tmp_path / "broken", script)) == []
+    assert gpus.find_gpus(with_smi(tmp_path / "broken", script)) == []
 
 
 def test_cards_are_given_once_and_come_back_by_themselves(lives: list[Path]) -> None:
@@ -164,11 +164,11 @@ def test_a_damaged_ledger_and_one_that_cannot_be_written(sealed: Path, lives: li
 
 
 def test_what_slurm_is_told() -> None:
-    told = limits.wishes("slurm", {"time": "1"}, gpu_count=2, max_memory=4_000_000_000)
+    told = limits.add_limits("slurm", {"time": "1"}, gpu_count=2, max_memory=4_000_000_000)
     assert told == {"time": "1", "gres": "gpu:2", "mem": "4303M"}
     own = {"gpus-per-node": "1", "mem-per-cpu": "1G"}
-    assert limits.wishes("slurm", own, gpu_count=2, max_memory=10**9) == own
-    assert limits.wishes("ssh", {}, gpu_count=2, max_memory=10**9) == {}
+    assert limits.add_limits("slurm", own, gpu_count=2, max_memory=10**9) == own
+    assert limits.add_limits("ssh", {}, gpu_count=2, max_memory=10**9) == {}
 
 
 @pytest.fixture
@@ -181,8 +181,8 @@ def box(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     return repo
 
 
-def here(box: Sandbox) -> Door:
-    return opened(box.path, os.environ)
+def here(box: Sandbox) -> Context:
+    return open_context(box.path, os.environ)
 
 
 def started(box: Sandbox, *args: str) -> running.Started:
@@ -274,10 +274,10 @@ def test_a_rerun_wants_what_its_run_had(box: Sandbox) -> None:
 @pytest.mark.usefixtures("nothing_left")
 def test_the_queue_waits_for_cards_and_says_why(box: Sandbox) -> None:
     first = started(box, "--gpus", "1")
-    door = here(box)
-    needy = queue.add(door, Wanted(notebook=Path("shows.ipynb"), params=["x=1"], engine="inline", gpus=2))
-    behind = queue.add(door, Wanted(notebook=Path("shows.ipynb"), params=["x=2"], engine="inline", gpus=1))
-    frugal = queue.add(door, Wanted(notebook=Path("shows.ipynb"), params=["x=3"], engine="inline"))
+    context = here(box)
+    needy = queue.add(context, RunOptions(notebook=Path("shows.ipynb"), params=["x=1"], engine="inline", gpus=2))
+    behind = queue.add(context, RunOptions(notebook=Path("shows.ipynb"), params=["x=2"], engine="inline", gpus=1))
+    frugal = queue.add(context, RunOptions(notebook=Path("shows.ipynb"), params=["x=3"], engine="inline"))
     assert ended(box, frugal.id) is Status.SUCCEEDED  # it passes by
     why = f"2 GPUs wanted, and 1 of 2 free: run {first.id[:8]} has 0"
     wait_for(lambda: why in box.snaprun("queue").stdout, "the reason")
@@ -289,10 +289,10 @@ def test_the_queue_waits_for_cards_and_says_why(box: Sandbox) -> None:
 
 @pytest.mark.usefixtures("nothing_left")
 def test_a_sweep_never_shares_a_card(box: Sandbox) -> None:
-    door = here(box)
-    wanted = Wanted(notebook=Path("shows.ipynb"), engine="inline", gpus=1)
-    sweepplan.start(door, sweepplan.plan(door, wanted, Asked(axes=("x=1..6",), jobs=4)))
-    wait_for(lambda: bell.busy(door.place) is None and not livefolder.scan(door.place), "the sweep")
+    context = here(box)
+    wanted = RunOptions(notebook=Path("shows.ipynb"), engine="inline", gpus=1)
+    sweepplan.start(context, sweepplan.plan(context, wanted, SweepOptions(axes=("x=1..6",), jobs=4)))
+    wait_for(lambda: bell.read_mark(context.place) is None and not livefolder.scan(context.place), "the sweep")
     ended = box.snaprun("history", "--json").stdout
     assert ended.count('"status": "succeeded"') == 6
     marks = sorted(

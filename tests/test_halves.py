@@ -58,18 +58,18 @@ def both(node: dict[str, Any], config: Config | None = None) -> tuple[bytes, byt
 def test_in_sync(fmt: str) -> None:
     sources = RICH if fmt not in ("py:nomarker", "py:sphinx") else ("x = 1", "# %% md\nText", "y = 2")
     raw, text, half = both(paired(fmt, *sources))
-    assert halves.differing(raw, text, half) == ()
-    assert halves.differing(raw, text.replace(b"\n", b"\r\n"), half) == ()
-    assert halves.differing(raw, text.replace(jupytext.__version__.encode(), b"1.0.0"), half) == ()
-    assert halves.differing(raw, text + b"\n\n", half) == ()
+    assert halves.find_differences(raw, text, half) == ()
+    assert halves.find_differences(raw, text.replace(b"\n", b"\r\n"), half) == ()
+    assert halves.find_differences(raw, text.replace(jupytext.__version__.encode(), b"1.0.0"), half) == ()
+    assert halves.find_differences(raw, text + b"\n\n", half) == ()
 
 
 @pytest.mark.parametrize("fmt", FORMATS[:3] + FORMATS[4:7])
 def test_an_edit_is_found_in_its_cell(fmt: str) -> None:
     raw, text, half = both(paired(fmt, *RICH))
-    assert halves.differing(raw, text.replace(b"x = 2;", b"x = 22;"), half) == ("cell 8",)
-    assert halves.differing(raw, text.replace(b"## Second", b"## Third"), half) == ("markdown cell 2",)
-    assert halves.differing(raw, text.replace(b"lr = 0.1", b"lr = 0.2"), half) == ("cell 1",)
+    assert halves.find_differences(raw, text.replace(b"x = 2;", b"x = 22;"), half) == ("cell 8",)
+    assert halves.find_differences(raw, text.replace(b"## Second", b"## Third"), half) == ("markdown cell 2",)
+    assert halves.find_differences(raw, text.replace(b"lr = 0.1", b"lr = 0.2"), half) == ("cell 1",)
 
 
 @pytest.mark.parametrize("fmt", FORMATS[:3] + FORMATS[4:7])
@@ -79,17 +79,17 @@ def test_each_half_can_be_made_of_the_other(fmt: str) -> None:
     edited["cells"][-1]["source"] = "y = 'other'"
     new = json.dumps(edited).encode()
     made = halves.text_from(new, text, half)
-    assert halves.differing(new, made, half) == ()
-    assert halves.differing(raw, made, half) != ()
+    assert halves.find_differences(new, made, half) == ()
+    assert halves.find_differences(raw, made, half) != ()
     back = halves.notebook_from(made, raw, half)
-    assert halves.differing(back, made, half) == ()
+    assert halves.find_differences(back, made, half) == ()
     assert json.loads(back)["cells"][2]["outputs"][0]["text"] in ("hello", ["hello"]), "outputs are kept"
     assert [cell["id"] for cell in json.loads(back)["cells"]] == [cell["id"] for cell in edited["cells"]]
 
 
 def test_losing_the_parameters_tag_is_a_difference() -> None:
     raw, text, half = both(paired("py:percent", "x = lr", "y = 1"))
-    assert halves.differing(raw, text.replace(b' tags=["parameters"]', b""), half) == ("cell 1",)
+    assert halves.find_differences(raw, text.replace(b' tags=["parameters"]', b""), half) == ("cell 1",)
 
 
 def test_line_ends_of_the_old_half_are_kept() -> None:
@@ -115,7 +115,7 @@ def test_options_of_the_configuration(options: str, fmt: str) -> None:
     node["cells"].pop(0)
     del node["metadata"]["jupytext"]
     raw, text, half = both(node, Config("jupytext.toml", f'formats = "ipynb,{fmt}"\n{options}\n'.encode()))
-    assert halves.differing(raw, text, half) == ()
+    assert halves.find_differences(raw, text, half) == ()
 
 
 def test_formats_in_folders() -> None:
@@ -145,4 +145,4 @@ def test_what_cannot_be_understood() -> None:
     with pytest.raises(InputMissing):
         halves.members("a.ipynb", b"{", None)
     with pytest.raises(InputMissing):
-        halves.differing(json.dumps(notebook("x")).encode(), b"\xff\xfe\x00", Half("a.py", {"extension": ".py"}))
+        halves.find_differences(json.dumps(notebook("x")).encode(), b"\xff\xfe\x00", Half("a.py", {"extension": ".py"}))

@@ -68,7 +68,7 @@ def test_all_files_of_a_clone_without_runs(repo: Sandbox) -> None:
 
 def test_the_framework_and_ours_side_by_side(repo: Sandbox) -> None:
     assert "by pre-commit" in call_hook(repo, "status")
-    with pytest.raises(install.Managed):
+    with pytest.raises(install.ManagerConflict):
         call_hook(repo, "install")
     call_hook(repo, "install", "--force", "--type", "pre-commit")
     pair(repo, "train", "x = 3")

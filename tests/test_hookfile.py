@@ -80,7 +80,9 @@ def test_an_older_version_is_brought_up_to_date(repo: Sandbox) -> None:
     path = repo.path / ".git/hooks/pre-commit"
     newest = path.read_bytes()
     path.write_bytes(older(newest))
-    assert script.know(path.read_bytes()) == script.Known(Owner.OURS, version=0, python=sys.executable, options="")
+    assert script.identify(path.read_bytes()) == script.HookFile(
+        Owner.OURS, version=0, python=sys.executable, options=""
+    )
     assert "brought up to date" in call_hook(repo, "install")
     assert path.read_bytes() == newest
 
@@ -297,7 +299,7 @@ def test_a_path_with_quotes(tmp_path: Path) -> None:
     done = subprocess.run(["git", "commit", "--allow-empty", "-m", "x"], cwd=box.path, check=False)
     assert done.returncode == 0
     text = script.text("pre-commit", python="/opt/it's/py thon")
-    assert script.know(text).python == "/opt/it's/py thon"
+    assert script.identify(text).python == "/opt/it's/py thon"
 
 
 def test_a_read_only_folder(repo: Sandbox) -> None:

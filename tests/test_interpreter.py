@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from snaprun.errors import Unavailable
-from snaprun.notebooks.interpreter import Chosen, asked_layout, choose_python, has, layout_of, require
+from snaprun.notebooks.interpreter import Interpreter, choose_python, has_package, layout_of, query_layout, require
 
 
 @pytest.fixture(scope="module")
@@ -35,32 +35,32 @@ def test_the_order_of_choice(tmp_path: Path) -> None:
     folder = top / "notebooks"
     folder.mkdir(parents=True)
     where = {"top": top, "folder": folder}
-    assert choose_python(None, env={}, **where) == Chosen(sys.executable, "snaprun's own Python")
+    assert choose_python(None, env={}, **where) == Interpreter(sys.executable, "snaprun's own Python")
     kernel = fake(tmp_path / "kernel")
-    assert choose_python(None, env={}, kernel=kernel, **where) == Chosen(kernel, "the notebook's kernel")
+    assert choose_python(None, env={}, kernel=kernel, **where) == Interpreter(kernel, "the notebook's kernel")
     project = fake(top / ".venv")
-    assert choose_python(None, env={}, kernel=kernel, **where) == Chosen(project, ".venv")
+    assert choose_python(None, env={}, kernel=kernel, **where) == Interpreter(project, ".venv")
     nearer = fake(folder / "venv")
-    assert choose_python(None, env={}, **where) == Chosen(nearer, "notebooks/venv")
-    assert choose_python(None, env={}, top=top, folder=tmp_path) == Chosen(project, ".venv")
+    assert choose_python(None, env={}, **where) == Interpreter(nearer, "notebooks/venv")
+    assert choose_python(None, env={}, top=top, folder=tmp_path) == Interpreter(project, ".venv")
     conda, active = fake(tmp_path / "conda"), fake(tmp_path / "active")
     env = {"CONDA_PREFIX": str(tmp_path / "conda")}
-    assert choose_python(None, env=env, **where) == Chosen(conda, "CONDA_PREFIX")
+    assert choose_python(None, env=env, **where) == Interpreter(conda, "CONDA_PREFIX")
     env["VIRTUAL_ENV"] = str(tmp_path / "active")
-    assert choose_python(None, env=env, **where) == Chosen(active, "VIRTUAL_ENV")
+    assert choose_python(None, env=env, **where) == Interpreter(active, "VIRTUAL_ENV")
     env["VIRTUAL_ENV"] = str(tmp_path / "gone")
-    assert choose_python(None, env=env, **where) == Chosen(conda, "CONDA_PREFIX")
-    assert choose_python(str(tmp_path / "active"), env=env, **where) == Chosen(active, "--python")
-    assert choose_python(kernel, env=env, **where) == Chosen(kernel, "--python")
+    assert choose_python(None, env=env, **where) == Interpreter(conda, "CONDA_PREFIX")
+    assert choose_python(str(tmp_path / "active"), env=env, **where) == Interpreter(active, "--python")
+    assert choose_python(kernel, env=env, **where) == Interpreter(kernel, "--python")
     env["PATH"] = str(tmp_path / "kernel/bin")
-    assert choose_python("python", env=env, **where) == Chosen(kernel, "--python")
+    assert choose_python("python", env=env, **where) == Interpreter(kernel, "--python")
     for wrong in ("python9.9", str(tmp_path / "nothing"), str(top)):
         with pytest.raises(Unavailable, match="no Python interpreter"):
             choose_python(wrong, env=env, **where)
 
 
 def test_a_missing_package_comes_with_its_command(bare: Path) -> None:
-    chosen = Chosen(str(bare / "bin/python"), ".venv")
+    chosen = Interpreter(str(bare / "bin/python"), ".venv")
     with pytest.raises(Unavailable, match=r"ipykernel is not installed in .*\(\.venv\)") as caught:
         require(chosen)
     assert caught.value.code == 69
@@ -77,15 +77,15 @@ def test_a_missing_package_comes_with_its_command(bare: Path) -> None:
 
 
 def test_our_own_python_has_ipykernel() -> None:
-    require(Chosen(sys.executable, "snaprun's own Python"))
+    require(Interpreter(sys.executable, "snaprun's own Python"))
 
 
 def test_files_and_interpreter_tell_the_same(bare: Path) -> None:
     python = str(bare / "bin/python")
-    by_files, by_asking = layout_of(python, os.environ), asked_layout(python, os.environ)
+    by_files, by_asking = layout_of(python, os.environ), query_layout(python, os.environ)
     assert by_files.version == by_asking.version
     assert set(by_files.folders) <= set(by_asking.folders)
-    assert not has(by_files, "json") and has(by_asking, "json")
+    assert not has_package(by_files, "json") and has_package(by_asking, "json")
 
 
 def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from snaprun.errors import WriteFault
-from snaprun.live.journal import CHUNK, LARGE, Journal, load_output, plain, read_events
+from snaprun.live.journal import CHUNK, LARGE, Journal, load_output, read_events, strip_ansi
 from tests.sandbox import wait_for
 
 
@@ -94,7 +94,7 @@ def test_errors_reach_the_log_without_colours(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.out(1, {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["\x1b[31mE\x1b[0m: v"]})
     assert (tmp_path / "log.txt").read_text() == "E: v\n"
-    assert plain("\x1b]8;;http://x\x07link\x1b]8;;\x07 \x1b[1;32mok\x1b[0m") == "link ok"
+    assert strip_ansi("\x1b]8;;http://x\x07link\x1b]8;;\x07 \x1b[1;32mok\x1b[0m") == "link ok"
 
 
 def test_every_character_can_be_said(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import zmq
 
 from snaprun.engines import Stop
 from snaprun.live.journal import Journal
-from snaprun.live.livefolder import SOCKETS
+from snaprun.live.livefolder import SOCKET_PREFIX
 from snaprun.machine.oom import oom_kills
 from snaprun.model import Status
 from snaprun.notebooks.kernels import Kernel
@@ -221,7 +221,7 @@ def test_the_sockets_are_private_and_the_kernel_can_be_found(tmp_path: Path) -> 
     transport, mode, address, path = json.loads(ran.text(1))
     assert (transport, mode) == ("ipc", "0o40700")
     assert Path(address).parent.parent == short
-    assert Path(address).parent.name.startswith(SOCKETS)
+    assert Path(address).parent.name.startswith(SOCKET_PREFIX)
     assert Path(path) == ran.live.kernel
     assert not Path(address).parent.exists()
 

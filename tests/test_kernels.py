@@ -46,28 +46,34 @@ def test_the_first_folder_wins(env: dict[str, str], tmp_path: Path) -> None:
 
 def test_a_python_notebook_runs_in_the_chosen_interpreter_whatever_its_kernel_is_called(env: dict[str, str]) -> None:
     available = kernels.specs(env)
-    kernel, notes = kernels.choose(available, asked=None, named="my-old-env", language="python", python=sys.executable)
+    kernel, notes = kernels.choose(
+        available, name=None, notebook_kernel="my-old-env", language="python", python=sys.executable
+    )
     assert (kernel.python, notes) == (sys.executable, ())
 
 
 def test_another_language_falls_back_within_the_language_with_a_note(env: dict[str, str]) -> None:
-    kernel, notes = kernels.choose(kernels.specs(env), asked=None, named="ir32", language="r", python=sys.executable)
+    kernel, notes = kernels.choose(
+        kernels.specs(env), name=None, notebook_kernel="ir32", language="r", python=sys.executable
+    )
     assert kernel.name == "ir"
     assert notes == ("kernel 'ir32' is not installed: running with 'ir'",)
 
 
 def test_never_another_language(env: dict[str, str]) -> None:
     with pytest.raises(Unavailable, match="julia"):
-        kernels.choose(kernels.specs(env), asked=None, named="julia-1.9", language="julia", python=sys.executable)
+        kernels.choose(
+            kernels.specs(env), name=None, notebook_kernel="julia-1.9", language="julia", python=sys.executable
+        )
 
 
 def test_an_unknown_kernel_gets_the_nearest_name_or_the_list(env: dict[str, str]) -> None:
     available = kernels.specs(env)
     with pytest.raises(Unavailable) as near:
-        kernels.choose(available, asked="octav", named=None, language="octave", python=None)
+        kernels.choose(available, name="octav", notebook_kernel=None, language="octave", python=None)
     assert near.value.hint == "--kernel octave"
     with pytest.raises(Unavailable) as none:
-        kernels.choose(available, asked="zzz", named=None, language="octave", python=None)
+        kernels.choose(available, name="zzz", notebook_kernel=None, language="octave", python=None)
     assert "ir" in none.value.hint
 
 

@@ -15,7 +15,7 @@ import pytest
 from snaprun import launchers
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.launchers import Site, State, Submission, local, plugin, tmux
-from snaprun.live.stoprequest import Request
+from snaprun.live.stoprequest import StopRequest
 from snaprun.machine import process
 from snaprun.model import Status
 from tests import running
@@ -50,11 +50,11 @@ def test_a_launcher_from_submit_to_cancel(repo: Sandbox, name: str) -> None:
     run.until_logged("on")
     assert launcher.poll(site, [handle]) == [State("running")]
     wait_for(lambda: b"on" in launcher.logs(site, handle, 0), "the log")
-    assert launcher.cancel(site, handle, Request(signal.SIGINT))
+    assert launcher.cancel(site, handle, StopRequest(signal.SIGINT))
     assert run.end().exit_code == 130
     assert launcher.poll(site, [handle]) == [State("ended")]
     assert launcher.logs(site, handle, 0) == b""
-    assert not launcher.cancel(site, handle, Request(signal.SIGINT))
+    assert not launcher.cancel(site, handle, StopRequest(signal.SIGINT))
 
 
 @pytest.mark.usefixtures("tmux_server")
@@ -252,7 +252,7 @@ def test_a_run_of_this_machine_is_stopped_without_its_plug_in(repo: Sandbox) -> 
 def test_a_plug_in_that_cannot_stop_says_so(repo: Sandbox) -> None:
     site = Site(running.place(repo), os.environ)
     with pytest.raises(Unavailable, match=r"wrong_cancel\) failed: SystemExit: boom"):
-        launchers.launcher("cancel").cancel(site, "handle", Request(signal.SIGINT))
+        launchers.launcher("cancel").cancel(site, "handle", StopRequest(signal.SIGINT))
 
 
 def test_of_two_plug_ins_with_one_name_none_is_taken(plugin_folder: Path) -> None:

@@ -88,7 +88,7 @@ def test_patterns_and_left_out_files_are_linked_where_the_snapshot_has_nothing(r
 
 def test_a_folder_of_many_ignored_files_is_one_link(repo: Sandbox) -> None:
     repo.write(".gitignore", "*.csv\n")
-    for number in range(links.SINGLY + 2):
+    for number in range(links.MAX_SINGLE_LINKS + 2):
         repo.write(f"many/{number}.csv")
     repo.write("many-more.csv")
     repo.commit()
@@ -131,7 +131,7 @@ def test_ignored_data_of_a_submodule_is_linked(repo: Sandbox) -> None:
     slot = run_in(git, freeze(repo))
     links.link(git, slot)
     assert linked(slot.path) == ["vendor/lib/data", "vendor/lib/fast.so"]
-    tip = commit_result(git, slots.laid_out(slot), ending(), slot=slot, max_file_size=LIMIT)
+    tip = commit_result(git, slots.read_snapshot_id(slot), ending(), slot=slot, max_file_size=LIMIT)
     assert '"artifacts": []' in repo.git("show", f"{tip}:.snaprun/result.json")
     slots.release(slot)
     again = run_in(git, freeze(repo))
@@ -178,6 +178,6 @@ def test_nothing_is_made_behind_a_link_of_the_users(repo: Sandbox, tmp_path: Pat
         git, slot, patterns=("abs/later", "gone/x"), outputs=("abs", "abs/later"), left_out=("gone/y", "abs/none")
     )
     assert sorted(os.listdir(outside)) == ["later"]
-    tip = commit_result(git, slots.laid_out(slot), ending(), slot=slot, max_file_size=LIMIT)
+    tip = commit_result(git, slots.read_snapshot_id(slot), ending(), slot=slot, max_file_size=LIMIT)
     assert '"artifacts": []' in repo.git("show", f"{tip}:.snaprun/result.json")
     slots.release(slot)

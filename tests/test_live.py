@@ -63,7 +63,7 @@ def test_damage_is_said(tmp_path: Path) -> None:
 
 def test_remove_takes_the_sockets_along(tmp_path: Path) -> None:
     made = make_live(tmp_path)
-    sockets = tmp_path / f"{livefolder.SOCKETS}abc"
+    sockets = tmp_path / f"{livefolder.SOCKET_PREFIX}abc"
     sockets.mkdir()
     (sockets / "k-1").write_text("")
     made.kernel.write_text(json.dumps({"transport": "ipc", "ip": str(sockets / "k")}))
@@ -88,7 +88,7 @@ def test_tidy_removes_old_halves(tmp_path: Path) -> None:
     old.mkdir()
     new.mkdir()
     os.utime(old, (1, 1))
-    livefolder.tidy(place(tmp_path), older=60, now=new.stat().st_mtime)
+    livefolder.tidy(place(tmp_path), age=60, now=new.stat().st_mtime)
     assert not old.exists()
     assert new.exists()
     assert made.path.exists()

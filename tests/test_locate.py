@@ -20,7 +20,7 @@ def test_a_repository_is_found_from_any_folder_inside(repo: Sandbox) -> None:
         assert place.git_dir == place.common_dir == repo.path / ".git"
         assert place.index == repo.path / ".git/index"
         assert place.state == repo.path / ".git/snaprun"
-        assert place == locate.around(start, os.environ)
+        assert place == locate.find_enclosing(start, os.environ)
 
 
 def test_a_linked_worktree_shares_the_state(repo: Sandbox, tmp_path: Path) -> None:
@@ -36,12 +36,12 @@ def test_what_is_left_of_a_linked_worktree_that_is_removed(repo: Sandbox, tmp_pa
     repo.commit()
     repo.git("worktree", "add", "-q", str(tmp_path / "linked"))
     main, linked = (locate.find(path, os.environ) for path in (repo.path, tmp_path / "linked"))
-    assert (locate.standing(main), locate.standing(linked)) == (main, linked)
-    assert not main.removed and not linked.removed
+    assert (locate.recover_place(main), locate.recover_place(linked)) == (main, linked)
+    assert not main.is_removed and not linked.is_removed
     repo.git("worktree", "remove", str(linked.top))
-    left = locate.standing(linked)
-    assert (left.git_dir, left.state, left.removed) == (main.git_dir, main.state, True)
-    assert locate.standing(left) == left
+    left = locate.recover_place(linked)
+    assert (left.git_dir, left.state, left.is_removed) == (main.git_dir, main.state, True)
+    assert locate.recover_place(left) == left
 
 
 def test_a_newline_in_a_folder_is_no_trouble(tmp_path: Path) -> None:
@@ -54,8 +54,8 @@ def test_a_newline_in_a_folder_is_no_trouble(tmp_path: Path) -> None:
 def test_what_a_hook_handed_over_counts_for_find_alone(repo: Sandbox, tmp_path: Path) -> None:
     other = Sandbox(tmp_path / "other")
     env = {**os.environ, "GIT_DIR": str(other.path / ".git"), "GIT_INDEX_FILE": "/elsewhere/index"}
-    assert locate.around(repo.path, env).git_dir == repo.path / ".git"
-    assert locate.around(repo.path, env).index == repo.path / ".git/index"
+    assert locate.find_enclosing(repo.path, env).git_dir == repo.path / ".git"
+    assert locate.find_enclosing(repo.path, env).index == repo.path / ".git/index"
     assert locate.find(repo.path, env).git_dir == other.path / ".git"
     assert locate.find(repo.path, {**os.environ, "GIT_INDEX_FILE": "/elsewhere/index"}).index == Path(
         "/elsewhere/index"
@@ -64,7 +64,7 @@ def test_what_a_hook_handed_over_counts_for_find_alone(repo: Sandbox, tmp_path: 
 
 def test_outside_any_repository_the_callers_variables_count(repo: Sandbox, tmp_path: Path) -> None:
     env = {**os.environ, "GIT_DIR": str(repo.path / ".git"), "GIT_WORK_TREE": str(tmp_path)}
-    assert locate.around(tmp_path, env).git_dir == repo.path / ".git"
+    assert locate.find_enclosing(tmp_path, env).git_dir == repo.path / ".git"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_outside_any_repository_the_callers_variables_count(repo: Sandbox, tmp_p
 def test_refusals_say_what_to_do(tmp_path: Path, where: str, words: str, hint: str) -> None:
     (tmp_path / "plain").mkdir()
     Sandbox(tmp_path / "bare.git", "--bare")
-    for find in (locate.find, locate.around):
+    for find in (locate.find, locate.find_enclosing):
         with pytest.raises(Unavailable, match=words) as told:
             find(tmp_path / where, os.environ)
         assert hint in told.value.hint

@@ -9,7 +9,7 @@ import pytest
 
 from snaprun.errors import Busy, SnaprunError
 from snaprun.git import farclaim
-from snaprun.git.farclaim import CLAIM_REF, Claim
+from snaprun.git.farclaim import CLAIM_REF, FarClaim
 from snaprun.git.gitrepo import GitRepo
 from tests import running
 from tests.sandbox import Sandbox
@@ -17,8 +17,8 @@ from tests.sandbox import Sandbox
 RUN = "a" * 40
 
 
-def job(name: str = "7", restarts: int = 0) -> Claim:
-    return Claim(name, restarts, "node1", 1)
+def job(name: str = "7", restarts: int = 0) -> FarClaim:
+    return FarClaim(name, restarts, "node1", 1)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def hub(tmp_path: Path) -> Sandbox:
     return Sandbox(tmp_path / "hub", "--bare")
 
 
-def claim(box: Sandbox, hub: Sandbox, mine: Claim) -> Claim:
+def claim(box: Sandbox, hub: Sandbox, mine: FarClaim) -> FarClaim:
     return farclaim.claim(GitRepo(running.place(box)), str(hub.path), RUN, mine, env=dict(os.environ))
 
 

@@ -38,7 +38,7 @@ def test_a_live_folder_that_is_deleted_comes_back_as_it_was(repo: Sandbox) -> No
     assert viewer.stdout is not None
     assert viewer.stdout.readline() == b"on\n"
     before = {path.name for path in run.live.path.iterdir()}
-    wait_for(lambda: list(livefolder.kept(run.live).glob("blobs/*")), "the second name of the large output")
+    wait_for(lambda: list(livefolder.backup_folder(run.live).glob("blobs/*")), "the second name of the large output")
     subprocess.run(["rm", "-rf", str(run.live.path)], check=True)
     wait_for(run.live.path.is_dir, "the folder")
     assert before - {path.name for path in run.live.path.iterdir()} <= {RESERVE}
@@ -59,7 +59,7 @@ def test_the_whole_state_folder_deleted_under_runs(repo: Sandbox) -> None:
     env = {"GATE": str(repo.path.parent)}
     one = running.start(repo, book, env=env)
     one.until_logged("on\n")
-    wait_for(lambda: list(livefolder.kept(one.live).glob("blobs/*")), "the second name of the large output")
+    wait_for(lambda: list(livefolder.backup_folder(one.live).glob("blobs/*")), "the second name of the large output")
     subprocess.run(["rm", "-rf", str(one.place.state)], check=True)
     wait_for(one.live.path.is_dir, "its live folder")
     repo.write(".gitignore", "data\n")
@@ -68,7 +68,7 @@ def test_the_whole_state_folder_deleted_under_runs(repo: Sandbox) -> None:
     other.until_logged("on\n")
     slots = [event["path"] for run in (one, other) for event in run.events() if event["e"] == "slot"]
     assert slots[0] == slots[1]
-    with index(running.door(repo)) as reader:
+    with index(running.context(repo)) as reader:
         assert [selectors.find(reader, run.id).status for run in (one, other)] == [Status.RUNNING] * 2
     Path(repo.path.parent, f"go-{one.id}").touch()
     result = one.end()
@@ -80,4 +80,4 @@ def test_the_whole_state_folder_deleted_under_runs(repo: Sandbox) -> None:
     assert Path(slots[1], "data").read_text() == "1"  # the other's links are not this one's to take away
     Path(repo.path.parent, f"go-{other.id}").touch()
     assert other.end().warnings == ()
-    assert not one.place.kept.exists()
+    assert not one.place.live_backup.exists()

@@ -9,7 +9,7 @@ import pytest
 
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.objects import Entry, graft, lookup, make, make_tree, pack, parse_tree
+from snaprun.git.objects import TreeEntry, graft, lookup, make, make_tree, pack, parse_tree
 from tests.sandbox import Sandbox
 
 
@@ -30,7 +30,7 @@ def test_ids_and_trees_are_gits_own(box: Sandbox) -> None:
     name = hash_name(box)
     assert make("blob", b"hello\n", name).oid == box.git("hash-object", "--stdin", stdin=b"hello\n").strip()
     repo = GitRepo(locate.find(box.path, os.environ))
-    with repo.reading() as ask:
+    with repo.object_reader() as ask:
         for tree in [box.git("rev-parse", spec).strip() for spec in ("HEAD^{tree}", "HEAD:dir")]:
             found = ask(tree)
             assert found is not None
@@ -41,8 +41,8 @@ def test_grafting_gives_the_tree_that_git_gives(box: Sandbox) -> None:
     name = hash_name(box)
     repo = GitRepo(locate.find(box.path, os.environ))
     new = make("blob", b"new\n", name)
-    here = Entry("100644", new.oid)
-    changes: dict[bytes, Entry | None] = {
+    here = TreeEntry("100644", new.oid)
+    changes: dict[bytes, TreeEntry | None] = {
         b"a": None,
         b"a/now/a/folder": here,
         b"dir/sub/deep": None,
@@ -52,7 +52,7 @@ def test_grafting_gives_the_tree_that_git_gives(box: Sandbox) -> None:
         b"fresh/er": here,
         b"never/was": None,
     }
-    with repo.reading() as ask:
+    with repo.object_reader() as ask:
 
         def content(oid: str) -> bytes:
             found = ask(oid)
@@ -85,7 +85,7 @@ def test_a_pack_holds_objects_of_every_size(box: Sandbox) -> None:
 def test_a_very_deep_path_is_no_recursion(box: Sandbox) -> None:
     name = hash_name(box)
     path = b"/".join([b"d"] * 1500)
-    entry = Entry("100644", make("blob", b"", name).oid)
+    entry = TreeEntry("100644", make("blob", b"", name).oid)
     top, trees, _ = graft(None, {path: entry}, lambda oid: b"", name)
     assert len(trees) == 1499
     assert top.oid

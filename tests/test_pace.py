@@ -17,7 +17,7 @@ def sweep(*ended: float, going: int = 1, waiting: int = 0) -> list[Run]:
 
 
 def left(runs: list[Run], now: float) -> float | None:
-    return pace.left(runs, len(runs), now=START + now)
+    return pace.seconds_left(runs, len(runs), now=START + now)
 
 
 def test_nothing_is_known_before_an_end_and_after_the_last() -> None:

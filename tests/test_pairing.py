@@ -79,7 +79,7 @@ def test_the_configuration_of_jupytext_is_heeded(digits: Path) -> None:
     before = moved.read_bytes()
     done = pairing.pair(moved)
     assert done.scripts == ((digits.parent / "scripts" / "deep" / "digits.py", True),)
-    assert done.said_by.endswith("jupytext.toml")
+    assert done.source.endswith("jupytext.toml")
     assert moved.read_bytes() == before
 
 

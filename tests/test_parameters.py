@@ -60,7 +60,7 @@ TYPED = [
 @pytest.mark.parametrize(("said", "meant"), TYPED)
 def test_values_are_typed_as_yaml(said: str, meant: Any) -> None:
     found = parameters.parse([f"x={said}"])["x"]
-    assert parameters.same(found, meant), found
+    assert parameters.are_equal(found, meant), found
 
 
 def test_not_a_number_is_written_as_in_yaml() -> None:
@@ -148,14 +148,14 @@ def test_an_empty_file_gives_nothing(tmp_path: Path) -> None:
     assert parameters.read_file(tmp_path / "a.yaml") == {}
 
 
-def resolved(name: str, **given: Any) -> parameters.Resolved:
+def resolved(name: str, **given: Any) -> parameters.RunParameters:
     book = notebook.read(NOTEBOOKS / name)
     return parameters.resolve(book.node, book.language, given)
 
 
 def test_defaults_of_the_notebook_with_the_given_ones_on_top() -> None:
     found = resolved("digits.ipynb", lr=0.5)
-    assert found.merged == {"lr": 0.5, "epochs": 5, "seed": 0, "hidden": [64, 32], "data": "digits"}
+    assert found.values == {"lr": 0.5, "epochs": 5, "seed": 0, "hidden": [64, 32], "data": "digits"}
     assert found.source == "# Parameters\nlr = 0.5"
     assert found.notes == ()
     assert resolved("digits.ipynb").source == ""
@@ -187,10 +187,10 @@ def test_names_that_are_no_names(name: str) -> None:
 
 def test_names_of_other_languages() -> None:
     assert resolved("cars_r.ipynb", span=1).source == "# Parameters\nspan = 1L"
-    assert paramcode.valid_name("learning.rate", "r")
-    assert not paramcode.valid_name("_x", "r")
-    assert not paramcode.valid_name("end", "julia")
-    assert not paramcode.valid_name("é", "bash")
+    assert paramcode.is_valid_name("learning.rate", "r")
+    assert not paramcode.is_valid_name("_x", "r")
+    assert not paramcode.is_valid_name("end", "julia")
+    assert not paramcode.is_valid_name("é", "bash")
 
 
 def test_without_a_parameters_cell_they_go_to_the_top_with_a_note() -> None:
@@ -211,21 +211,21 @@ def test_a_number_that_became_a_text_is_noted() -> None:
 
 def test_a_cell_that_assigns_anything_takes_any_name() -> None:
     for source in ("from config import *", "x = = 1"):
-        node = cells.normal(document(parameters=source), "a.ipynb")
-        assert parameters.resolve(node, "python", {"other": 1}).merged == {"other": 1}
+        node = cells.normalize(document(parameters=source), "a.ipynb")
+        assert parameters.resolve(node, "python", {"other": 1}).values == {"other": 1}
 
 
 def test_other_languages_are_refused() -> None:
-    node = cells.normal(document("x", language="scala", kernel=None), "a.ipynb")
+    node = cells.normalize(document("x", language="scala", kernel=None), "a.ipynb")
     with pytest.raises(ParameterFault, match="cannot be written in scala"):
         parameters.resolve(node, "scala", {"x": 1})
-    assert parameters.resolve(node, "scala", {}).merged == {}
+    assert parameters.resolve(node, "scala", {}).values == {}
 
 
 def test_what_papermill_left_runs_and_is_shown_unless_something_is_given() -> None:
-    node = cells.inject(cells.normal(document("x", parameters="lr = 1\nn = 2"), "a.ipynb"), "lr = 7")
-    assert parameters.resolve(node, "python", {}).merged == {"lr": 7, "n": 2}
-    assert parameters.resolve(node, "python", {"n": 3}).merged == {"lr": 1, "n": 3}
+    node = cells.inject(cells.normalize(document("x", parameters="lr = 1\nn = 2"), "a.ipynb"), "lr = 7")
+    assert parameters.resolve(node, "python", {}).values == {"lr": 7, "n": 2}
+    assert parameters.resolve(node, "python", {"n": 3}).values == {"lr": 1, "n": 3}
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ values = st.recursive(
 def test_python_gets_exactly_the_value(value: Any) -> None:
     scope: dict[str, Any] = {}
     exec(paramcode.code({"x": value}, "python"), scope)
-    assert parameters.same(scope["x"], value)
+    assert parameters.are_equal(scope["x"], value)
 
 
 @given(values)
@@ -296,7 +296,7 @@ def test_python_gets_exactly_the_value(value: Any) -> None:
 def test_json_keeps_exactly_the_value(value: Any) -> None:
     text = json.dumps(exact.to_json(value), allow_nan=False)
     back = exact.from_json(json.loads(text))
-    assert parameters.same(back, value)
+    assert parameters.are_equal(back, value)
     assert repr(back) == repr(value)
 
 
@@ -306,15 +306,15 @@ def test_json_keeps_what_looks_like_its_own_marks() -> None:
 
 
 def test_types_count() -> None:
-    assert not parameters.same(1, True)
-    assert not parameters.same(1, 1.0)
-    assert parameters.same({"a": math.nan, "b": 1}, {"b": 1, "a": math.nan})
+    assert not parameters.are_equal(1, True)
+    assert not parameters.are_equal(1, 1.0)
+    assert parameters.are_equal({"a": math.nan, "b": 1}, {"b": 1, "a": math.nan})
 
 
 @pytest.mark.parametrize("value", [{1}, b"x", 1j, object(), (1, 2)])
 def test_what_no_file_can_say_is_refused(value: Any) -> None:
     with pytest.raises(ParameterFault):
-        parameters.resolve(cells.normal(document("x"), "a.ipynb"), "python", {"x": value})
+        parameters.resolve(cells.normalize(document("x"), "a.ipynb"), "python", {"x": value})
 
 
 BASH = ["plain", 'it\'s $HOME `ls` \\ "x"', "two\nlines\t*", "", "🚀 é", 5, -0.001, True, date(2026, 1, 2)]

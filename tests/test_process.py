@@ -44,7 +44,7 @@ def test_a_process_is_known_by_boot_pid_and_start(sleeper: subprocess.Popen[byte
 
 def test_a_name_with_brackets_does_not_confuse() -> None:
     line = b"42 (a) R 1 ) (b) S 7 " + b" ".join(str(number).encode() for number in range(5, 53))
-    found = process._stat(line)
+    found = process._parse_stat(line)
     assert (found.pid, found.parent, found.state) == (42, 7, "S")
 
 
@@ -62,10 +62,12 @@ def test_a_suspended_process_is_alive_and_a_zombie_is_not(sleeper: subprocess.Po
     who = process.identify(sleeper.pid)
     assert who is not None
     os.kill(sleeper.pid, signal.SIGSTOP)
-    wait_for(lambda: (process.entry(sleeper.pid) or who) and process.entry(sleeper.pid).state == "T", "the stop")  # type: ignore[union-attr]
+    wait_for(
+        lambda: (process.read_entry(sleeper.pid) or who) and process.read_entry(sleeper.pid).state == "T", "the stop"
+    )  # type: ignore[union-attr]
     assert process.alive(who)
     os.kill(sleeper.pid, signal.SIGKILL)
-    wait_for(lambda: process.entry(sleeper.pid).dead, "the zombie")  # type: ignore[union-attr]
+    wait_for(lambda: process.read_entry(sleeper.pid).dead, "the zombie")  # type: ignore[union-attr]
     assert not process.alive(who)
 
 
@@ -92,12 +94,12 @@ def test_the_mark_finds_what_escaped() -> None:
     child = subprocess.Popen(["sleep", "600"], env={**os.environ, process.MARK: run_id}, start_new_session=True)
     other = subprocess.Popen(["sleep", "600"], env={**os.environ, process.MARK: run_id, process.SUPERVISOR: "1"})
     try:
-        found = wait_for(lambda: process.marked(run_id), "the marked process")
+        found = wait_for(lambda: process.find_marked(run_id), "the marked process")
         assert [who.pid for who in found] == [child.pid]
-        assert process.supervises(other.pid)
-        assert process.marked("b" * 40) == []
-        assert {who.pid for who in process.of_run(run_id, os.getpid())} == {child.pid}
-        assert child.pid in {who.pid for who in process.of_run("b" * 40, os.getpid())}
+        assert process.is_supervisor(other.pid)
+        assert process.find_marked("b" * 40) == []
+        assert {who.pid for who in process.find_by_run(run_id, os.getpid())} == {child.pid}
+        assert child.pid in {who.pid for who in process.find_by_run("b" * 40, os.getpid())}
     finally:
         for one in (child, other):
             one.kill()
@@ -118,8 +120,8 @@ for who in process.descendants(os.getpid()): process.send(who, signal.SIGKILL)
 
 
 def test_ps_answers_as_proc_does(sleeper: subprocess.Popen[bytes]) -> None:
-    by_ps = {line.pid: line for line in process._ps("-A")}
-    found = process.entry(sleeper.pid)
+    by_ps = {line.pid: line for line in process._call_ps("-A")}
+    found = process.read_entry(sleeper.pid)
     assert found is not None
     assert (by_ps[sleeper.pid].parent, by_ps[sleeper.pid].state) == (found.parent, "S")
     assert by_ps[sleeper.pid].start

@@ -14,11 +14,11 @@ from snaprun.lifecycle import settle
 from snaprun.live import bell, livefolder
 from snaprun.machine import process
 from snaprun.records import read_result
-from snaprun.runplan import Wanted
+from snaprun.runplan import RunOptions
 from snaprun.sweeps import sweepplan
-from snaprun.sweeps.sweepplan import Asked
+from snaprun.sweeps.sweepplan import SweepOptions
 from tests.sandbox import Sandbox, wait_for
-from tests.test_dispatch import dispatchers, door, runs
+from tests.test_dispatch import context, dispatchers, runs
 
 RUNS = 24
 
@@ -28,8 +28,10 @@ RUNS = 24
 def test_every_run_has_a_true_record(repo: Sandbox) -> None:
     repo.notebook("nb.ipynb", "import time\ntime.sleep(0.3)\nprint('whole', x)", parameters="x = 0")
     repo.commit()
-    here = door(repo)
-    planned = sweepplan.plan(here, Wanted(notebook=Path("nb.ipynb"), engine="inline"), Asked((f"x=1..{RUNS}",), jobs=3))
+    here = context(repo)
+    planned = sweepplan.plan(
+        here, RunOptions(notebook=Path("nb.ipynb"), engine="inline"), SweepOptions((f"x=1..{RUNS}",), jobs=3)
+    )
     sweepplan.start(here, planned)
     chance = random.Random(7)
     killed: set[str] = set()
@@ -41,19 +43,19 @@ def test_every_run_has_a_true_record(repo: Sandbox) -> None:
             raise AssertionError(f"{len(folders)} at once")
         if folders and chance.random() < 0.25:
             folder = chance.choice(folders)
-            for who in settle.supervised_by(folder) or ():
+            for who in settle.read_identities(folder) or ():
                 killed.add(folder.id)
                 process.send(who, signal.SIGKILL)
         elif chance.random() < 0.1:
             for pid in dispatchers(here):
                 os.kill(pid, signal.SIGKILL)
         try:
-            return sweepplan.standing(here, planned.group).over
+            return sweepplan.read_progress(here, planned.group).over
         except SnaprunError:
             return False
 
     wait_for(strike, "all runs to be over", patience=800)
-    wait_for(lambda: bell.busy(here.place) is None, "the queue to be empty")
+    wait_for(lambda: bell.read_mark(here.place) is None, "the queue to be empty")
     found = runs(here, group=planned.group)
     assert [run.params["x"] for run in found] == list(range(1, RUNS + 1))
     assert livefolder.scan(here.place) == []

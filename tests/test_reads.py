@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 
 from snaprun import context
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.index import runlist
 from snaprun.index.runlist import Filter
 from snaprun.reader import index
 from tests.sandbox import Sandbox
 
 
-def at(repo: Sandbox) -> Door:
-    return context.opened(repo.path, os.environ)
+def at(repo: Sandbox) -> Context:
+    return context.open_context(repo.path, os.environ)
 
 
 def ids(repo: Sandbox) -> list[str]:
@@ -46,5 +46,5 @@ def test_a_missing_or_damaged_index_is_rebuilt_from_git(repo: Sandbox) -> None:
 def test_a_linked_worktree_sees_the_same_runs(repo: Sandbox, tmp_path: Path) -> None:
     run_id = repo.snaprun("snapshot", "-q").stdout.strip()
     repo.git("worktree", "add", "-q", str(tmp_path / "other"))
-    with index(context.opened(tmp_path / "other", os.environ)) as reader:
+    with index(context.open_context(tmp_path / "other", os.environ)) as reader:
         assert [run.id for run in runlist.query(reader, Filter())] == [run_id]

@@ -12,7 +12,7 @@ from snaprun.checkouts.result import commit_result
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RUN_REF, Cell, CellError, Metric, Result, Run, RunSpec, Status
-from snaprun.records import Damaged
+from snaprun.records import DamagedRun
 from tests.sandbox import Sandbox
 from tests.test_result import LIMIT, ending, freeze, gate
 
@@ -61,7 +61,7 @@ def test_where_a_run_without_a_result_stands(repo: Sandbox) -> None:
     git = gate(repo)
     only_saved, running, deleted, lost = (freeze(repo, launcher=how) for how in ("none", "local", "local", "local"))
     (git.place.live / running).mkdir(parents=True)
-    (git.place.kept / deleted).mkdir(parents=True)  # whose live folder is back within a second
+    (git.place.live_backup / deleted).mkdir(parents=True)  # whose live folder is back within a second
     found = {run.id: (run.status, run.reason) for run in records.read_runs(git)}
     assert found == {
         only_saved: (Status.SAVED, None),
@@ -90,7 +90,7 @@ def test_a_damaged_run_is_told_and_hides_no_other(repo: Sandbox, files: dict[str
     found = {item.id: item for item in records.read_runs(git)}
     assert isinstance(found[good], Run)
     damaged = found[bad]
-    assert isinstance(damaged, Damaged) and damaged.why
+    assert isinstance(damaged, DamagedRun) and damaged.why
     with pytest.raises(DataFault, match="damaged"):
         records.read_run(git, bad)
     with pytest.raises(DataFault, match="no run"):
@@ -103,7 +103,7 @@ def test_a_damaged_result_is_told(repo: Sandbox) -> None:
     parts = {"run.json": saved(), "params.json": b"{}", "result.json": b'{"status": "dancing"}'}
     repo.git("update-ref", RUN_REF + run_id, raw(repo, parts, parents=(run_id,)))
     (found,) = records.read_runs(git)
-    assert isinstance(found, Damaged)
+    assert isinstance(found, DamagedRun)
 
 
 def many(box: Sandbox, count: int) -> GitRepo:

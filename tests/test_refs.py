@@ -44,15 +44,15 @@ def test_folded_runs_stay_reachable_and_can_have_their_ref_back(repo: Sandbox, m
     made = runs(repo, 9)
     over = {run: run != made[1] for run in made}
     with repo.untouched():
-        assert refs.fold(git, keep=5, over=over) == 4
+        assert refs.fold(git, keep=5, is_over=over) == 4
     gone = [made[0], *made[2:5]]
-    assert set(refs.folded(git)) == set(gone)
+    assert set(refs.read_archive(git)) == set(gone)
     assert set(git.refs(RUN_REF)) == {RUN_REF + run for run in made if run not in gone}
     repo.git("gc", "-q", "--prune=now")
     assert set(refs.tips(git)) == set(made)
     assert all(git.resolve(run) == run for run in made)
-    assert refs.fold(git, keep=4, over=over) == 1
-    assert len(refs.folded(git)) == 5
+    assert refs.fold(git, keep=4, is_over=over) == 1
+    assert len(refs.read_archive(git)) == 5
     assert refs.unfold(git, made[0]) is True
     assert git.refs(RUN_REF + made[0]) == {RUN_REF + made[0]: made[0]}
     assert refs.unfold(git, "0" * 40) is False
@@ -63,8 +63,8 @@ def test_an_archive_commit_takes_so_many_runs_and_no_more(repo: Sandbox, monkeyp
     monkeypatch.setattr(refs, "WIDTH", 3)
     git = opened(repo)
     made = runs(repo, 8)
-    assert refs.fold(git, keep=1, over=dict.fromkeys(made, True)) == 7
+    assert refs.fold(git, keep=1, is_over=dict.fromkeys(made, True)) == 7
     widths = [len(line.split()) for line in repo.git("log", "--first-parent", "--format=%P", refs.ARCHIVE).splitlines()]
     assert max(widths) == 4
-    assert len(refs.folded(git)) == 7
+    assert len(refs.read_archive(git)) == 7
     assert not re.search(r"\bHEAD\b", repo.git("for-each-ref", "refs/snaprun"))

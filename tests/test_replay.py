@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from snaprun.live.journal import Journal, read_events
-from snaprun.live.replay import CELL_LIMIT, Replay, numbers, render, replay
+from snaprun.live.replay import CELL_LIMIT, Replay, number_cells, render, replay
 from tests.sandbox import notebook
 
 
@@ -45,7 +45,7 @@ def test_a_whole_run() -> None:
         {"t": 13.0, "e": "cell", "n": 1, "state": "ok", "seconds": 1.0, "count": 1},
         {"t": 14.0, "e": "end", "status": "succeeded", "exit_code": 0, "reason": None, "signal": None},
     )
-    assert (made.status, made.exit_code, made.started, made.last, made.attempts) == ("succeeded", 0, 10.0, 14.0, 1)
+    assert (made.status, made.exit_code, made.start, made.last_time, made.attempts) == ("succeeded", 0, 10.0, 14.0, 1)
     assert [(c.number, c.state, c.label, c.seconds, c.id) for c in made.cells] == [
         (1, "ok", "load", 1.0, "cell-0"),
         (2, "not-run", "", None, "cell-1"),
@@ -149,7 +149,7 @@ def test_a_cleared_display_is_not_updated() -> None:
 def test_what_a_crash_leaves() -> None:
     made = run(cell(1), cell(1, "ok", seconds=1.0), cell(2), {**out(2, "half"), "t": 5.0})
     assert [(c.state, c.seconds) for c in made.cells] == [("ok", 1.0), ("stopped", 4.0)]
-    assert (made.status, made.running) == (None, 2)
+    assert (made.status, made.current_cell) == (None, 2)
     assert outputs(made, 1)[0]["text"] == "half"
 
 
@@ -188,7 +188,7 @@ def test_a_new_attempt_starts_afresh() -> None:
         out(1, "second"),
     )
     assert [o["text"] for o in outputs(made)] == ["second"]
-    assert (made.attempts, made.started, made.status) == (2, 2.0, None)
+    assert (made.attempts, made.start, made.status) == (2, 2.0, None)
 
 
 def test_a_mended_cell_is_recorded_with_its_new_source() -> None:
@@ -202,7 +202,7 @@ def test_injected_parameters_are_cell_0() -> None:
     document = notebook("a", "# %% md\ntext", "b", parameters="p = 1")
     injected = {"cell_type": "code", "metadata": {"tags": ["injected-parameters"]}, "source": "p = 2", "outputs": []}
     document["cells"].insert(1, injected)
-    assert [(number, index) for number, index, _ in numbers(document)] == [(1, 0), (0, 1), (2, 2), (3, 4)]
+    assert [(number, index) for number, index, _ in number_cells(document)] == [(1, 0), (0, 1), (2, 2), (3, 4)]
 
 
 def test_much_output_is_cut_in_the_middle() -> None:

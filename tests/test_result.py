@@ -14,7 +14,7 @@ import pytest
 
 from snaprun import records
 from snaprun.checkouts import links, slots
-from snaprun.checkouts.result import Ending, commit_result
+from snaprun.checkouts.result import ResultParts, commit_result
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
@@ -46,8 +46,8 @@ def freeze(box: Sandbox, **spec: Any) -> str:
     return made
 
 
-def ending(result: Result = DONE, **more: Any) -> Ending:
-    return Ending(result=result, executed=b'{"cells": []}', log=b"hello\n", **more)
+def ending(result: Result = DONE, **more: Any) -> ResultParts:
+    return ResultParts(result=result, notebook=b'{"cells": []}', log=b"hello\n", **more)
 
 
 def run_in(git: GitRepo, run_id: str) -> slots.Slot:
@@ -157,7 +157,7 @@ def test_a_log_above_the_limit_keeps_its_ends_in_git(repo: Sandbox, tmp_path: Pa
     run_id = freeze(repo)
     log = tmp_path / "log.txt"
     log.write_bytes(b"first\n" + b"x" * 3_000_000 + b"last\n")
-    tip = commit_result(git, run_id, Ending(result=DONE, executed=b"{}", log=log), slot=None, max_file_size=LIMIT)
+    tip = commit_result(git, run_id, ResultParts(result=DONE, notebook=b"{}", log=log), slot=None, max_file_size=LIMIT)
     short = git.blob(tip, ".snaprun/log.txt")
     assert short is not None and short.startswith(b"first\n") and short.endswith(b"last\n")
     assert b"bytes are left out here" in short and len(short) < 2_200_000
@@ -244,7 +244,7 @@ def test_a_crashed_run_is_finished_from_its_slot_with_its_links_left_alone(repo:
     links.link(git, slot)
     (slot.path / "made").write_text("before the crash")
     os.close(slot.lock)
-    found = slots.held(git, run_id)
+    found = slots.reclaim(git, run_id)
     assert found is not None
     tip = commit_result(git, run_id, ending(Result(Status.LOST, 125)), slot=found, max_file_size=LIMIT)
     slots.release(found)

@@ -68,7 +68,7 @@ def expected(keep: object) -> list[str]:
         (Filter(since=MADE[990].created), lambda r: r.created >= MADE[990].created),
         (Filter(name="trial 10"), lambda r: r.name == "trial 10"),
         (Filter(name="trial 1*"), lambda r: (r.name or "").startswith("trial 1")),
-        (Filter(named="trial 1*"), lambda r: False),
+        (Filter(exact_name="trial 1*"), lambda r: False),
         (Filter(tags=("even",)), lambda r: "even" in r.tags),
         (Filter(tags=("even", "odd")), lambda r: False),
         (Filter(group="g3"), lambda r: r.group == "g3"),
@@ -138,12 +138,12 @@ def test_a_listing_never_mixes_two_states(tmp_path: Path) -> None:
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(IndexGap) as caught:
         runlist.connect(tmp_path)
-    assert (caught.value.why, caught.value.hint, caught.value.code) == ("missing", "snaprun reindex", DataFault.code)
+    assert (caught.value.reason, caught.value.hint, caught.value.code) == ("missing", "snaprun reindex", DataFault.code)
     assert list(tmp_path.iterdir()) == []  # looking makes nothing
     store.open_store(tmp_path)
     with pytest.raises(IndexGap) as caught:
         runlist.connect(tmp_path)
-    assert caught.value.why == "unbuilt"
+    assert caught.value.reason == "unbuilt"
     with pytest.raises(SettingsFault, match="not an SQLite file"):
         runlist.connect(tmp_path, "postgresql://host/db")
 
@@ -153,7 +153,7 @@ def test_an_index_in_the_making_is_older(tmp_path: Path) -> None:
     (tmp_path / "index.sqlite3").touch()
     with pytest.raises(IndexGap) as caught:
         runlist.connect(tmp_path)
-    assert caught.value.why == "older"
+    assert caught.value.reason == "older"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.engines.script import chunks, commented
+from snaprun.engines.script import chunks, find_commented_cells
 from snaprun.model import Status
 from tests.engineroom import execute, script_of
 from tests.sandbox import notebook
@@ -23,7 +23,7 @@ def test_chunks_are_the_code_cells() -> None:
 )
 def test_commented_magics_are_found(source: str) -> None:
     document = notebook("a = 1", source, "# just a comment\nb = 2  # %")
-    assert commented(document, script_of(document)) == [2]
+    assert find_commented_cells(document, script_of(document)) == [2]
 
 
 def test_magics_are_refused_by_name(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ KINDS = {
 
 
 def found_in(node: dict[str, object]) -> list[guards.Complaint]:
-    return list(guards.leaks(cells.normal(node, "x.ipynb")))
+    return list(guards.leaks(cells.normalize(node, "x.ipynb")))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -110,18 +110,18 @@ def test_base64_of_a_secret_is_one(kind: str) -> None:
 
 
 def test_the_values_of_secret_variables_are_known() -> None:
-    values = secrets.known({"MY_LAB_TOKEN": "correct-Horse7", "HOME": "/home/Ada1", "SHORT_KEY": "a1"})
+    values = secrets.from_environment({"MY_LAB_TOKEN": "correct-Horse7", "HOME": "/home/Ada1", "SHORT_KEY": "a1"})
     assert values == {"MY_LAB_TOKEN": "correct-Horse7"}
     (found,) = secrets.find("print: correct-Horse7", values)
     assert found.kind == "the value of $MY_LAB_TOKEN"
-    assert "Horse" not in found.shown
+    assert "Horse" not in found.excerpt
 
 
 def test_a_secret_is_never_printed_whole() -> None:
     for text in KINDS.values():
         for found in secrets.find(text):
-            assert len(found.shown) <= 40
-            assert not any(len(word) > 12 and word in found.shown for word in text.replace("-----", " ").split('"'))
+            assert len(found.excerpt) <= 40
+            assert not any(len(word) > 12 and word in found.excerpt for word in text.replace("-----", " ").split('"'))
 
 
 def test_notebooks_full_of_images_and_hashes_raise_no_alarm() -> None:
@@ -174,6 +174,6 @@ def test_what_only_speaks_of_secrets_is_none(text: str) -> None:
     assert list(secrets.find(text)) == []
 
 
-@pytest.mark.parametrize("mark", secrets.ALLOWED)
+@pytest.mark.parametrize("mark", secrets.ALLOW_MARKS)
 def test_a_line_can_say_that_it_is_none(mark: str) -> None:
     assert list(secrets.find(f"key = '{KINDS['github classic']}'  # {mark}")) == []

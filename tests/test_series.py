@@ -12,7 +12,7 @@ from PIL import Image
 from snaprun import metrics
 from snaprun.charts import axes, png, series, svg, terminal
 from snaprun.charts.series import Curve
-from snaprun.metrics import Point
+from snaprun.metrics import CurvePoint
 from snaprun.show import Look
 from tests.runs import copied, gate, logged, made
 from tests.sandbox import Sandbox
@@ -20,8 +20,8 @@ from tests.sandbox import Sandbox
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def points(*values: float) -> list[Point]:
-    return [Point(float(step), 100.0 + 2 * step, value) for step, value in enumerate(values)]
+def points(*values: float) -> list[CurvePoint]:
+    return [CurvePoint(float(step), 100.0 + 2 * step, value) for step, value in enumerate(values)]
 
 
 def test_reading_lines() -> None:
@@ -30,7 +30,7 @@ def test_reading_lines() -> None:
         b'rubbish\n{"name": "loss"}\n[1]\n{"name": "acc", "value": NaN, "step": true}\n{"name": "loss", "val'
     )
     found = metrics.read(lines)
-    assert found["loss"] == [Point(5.0, 10.0, 2.0), Point(1.0, 0.0, 1.0)]
+    assert found["loss"] == [CurvePoint(5.0, 10.0, 2.0), CurvePoint(1.0, 0.0, 1.0)]
     assert math.isnan(found["acc"][0].value)
     assert found["acc"][0].step == 0
 
@@ -56,23 +56,23 @@ def test_curves_over_steps_and_over_time() -> None:
 
 
 def test_smoothing() -> None:
-    assert series.smoothed([1, 2, 3], 0) == [1, 2, 3]
-    assert series.smoothed([5, 5, 5], 0.9) == pytest.approx([5, 5, 5])
-    assert series.smoothed([0, 1], 0.5) == pytest.approx([0, 2 / 3])
+    assert series.moving_average([1, 2, 3], 0) == [1, 2, 3]
+    assert series.moving_average([5, 5, 5], 0.9) == pytest.approx([5, 5, 5])
+    assert series.moving_average([0, 1], 0.5) == pytest.approx([0, 2 / 3])
     for weight in (1, -0.1, 2):
         with pytest.raises(ValueError, match="smoothing"):
-            series.smoothed([1], weight)
+            series.moving_average([1], weight)
 
 
 def test_a_group_has_a_mean_and_a_band() -> None:
-    found = series.together("lr=1", [Curve("a", (0, 2), (0, 2)), Curve("b", (0, 1, 2, 3), (2, 3, 4, 5))])
+    found = series.mean_curve("lr=1", [Curve("a", (0, 2), (0, 2)), Curve("b", (0, 1, 2, 3), (2, 3, 4, 5))])
     assert found.label == "lr=1 (n=2)"
     assert found.x == (0, 1, 2, 3)
     assert found.y == (1, 2, 3, 5)
     assert found.high[0] == pytest.approx(1 + math.sqrt(2))
     assert found.low[3] == found.high[3] == 5, "beyond its end a curve does not count"
-    assert series.together("x", []).x == ()
-    assert series.together("x", [Curve("a", (0,), (1,))]).label == "x"
+    assert series.mean_curve("x", []).x == ()
+    assert series.mean_curve("x", [Curve("a", (0,), (1,))]).label == "x"
 
 
 def test_many_points_are_thinned_and_peaks_stay() -> None:

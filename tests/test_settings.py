@@ -29,7 +29,7 @@ def test_built_in_values(place: Place) -> None:
 def test_every_setting_has_a_reader_a_meaning_and_a_value() -> None:
     names = {item.name for item in fields(settings.Settings)} - {"origins"}
     assert names == set(settings.KEYS) == set(settings.MEANINGS)
-    assert [name for name, _, _ in settings.Settings().listed()] == [name.replace("_", "-") for name in settings.KEYS]
+    assert [name for name, _, _ in settings.Settings().rows()] == [name.replace("_", "-") for name in settings.KEYS]
 
 
 def test_layers_from_low_to_high(place: Place, sealed: Path) -> None:

@@ -60,7 +60,7 @@ def test_size(count: int | None, text: str) -> None:
 )
 def test_ago(seconds: float, text: str) -> None:
     then = 1795341600.0  # 2026-11-22T10:00:00Z
-    assert show.ago(RUN.created, then + seconds) == text
+    assert show.age(RUN.created, then + seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_history_with_columns() -> None:
 def test_colour_only_where_it_is_wanted() -> None:
     assert "\x1b[" in show.history([RUN], Columns(), Look(colour=True), now=0)
     assert "\x1b[" not in show.history([RUN], Columns(), Look(), now=0)
-    assert not show.look(terminal=True, env={"NO_COLOR": "1"}).colour
-    assert show.look(terminal=True, env={"NO_COLOR": ""}).colour  # as no-color.org has it
-    assert not show.look(terminal=False, env={}).colour
+    assert not show.choose_look(terminal=True, env={"NO_COLOR": "1"}).colour
+    assert show.choose_look(terminal=True, env={"NO_COLOR": ""}).colour  # as no-color.org has it
+    assert not show.choose_look(terminal=False, env={}).colour
 
 
 def test_csv_gives_values_not_words() -> None:
@@ -108,7 +108,7 @@ def test_show_tells_of_the_failing_cell_and_of_what_was_left_out() -> None:
     error = CellError(2, "ZeroDivisionError", "division by zero", "Traceback: x", "x = 1\nx / 0")
     result = Result(Status.FAILED, 1, cells=RUN.cells, error=error, peak_memory=5_000_000, warnings=("data changed",))
     spec = RunSpec("train.ipynb", RUN.created, given=("lr",), left_out=(LeftOut("big.bin", "too large", 60_000_000),))
-    text = show.run(Details(RUN, spec, result, {"python": "3.11.7", "packages": {"numpy": "2"}}), Look())
+    text = show.run_text(Details(RUN, spec, result, {"python": "3.11.7", "packages": {"numpy": "2"}}), Look())
     for part in (
         "4f2a9c1e  train.ipynb  failed  exit 1  3 m 12 s",
         "based on  22222222 (main) with changes",

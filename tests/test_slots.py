@@ -46,10 +46,10 @@ def test_a_slot_holds_the_commit_and_nothing_else(repo: Sandbox) -> None:
     with repo.untouched():
         slot = use(git, second)
         assert files(slot.path) == {"README": b"a project\n", "src/a.py": b"one", "src/b.py": b"same"}
-        assert not slot.reused
+        assert not slot.is_reused
         slots.release(slot)
         again = use(git, first)
-        assert again.reused and again.path == slot.path
+        assert again.is_reused and again.path == slot.path
         assert files(again.path) == {"README": b"a project\n"}
         slots.release(again)
 
@@ -95,7 +95,7 @@ def test_two_runs_never_share_and_a_crashed_one_keeps_its_slot(repo: Sandbox) ->
     os.close(one.lock)  # as the system does when the worker dies
     three = slots.claim(git, "three", live=git.place.live)
     assert three.path not in (one.path, two.path)
-    found = slots.held(git, "one")
+    found = slots.reclaim(git, "one")
     assert found is not None and found.path == one.path
     (git.place.live / "one").rmdir()
     slots.release(found)
@@ -157,7 +157,7 @@ def test_many_runs_at_once_each_get_their_own_slot(repo: Sandbox) -> None:
     assert sorted(path.name for path in gone) == ["1", "2", "3"]
     assert repo.git("worktree", "list").count("\n") == 2
     slot = use(git, commit)
-    assert slot.number == 0 and slot.reused
+    assert slot.number == 0 and slot.is_reused
     slots.release(slot)
 
 

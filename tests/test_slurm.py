@@ -122,7 +122,7 @@ def test_a_job_killed_outright_is_told_in_slurms_words(repo: Sandbox) -> None:
 def test_an_array_of_runs(repo: Sandbox) -> None:
     books = [repo.notebook(f"{number}.ipynb", f"print({number} * 7)") for number in range(3)]
     runs = [running.frozen(repo, book, launcher="slurm", options={"launcher": {"jobs": "2"}}) for book in books]
-    handover.submit(running.door(repo), "slurm", [run.live for run in runs])
+    handover.submit(running.context(repo), "slurm", [run.live for run in runs])
     for number, run in enumerate(runs):
         assert run.end().status is Status.SUCCEEDED
         assert run.log() == f"{number * 7}\n"
@@ -183,12 +183,12 @@ def test_states_that_are_ends(state: str, status: str, code: int) -> None:
 
 def test_a_job_that_slurm_has_forgotten_is_lost_after_a_while_only(repo: Sandbox) -> None:
     run = running.frozen(repo, repo.notebook("a.ipynb", "1"), launcher="slurm")
-    launchers.note(run.live.path, "slurm", "999999")
+    launchers.write_placement(run.live.path, "slurm", "999999")
     assert contact.refresh(run.place, os.environ, [run.live], at_once=True) == []
-    told = launchers.noted(run.live.path)
+    told = launchers.read_placement(run.live.path)
     assert told is not None
-    assert contact.ending(run.live, told, now=time.time() + 50) is None
-    found = contact.ending(run.live, told, now=time.time() + 70)
+    assert contact.judge_ending(run.live, told, now=time.time() + 50) is None
+    found = contact.judge_ending(run.live, told, now=time.time() + 70)
     assert found is not None
     assert found["status"] == "lost"
 

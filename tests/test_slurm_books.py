@@ -75,10 +75,10 @@ def test_runs_that_were_cancelled_while_nobody_looked(repo: Sandbox) -> None:
     assert end is not None
     assert (end.status, end.exit_code) == (Status.STOPPED, 143)
     assert end.reason == f"the job was cancelled (Slurm job {single}: CANCELLED by 0)"
-    told = launchers.noted(runs[1].live.path)
+    told = launchers.read_placement(runs[1].live.path)
     assert told is not None
-    assert contact.ending(runs[1].live, told, now=time.time()) is None
-    late = contact.ending(runs[1].live, told, now=time.time() + 70) or {}
+    assert contact.judge_ending(runs[1].live, told, now=time.time()) is None
+    late = contact.judge_ending(runs[1].live, told, now=time.time() + 70) or {}
     assert (late["status"], late["exit_code"]) == ("stopped", 143)
     assert "cancelled before it began" in late["reason"]
     assert repo.snaprun("stop", "--group", group, "-q").returncode == 0

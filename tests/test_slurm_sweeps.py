@@ -169,7 +169,7 @@ def test_nothing_is_left_in_slurm_of_a_submission_that_fails_half_way(repo: Sand
         return "#!/bin/sh\ntrue\n"
 
     with pytest.raises(KeyboardInterrupt):
-        slurm.arrays(site, asked * 20, script, "/dev/null", "")  # type: ignore[arg-type]
+        slurm.submit_arrays(site, asked * 20, script, "/dev/null", "")  # type: ignore[arg-type]
     assert parts == [31, 9]
     wait_for(  # a held job never leaves by itself; one of the test before does
         lambda: subprocess.run(["squeue", "-h"], capture_output=True, check=True).stdout == b"", "an empty queue"
@@ -177,5 +177,5 @@ def test_nothing_is_left_in_slurm_of_a_submission_that_fails_half_way(repo: Sand
 
 
 def _handle(box: Sandbox, run: str) -> str | None:
-    told = launchers.noted(running.place(box).live / run)
+    told = launchers.read_placement(running.place(box).live / run)
     return told.handle if told and re.fullmatch(r"\d+(_\d+)?", told.handle) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snaprun.errors import UsageFault
-from snaprun.launchers.slurmcall import env_of, pairs
+from snaprun.launchers.slurmcall import env_of, parse_options
 
 
 @pytest.mark.parametrize(
@@ -24,13 +24,13 @@ from snaprun.launchers.slurmcall import env_of, pairs
     ],
 )
 def test_options_as_typed(typed: str, meant: dict[str, str]) -> None:
-    assert pairs(typed) == meant
+    assert parse_options(typed) == meant
 
 
 @pytest.mark.parametrize("typed", ["partition='a,b", 'comment="a', "nodelist=a[1-3", "nodelist=a]"])
 def test_what_is_left_open_is_refused(typed: str) -> None:
     with pytest.raises(UsageFault, match="left open"):
-        pairs(typed)
+        parse_options(typed)
 
 
 def test_a_job_of_a_job_is_another_one() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from snaprun.errors import CannotCreate, Denied, InputMissing, SnaprunError, WriteFault
-from snaprun.freeze.capture import Request, Snapshot, commit_run, freeze, message, take
+from snaprun.freeze.capture import Snapshot, SnapshotRequest, commit_run, freeze, message, take
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.publish import HOUR, forget, restore
@@ -54,12 +54,12 @@ WEAK = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=
 
 
 def opened(box: Sandbox) -> GitRepo:
-    return GitRepo(locate.around(box.path, os.environ))
+    return GitRepo(locate.find_enclosing(box.path, os.environ))
 
 
-def request(notebook: str = "nb.ipynb", **options: Any) -> Request:
+def request(notebook: str = "nb.ipynb", **options: Any) -> SnapshotRequest:
     spec = options.pop("spec", {})
-    return Request(spec=RunSpec(notebook=notebook, created=CREATED, **spec), **options)
+    return SnapshotRequest(spec=RunSpec(notebook=notebook, created=CREATED, **spec), **options)
 
 
 def elsewhere(box: Sandbox, prefix: Sequence[str] = (), **env: str) -> dict[str, Any]:
@@ -121,18 +121,18 @@ def test_a_snapshot_is_a_commit_with_the_tree_the_message_and_the_ref_of_the_con
     assert (run["schema"], run["notebook"], run["branch"], run["dirty"]) == (1, "nb.ipynb", "main", True)
     assert run["parent"] == repo.git("rev-parse", "HEAD").strip()
     assert json.loads(shown(repo, made, ".snaprun/params.json")) == {"lr": 0.1, "epochs": 5}
-    assert (made.changed, made.untracked) == (1, 1)
+    assert (made.changed_count, made.untracked_count) == (1, 1)
 
 
 def test_what_differs_from_head_beside_the_notebook_is_counted(box: Sandbox) -> None:
     made = take(opened(box), request())
-    assert (made.changed, made.untracked) == (0, 0)
+    assert (made.changed_count, made.untracked_count) == (0, 0)
     box.write("pack/mod.py", "x = 2\n")
     (box.path / "README").unlink()
     box.write("one.py")
     box.write("two/three.py")
     made = take(opened(box), request())
-    assert (made.changed, made.untracked) == (4, 2)
+    assert (made.changed_count, made.untracked_count) == (4, 2)
 
 
 def test_an_unborn_branch_gives_a_snapshot_without_a_parent(tmp_path: Path) -> None:

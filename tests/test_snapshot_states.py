@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from snaprun.errors import SnaprunError
-from snaprun.freeze.capture import Request, take
+from snaprun.freeze.capture import SnapshotRequest, take
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RunSpec
@@ -19,9 +19,9 @@ from tests.states import NOTEBOOK, STATES, State, base, in_commit, on_disk
 CREATED = "2026-01-02T03:04:05.000000Z"
 
 
-def request(box: Sandbox, **options: object) -> Request:
+def request(box: Sandbox, **options: object) -> SnapshotRequest:
     source = (box.path / NOTEBOOK).read_bytes()
-    return Request(spec=RunSpec(notebook=NOTEBOOK, created=CREATED), source=source, **options)  # type: ignore[arg-type]
+    return SnapshotRequest(spec=RunSpec(notebook=NOTEBOOK, created=CREATED), source=source, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.name)

@@ -64,7 +64,7 @@ def _kill(repo: Sandbox, book: Path, after: float, victims: int, hard: bool) -> 
     run = running.start(repo, book)
     end = time.monotonic() + after
     wait_for(lambda: time.monotonic() >= end or not run.alive, "the instant")
-    about = settle.supervised_by(run.live)
+    about = settle.read_identities(run.live)
     kernels = [event["pid"] for event in run.events() if event["e"] == "kernel"]
     pids = [who.pid for who in about or ()] + kernels[:1]
     for number, pid in enumerate(pids):

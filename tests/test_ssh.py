@@ -18,8 +18,8 @@ from snaprun.git import sync
 from snaprun.launchers import Site, Submission, ssh
 from snaprun.lifecycle import contact, settle
 from snaprun.lifecycle.contact import Pace
-from snaprun.live.progress import look
-from snaprun.live.stoprequest import Request
+from snaprun.live.progress import read_progress
+from snaprun.live.stoprequest import StopRequest
 from snaprun.machine import process
 from snaprun.model import Status
 from tests import far, running
@@ -33,7 +33,7 @@ GATED = """import pathlib, time
 print('on', flush=True)
 while not pathlib.Path({!r}).exists(): time.sleep(0.02)
 print('off')"""
-QUICK = Pace(interval=0.0, failing=(0.0,), grace=0.0)
+QUICK = Pace(interval=0.0, backoff=(0.0,), grace=0.0)
 
 
 def site(box: Sandbox, machine: Machine, **options: str) -> Site:
@@ -119,9 +119,9 @@ def test_the_near_side_may_go_away_at_any_time(repo: Sandbox, machine: Machine, 
     [going] = json.loads(repo.snaprun("ps", "--json").stdout)["runs"]
     assert going["progress"]["trouble"].startswith("far cannot be reached: ")
     wait_for(  # the viewer has asked just now, and a machine is asked every two seconds at most
-        lambda: repo.snaprun("history") and contact.known(run.live).failures >= 1, "a question without an answer"
+        lambda: repo.snaprun("history") and contact.read_contact(run.live).failures >= 1, "a question without an answer"
     )
-    assert contact.ending(run.live, launchers.noted(run.live.path), now=time.time() + 1e6) is None
+    assert contact.judge_ending(run.live, launchers.read_placement(run.live.path), now=time.time() + 1e6) is None
     machine.call("up")
     done = wait_for(lambda: repo.snaprun("fetch", run.id), "contact")
     assert done.returncode == 0, done.stderr
@@ -147,27 +147,27 @@ def test_a_second_start_starts_nothing(repo: Sandbox, machine: Machine) -> None:
     where = site(repo, machine)
     ssh.check(where)
     [handle] = ssh.submit(where, [Submission(run.id, run.live.path)])
-    first = wait_for(lambda: settle.supervised_by(machine.live(run.id)), "the supervisor")
+    first = wait_for(lambda: settle.read_identities(machine.live(run.id)), "the supervisor")
     assert ssh.submit(where, [Submission(run.id, run.live.path)]) == [handle]
-    assert settle.supervised_by(machine.live(run.id)) == first
+    assert settle.read_identities(machine.live(run.id)) == first
     assert [state.state for state in ssh.poll(where, [handle])] == ["running"]
     wait_for(lambda: ssh.logs(where, handle, 0) == b"on\n", "the log")
     assert ssh.logs(where, handle, 1) == b"n\n"
-    assert ssh.cancel(where, handle, Request(signal.SIGINT))
+    assert ssh.cancel(where, handle, StopRequest(signal.SIGINT))
     wait_for(lambda: ssh.poll(where, [handle])[0].state == "ended", "the end")
-    assert not ssh.cancel(where, handle, Request(signal.SIGINT))
+    assert not ssh.cancel(where, handle, StopRequest(signal.SIGINT))
 
 
 def test_what_the_machine_does_not_know_is_lost_only_after_a_while(repo: Sandbox, machine: Machine) -> None:
     repo.notebook("a.ipynb", SLOW)
     run = far.started(repo, machine, "a.ipynb")
-    wait_for(lambda: not refreshed(run) and run.log() == "on\n" and look(run.live).state == "running", "news")
+    wait_for(lambda: not refreshed(run) and run.log() == "on\n" and read_progress(run.live).state == "running", "news")
     forget(machine, run.id)
     assert not refreshed(run)
-    told = launchers.noted(run.live.path)
-    assert contact.known(run.live).state == "unknown"
-    assert contact.ending(run.live, told, now=time.time() + 50) is None
-    ending = contact.ending(run.live, told, now=time.time() + 70)
+    told = launchers.read_placement(run.live.path)
+    assert contact.read_contact(run.live).state == "unknown"
+    assert contact.judge_ending(run.live, told, now=time.time() + 50) is None
+    ending = contact.judge_ending(run.live, told, now=time.time() + 70)
     assert ending is not None
     assert (ending["status"], ending["exit_code"]) == ("lost", 125)
     contact.give_up(run.live)
@@ -182,7 +182,7 @@ def forget(machine: Machine, run: str) -> None:
     """The far side forgets a run: its processes end, its record is deleted."""
     folder = machine.live(run)
     assert folder is not None
-    about = settle.supervised_by(folder)
+    about = settle.read_identities(folder)
     for who in about or ():
         process.send(who, signal.SIGKILL)
     wait_for(lambda: settle.settle(machine.place, os.environ) or machine.live(run) is None, "the settling")
@@ -192,7 +192,7 @@ def forget(machine: Machine, run: str) -> None:
 def test_a_crash_there_is_told_as_it_was(repo: Sandbox, machine: Machine) -> None:
     repo.notebook("a.ipynb", SLOW)
     run = far.started(repo, machine, "a.ipynb")
-    about = wait_for(lambda: settle.supervised_by(machine.live(run.id)), "the supervisor")
+    about = wait_for(lambda: settle.read_identities(machine.live(run.id)), "the supervisor")
     wait_for(lambda: not refreshed(run) and run.log() == "on\n", "the log")
     for who in about:
         process.send(who, signal.SIGKILL)
@@ -393,12 +393,12 @@ def test_addresses() -> None:
     target = ssh.parse("ssh://me@host:2222/~/a%20b/?python=~/x/bin/python")
     assert (target.login, target.port, target.path, target.python) == ("me@host", 2222, "~/a b", "~/x/bin/python")
     assert target.url == "ssh://me@host:2222/~/a%20b"
-    assert ssh.taken_apart(target.handle("ff")) == (target, "ff")
+    assert ssh.parse_handle(target.handle("ff")) == (target, "ff")
     assert ssh.command(target.handle("ff"), "console") == (
         """ssh -t -p 2222 me@host 'cd ~/'"'"'a b'"'"' && ~/x/bin/python -m snaprun console ff'"""
     )
     odd = ssh.parse("ssh://h/a%3Fb%23ö'%20")
-    assert ssh.taken_apart(odd.handle("ff")) == (odd, "ff")
+    assert ssh.parse_handle(odd.handle("ff")) == (odd, "ff")
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from snaprun.index import runlist
 from snaprun.index.queue import listing
 from snaprun.launchers import Lineup, Site, Submission, ssh
 from snaprun.live import livefolder
-from snaprun.runplan import Wanted
+from snaprun.runplan import RunOptions
 from snaprun.sweeps import sweepplan
-from snaprun.sweeps.sweepplan import Asked
+from snaprun.sweeps.sweepplan import SweepOptions
 from tests import far, running
 from tests.far import Machine
 from tests.sandbox import Sandbox, wait_for
-from tests.test_dispatch import door
+from tests.test_dispatch import context
 
 pytestmark = pytest.mark.service
 
@@ -155,9 +155,9 @@ def test_a_call_that_is_repeated_queues_nothing_twice(
 ) -> None:
     """The near side was cut off, and asks again; or the far side was killed between its refs and its queue."""
     monkeypatch.chdir(box.path)
-    here = door(box)
-    wanted = Wanted(notebook=Path("held.ipynb"), engine="inline", launcher="ssh", wishes={"on": machine.address})
-    planned = sweepplan.plan(here, wanted, Asked(("x=1..3",), jobs=1))
+    here = context(box)
+    wanted = RunOptions(notebook=Path("held.ipynb"), engine="inline", launcher="ssh", wishes={"on": machine.address})
+    planned = sweepplan.plan(here, wanted, SweepOptions(("x=1..3",), jobs=1))
     where = Site(here.place, os.environ, {"on": machine.address}, Lineup(jobs=1))
     ssh.check(where)
     made = sweepplan.start(here, planned)
@@ -165,7 +165,7 @@ def test_a_call_that_is_repeated_queues_nothing_twice(
     assert len(there(machine)) == 3
     ssh.submit(where, runs)
     assert len(there(machine)) == 3
-    again = sweepplan.start(here, sweepplan.plan(here, wanted, Asked(("x=4..5",), jobs=1)))
+    again = sweepplan.start(here, sweepplan.plan(here, wanted, SweepOptions(("x=4..5",), jobs=1)))
     assert len(there(machine)) == 5
     (machine.place.state / "index.sqlite3").unlink()
     ssh.submit(where, [Submission(one.id, here.place.live / one.id) for one in again])

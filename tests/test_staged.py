@@ -17,7 +17,7 @@ HEADER = "# ---\n# jupyter:\n#   jupytext:\n#     formats: ipynb,py:percent\n# -
 
 
 def index(repo: Sandbox, **env: str) -> Index:
-    return gitindex.opened(repo.path, {**os.environ, **env})
+    return gitindex.open_staged_index(repo.path, {**os.environ, **env})
 
 
 def test_every_kind_of_change(repo: Sandbox) -> None:
@@ -122,14 +122,14 @@ def test_reading_writes_nothing(repo: Sandbox) -> None:
 def test_a_commits_own_changes(repo: Sandbox) -> None:
     repo.write("a", "1")
     first = repo.commit()
-    assert [change.path for change in gitindex.committed(index(repo), first)] == ["a"]
+    assert [change.path for change in gitindex.commit_changes(index(repo), first)] == ["a"]
     repo.git("checkout", "-q", "-b", "side", "HEAD~1")
     repo.write("b", "1")
     repo.commit()
     repo.git("merge", "-q", "--no-edit", "main")
-    assert [change.path for change in gitindex.committed(index(repo))] == ["a"], "against the first parent"
+    assert [change.path for change in gitindex.commit_changes(index(repo))] == ["a"], "against the first parent"
     root = repo.git("rev-list", "--max-parents=0", "HEAD").strip()
-    assert [change.path for change in gitindex.committed(index(repo), root)] == ["README"]
+    assert [change.path for change in gitindex.commit_changes(index(repo), root)] == ["README"]
     assert {change.path for change in gitindex.tree(index(repo), "HEAD")} == {"README", "a", "b"}
 
 

@@ -227,10 +227,10 @@ def test_a_damaged_index_is_moved_aside_and_built_again(tmp_path: Path, damage: 
     path.write_bytes(broken)
     with pytest.raises(IndexGap) as caught:
         history(tmp_path)
-    assert caught.value.why == "damaged"
+    assert caught.value.reason == "damaged"
     index = store.mend(tmp_path)
     assert index.set_aside is not None and index.set_aside.read_bytes() == broken
-    assert not index.built
+    assert not index.is_built
     index.rebuild(many(300))
     assert history(tmp_path) == before
 
@@ -243,7 +243,7 @@ def test_a_sound_index_is_not_moved_aside(tmp_path: Path) -> None:
 
 def test_an_empty_index_file_is_filled(tmp_path: Path) -> None:
     (tmp_path / "index.sqlite3").touch()
-    assert not store.open_store(tmp_path).built
+    assert not store.open_store(tmp_path).is_built
 
 
 @pytest.mark.parametrize("lost", ["index.sqlite3", "repo", "both"])
@@ -254,12 +254,12 @@ def test_a_deleted_index_asks_to_be_rebuilt(tmp_path: Path, lost: str) -> None:
         (tmp_path / name).unlink()
     with pytest.raises(IndexGap) as caught:
         history(tmp_path)
-    assert caught.value.why == "missing"
+    assert caught.value.reason == "missing"
     index = store.open_store(tmp_path)
     index.record(run(99))  # a run in between does not make the index look complete
     with pytest.raises(IndexGap) as caught:
         history(tmp_path)
-    assert caught.value.why == "unbuilt"
+    assert caught.value.reason == "unbuilt"
     index.rebuild(many(3))
     assert history(tmp_path) == before
 
@@ -368,13 +368,13 @@ def test_an_index_of_the_first_version_is_upgraded(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite3"
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
     with engine.begin() as connection:
-        migrate.upgrade(connection, str(path), to="0001")
+        migrate.upgrade(connection, str(path), revision="0001")
         connection.exec_driver_sql("PRAGMA user_version = 1")
         connection.exec_driver_sql("INSERT INTO repos VALUES (?, '/', 'now')", (repo,))
     with pytest.raises(IndexGap) as caught:
         runlist.connect(tmp_path)
-    assert caught.value.why == "older"
+    assert caught.value.reason == "older"
     index = store.open_store(tmp_path)
-    assert index.built
+    assert index.is_built
     index.record(run())
     assert history(tmp_path) == [run()]

@@ -58,7 +58,7 @@ def test_a_listed_axis_gives_its_values_exactly(tmp_path: Path, said: str, count
 def test_spans_stay_within_their_bounds(tmp_path: Path) -> None:
     asked = opened(tmp_path / "study", "lr=1e-4..1e-1..log", "drop=0.0..0.5", "width=16..512..log", "opt=adam")
     assert space.size(dimensions("lr=1e-4..1e-1..log", "n=2..3")) is None
-    assert space.fixed(points.axes(["opt=adam", "lr=0.1,0.2", "n=3..3"])) == {"opt": "adam", "n": 3}
+    assert space.constants(points.axes(["opt=adam", "lr=0.1,0.2", "n=3..3"])) == {"opt": "adam", "n": 3}
     for _ in range(15):
         trial = asked.ask()
         assert trial is not None
@@ -117,8 +117,8 @@ def test_trials_are_kept_with_their_runs_and_ends(tmp_path: Path) -> None:
         asked.assign(number, run)
     asked.complete(0, math.inf)
     asked.report(1, 3, math.nan)
-    asked.pruned(1)
-    asked.failed(2, "the kernel died")
+    asked.mark_pruned(1)
+    asked.mark_failed(2, "the kernel died")
     spare = asked.ask()
     assert spare is not None
     asked.discard(spare.number)
@@ -199,13 +199,13 @@ def test_what_others_were_better_at_is_given_up(tmp_path: Path) -> None:
     trial = asked.ask()
     assert trial is not None
     asked.report(trial.number, 0, 0.5)
-    assert not asked.hopeless(trial.number)
+    assert not asked.is_hopeless(trial.number)
     asked.report(trial.number, 1, 0.6)
-    assert not asked.hopeless(trial.number)
+    assert not asked.is_hopeless(trial.number)
     other = asked.ask()
     assert other is not None
     asked.report(other.number, 1, 9.0)
-    assert asked.hopeless(other.number)
+    assert asked.is_hopeless(other.number)
     asked.close()
 
 
@@ -220,8 +220,8 @@ def test_optuna_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
             assert trial is not None
             asked.assign(trial.number, "run")
             asked.report(trial.number, 0, 1.0)
-            asked.hopeless(trial.number)
-            asked.failed(trial.number, "no")
+            asked.is_hopeless(trial.number)
+            asked.mark_failed(trial.number, "no")
         asked.close()
     assert capfd.readouterr() == ("", "")
     assert root.level == before

@@ -115,7 +115,9 @@ def test_a_start_that_fails_says_so(repo: Sandbox, victim: str) -> None:
     assert me is not None
 
     def children() -> list[process.Identity]:
-        found = [line for line in process.table().values() if not line.dead and _in_session(line.pid, handle.child.pid)]
+        found = [
+            line for line in process.read_table().values() if not line.dead and _in_session(line.pid, handle.child.pid)
+        ]
         return [process.Identity(me.boot, line.pid, line.start) for line in sorted(found, key=lambda one: one.pid)]
 
     wait_for(lambda: handle.child.poll() is not None and len(children()) == 2, "supervisor and worker")

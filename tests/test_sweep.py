@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from snaprun.errors import ParameterFault, SnaprunError, UsageFault
 from snaprun.sweeps import points
-from snaprun.sweeps.points import Axis, Span
+from snaprun.sweeps.points import ParamAxis, Span
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_values(said: str, choices: list[object]) -> None:
     ],
 )
 def test_spans(said: str, span: Span) -> None:
-    assert points.axes([f"p={said}"]) == (Axis("p", (), span),)
+    assert points.axes([f"p={said}"]) == (ParamAxis("p", (), span),)
     with pytest.raises(UsageFault, match="p is a span"):
         points.size(points.axes([f"p={said}"]))
 
@@ -196,24 +196,24 @@ def test_seeds_that_are_refused(said: str) -> None:
 
 
 def test_points_of_one_set_belong_together() -> None:
-    made = points.points([{"lr": 1}, {"lr": 2}], fixed={"data": "x"}, seeds=[4, 5], names=["lr", "data", "seed"])
+    made = points.points([{"lr": 1}, {"lr": 2}], constants={"data": "x"}, seeds=[4, 5], names=["lr", "data", "seed"])
     assert [(point.number, point.set, point.seed, dict(point.params)) for point in made] == [
         (0, 0, 4, {"data": "x", "lr": 1, "seed": 4}),
         (1, 0, 5, {"data": "x", "lr": 1, "seed": 5}),
         (2, 1, 4, {"data": "x", "lr": 2, "seed": 4}),
         (3, 1, 5, {"data": "x", "lr": 2, "seed": 5}),
     ]
-    (one,) = points.points([{"seed": 3}], fixed={})
+    (one,) = points.points([{"seed": 3}], constants={})
     assert (one.set, one.seed) == (0, 3)
 
 
 def test_seeds_need_a_parameter() -> None:
     with pytest.raises(UsageFault, match="no parameter named seed") as caught:
-        points.points([{}], fixed={}, seeds=[1], names=["lr"])
+        points.points([{}], constants={}, seeds=[1], names=["lr"])
     assert "seed = 0" in caught.value.hint
     for fixed, sets in (({"seed": 1}, [{}]), ({}, [{"seed": 1}])):
         with pytest.raises(UsageFault, match="--seeds and as a parameter"):
-            points.points(sets, fixed=fixed, seeds=[1], names=["seed"])
+            points.points(sets, constants=fixed, seeds=[1], names=["seed"])
 
 
 @pytest.mark.parametrize(

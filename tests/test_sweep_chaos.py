@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 
 from snaprun import records
-from snaprun.context import opened
+from snaprun.context import open_context
 from snaprun.errors import SnaprunError
 from snaprun.live import bell, livefolder
 from snaprun.live.livefolder import Live
-from snaprun.live.supervision import supervised_by
+from snaprun.live.supervision import read_identities
 from snaprun.machine import process
 from snaprun.model import RUN_REF, Run, Status
 from snaprun.sweeps import sweepplan
 from tests import cluster, running
 from tests.far import Machine
 from tests.sandbox import Sandbox, wait_for
-from tests.test_dispatch import dispatchers, door
+from tests.test_dispatch import context, dispatchers
 
 RUNS = 100
 CODE = "import time, snaprun\ntime.sleep(0.1)\nsnaprun.log(loss=(x - 40) ** 2)\nprint('whole', x)"
@@ -42,7 +42,7 @@ class Killer:
     """Somebody who kills every few seconds: a supervisor, a worker, all processes of a run, or the dispatcher."""
 
     def __init__(self, where: Path) -> None:
-        self._door = opened(where, os.environ)
+        self._door = open_context(where, os.environ)
         self.place = self._door.place
         self.struck: set[str] = set()
         self._chance = random.Random(11)
@@ -53,7 +53,7 @@ class Killer:
         if time.monotonic() < self._next:
             return False
         self._next = time.monotonic() + PAUSE
-        folders = [folder for folder in livefolder.scan(self.place) if supervised_by(folder)]
+        folders = [folder for folder in livefolder.scan(self.place) if read_identities(folder)]
         if self._chance.random() < 0.2:
             for pid in dispatchers(self._door):
                 os.kill(pid, signal.SIGKILL)
@@ -67,9 +67,9 @@ class Killer:
         return True
 
     def _victims(self, folder: Live) -> Sequence[process.Identity]:
-        both = supervised_by(folder) or ()
+        both = read_identities(folder) or ()
         which = self._chance.choice([both[:1], both[1:], both, ()])
-        return which or [*both, *process.marked(folder.id)]
+        return which or [*both, *process.find_marked(folder.id)]
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_over_ssh_with_the_connection_cut(box: Sandbox, machine: Machine) -> Non
     assert {run.status for run in found} == {Status.SUCCEEDED}
     assert any(run.attempts > 1 for run in found)
     assert livefolder.scan(machine.place) == []
-    wait_for(lambda: bell.busy(machine.place) is None, "the far queue to be empty")
+    wait_for(lambda: bell.read_mark(machine.place) is None, "the far queue to be empty")
     wait_for(lambda: not running.leftovers(machine.service / "home"), "the far processes to go")
 
 
@@ -165,17 +165,17 @@ def until_over(box: Sandbox, killer: Killer, *args: str) -> str:
     started = box.snaprun("sweep", *args)
     assert started.returncode == 0, started.stderr
     group = watch(box, killer, started.stdout.strip(), lambda _: None)
-    wait_for(lambda: bell.busy(killer.place) is None, "the queue to be empty")
+    wait_for(lambda: bell.read_mark(killer.place) is None, "the queue to be empty")
     return group
 
 
 def watch(box: Sandbox, killer: Killer, group: str, unplug: Callable[[int], None]) -> str:
     """Look at a sweep until it is over, as a user would, with blows in between; its group."""
-    here = door(box)
+    here = context(box)
 
     def over() -> bool:
         try:
-            now = sweepplan.standing(here, group)
+            now = sweepplan.read_progress(here, group)
         except SnaprunError:  # an index that somebody was killed over: busy for a moment
             return False
         assert len(now.runs) in (FEW, RUNS)

@@ -17,7 +17,7 @@ def test_hunks_as_diff_u_has_them() -> None:
         (15, 16, (" line 14", "-line 15", "+changed", " line 16")),
     ]
     assert textdiff.hunks(a, a) == []
-    assert textdiff.changed(found) == (2, 1)
+    assert textdiff.count_changes(found) == (2, 1)
 
 
 def test_no_context_and_the_edges() -> None:
@@ -52,14 +52,17 @@ def test_words_within_a_line() -> None:
 
 def test_marked_words_without_colour() -> None:
     lines = [" a", "-lr = 1", "+lr = 2", "-gone", " b", "-completely", "+other(thing)"]
-    assert linediff.marked(lines) == [" a", "-lr = 1", "+lr = 2", "-gone", " b", "-completely", "+other(thing)"] or True
-    assert linediff.marked(["-lr = 1", "+lr = 2"]) == [" lr = [-1-]{+2+}"]
-    assert linediff.marked(["-completely", "+other(thing)"]) == ["-completely", "+other(thing)"]
+    assert (
+        linediff.mark_words(lines) == [" a", "-lr = 1", "+lr = 2", "-gone", " b", "-completely", "+other(thing)"]
+        or True
+    )
+    assert linediff.mark_words(["-lr = 1", "+lr = 2"]) == [" lr = [-1-]{+2+}"]
+    assert linediff.mark_words(["-completely", "+other(thing)"]) == ["-completely", "+other(thing)"]
 
 
 def test_colours_are_only_where_wanted() -> None:
-    assert linediff.coloured(["-lr = 1", "+lr = 2"], Look()) == ["-lr = 1", "+lr = 2"]
-    painted = linediff.coloured(["-lr = 1", "+lr = 2"], Look(colour=True))
+    assert linediff.colour_lines(["-lr = 1", "+lr = 2"], Look()) == ["-lr = 1", "+lr = 2"]
+    painted = linediff.colour_lines(["-lr = 1", "+lr = 2"], Look(colour=True))
     assert "\x1b[31m\x1b[1m1" in painted[0]
 
 

@@ -50,11 +50,11 @@ def test_an_ended_run_is_followed_from_any_byte(repo: Sandbox) -> None:
 
 
 def test_a_long_log_comes_in_pieces_from_the_artifact_store(repo: Sandbox) -> None:
-    count = 3 * keep.SHOWN // 800
+    count = 3 * keep.EXCERPT_SIZE // 800
     repo.write("snaprun.toml", 'max-file-size = "1 MB"\n')
     repo.notebook("a.ipynb", LONG.format(count))
     assert repo.snaprun("exec", "a.ipynb", "--engine", "inline", "-q").returncode == 0
-    place = running.door(repo).place
+    place = running.context(repo).place
     run_id = repo.snaprun("history", "-q").stdout.strip()
     pieces = [update.log for update in watch.follow(GitRepo(place), run_id)]
     assert len(pieces) > 2
@@ -108,4 +108,4 @@ def test_a_snapshot_is_not_followed(repo: Sandbox) -> None:
     repo.notebook("a.ipynb", "1")
     run_id = repo.snaprun("snapshot", "a.ipynb").stdout.strip()
     with pytest.raises(DataFault, match="has not ended, and is not in progress"):
-        list(watch.follow(GitRepo(running.door(repo).place), run_id))
+        list(watch.follow(GitRepo(running.context(repo).place), run_id))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from snaprun import metrics, show
-from snaprun.api.history import history, narrow
+from snaprun.api.history import history, is_filtered
 from snaprun.charts import grid, series
 from snaprun.charts.grid import Grid
 from snaprun.charts.series import Chart, Curve
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.errors import NothingFound, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import selectors
@@ -25,47 +25,49 @@ LABEL_PARAMS = 3
 """Parameters in the label of a curve."""
 
 
-def runs_of(door: Door, wanted: Sequence[str], filters: Mapping[str, Any], *, now: float) -> list[Run]:
+def runs_of(context: Context, names: Sequence[str], filters: Mapping[str, Any], *, now: float) -> list[Run]:
     """The runs that selectors name, or else those that the filters of ``history`` let through, the oldest first.
 
     Raises:
         DataFault: a selector names no run. NothingFound: no run at all.
     """
-    if wanted and narrow(filters):
+    if names and is_filtered(filters):
         raise UsageFault("runs and filters were given", hint="name the runs, or filter them, not both")
-    if wanted:
-        with index(door) as reader:
-            found = [selectors.find(reader, said) for said in wanted]
+    if names:
+        with index(context) as reader:
+            candidates = [selectors.find(reader, name) for name in names]
     else:
-        found = history(door, filters, now=now)[::-1]
-    kept = [run for run in {run.id: run for run in found}.values() if wanted or run.status is not Status.SAVED]
-    if not kept:
+        candidates = history(context, filters, now=now)[::-1]
+    runs = [run for run in {run.id: run for run in candidates}.values() if names or run.status is not Status.SAVED]
+    if not runs:
         raise NothingFound("no run matches", hint="snaprun history")
-    return kept
+    return runs
 
 
 @dataclass(frozen=True)
-class Grouping:
+class GroupRule:
     """Whether runs that differ in nothing but their seed are one row or one curve, and by which parameters instead."""
 
     mean: bool = False
     by: tuple[str, ...] = ()
 
     @property
-    def on(self) -> bool:
+    def is_on(self) -> bool:
         """Whether there are groups at all."""
         return self.mean or bool(self.by)
 
 
-def grouping(runs: Sequence[Run], *, mean: bool | None, by: Sequence[str], group: str | None) -> Grouping:
+def choose_rule(runs: Sequence[Run], *, mean: bool | None, by: Sequence[str], group: str | None) -> GroupRule:
     """How to group: as asked (``mean`` is None: it was not said); the runs of a sweep with seeds over their seeds."""
-    return Grouping(grid.seeded(runs) if mean is None and not by and group is not None else bool(mean), tuple(by))
+    return GroupRule(
+        grid.differ_by_seed(runs) if mean is None and not by and group is not None else bool(mean), tuple(by)
+    )
 
 
 def table(
-    door: Door,
+    context: Context,
     runs: Sequence[Run],
-    grouping: Grouping,
+    group_rule: GroupRule,
     *,
     metrics: Sequence[str] = (),
     pick: str = "last",
@@ -76,19 +78,28 @@ def table(
     Raises:
         UsageFault: a metric, a parameter to group by or the column to sort by is in none of the runs.
     """
-    _known("metric", metrics, {name for run in runs for name in run.metrics})
-    _known("parameter", grouping.by, {name for run in runs for name in run.params})
-    found = grid.grid(runs, group=grouping.on, by=grouping.by or None, better=door.settings.better, pick=_picker(pick))
+    _require_known("metric", metrics, {name for run in runs for name in run.metrics})
+    _require_known("parameter", group_rule.by, {name for run in runs for name in run.params})
+    run_grid = grid.grid(
+        runs, group=group_rule.is_on, by=group_rule.by or None, better=context.settings.better, pick=_picker(pick)
+    )
     if metrics:
-        found = grid.only(found, metrics)
+        run_grid = grid.select_metrics(run_grid, metrics)
     name = sort.removeprefix("-")
     if name:
-        _known("column", [name], {*found.params, *found.metrics})
-    return grid.ordered(found, name, largest_first=sort.startswith("-")) if name else found
+        _require_known("column", [name], {*run_grid.params, *run_grid.metrics})
+    return grid.sort_rows(run_grid, name, largest_first=sort.startswith("-")) if name else run_grid
 
 
 def chart(
-    door: Door, metric: str, runs: Sequence[Run], grouping: Grouping, *, by_time: bool, smooth: float, log: bool
+    context: Context,
+    metric: str,
+    runs: Sequence[Run],
+    group_rule: GroupRule,
+    *,
+    by_time: bool,
+    smooth: float,
+    log: bool,
 ) -> Chart:
     """The curves of a metric over many runs.
 
@@ -97,25 +108,25 @@ def chart(
     """
     if not 0 <= smooth < 1:
         raise UsageFault(f"smoothing by {smooth:g} makes no sense", hint="--smooth takes from 0 to under 1: 0.6")
-    _known("parameter", grouping.by, {name for run in runs for name in run.params})
-    repo = GitRepo(door.place)
+    _require_known("parameter", group_rule.by, {name for run in runs for name in run.params})
+    repo = GitRepo(context.place)
     points = {run.id: metrics.of_run(repo, run.id, run.commit) for run in runs}
-    logged = {name for found in points.values() for name in found}
-    if metric not in logged:
-        names = ", ".join(sorted(logged)[:10])
+    metric_names = {name for run_points in points.values() for name in run_points}
+    if metric not in metric_names:
+        names = ", ".join(sorted(metric_names)[:10])
         raise NothingFound(
             f"none of these runs has logged {metric}", hint=f"they have {names}" if names else "snaprun.log"
         )
-    laid_out = grid.grid(runs, group=grouping.on, by=grouping.by or None)
+    run_grid = grid.grid(runs, group=group_rule.is_on, by=group_rule.by or None)
     curves = []
-    for row in laid_out.rows:
-        said = show.pairs({name: row.params[name] for name in list(row.params)[:LABEL_PARAMS]})
-        drawn: list[Curve] = [
-            series.curve(_label(run, said), points[run.id][metric], by_time=by_time, smooth=smooth)
+    for row in run_grid.rows:
+        label = show.pairs({name: row.params[name] for name in list(row.params)[:LABEL_PARAMS]})
+        run_curves: list[Curve] = [
+            series.curve(_label(run, label), points[run.id][metric], by_time=by_time, smooth=smooth)
             for run in row.runs
             if metric in points[run.id]
         ]
-        curves += [series.together(said or "all", drawn)] if grouping.on and drawn else drawn
+        curves += [series.mean_curve(label or "all", run_curves)] if group_rule.is_on and run_curves else run_curves
     return series.chart(metric, curves, by_time=by_time, log=log)
 
 
@@ -126,14 +137,15 @@ def _picker(pick: str) -> Callable[[Metric], float]:
     return value
 
 
-def _known(kind: str, names: Sequence[str], known: set[str]) -> None:
+def _require_known(kind: str, names: Sequence[str], choices: set[str]) -> None:
     for name in names:
-        if name not in known:
-            listed = ", ".join(sorted(known)[:10])
+        if name not in choices:
+            choice_list = ", ".join(sorted(choices)[:10])
             raise UsageFault(
-                f"no run has the {kind} {name}", hint=f"there are {listed}" if listed else f"there is no {kind}"
+                f"no run has the {kind} {name}",
+                hint=f"there are {choice_list}" if choice_list else f"there is no {kind}",
             )
 
 
 def _label(run: Run, params: str) -> str:
-    return " ".join(part for part in (run.name or show.short(run.id), params) if part)
+    return " ".join(part for part in (run.name or show.short_id(run.id), params) if part)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.errors import DataFault, UsageFault
 from snaprun.git import command
 from snaprun.git.locate import clean_env
@@ -15,39 +15,39 @@ from snaprun.index.runlist import Filter
 from snaprun.model import Run, Status
 from snaprun.reader import index
 
-NARROWING = ("status", "notebook", "since", "name", "tag", "group", "commit", "where")
+FILTER_OPTIONS = ("status", "notebook", "since", "name", "tag", "group", "commit", "where")
 """Options of ``history`` that leave runs out."""
 
 
-def history(door: Door, wanted: Mapping[str, Any], *, now: float) -> list[Run]:
+def history(context: Context, options: Mapping[str, Any], *, now: float) -> list[Run]:
     """The runs that the options of ``history`` ask for.
 
     Raises:
         UsageFault: a status, a time or a condition makes no sense. DataFault: there is no such commit.
     """
-    with index(door) as reader:
-        return runlist.query(reader, _filter(door, wanted, now))
+    with index(context) as reader:
+        return runlist.query(reader, _filter(context, options, now))
 
 
-def narrow(wanted: Mapping[str, Any]) -> bool:
+def is_filtered(options: Mapping[str, Any]) -> bool:
     """Whether the options leave runs out, so that an empty list means that nothing matched."""
-    return any(wanted.get(name) for name in NARROWING)
+    return any(options.get(name) for name in FILTER_OPTIONS)
 
 
-def _filter(door: Door, wanted: Mapping[str, Any], now: float) -> Filter:
-    sort = str(wanted.get("sort") or "")
-    commit = _commit(door, wanted["commit"]) if wanted.get("commit") else None
+def _filter(context: Context, options: Mapping[str, Any], now: float) -> Filter:
+    sort = str(options.get("sort") or "")
+    commit = _commit(context, options["commit"]) if options.get("commit") else None
     return Filter(
-        limit=None if wanted.get("everything") else wanted.get("count"),
-        status=frozenset(_status(name) for name in wanted.get("status") or ()),
-        notebook=wanted.get("notebook"),
-        since=moments.moment(wanted["since"], now=now) if wanted.get("since") else None,
-        name=wanted.get("name"),
-        tags=(wanted["tag"],) if wanted.get("tag") else (),
-        group=wanted.get("group"),
+        limit=None if options.get("everything") else options.get("count"),
+        status=frozenset(_status(name) for name in options.get("status") or ()),
+        notebook=options.get("notebook"),
+        since=moments.moment(options["since"], now=now) if options.get("since") else None,
+        name=options.get("name"),
+        tags=(options["tag"],) if options.get("tag") else (),
+        group=options.get("group"),
         commit=commit,
-        sources=_sources(door, commit) if commit else (),
-        where=_language().compile(wanted["where"], now=now) if wanted.get("where") else None,
+        sources=_sources(context, commit) if commit else (),
+        where=_language().compile(options["where"], now=now) if options.get("where") else None,
         sort=_language().order(sort.removeprefix("-")) if sort else None,
         ascending=bool(sort) and not sort.startswith("-"),
     )
@@ -69,20 +69,20 @@ def _status(name: str) -> Status:
         ) from error
 
 
-def _commit(door: Door, revision: str) -> str:
+def _commit(context: Context, revision: str) -> str:
     """The commit that a revision names."""
     args = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
-    code, out, _ = command.call(args, cwd=door.place.top, env=clean_env(door.env))
+    code, out, _ = command.call(args, cwd=context.place.top, env=clean_env(context.env))
     if code != 0:
         raise DataFault(f"there is no commit {revision}", hint="git log --oneline")
     return out.decode().strip()
 
 
-def _sources(door: Door, commit: str) -> tuple[str, ...]:
+def _sources(context: Context, commit: str) -> tuple[str, ...]:
     """The code hashes of the notebooks in a commit of the user's: runs of the same source belong to it."""
     from snaprun.hooks import gitindex, trailer  # only for --commit
 
-    index = gitindex.Index(door.place, clean_env(door.env))
+    index = gitindex.Index(context.place, clean_env(context.env))
     return trailer.sources(index, commit, _halves)
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from snaprun import launchers
 from snaprun.checkouts import slots
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.errors import SnaprunError
 from snaprun.git import command, publish, refs
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import MIN_GIT, clean_env
-from snaprun.git.sync import INCOMING
+from snaprun.git.sync import INCOMING_REF
 from snaprun.index import reindex
 from snaprun.index.reindex import open_index
 from snaprun.lifecycle import settle
@@ -24,15 +24,15 @@ from snaprun.live import livefolder, lock, searches
 from snaprun.model import RUN_REF, SNAP_DIR, Finding
 from snaprun.notebooks import pairing
 
-HALF_MADE = 3600.0
+HALF_MADE_AGE = 3600.0
 """Seconds after which a folder that a killed process left half made is nobody's any more."""
 
-STRANDED = 86400.0
+STRANDED_AGE = 86400.0
 """Seconds after which a snapshot from another machine that was never started will not be; their clocks may differ."""
 
 
 @dataclass(frozen=True)
-class Collected:
+class Removals:
     """What was taken away: checkouts, artifacts, checkpoint folders, and the bytes that this freed."""
 
     slots: int = 0
@@ -41,45 +41,47 @@ class Collected:
     bytes: int = 0
 
 
-def collect(door: Door, *, keep_slots: int, now: float) -> Collected:
+def collect(context: Context, *, keep_slots: int, now: float) -> Removals:
     """Remove free checkouts beyond ``keep_slots``, artifacts and checkpoints that belong to no run, and leftovers."""
-    settle.settle(door.place, door.env)
-    repo, state = GitRepo(door.place), door.place.state
-    livefolder.tidy(door.place, older=HALF_MADE, now=now)
-    publish.restore(door.place)
+    settle.settle(context.place, context.env)
+    repo, state = GitRepo(context.place), context.place.state
+    livefolder.tidy(context.place, age=HALF_MADE_AGE, now=now)
+    publish.restore(context.place)
     refs.tidy(repo, loose=1)
-    gone = [(path, _size(path)) for path in _unnamed_artifacts(repo, state / "artifacts", now)]
-    old = [(path, _size(path)) for path in _idle_checkpoints(repo, door)]
-    for path, _ in gone:
+    artifacts = [(path, _size(path)) for path in _unnamed_artifacts(repo, state / "artifacts", now)]
+    checkpoints = [(path, _size(path)) for path in _idle_checkpoints(repo, context)]
+    for path, _ in artifacts:
         path.unlink(missing_ok=True)
-    for path, _ in old:
+    for path, _ in checkpoints:
         shutil.rmtree(path, ignore_errors=True)
     _drop_stranded(repo, now)
-    free = slots.prune(repo, live=door.place.live, keep=keep_slots)
-    return Collected(len(free), len(gone), len(old), sum(size for _, size in (*gone, *old)))
+    free_slots = slots.prune(repo, live=context.place.live, keep=keep_slots)
+    return Removals(
+        len(free_slots), len(artifacts), len(checkpoints), sum(size for _, size in (*artifacts, *checkpoints))
+    )
 
 
-def examine(door: Door) -> Iterator[Finding]:
+def examine(context: Context) -> Iterator[Finding]:
     """Look at everything that snaprun needs, one finding at a time."""
-    yield _git(door)
-    yield _state(door)
-    yield _index(door)
-    yield from _locks(door)
-    yield from _unsettled(door)
-    yield from _searches(door)
+    yield _git(context)
+    yield _state(context)
+    yield _index(context)
+    yield from _locks(context)
+    yield from _unsettled_runs(context)
+    yield from _searches(context)
 
 
-def _git(door: Door) -> Finding:
-    version = command.git_version(cwd=door.place.top, env=clean_env(door.env))
+def _git(context: Context) -> Finding:
+    version = command.git_version(cwd=context.place.top, env=clean_env(context.env))
     text = ".".join(map(str, version))
     if version < MIN_GIT:
         return Finding("git", fine=False, said=f"{text} is too old", hint="install git 2.31 or newer")
     return Finding("git", fine=True, said=text)
 
 
-def _state(door: Door) -> Finding:
-    state = door.place.state
-    home = state if state.exists() else door.place.common_dir
+def _state(context: Context) -> Finding:
+    state = context.place.state
+    home = state if state.exists() else context.place.common_dir
     if not os.access(home, os.W_OK):
         return Finding("state folder", fine=False, said=f"{home} is not writable", hint=f"ls -ld {home}")
     free = shutil.disk_usage(home).free
@@ -88,54 +90,54 @@ def _state(door: Door) -> Finding:
     return Finding("state folder", fine=True, said=str(state))
 
 
-def _index(door: Door) -> Finding:
+def _index(context: Context) -> Finding:
     try:
-        index = open_index(door)
-        if index.built:
-            return Finding("index", fine=True, said=index.shown)
-        empty = not GitRepo(door.place).refs(RUN_REF)
+        index = open_index(context)
+        if index.is_built:
+            return Finding("index", fine=True, said=index.display_name)
+        empty = not GitRepo(context.place).refs(RUN_REF)
         if empty:
-            return Finding("index", fine=True, said=f"{index.shown} (no runs yet)")
+            return Finding("index", fine=True, said=f"{index.display_name} (no runs yet)")
         return Finding("index", fine=False, said="it lacks runs that git has", hint="snaprun reindex")
     except SnaprunError as error:
         return Finding("index", fine=False, said=error.message, hint=error.hint or "snaprun reindex")
 
 
-def _locks(door: Door) -> Iterator[Finding]:
+def _locks(context: Context) -> Iterator[Finding]:
     """Ref locks that a killed ``update-ref`` left: they block that one ref for ever."""
-    folder = door.place.common_dir / RUN_REF
+    folder = context.place.common_dir / RUN_REF
     for path in sorted(folder.glob("*.lock")):
         yield Finding("ref lock", fine=False, said=f"{path.name} was left by a killed git", hint=f"rm {path}")
 
 
-def _unsettled(door: Door) -> Iterator[Finding]:
+def _unsettled_runs(context: Context) -> Iterator[Finding]:
     """Runs that are neither looked after nor settled, as where the disk was full."""
-    settle.settle(door.place, door.env)
-    for folder in livefolder.scan(door.place):
-        told = launchers.noted(folder.path)
-        elsewhere = settle.host_of(folder) is not None or (told is not None and told.asked)
-        held = None if elsewhere else lock.take(folder.path)
-        if held is not None:
-            os.close(held)
+    settle.settle(context.place, context.env)
+    for folder in livefolder.scan(context.place):
+        submission = launchers.read_placement(folder.path)
+        is_remote = settle.host_of(folder) is not None or (submission is not None and submission.needs_poll)
+        lock_handle = None if is_remote else lock.take(folder.path)
+        if lock_handle is not None:
+            os.close(lock_handle)
             hint = f"cat {folder.path}/snaprun.log"
             yield Finding("run", fine=False, said=f"{folder.id[:8]} could not be finalised yet", hint=hint)
 
 
-def _searches(door: Door) -> Iterator[Finding]:
+def _searches(context: Context) -> Iterator[Finding]:
     """Searches that cannot go on."""
-    for marker in door.place.searching.glob("[0-9a-f]*"):
+    for marker in context.place.search_marks.glob("[0-9a-f]*"):
         group = marker.name
-        said = searches.trouble(searches.folder(door.place, group))
-        if said:
-            yield Finding("search", fine=False, said=f"{group}: {said}", hint=f"snaprun stop --group {group}")
+        problem = searches.read_trouble(searches.folder(context.place, group))
+        if problem:
+            yield Finding("search", fine=False, said=f"{group}: {problem}", hint=f"snaprun stop --group {group}")
 
 
 def _drop_stranded(repo: GitRepo, now: float) -> None:
     """Forget snapshots that were pushed here to be run and that nobody started: whoever pushed them was killed."""
-    listed = repo.text("for-each-ref", "--format=%(objectname) %(committerdate:unix) %(refname)", INCOMING)
-    for line in listed.splitlines():
-        oid, made, ref = line.split(" ", 2)
-        if now - int(made) > STRANDED:
+    listing = repo.text("for-each-ref", "--format=%(objectname) %(committerdate:unix) %(refname)", INCOMING_REF)
+    for line in listing.splitlines():
+        oid, timestamp, ref = line.split(" ", 2)
+        if now - int(timestamp) > STRANDED_AGE:
             repo.delete_ref(ref, oid)
 
 
@@ -143,24 +145,24 @@ def _unnamed_artifacts(repo: GitRepo, store: Path, now: float) -> list[Path]:
     """Files of the store that no result names; a young one may belong to a result that is just being made."""
     if not store.is_dir():
         return []
-    named = set()
+    hashes = set()
     for raw in repo.blobs([f"{tip}:{SNAP_DIR}/result.json" for tip in repo.refs(RUN_REF).values()]):
         if raw is not None:
-            named |= {item["sha256"] for item in json.loads(raw).get("artifacts", ()) if item["stored"] == "store"}
-    return [path for path in store.iterdir() if path.name not in named and now - path.stat().st_mtime > HALF_MADE]
+            hashes |= {item["sha256"] for item in json.loads(raw).get("artifacts", ()) if item["stored"] == "store"}
+    return [path for path in store.iterdir() if path.name not in hashes and now - path.stat().st_mtime > HALF_MADE_AGE]
 
 
-def _idle_checkpoints(repo: GitRepo, door: Door) -> list[Path]:
+def _idle_checkpoints(repo: GitRepo, context: Context) -> list[Path]:
     """Checkpoint folders of runs that are gone, or whose folder is empty and that have ended."""
-    folder = door.place.state / "checkpoints"
+    folder = context.place.state / "checkpoints"
     if not folder.is_dir():
         return []
-    known = {name.removeprefix(RUN_REF) for name in repo.refs(RUN_REF)}
-    going = {one.id for one in livefolder.scan(door.place)}
+    run_ids = {name.removeprefix(RUN_REF) for name in repo.refs(RUN_REF)}
+    live_ids = {live_run.id for live_run in livefolder.scan(context.place)}
     return [
         path
         for path in folder.iterdir()
-        if path.name not in going and (path.name not in known or not any(path.iterdir()))
+        if path.name not in live_ids and (path.name not in run_ids or not any(path.iterdir()))
     ]
 
 
@@ -170,11 +172,11 @@ def _size(path: Path) -> int:
     return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
 
 
-def pair(door: Door, path: Path, formats: str | None) -> pairing.Paired:
+def pair(context: Context, path: Path, formats: str | None) -> pairing.PairResult:
     """Pair a notebook with a script, see :func:`snaprun.notebooks.pairing.pair`."""
-    return pairing.pair(Path(os.path.abspath(door.cwd / path)), formats)
+    return pairing.pair(Path(os.path.abspath(context.cwd / path)), formats)
 
 
-def rebuild_index(door: Door) -> reindex.Rebuilt:
+def rebuild_index(context: Context) -> reindex.RebuildReport:
     """Rebuild the index from git."""
-    return reindex.rebuild(door)
+    return reindex.rebuild(context)

@@ -6,16 +6,16 @@ import json
 from typing import Any
 
 from snaprun import records
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import SNAP_DIR, Details, Run
 from snaprun.reader import find
 
 
-def details(door: Door, selector: str) -> Details:
+def details(context: Context, selector: str) -> Details:
     """Everything of one run. Raises DataFault as :func:`find` does, and where what is stored is damaged."""
-    run = find(door, selector)
-    repo = GitRepo(door.place)
+    run = find(context, selector)
+    repo = GitRepo(context.place)
     return Details(
         run=run,
         spec=records.read_spec(repo, run.id),

@@ -8,69 +8,71 @@ import socket
 from collections.abc import Mapping
 from dataclasses import replace
 
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.index import queue, runlist
 from snaprun.index.runlist import Filter
 from snaprun.lifecycle import contact, settle
 from snaprun.live import livefolder
-from snaprun.live.progress import Going, Progress, look
+from snaprun.live.progress import Progress, RunInProgress, read_progress
 from snaprun.machine import usage
 from snaprun.model import Run, Status
 from snaprun.reader import index
 
 
-def in_progress(door: Door, *, now: float) -> list[Going]:
+def in_progress(context: Context, *, now: float) -> list[RunInProgress]:
     """Every run in progress, the latest first. CPU is in percent of one core since its start, memory in bytes."""
-    wanted = Filter(status=frozenset({Status.RUNNING, Status.QUEUED}))
-    with index(door) as reader:
-        runs = runlist.query(reader, wanted)
-        earlier = {path: _earlier(reader, path) for path in {run.notebook for run in runs}}
-        waiting = queue.reasons(queue.listing(reader, socket.gethostname()))
+    criteria = Filter(status=frozenset({Status.RUNNING, Status.QUEUED}))
+    with index(context) as reader:
+        runs = runlist.query(reader, criteria)
+        cell_seconds = {path: _read_cell_seconds(reader, path) for path in {run.notebook for run in runs}}
+        reasons = queue.reasons(queue.listing(reader, socket.gethostname()))
     return [
-        _waits(run, waiting[run.id]) if run.id in waiting else _going(door, run, earlier[run.notebook], now)
+        _describe_queued(run, reasons[run.id])
+        if run.id in reasons
+        else _describe_running(context, run, cell_seconds[run.notebook], now)
         for run in runs
     ]
 
 
-def earlier_seconds(door: Door, notebook: str) -> dict[int, float]:
+def earlier_seconds(context: Context, notebook: str) -> dict[int, float]:
     """Seconds by cell in the latest successful run of a notebook: what a time left is made from."""
-    with index(door) as reader:
-        return _earlier(reader, notebook)
+    with index(context) as reader:
+        return _read_cell_seconds(reader, notebook)
 
 
-def _earlier(reader: runlist.Reader, notebook: str) -> dict[int, float]:
-    wanted = Filter(notebook=notebook, status=frozenset({Status.SUCCEEDED}), limit=1)
-    runs = runlist.query(reader, wanted, cells=True)
+def _read_cell_seconds(reader: runlist.Reader, notebook: str) -> dict[int, float]:
+    criteria = Filter(notebook=notebook, status=frozenset({Status.SUCCEEDED}), limit=1)
+    runs = runlist.query(reader, criteria, cells=True)
     return {cell.number: cell.seconds for run in runs for cell in run.cells if cell.seconds}
 
 
-def _waits(run: Run, why: str) -> Going:
+def _describe_queued(run: Run, reason: str) -> RunInProgress:
     """A run that waits in the queue of this machine."""
-    return Going(run, Progress(state=f"queued: {why}"), None, None, None, None, None, None)
+    return RunInProgress(run, Progress(state=f"queued: {reason}"), None, None, None, None, None, None)
 
 
-def _going(door: Door, run: Run, earlier: Mapping[int, float], now: float) -> Going:
-    folder = livefolder.find(door.place, run.id)
+def _describe_running(context: Context, run: Run, cell_seconds: Mapping[int, float], now: float) -> RunInProgress:
+    folder = livefolder.find(context.place, run.id)
     if folder is None:
-        return Going(run, Progress(), None, None, None, None, None, None)
-    standing = look(folder)
-    last = contact.known(folder)
-    if last.state == "queued":
-        standing = replace(standing, state=f"queued: {last.reason}" if last.reason else "queued")
+        return RunInProgress(run, Progress(), None, None, None, None, None, None)
+    progress = read_progress(folder)
+    last_contact = contact.read_contact(folder)
+    if last_contact.state == "queued":
+        progress = replace(progress, state=f"queued: {last_contact.reason}" if last_contact.reason else "queued")
     host = settle.host_of(folder)
-    about = None if host else settle.supervised_by(folder)
-    used = usage.of(about[0]) if about else None
-    return Going(
+    identities = None if host else settle.read_identities(folder)
+    resources = usage.measure(identities[0]) if identities else None
+    return RunInProgress(
         run=run,
-        standing=standing,
-        elapsed=now - standing.started if standing.started else None,
-        left=standing.eta(earlier, now),
-        cpu=used.cpu if used else None,
-        memory=used.memory if used else None,
+        progress=progress,
+        duration=now - progress.start if progress.start else None,
+        eta=progress.eta(cell_seconds, now),
+        cpu=resources.cpu if resources else None,
+        memory=resources.memory if resources else None,
         metric=_last_metric(folder),
         host=host,
-        trouble=last.trouble if last.failures else None,
-        silent=now - last.heard if last.failures and last.heard else None,
+        trouble=last_contact.trouble if last_contact.failures else None,
+        silence=now - last_contact.heard if last_contact.failures and last_contact.heard else None,
     )
 
 

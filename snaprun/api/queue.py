@@ -6,83 +6,90 @@ import socket
 from collections.abc import Sequence
 
 from snaprun import runplan
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.errors import NothingFound, UsageFault
 from snaprun.freeze import capture
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims
-from snaprun.index.claims import Entry
+from snaprun.index.claims import QueueEntry
 from snaprun.lifecycle.handover import LOCAL
 from snaprun.live import bell
 from snaprun.model import RUN_REF, Snapshot
 from snaprun.queue.access import drop_ids, enqueue, listing, mark_busy, open_queue
 from snaprun.reader import find
-from snaprun.runplan import Wanted
+from snaprun.runplan import RunOptions
 
 
-def add(door: Door, wanted: Wanted, *, after: str | None = None, retries: int = 0) -> Snapshot:
+def add(context: Context, options: RunOptions, *, after: str | None = None, retries: int = 0) -> Snapshot:
     """Freeze a notebook now, and run it when its turn comes.
 
     Raises:
         SnaprunError: as for ``exec``; nothing is left behind.
     """
-    if (wanted.launcher or door.settings.launcher) != LOCAL:
+    if (options.launcher or context.settings.launcher) != LOCAL:
         raise UsageFault("the queue starts runs on this machine only", hint="other launchers have a queue of their own")
-    first = find(door, after).id if after else None
-    ready = runplan.run(door, wanted)
-    repo = GitRepo(door.place)
-    made = capture.take(repo, ready.request)
+    after_id = find(context, after).id if after else None
+    run_plan = runplan.plan_run(context, options)
+    repo = GitRepo(context.place)
+    snapshot = capture.take(repo, run_plan.request)
     try:
-        enqueue(door, [Entry(made, runplan.order_of(door, wanted, ready, made), after=first, retries=retries)])
+        enqueue(
+            context,
+            [
+                QueueEntry(
+                    snapshot, runplan.order_of(context, options, run_plan, snapshot), after=after_id, retries=retries
+                )
+            ],
+        )
     except BaseException:
-        repo.delete_ref(RUN_REF + made.id, made.id)
+        repo.delete_ref(RUN_REF + snapshot.id, snapshot.id)
         raise
-    bell.wake(door.place, door.env)
-    return made
+    bell.wake(context.place, context.env)
+    return snapshot
 
 
-def drop(door: Door, runs: Sequence[str]) -> list[str]:
+def drop(context: Context, runs: Sequence[str]) -> list[str]:
     """Take waiting runs out of the queue, by selectors; their ids. Their snapshots stay.
 
     Raises:
         NothingFound: none of them waits.
     """
-    ids = [find(door, run).id for run in runs]
-    dropped = drop_ids(door, ids)
-    if not dropped:
+    ids = [find(context, run).id for run in runs]
+    dropped_ids = drop_ids(context, ids)
+    if not dropped_ids:
         raise NothingFound(f"run {ids[0][:8]} does not wait in the queue", hint="snaprun queue")
-    return dropped
+    return dropped_ids
 
 
-def move(door: Door, runs: Sequence[str], *, before: str | None, last: bool) -> None:
+def move(context: Context, runs: Sequence[str], *, before: str | None, last: bool) -> None:
     """Put waiting runs, in this order, first of all, before another one, or last."""
-    ids = [find(door, run).id for run in runs]
-    target = find(door, before).id if before else None
+    ids = [find(context, run).id for run in runs]
+    target = find(context, before).id if before else None
     if target is None and not last:
-        others = [one.run for one in listing(door)[0].runs if not one.claimed and one.run not in ids]
-        target = others[0] if others else None
-    claims.move(open_queue(door), socket.gethostname(), ids, before=target)
+        waiting_ids = [entry.run for entry in listing(context)[0].runs if not entry.is_claimed and entry.run not in ids]
+        target = waiting_ids[0] if waiting_ids else None
+    claims.move(open_queue(context), socket.gethostname(), ids, before=target)
 
 
-def limit(door: Door, jobs: int | None) -> None:
+def limit(context: Context, jobs: int | None) -> None:
     """Let at most ``jobs`` runs of the queue work at a time; None leaves it to what each sweep asked for."""
-    claims.limit(open_queue(door), socket.gethostname(), jobs=jobs)
-    _go_on(door)
+    claims.limit(open_queue(context), socket.gethostname(), jobs=jobs)
+    _wake(context)
 
 
-def pause(door: Door) -> None:
+def pause(context: Context) -> None:
     """Start nothing more; what runs, runs on."""
-    claims.rest(open_queue(door), socket.gethostname(), paused=True)
-    bell.ring(door.place)
+    claims.set_paused(open_queue(context), socket.gethostname(), value=True)
+    bell.ring(context.place)
 
 
-def resume(door: Door) -> None:
+def resume(context: Context) -> None:
     """Go on starting what waits."""
-    claims.rest(open_queue(door), socket.gethostname(), paused=False)
-    _go_on(door)
+    claims.set_paused(open_queue(context), socket.gethostname(), value=False)
+    _wake(context)
 
 
-def _go_on(door: Door) -> None:
-    if listing(door)[0].runs:
-        mark_busy(door)
-        bell.wake(door.place, door.env)
+def _wake(context: Context) -> None:
+    if listing(context)[0].runs:
+        mark_busy(context)
+        bell.wake(context.place, context.env)

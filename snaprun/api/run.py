@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass, replace
 
 from snaprun import records, runplan
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.engines import AUTO
 from snaprun.errors import SnaprunError
 from snaprun.freeze import capture
@@ -18,22 +18,22 @@ from snaprun.live import livefolder
 from snaprun.live.order import Order
 from snaprun.model import RUN_REF, Run, Snapshot, Status
 from snaprun.reader import find
-from snaprun.runplan import Intake, Wanted, order_of
+from snaprun.runplan import RunOptions, RunPlan, order_of
 
-__all__ = ["Door", "Wanted"]
+__all__ = ["Context", "RunOptions"]
 
 
 @dataclass(frozen=True)
-class Pending:
+class PendingRun:
     """A run whose snapshot is durable, and which nobody has been told to run yet."""
 
     snapshot: Snapshot
-    runplan: Intake
+    runplan: RunPlan
     order: Order
     handle: Handle | None
 
 
-def freeze(door: Door, wanted: Wanted) -> Pending:
+def freeze(context: Context, options: RunOptions) -> PendingRun:
     """Freeze a notebook for a run; :func:`launch` starts it, :func:`abandon` forgets it.
 
     The supervisor is started first of all, so that its imports cost no time while the snapshot is taken.
@@ -41,91 +41,93 @@ def freeze(door: Door, wanted: Wanted) -> Pending:
     Raises:
         SnaprunError: anything that stands against it; nothing is left behind.
     """
-    handle, wanted = _begin(door, wanted)
+    handle, options = _begin(context, options)
     try:
-        ready = runplan.run(door, wanted)
-        _check_now(door, ready)
-        made = capture.take(GitRepo(door.place), ready.request)
+        plan = runplan.plan_run(context, options)
+        _check_now(context, plan)
+        snapshot = capture.take(GitRepo(context.place), plan.request)
     except BaseException:
         handover.abandon(handle)
         raise
-    return Pending(made, ready, order_of(door, wanted, ready, made), handle)
+    return PendingRun(snapshot, plan, order_of(context, options, plan, snapshot), handle)
 
 
-def freeze_again(door: Door, selector: str, wanted: Wanted) -> Pending:
+def freeze_again(context: Context, selector: str, options: RunOptions) -> PendingRun:
     """The snapshot of an earlier run as a new run, with its parameters and the given ones on top; then as
     :func:`freeze`."""
-    base = find(door, selector)
-    repo = GitRepo(door.place)
-    wanted = runplan.inherited(wanted, records.read_spec(repo, base.id))
-    handle, wanted = _begin(door, wanted)
+    base = find(context, selector)
+    repo = GitRepo(context.place)
+    options = runplan.inherit(options, records.read_spec(repo, base.id))
+    handle, options = _begin(context, options)
     try:
-        ready, frozen = runplan.again(door, wanted, repo, base.id)
-        _check_now(door, ready)
-        made = capture.commit_run(repo, frozen, ready.request)
+        plan, work_tree = runplan.plan_rerun(context, options, repo, base.id)
+        _check_now(context, plan)
+        snapshot = capture.commit_run(repo, work_tree, plan.request)
     except BaseException:
         handover.abandon(handle)
         raise
-    return Pending(made, ready, order_of(door, wanted, ready, made), handle)
+    return PendingRun(snapshot, plan, order_of(context, options, plan, snapshot), handle)
 
 
-def launch(door: Door, pending: Pending) -> None:
+def launch(context: Context, pending_run: PendingRun) -> None:
     """Hand a frozen run to its supervisor; on return it goes on whatever happens to this process.
 
     Raises:
         SnaprunError: it could not be started; its snapshot is gone again.
     """
-    made = pending.snapshot
+    snapshot = pending_run.snapshot
     folder = None
     try:
-        folder = livefolder.create(door.place, made, pending.order.to_json(), notebook=pending.runplan.document)
-        handover.hand_over(door, made.spec.launcher, pending.handle, folder)
+        folder = livefolder.create(
+            context.place, snapshot, pending_run.order.to_json(), notebook=pending_run.runplan.document
+        )
+        handover.hand_over(context, snapshot.spec.launcher, pending_run.handle, folder)
     except BaseException:
-        handover.abandon(pending.handle)
-        if folder is not None and handover.taken(folder):  # Ctrl-C just after the start: it is a run, so stop it
-            handover.stop(door, folder, signal.SIGINT)
+        handover.abandon(pending_run.handle)
+        if folder is not None and handover.is_taken(folder):  # Ctrl-C just after the start: it is a run, so stop it
+            handover.stop(context, folder, signal.SIGINT)
             raise
         if folder is not None:
             livefolder.remove(folder)
-        _discard(door, made.id)
+        _discard(context, snapshot.id)
         raise
 
 
-def abandon(door: Door, pending: Pending) -> None:
+def abandon(context: Context, pending_run: PendingRun) -> None:
     """Forget a frozen run that is not to be launched after all: its snapshot goes, and the supervisor that waits."""
-    handover.abandon(pending.handle)
-    _discard(door, pending.snapshot.id)
+    handover.abandon(pending_run.handle)
+    _discard(context, pending_run.snapshot.id)
 
 
-def snapshot(door: Door, wanted: Wanted) -> Snapshot:
+def snapshot(context: Context, options: RunOptions) -> Snapshot:
     """Freeze without running: a run of status ``saved``."""
-    repo = GitRepo(door.place)
-    made = capture.take(repo, runplan.save(door, wanted))
+    repo = GitRepo(context.place)
+    snapshot_ = capture.take(repo, runplan.plan_snapshot(context, options))
     try:
-        run = Run.of(made.id, made.spec, made.params, commit=made.id, status=Status.SAVED)
-        reindex.index(repo, door.settings.index_url, run)
+        run = Run.from_commits(snapshot_.id, snapshot_.spec, snapshot_.params, commit=snapshot_.id, status=Status.SAVED)
+        reindex.index(repo, context.settings.index_url, run)
     except SnaprunError:
-        _discard(door, made.id)
+        _discard(context, snapshot_.id)
         raise
-    return made
+    return snapshot_
 
 
-def _begin(door: Door, wanted: Wanted) -> tuple[Handle | None, Wanted]:
+def _begin(context: Context, options: RunOptions) -> tuple[Handle | None, RunOptions]:
     """Prepare the launch; what there is to know of it goes into the run's warnings."""
-    name = wanted.launcher or door.settings.launcher
-    asked = wanted.engine or door.settings.engine
-    engine = "inline" if asked == AUTO else asked  # imported meanwhile; the notebook is not read yet
-    wishes = limits.wishes(name, wanted.wishes, gpu_count=wanted.gpus, max_memory=wanted.max_memory)
-    handle, notes = handover.begin(door, name, engine=engine, wishes=wishes)
-    return handle, replace(wanted, wishes=wishes, notes=(*wanted.notes, *notes))
+    name = options.launcher or context.settings.launcher
+    engine_name = options.engine or context.settings.engine
+    engine = "inline" if engine_name == AUTO else engine_name  # imported meanwhile; the notebook is not read yet
+    launcher_options = limits.add_limits(name, options.wishes, gpu_count=options.gpus, max_memory=options.max_memory)
+    handle, notes = handover.begin(context, name, engine=engine, options=launcher_options)
+    return handle, replace(options, wishes=launcher_options, notes=(*options.notes, *notes))
 
 
-def _check_now(door: Door, ready: Intake) -> None:
+def _check_now(context: Context, plan: RunPlan) -> None:
     """Make sure that a run can start at once. Raises Busy where it cannot."""
-    spec = ready.request.spec
-    limits.check_now(door.env, spec.launcher, spec.gpus)
+    spec = plan.request.spec
+    limits.check_now(context.env, spec.launcher, spec.gpus)
 
 
-def _discard(door: Door, run_id: str) -> None:
+def _discard(context: Context, run_id: str) -> None:
     """Take back a snapshot whose run never started."""
-    GitRepo(door.place).delete_ref(RUN_REF + run_id, run_id)
+    GitRepo(context.place).delete_ref(RUN_REF + run_id, run_id)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.errors import CannotCreate, DataFault, InputMissing, Unavailable
 from snaprun.git import export
 from snaprun.git.gitrepo import GitRepo
@@ -18,96 +18,100 @@ from snaprun.model import SNAP_DIR, Run
 from snaprun.reader import find
 
 
-def file_of(door: Door, selector: str, path: str) -> Iterator[bytes]:
+def file_of(context: Context, selector: str, path: str) -> Iterator[bytes]:
     """A file of a run's tree, of its result where it has one, in pieces.
 
     Raises:
         DataFault: it has no such file.
     """
-    run = find(door, selector)
-    repo = GitRepo(door.place)
+    run = find(context, selector)
+    repo = GitRepo(context.place)
     if path == f"{SNAP_DIR}/log.txt":
         yield from logs.Log(repo, run).pieces()
         return
-    found = repo.blob(run.commit, path)
-    if found is None:
+    content = repo.blob(run.commit, path)
+    if content is None:
         raise _no_file(run, path)
-    yield found
+    yield content
 
 
-def executed(door: Door, run: Run) -> bytes:
+def executed_notebook(context: Context, run: Run) -> bytes:
     """The executed notebook of a run: of one in progress with every output so far."""
-    repo = GitRepo(door.place)
-    folder = livefolder.find(door.place, run.id)
+    repo = GitRepo(context.place)
+    folder = livefolder.find(context.place, run.id)
     if folder is not None:
-        return replay.render(replay.replay_live(folder, rundocument.prepared(repo, folder, folder.spec())).notebook)
-    found = repo.blob(run.commit, f"{SNAP_DIR}/executed.ipynb")
-    if found is None:
+        return replay.render(
+            replay.replay_live(folder, rundocument.load_document(repo, folder, folder.spec())).notebook
+        )
+    content = repo.blob(run.commit, f"{SNAP_DIR}/executed.ipynb")
+    if content is None:
         raise DataFault(f"run {run.id[:8]} has no executed notebook: it is {run.status}", hint="snaprun history")
-    return found
+    return content
 
 
-def write_notebook(door: Door, selector: str, output: Path | None, *, force: bool = False) -> Path:
+def write_notebook(context: Context, selector: str, output: Path | None, *, force: bool = False) -> Path:
     """Write the executed notebook of a run to a file, by default in a temporary folder; its path.
 
     Raises:
         CannotCreate: there is such a file already, and ``force`` is not set.
     """
-    run = find(door, selector)
-    content = executed(door, run)
+    run = find(context, selector)
+    content = executed_notebook(context, run)
     if output is None:
         output = Path(tempfile.mkdtemp(prefix="snaprun-"), f"{Path(run.notebook).stem}-{run.id[:8]}.ipynb")
-    output = Path(os.path.abspath(door.cwd / output))
+    output = Path(os.path.abspath(context.cwd / output))
     _write(output, content, force=force)
     return output
 
 
-def restore(door: Door, selector: str, paths: Sequence[str], *, target: Path | None, force: bool = False) -> list[Path]:
+def restore(
+    context: Context, selector: str, paths: Sequence[str], *, target: Path | None, force: bool = False
+) -> list[Path]:
     """Write files of a run to disk, into ``target`` or over the work tree; the paths written.
 
     Raises:
         CannotCreate: a file is there already, and ``force`` is not set (then nothing is written at all).
         DataFault: the run has no such file.
     """
-    run = find(door, selector)
-    repo = GitRepo(door.place)
+    run = find(context, selector)
+    repo = GitRepo(context.place)
     if target is None and not paths:
         raise Unavailable("the whole tree would go over your work tree", hint=f"snaprun restore {selector} --to FOLDER")
-    root = Path(os.path.abspath(door.cwd / target)) if target else door.place.top
-    wanted = [os.path.normpath(path) for path in paths]
+    root = Path(os.path.abspath(context.cwd / target)) if target else context.place.top
+    selection = [os.path.normpath(path) for path in paths]
     entries = [
-        entry for entry in repo.tree(run.commit) if not wanted or any(_below(entry.path, path) for path in wanted)
+        entry for entry in repo.tree(run.commit) if not selection or any(_below(entry.path, path) for path in selection)
     ]
-    for path in wanted:
+    for path in selection:
         if not any(_below(entry.path, path) for entry in entries):
             raise _no_file(run, path)
-    there = [entry.path for entry in entries if os.path.lexists(root / entry.path)]
-    if there and not force:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise CannotCreate(f"{there[0]}{more} would be overwritten", hint="--to FOLDER, or --force")
+    conflicts = [entry.path for entry in entries if os.path.lexists(root / entry.path)]
+    if conflicts and not force:
+        suffix = f" and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
+        raise CannotCreate(f"{conflicts[0]}{suffix} would be overwritten", hint="--to FOLDER, or --force")
     return export.write(repo, run.commit, entries, root)
 
 
-def restore_outputs(door: Door, selector: str, path: str | None) -> tuple[Path, strip.Restored]:
+def restore_outputs(context: Context, selector: str, path: str | None) -> tuple[Path, strip.Restoration]:
     """Put the outputs of a run into its notebook (or the one at ``path``) as it is in the work tree now.
 
     Raises:
         InputMissing: there is no such notebook, or it is a text notebook. DataFault: it has no code of that run.
     """
-    run = find(door, selector)
-    target = Path(os.path.abspath(door.cwd / path)) if path else door.place.top / run.notebook
+    run = find(context, selector)
+    target = Path(os.path.abspath(context.cwd / path)) if path else context.place.top / run.notebook
     if target.suffix != ".ipynb":
         raise InputMissing(f"{target.name} is a text notebook: it stores no outputs", hint=f"snaprun open {selector}")
     try:
         content = target.read_bytes()
     except OSError as error:
         raise InputMissing(f"{target} cannot be read: {error.strerror}", hint=f"snaprun open {selector}") from error
-    done = strip.restore_outputs(content, executed(door, run))
+    restoration = strip.restore_outputs(content, executed_notebook(context, run))
     try:
-        strip.overwrite(target, done.content)
+        strip.overwrite(target, restoration.content)
     except OSError as error:
         raise CannotCreate(f"cannot write {target}: {error.strerror}", hint=f"ls -ld {target.parent}") from error
-    return target, done
+    return target, restoration
 
 
 def _write(path: Path, content: bytes, *, force: bool) -> None:
@@ -125,5 +129,5 @@ def _below(path: str, place: str) -> bool:
 
 
 def _no_file(run: Run, path: str) -> DataFault:
-    listing = f"git ls-tree -r --name-only {run.commit[:12]}"
-    return DataFault(f"run {run.id[:8]} has no file {path}", hint=listing)
+    command = f"git ls-tree -r --name-only {run.commit[:12]}"
+    return DataFault(f"run {run.id[:8]} has no file {path}", hint=command)

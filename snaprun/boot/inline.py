@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]  # else user's modules are shadowed
+BOOT_FOLDER = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [
+    entry for entry in sys.path if os.path.abspath(entry or ".") != BOOT_FOLDER
+]  # else user's modules are shadowed
 
 import contextlib
 import runpy
@@ -15,7 +17,7 @@ import types
 import warnings
 from typing import Any
 
-talk = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "talk.py"), run_name="snaprun_talk"))
+talk = types.SimpleNamespace(**runpy.run_path(os.path.join(BOOT_FOLDER, "talk.py"), run_name="snaprun_talk"))
 talk.prepare()
 
 from IPython.core.autocall import ExitAutocall
@@ -26,32 +28,32 @@ from traitlets import Type
 from traitlets.config import Config
 
 
-class Publisher(DisplayPublisher):  # type: ignore[misc]
+class InlinePublisher(DisplayPublisher):  # type: ignore[misc]
     """Sends what is displayed."""
 
-    def publish(self, data: Any, metadata: Any = None, *_: Any, **more: Any) -> None:
-        name = (more.get("transient") or {}).get("display_id")
-        kind = "update" if more.get("update") else "out"
+    def publish(self, data: Any, metadata: Any = None, *_: Any, **options: Any) -> None:
+        name = (options.get("transient") or {}).get("display_id")
+        kind = "update" if options.get("update") else "out"
         talk.send(kind, type="display_data", data=data, metadata=metadata or {}, id=name)
 
     def clear_output(self, wait: bool = False) -> None:
         talk.send("clear", wait=wait)
 
 
-class Hook(DisplayHook):  # type: ignore[misc]
+class ResultHook(DisplayHook):  # type: ignore[misc]
     """Sends the value of a cell's last expression."""
 
     def start_displayhook(self) -> None:
-        self.found: tuple[Any, Any] = ({}, {})
+        self.bundle: tuple[Any, Any] = ({}, {})
 
     def write_output_prompt(self) -> None:
         self.count = self.prompt_count
 
     def write_format_data(self, format_dict: Any, md_dict: Any = None) -> None:
-        self.found = (format_dict, md_dict or {})
+        self.bundle = (format_dict, md_dict or {})
 
     def finish_displayhook(self) -> None:
-        data, metadata = self.found
+        data, metadata = self.bundle
         if data:
             talk.send("out", type="execute_result", data=data, metadata=metadata, count=self.count)
 
@@ -63,7 +65,7 @@ class Exit(ExitAutocall):  # type: ignore[misc]
         Shell.instance().leaving = "" if code is None else str(code)
 
 
-class Forget(dict):  # type: ignore[type-arg]
+class InlineOutputHistory(dict):  # type: ignore[type-arg]
     """Lists of outputs that nobody keeps: IPython 9 would hold every image in memory."""
 
     def __missing__(self, key: Any) -> Any:
@@ -73,8 +75,8 @@ class Forget(dict):  # type: ignore[type-arg]
 class Shell(InteractiveShell):  # type: ignore[misc]
     """IPython, with nobody in front of it."""
 
-    displayhook_class = Type(Hook)
-    display_pub_class = Type(Publisher)
+    displayhook_class = Type(ResultHook)
+    display_pub_class = Type(InlinePublisher)
     leaving: Any = None
 
     def init_user_ns(self) -> None:
@@ -105,7 +107,9 @@ def add_folder() -> None:
     """Put the current folder where IPython has it: before the installed packages, behind the standard library."""
     if "" in sys.path or getattr(sys.flags, "safe_path", False):
         return
-    places = (at for at, path in enumerate(sys.path) if os.path.basename(path) in ("site-packages", "dist-packages"))
+    places = (
+        index for index, path in enumerate(sys.path) if os.path.basename(path) in ("site-packages", "dist-packages")
+    )
     sys.path.insert(next(places, 0), "")
 
 
@@ -118,7 +122,7 @@ def main() -> None:
     config = Config()
     config.HistoryManager.hist_file = ":memory:"
     shell = Shell.instance(config=config)
-    shell.history_manager.outputs = Forget()
+    shell.history_manager.outputs = InlineOutputHistory()
     shell.set_hook("show_in_pager", lambda *_, **__: None)  # help by ``?`` is no output, in a notebook neither
     shell.extension_manager.load_extension("storemagic")
     sys.modules["__main__"] = shell.user_module
@@ -138,8 +142,8 @@ def main() -> None:
             error = interrupt
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        named = talk.about(error) if error is not None else {}
-        talk.send("reply", count=count, leaving=shell.leaving, **named)
+        fields = talk.about(error) if error is not None else {}
+        talk.send("reply", count=count, leaving=shell.leaving, **fields)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,10 @@ from __future__ import annotations
 import os
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]  # else user's modules are shadowed
+BOOT_FOLDER = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [
+    entry for entry in sys.path if os.path.abspath(entry or ".") != BOOT_FOLDER
+]  # else user's modules are shadowed
 
 import array
 import atexit
@@ -47,7 +49,7 @@ import types
 import warnings
 from typing import Any
 
-REDIRECT = os.path.join(HERE, "redirect.py")
+REDIRECT = os.path.join(BOOT_FOLDER, "redirect.py")
 if os.environ.get("SNAPRUN_REDIRECT") and os.path.exists(REDIRECT):
     runpy.run_path(REDIRECT, run_name="snaprun_redirect")  # editable installs then mean the frozen copy
 EXTRA = os.environ.pop("SNAPRUN_PATH", "")
@@ -67,19 +69,19 @@ from jupyter_client.jsonutil import json_clean, json_default
 
 del sys.modules["debugpy"], debugger
 
-errors = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "errors.py"), run_name="snaprun_errors"))
+errors = types.SimpleNamespace(**runpy.run_path(os.path.join(BOOT_FOLDER, "errors.py"), run_name="snaprun_errors"))
 
 PATIENCE = 0.5
 """Seconds to wait at a cell's end for what is still in a pipe; only a child that never stops writing takes them.
 The same at the kernel's end, for children that were told to end."""
 
-BRIEFLY = 0.02
+FLUSH_PATIENCE = 0.02
 """The same whenever a stream is flushed in the middle of a cell."""
 
 MESSAGES = 100
 """Messages that wait for the worker at most; ZeroMQ's own 1,000 can be a gigabyte."""
 
-FULL = 256 * 1024
+BUFFER_LIMIT = 256 * 1024
 """Characters printed at which the printing thread itself waits until they are sent: else the kernel's memory grows."""
 
 WORKER = os.environ.pop("SNAPRUN_WORKER")
@@ -89,7 +91,7 @@ PIPES = [int(number) for number in os.environ.pop("SNAPRUN_PIPES", "").split(","
 """Read and write end of the pipe for stdout, then for stderr; inherited from the worker."""
 
 
-class Publisher(zmq.Socket):  # type: ignore[type-arg]
+class KernelPublisher(zmq.Socket):  # type: ignore[type-arg]
     """Jupyter's publishing socket, which drops what a slow console does not take, and the worker's, which waits."""
 
     worker: Any = None
@@ -103,7 +105,7 @@ class Publisher(zmq.Socket):  # type: ignore[type-arg]
         super().close(linger)
 
 
-class Context:
+class PublishingContext:
     """A ZeroMQ context that makes such a socket where ipykernel asks for a publishing one."""
 
     def __init__(self, context: Any) -> None:
@@ -115,13 +117,13 @@ class Context:
     def socket(self, kind: Any, *args: Any, **options: Any) -> Any:
         if kind not in (zmq.PUB, zmq.XPUB):
             return self.context.socket(kind, *args, **options)
-        made = Publisher(self.context, kind)
-        made.worker = self.context.socket(zmq.PUSH)
-        made.worker.setsockopt(zmq.SNDHWM, MESSAGES)
-        made.worker.setsockopt(zmq.RECONNECT_IVL, 10)
-        made.worker.linger = 5000
-        made.worker.connect(WORKER)
-        return made
+        publisher = KernelPublisher(self.context, kind)
+        publisher.worker = self.context.socket(zmq.PUSH)
+        publisher.worker.setsockopt(zmq.SNDHWM, MESSAGES)
+        publisher.worker.setsockopt(zmq.RECONNECT_IVL, 10)
+        publisher.worker.linger = 5000
+        publisher.worker.connect(WORKER)
+        return publisher
 
 
 class OutStream(iostream.OutStream):  # type: ignore[misc]
@@ -129,12 +131,12 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
 
     flush_interval = 0.05  # seconds; what a killed kernel had not yet sent is lost
 
-    _printed = 0  # characters since the last pause; a class's default, for streams that are not redirected
+    _character_count = 0  # characters since the last pause; a class's default, for streams that are not redirected
 
     def _setup_stream_redirects(self, name: str) -> None:
         self._busy = threading.Lock()
-        self._mine = os.getpid()
-        self._childs = ""
+        self._owner_pid = os.getpid()
+        self._child_text = ""
         fd = self._original_stdstream_fd = 1 if name == "stdout" else 2
         self._original_stdstream_copy = os.dup(fd)
         read, write = PIPES[2 * fd - 2 : 2 * fd] if PIPES else os.pipe()
@@ -165,49 +167,49 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
         """Wait until all that was written to the file descriptor is in the stream."""
         if not self._should_watch or threading.current_thread() is self.watch_fd_thread:  # no watching below pytest
             return
-        end = time.monotonic() + patience
-        waiting = array.array("i", [0])
-        while self._should_watch and self._mine == os.getpid():
-            fcntl.ioctl(self._fid, termios.FIONREAD, waiting)
-            if not waiting[0] or time.monotonic() > end:
+        deadline = time.monotonic() + patience
+        byte_count = array.array("i", [0])
+        while self._should_watch and self._owner_pid == os.getpid():
+            fcntl.ioctl(self._fid, termios.FIONREAD, byte_count)
+            if not byte_count[0] or time.monotonic() > deadline:
                 break
             time.sleep(0.001)
         with self._busy:
             return
 
     def write(self, string: str) -> Any:
-        if self._should_watch and self._mine != os.getpid() and isinstance(string, str):
-            self._childs += string
+        if self._should_watch and self._owner_pid != os.getpid() and isinstance(string, str):
+            self._child_text += string
             if "\n" in string:
                 self._flush_child()
             return len(string)
         return self._put(unicode_only(string))
 
     def _put(self, string: str) -> Any:
-        written = super().write(string)
-        self._printed += len(string)
-        if self._printed > FULL:
-            self._printed = 0
+        length = super().write(string)
+        self._character_count += len(string)
+        if self._character_count > BUFFER_LIMIT:
+            self._character_count = 0
             self.flush()
-        return written
+        return length
 
     def flush(self) -> None:
-        if self._should_watch and self._mine != os.getpid():
+        if self._should_watch and self._owner_pid != os.getpid():
             self._flush_child()
             return
         thread = self.pub_thread.thread if self.pub_thread else None
         if thread is None or not thread.is_alive() or thread is threading.current_thread():
             self._flush()
             return
-        self.drain(BRIEFLY)  # what a child wrote before a display comes before it
-        done = threading.Event()
+        self.drain(FLUSH_PATIENCE)  # what a child wrote before a display comes before it
+        flush_event = threading.Event()
         self.pub_thread.schedule(self._flush)
-        self.pub_thread.schedule(done.set)
-        while not done.wait(0.1) and thread.is_alive():
+        self.pub_thread.schedule(flush_event.set)
+        while not flush_event.wait(0.1) and thread.is_alive():
             continue
 
     def _flush_child(self) -> None:
-        data, self._childs = self._childs.encode("utf-8", "backslashreplace"), ""
+        data, self._child_text = self._child_text.encode("utf-8", "backslashreplace"), ""
         while data:
             data = data[os.write(self._original_stdstream_fd, data) :]
 
@@ -217,8 +219,8 @@ def change(application: Any) -> None:
     init_iopub, init_io, init_shell = application.init_iopub, application.init_io, application.init_shell
 
     def iopub(self: Any, context: Any) -> None:
-        init_iopub(self, Context(context))
-        self.session.pack = packing(self.session.pack)
+        init_iopub(self, PublishingContext(context))
+        self.session.pack = make_packer(self.session.pack)
 
     def io(self: Any) -> None:
         self.outstream_class = "snaprun_boot.OutStream"
@@ -239,7 +241,7 @@ def change(application: Any) -> None:
     application.init_iopub, application.init_io, application.init_shell = iopub, io, shell
 
 
-class Forget(dict):  # type: ignore[type-arg]
+class KernelOutputHistory(dict):  # type: ignore[type-arg]
     """Lists of outputs that nobody keeps."""
 
     def __missing__(self, key: Any) -> Any:
@@ -249,7 +251,7 @@ class Forget(dict):  # type: ignore[type-arg]
 def forget_outputs(shell: Any) -> None:
     """IPython 9 keeps all that was printed and shown in memory, for ``%notebook`` alone; it may be gigabytes."""
     shell._tee = lambda **_: contextlib.nullcontext()
-    shell.history_manager.outputs = Forget()
+    shell.history_manager.outputs = KernelOutputHistory()
 
 
 def stay(shell: Any) -> None:
@@ -261,10 +263,10 @@ def stay(shell: Any) -> None:
 
     def ask_exit() -> None:
         try:
-            notebooks = shell.kernel.get_parent("shell")["content"]["store_history"]
+            is_stored = shell.kernel.get_parent("shell")["content"]["store_history"]
         except (AttributeError, KeyError, TypeError):  # not what a kernel of another kind keeps
-            notebooks = True
-        if notebooks:
+            is_stored = True
+        if is_stored:
             leave_kernel()
 
     shell.ask_exit = ask_exit
@@ -310,19 +312,19 @@ def leave_children(kernel: Any) -> None:
         return
 
     def end() -> None:
-        children = [child for child in kernel._process_children() if listens(child)]
+        children = [child for child in kernel._process_children() if accepts_term(child)]
         for child in children:
             with contextlib.suppress(Exception):  # psutil's own: it has just gone
                 child.terminate()
-        until = time.monotonic() + PATIENCE
-        while any(map(listens, children)) and time.monotonic() < until:
+        deadline = time.monotonic() + PATIENCE
+        while any(map(accepts_term, children)) and time.monotonic() < deadline:
             time.sleep(0.01)
 
     kernel._progressively_terminate_all_children = none
     atexit.register(end)
 
 
-def listens(child: Any) -> bool:
+def accepts_term(child: Any) -> bool:
     """Whether TERM may end a process: it runs, and is no resource tracker."""
     try:
         return child.status() != "zombie" and not any("resource_tracker" in word for word in child.cmdline())
@@ -330,16 +332,16 @@ def listens(child: Any) -> bool:
         return False
 
 
-def packing(pack: Any) -> Any:
+def make_packer(pack: Any) -> Any:
     """A session's way to JSON that does not fail at text which is no Unicode."""
 
-    def packed(content: Any) -> Any:
+    def pack_content(content: Any) -> Any:
         try:
             return pack(content)
         except UnicodeEncodeError:
             return json.dumps(json_clean(content), default=json_default).encode("ascii")
 
-    return packed
+    return pack_content
 
 
 def unicode_only(text: Any) -> Any:

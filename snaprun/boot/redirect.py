@@ -38,14 +38,14 @@ PLAIN = (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader)
 class Redirect:
     """A finder that asks all others, and moves what they find from the live tree to the frozen one."""
 
-    def __init__(self, live: Iterable[str], frozen: str, skip: Iterable[str]) -> None:
+    def __init__(self, live: Iterable[str], checkout: str, skip: Iterable[str]) -> None:
         self.live = [entry.rstrip(os.sep) + os.sep for entry in live]
-        self.frozen = frozen.rstrip(os.sep) + os.sep
+        self.frozen = checkout.rstrip(os.sep) + os.sep
         prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
         prefixes = {prefix for prefix in prefixes if not any(top.startswith(prefix + os.sep) for top in self.live)}
         self.skip = (self.frozen, *(entry.rstrip(os.sep) + os.sep for entry in [*skip, *prefixes]))
 
-    def moved(self, path: str) -> str:
+    def move(self, path: str) -> str:
         """The frozen place of a path in the live tree; the path itself where it lies elsewhere."""
         for top in self.live:
             if (path + os.sep).startswith(top):
@@ -68,18 +68,18 @@ class Redirect:
 
     def frozen_spec(self, name: str, spec: ModuleSpec) -> ModuleSpec | None:
         """A spec with every path in the live tree moved; None where the frozen tree has no such module."""
-        inside = spec.submodule_search_locations
+        locations = spec.submodule_search_locations
         origin = spec.origin if spec.has_location else None
         if origin is None:
-            return spec if inside is None else self._namespace(spec, inside)
-        place = self.moved(origin)
+            return spec if locations is None else self._namespace(spec, locations)
+        place = self.move(origin)
         if place == origin and "." not in name:
             place = self._behind_link(origin)
         if place == origin:
             return spec
         if not os.path.exists(place):
             return spec if not os.path.exists(origin) else None
-        folders = None if inside is None else [os.path.dirname(place), *self._others(inside, origin)]
+        folders = None if locations is None else [os.path.dirname(place), *self._other_folders(locations, origin)]
         if type(spec.loader) in PLAIN:
             return spec_from_file_location(name, place, submodule_search_locations=folders)
         if getattr(spec.loader, "path", None) == origin:  # a subclass of a file loader: an import hook of some package
@@ -89,38 +89,38 @@ class Redirect:
             spec.submodule_search_locations = folders
         return spec
 
-    def _namespace(self, spec: ModuleSpec, inside: Iterable[str]) -> ModuleSpec | None:
+    def _namespace(self, spec: ModuleSpec, locations: Iterable[str]) -> ModuleSpec | None:
         """A namespace package has folders only; those that the frozen tree has not are left out."""
-        before = list(inside)
-        places = {entry: self.moved(entry) for entry in before}
+        entries = list(locations)
+        places = {entry: self.move(entry) for entry in entries}
         if all(entry == place for entry, place in places.items()):
             return spec
-        kept = [place for entry, place in places.items() if place == entry or os.path.isdir(place)]
-        if not any(os.path.isdir(entry) for entry in kept):
+        folders = [place for entry, place in places.items() if place == entry or os.path.isdir(place)]
+        if not any(os.path.isdir(entry) for entry in folders):
             return None
-        made = ModuleSpec(spec.name, None, is_package=True)
-        made.submodule_search_locations = list(dict.fromkeys(kept))
-        return made
+        package_spec = ModuleSpec(spec.name, None, is_package=True)
+        package_spec.submodule_search_locations = list(dict.fromkeys(folders))
+        return package_spec
 
-    def _others(self, inside: Iterable[str], origin: str) -> list[str]:
+    def _other_folders(self, locations: Iterable[str], origin: str) -> list[str]:
         """The further folders of a package beside that of its ``__init__`` file."""
-        own = os.path.dirname(origin)
-        return [self.moved(entry) for entry in inside if entry != own]
+        package_folder = os.path.dirname(origin)
+        return [self.move(entry) for entry in locations if entry != package_folder]
 
     def _behind_link(self, origin: str) -> str:
         """The frozen place of a module that is linked into site-packages from the live tree."""
         folder = os.path.dirname(origin)
         if not (os.path.islink(origin) or os.path.islink(folder)):
             return origin
-        real = os.path.realpath(origin)
-        place = self.moved(real)
-        return origin if place == real else place
+        real_path = os.path.realpath(origin)
+        place = self.move(real_path)
+        return origin if place == real_path else place
 
     def move_path(self) -> None:
         """Rewrite the entries of ``sys.path`` that lie in the live tree, where the frozen one has the folder."""
         for number, entry in enumerate(sys.path):
             if isinstance(entry, str) and os.path.isabs(entry):
-                place = self.moved(entry)
+                place = self.move(entry)
                 if place != entry and os.path.isdir(place):
                     sys.path[number] = place
 
@@ -132,8 +132,8 @@ def install() -> None:
     lists = [part.split(UNIT) for part in os.environ.get(VARIABLE, "").split(RECORD)]
     if len(lists) != 3:
         return
-    (frozen,), live, skip = lists
-    redirect = Redirect(live, frozen, [entry for entry in skip if entry])
+    (checkout,), live, skip = lists
+    redirect = Redirect(live, checkout, [entry for entry in skip if entry])
     if os.path.isdir(redirect.frozen):
         sys.meta_path.insert(0, redirect)
         redirect.move_path()

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]  # else user's modules are shadowed
+BOOT_FOLDER = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [
+    entry for entry in sys.path if os.path.abspath(entry or ".") != BOOT_FOLDER
+]  # else user's modules are shadowed
 
 import __future__
 
@@ -21,7 +23,7 @@ import traceback
 import types
 from typing import Any
 
-talk = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "talk.py"), run_name="snaprun_talk"))
+talk = types.SimpleNamespace(**runpy.run_path(os.path.join(BOOT_FOLDER, "talk.py"), run_name="snaprun_talk"))
 FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 
 
@@ -38,20 +40,20 @@ def main(path: str) -> int:
     try:
         with open(path, "rb") as file:
             text = file.read()
-        whole = compile(text, path, "exec", dont_inherit=True)
+        program = compile(text, path, "exec", dont_inherit=True)
         statements = ast.parse(text, path).body
     except (SyntaxError, ValueError) as error:
         number = _owner(cells, getattr(error, "lineno", None) or 1)
         talk.send("start", n=number)
-        _failed(number, error)
+        _report_failure(number, error)
         return 1
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for at, (first, number, mode) in enumerate(cells):
-        last = cells[at + 1][0] if at + 1 < len(cells) else sys.maxsize
+    for index, (first, number, mode) in enumerate(cells):
+        last = cells[index + 1][0] if index + 1 < len(cells) else sys.maxsize
         body = [statement for statement in statements if first <= _line(statement) < last]
         if mode == "skip":
             talk.send("skip", n=number)
-        elif not _cell(number, body, path, whole.co_flags & FUTURES, module, mode):
+        elif not _cell(number, body, path, program.co_flags & FUTURES, module, mode):
             return 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     talk.send("over")
@@ -68,7 +70,7 @@ def _cell(number: int, body: Any, path: str, flags: int, module: Any, mode: str)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if isinstance(error, SystemExit) and error.code is not None and not isinstance(error.code, int):
             sys.stderr.write(f"{error.code}\n")
-        _failed(number, error, forgiven=mode == "forgive")
+        _report_failure(number, error, is_forgiven=mode == "forgive")
         if mode != "forgive":
             return False
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -77,12 +79,12 @@ def _cell(number: int, body: Any, path: str, flags: int, module: Any, mode: str)
     return True
 
 
-def _failed(number: int, error: BaseException, forgiven: bool = False) -> None:
+def _report_failure(number: int, error: BaseException, is_forgiven: bool = False) -> None:
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next
     lines = "".join(traceback.format_exception(type(error), error, frames)).splitlines()
-    talk.send("error", n=number, forgiven=forgiven, traceback=lines, **talk.about(error))
+    talk.send("error", n=number, forgiven=is_forgiven, traceback=lines, **talk.about(error))
 
 
 def _line(statement: Any) -> int:

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+BOOT_FOLDER = os.path.dirname(os.path.abspath(__file__))
 MAIN = os.getpid(), _thread.get_ident()
-errors = types.SimpleNamespace(**runpy.run_path(os.path.join(HERE, "errors.py"), run_name="snaprun_errors"))
-_NOW, _ORDERS, _HEARD, _TURN = (int(number) for number in os.environ.pop("SNAPRUN_TALK").split(","))
-_rest = b""
-_awaited = 0
+errors = types.SimpleNamespace(**runpy.run_path(os.path.join(BOOT_FOLDER, "errors.py"), run_name="snaprun_errors"))
+_MESSAGE_PIPE, _ORDER_PIPE, _ACK_PIPE, _LOCK_FILE = (
+    int(number) for number in os.environ.pop("SNAPRUN_TALK").split(",")
+)
+_buffer = b""
+_ack_count = 0
 _lock = _thread.RLock()
 
 
@@ -42,10 +44,10 @@ class StdinNotImplementedError(NotImplementedError):
 
 def prepare() -> None:
     """Make the interpreter look as if it had been started for the user's code alone."""
-    for number in (_NOW, _ORDERS, _HEARD, _TURN):
+    for number in (_MESSAGE_PIPE, _ORDER_PIPE, _ACK_PIPE, _LOCK_FILE):
         os.set_inheritable(number, False)
     os.register_at_fork(after_in_child=_unlock)
-    redirect = os.path.join(HERE, "redirect.py")
+    redirect = os.path.join(BOOT_FOLDER, "redirect.py")
     if os.environ.get("SNAPRUN_REDIRECT") and os.path.exists(redirect):
         runpy.run_path(redirect, run_name="snaprun_redirect")  # editable installs then mean the frozen copy
     extra = os.environ.pop("SNAPRUN_PATH", "")
@@ -69,42 +71,42 @@ def send(kind: str, **content: Any) -> None:
     Any thread may, and forked children too: one message at a time, so that none is written into another one. An
     interrupt waits until the message is complete. It starts with the end of a line, in case the last one was cut off.
     """
-    global _awaited
+    global _ack_count
     _flush()
     data = _encode({"e": kind, "ack": os.getpid() == MAIN[0], **content})
-    with _uninterrupted(), _lock:
+    with _delay_interrupt(), _lock:
         try:
             with _turn():
                 for part in (b"\n", data, b"\n"):
-                    rest = memoryview(part)
-                    while rest:
-                        rest = rest[os.write(_NOW, rest) :]
+                    remainder = memoryview(part)
+                    while remainder:
+                        remainder = remainder[os.write(_MESSAGE_PIPE, remainder) :]
             if os.getpid() != MAIN[0]:
                 return  # a forked child cannot wait: the answers go to its parent
-            _awaited += 1
-            while _awaited:
-                _awaited -= len(os.read(_HEARD, _awaited)) or _awaited
+            _ack_count += 1
+            while _ack_count:
+                _ack_count -= len(os.read(_ACK_PIPE, _ack_count)) or _ack_count
         except BrokenPipeError:  # the worker is gone, and we shall be soon
             return
 
 
 def receive() -> Any:
     """The next order; None when there will be no more."""
-    global _rest
-    while b"\n" not in _rest:
-        data = os.read(_ORDERS, 65536)
+    global _buffer
+    while b"\n" not in _buffer:
+        data = os.read(_ORDER_PIPE, 65536)
         if not data:
             return None
-        _rest += data
-    line, _rest = _rest.split(b"\n", 1)
+        _buffer += data
+    line, _buffer = _buffer.split(b"\n", 1)
     return json.loads(line)
 
 
 def about(error: BaseException) -> dict[str, Any]:
     """What the worker has to know of an exception; ``exit`` is the status with which plain Python would end."""
-    made: dict[str, Any] = {"ename": type(error).__name__, "evalue": errors.text(error)}
+    fields: dict[str, Any] = {"ename": type(error).__name__, "evalue": errors.text(error)}
     status = errors.status(error)
-    return made if status is None else {**made, "exit": status}
+    return fields if status is None else {**fields, "exit": status}
 
 
 def _flush() -> None:
@@ -125,28 +127,28 @@ def _unlock() -> None:
 def _turn() -> Iterator[None]:
     """Keep other processes from writing meanwhile; the lock of one that dies is free again."""
     with contextlib.suppress(OSError):  # not where the temporary folder cannot lock
-        fcntl.lockf(_TURN, fcntl.LOCK_EX)
+        fcntl.lockf(_LOCK_FILE, fcntl.LOCK_EX)
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            fcntl.lockf(_TURN, fcntl.LOCK_UN)
+            fcntl.lockf(_LOCK_FILE, fcntl.LOCK_UN)
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _delay_interrupt() -> Iterator[None]:
     """Put an interrupt off. Blocking the signal is not enough: another thread may get it, and the main one raises."""
-    before = signal.getsignal(signal.SIGINT) if (os.getpid(), _thread.get_ident()) == MAIN else None
-    if before is None:
+    handler = signal.getsignal(signal.SIGINT) if (os.getpid(), _thread.get_ident()) == MAIN else None
+    if handler is None:
         yield
         return
-    came: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    signals: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: signals.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        if came:
+        signal.signal(signal.SIGINT, handler)
+        if signals:
             signal.raise_signal(signal.SIGINT)
 
 

@@ -30,10 +30,10 @@ class Axis:
 
 def of(chart: Chart, *, ticks: int = 6) -> tuple[Axis, Axis]:
     """The x and the y axis of a chart with at least one curve."""
-    x = [value for one in chart.curves for value in (one.x[0], one.x[-1])]
-    y = [value for one in chart.curves for value in (*one.y, *one.low, *one.high)]
-    across = axis(min(x), max(x), ticks)
-    return across, _log_axis(min(y), max(y)) if chart.log else axis(min(y), max(y), ticks, margin=0.05)
+    x = [value for curve in chart.curves for value in (curve.x[0], curve.x[-1])]
+    y = [value for line in chart.curves for value in (*line.y, *line.low, *line.high)]
+    x_axis = axis(min(x), max(x), ticks)
+    return x_axis, _log_axis(min(y), max(y)) if chart.log else axis(min(y), max(y), ticks, margin=0.05)
 
 
 def axis(low: float, high: float, ticks: int, *, margin: float = 0.0) -> Axis:
@@ -49,11 +49,11 @@ def axis(low: float, high: float, ticks: int, *, margin: float = 0.0) -> Axis:
     return Axis(low, high, tuple(number * step for number in range(first, last + 1)))
 
 
-def label(value: float, on: Axis) -> str:
+def label(value: float, axis: Axis) -> str:
     """The number of a tick with as many digits as it takes to tell it from its neighbours."""
-    if on.log:
+    if axis.log:
         return f"{value:g}"
-    step = min((abs(b - a) for a, b in pairwise(on.ticks)), default=abs(value) or 1.0)
+    step = min((abs(b - a) for a, b in pairwise(axis.ticks)), default=abs(value) or 1.0)
     if value and (abs(value) >= 1e6 or abs(value) < 1e-4):
         return f"{value:.3g}"
     places = max(0, -math.floor(math.log10(step) + 1e-9)) if step else 0

@@ -47,10 +47,10 @@ class Row:
     @property
     def statuses(self) -> dict[str, int]:
         """How many of the runs ended how."""
-        found: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for run in self.runs:
-            found[run.status.value] = found.get(run.status.value, 0) + 1
-        return found
+            counts[run.status.value] = counts.get(run.status.value, 0) + 1
+        return counts
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Grid:
                     "n": row.n,
                     "statuses": row.statuses,
                     "params": dict(row.params),
-                    "metrics": {name: _summary_json(one) for name, one in row.metrics.items()},
+                    "metrics": {name: _summary_json(summary) for name, summary in row.metrics.items()},
                     "best": sorted(row.best),
                 }
                 for row in self.rows
@@ -104,49 +104,49 @@ def grid(
     what they logged last is not what the setting leads to.
     """
     names = _in_order(run.params for run in runs)
-    differing = tuple(name for name in names if not _same([_said(run.params, name) for run in runs]))
-    keys = tuple(by) if by is not None else tuple(name for name in differing if name not in SEEDS)
-    grouped: dict[str, list[Run]] = {}
+    varying_names = tuple(name for name in names if not _all_equal([_exact_text(run.params, name) for run in runs]))
+    keys = tuple(by) if by is not None else tuple(name for name in varying_names if name not in SEEDS)
+    groups: dict[str, list[Run]] = {}
     for run in runs:
-        key = json.dumps([_said(run.params, name) for name in keys]) if group else run.id
-        grouped.setdefault(key, []).append(run)
+        key = json.dumps([_exact_text(run.params, name) for name in keys]) if group else run.id
+        groups.setdefault(key, []).append(run)
     metrics = _in_order(run.metrics for run in runs)
     rows = []
-    for members in grouped.values():
-        counted = [run for run in members if run.status is Status.SUCCEEDED] if group else members
-        rows.append(_row(members, counted, keys if group else differing, metrics, pick))
+    for members in groups.values():
+        samples = [run for run in members if run.status is Status.SUCCEEDED] if group else members
+        rows.append(_row(members, samples, keys if group else varying_names, metrics, pick))
     return Grid(
-        params=keys if group else differing,
+        params=keys if group else varying_names,
         metrics=metrics,
-        rows=tuple(_marked(rows, metrics, better)),
-        constant={name: runs[0].params[name] for name in names if name not in differing} if runs else {},
+        rows=tuple(_mark_best(rows, metrics, better)),
+        constant={name: runs[0].params[name] for name in names if name not in varying_names} if runs else {},
         grouped_by=keys if group else None,
     )
 
 
-def only(found: Grid, metrics: Sequence[str]) -> Grid:
+def select_metrics(grid: Grid, metrics: Sequence[str]) -> Grid:
     """The table with these metrics alone, in this order."""
     rows = tuple(
-        replace(row, metrics={name: row.metrics[name] for name in metrics if name in row.metrics}) for row in found.rows
+        replace(row, metrics={name: row.metrics[name] for name in metrics if name in row.metrics}) for row in grid.rows
     )
-    return replace(found, metrics=tuple(metrics), rows=rows)
+    return replace(grid, metrics=tuple(metrics), rows=rows)
 
 
-def ordered(found: Grid, name: str, *, largest_first: bool = False) -> Grid:
+def sort_rows(grid: Grid, name: str, *, largest_first: bool = False) -> Grid:
     """The rows in the order of a metric or a parameter; those without it stand last."""
 
     def value(row: Row) -> Any:
         return row.metrics[name].mean if name in row.metrics else row.params.get(name)
 
-    rows = list(found.rows)
+    rows = list(grid.rows)
     numbers = [row for row in rows if _is_number(value(row))]
     texts = [row for row in rows if not _is_number(value(row)) and value(row) is not None]
     numbers.sort(key=value, reverse=largest_first)
     texts.sort(key=lambda row: str(value(row)), reverse=largest_first)
-    return replace(found, rows=(*numbers, *texts, *(row for row in rows if value(row) is None)))
+    return replace(grid, rows=(*numbers, *texts, *(row for row in rows if value(row) is None)))
 
 
-def seeded(runs: Sequence[Run]) -> bool:
+def differ_by_seed(runs: Sequence[Run]) -> bool:
     """Whether some of the runs differ in nothing but their seed."""
     settings = {json.dumps([(name, run.params[name]) for name in run.params if name not in SEEDS]) for run in runs}
     return len(settings) < len(runs) and any(name in SEEDS for run in runs for name in run.params)
@@ -154,17 +154,17 @@ def seeded(runs: Sequence[Run]) -> bool:
 
 def _row(
     runs: Sequence[Run],
-    counted: Sequence[Run],
+    samples: Sequence[Run],
     params: Sequence[str],
     metrics: Sequence[str],
     pick: Callable[[Any], float],
 ) -> Row:
-    found = {}
+    summaries = {}
     for name in metrics:
-        values = [pick(run.metrics[name]) for run in counted if name in run.metrics]
+        values = [pick(run.metrics[name]) for run in samples if name in run.metrics]
         if values:
-            found[name] = summary(values)
-    return Row(tuple(runs), {name: runs[0].params[name] for name in params if name in runs[0].params}, found)
+            summaries[name] = summary(values)
+    return Row(tuple(runs), {name: runs[0].params[name] for name in params if name in runs[0].params}, summaries)
 
 
 def summary(values: Sequence[float]) -> Summary:
@@ -176,7 +176,7 @@ def summary(values: Sequence[float]) -> Summary:
     return Summary(statistics.fmean(values), sd, len(values), min(values), max(values))
 
 
-def _marked(rows: Sequence[Row], metrics: Sequence[str], better: Sequence[tuple[str, str]]) -> list[Row]:
+def _mark_best(rows: Sequence[Row], metrics: Sequence[str], better: Sequence[tuple[str, str]]) -> list[Row]:
     """The rows with the best of each metric marked, where it is known which way is better and rows differ.
 
     What did not succeed is not the best, whatever it had logged.
@@ -207,20 +207,20 @@ def _in_order(mappings: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
-def _said(params: Mapping[str, Any], name: str) -> str | None:
+def _exact_text(params: Mapping[str, Any], name: str) -> str | None:
     """A value as exact text; None where there is none."""
     return json.dumps(params[name], sort_keys=True) if name in params else None
 
 
-def _same(values: Sequence[str | None]) -> bool:
+def _all_equal(values: Sequence[str | None]) -> bool:
     return len(set(values)) <= 1
 
 
-def _summary_json(one: Summary) -> dict[str, Any]:
+def _summary_json(summary: Summary) -> dict[str, Any]:
     return {
-        "mean": exact.to_json(one.mean),
-        "sd": one.sd,
-        "n": one.n,
-        "min": exact.to_json(one.low),
-        "max": exact.to_json(one.high),
+        "mean": exact.to_json(summary.mean),
+        "sd": summary.sd,
+        "n": summary.n,
+        "min": exact.to_json(summary.low),
+        "max": exact.to_json(summary.high),
     }

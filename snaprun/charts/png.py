@@ -8,7 +8,7 @@ from typing import Any
 from snaprun.charts import axes
 from snaprun.charts.axes import COLOURS, Axis
 from snaprun.charts.series import Chart, Curve
-from snaprun.charts.svg import BOTTOM, HEIGHT, LEFT, LEGEND_ROW, RIGHT, TOP, WIDTH
+from snaprun.charts.svg import HEIGHT, LEGEND_ROW, MARGIN_BOTTOM, MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, WIDTH
 from snaprun.diffs.linediff import clean
 from snaprun.errors import Unavailable
 
@@ -50,12 +50,12 @@ class _Pen:
         self._draw = ImageDraw.Draw(picture)
 
     def line(self, points: list[tuple[float, float]], colour: str, width: float = 1) -> None:
-        scaled = [(x * SCALE, y * SCALE) for x, y in points]
-        self._draw.line(scaled, fill=colour, width=round(width * SCALE), joint="curve")
+        pixels = [(x * SCALE, y * SCALE) for x, y in points]
+        self._draw.line(pixels, fill=colour, width=round(width * SCALE), joint="curve")
 
-    def text(self, x: float, y: float, said: str, *, anchor: str = "mm", size: int = 13) -> None:
+    def text(self, x: float, y: float, label: str, *, anchor: str = "mm", size: int = 13) -> None:
         font = ImageFont.load_default(size * SCALE)
-        self._draw.text((x * SCALE, y * SCALE), clean(said), fill="#222222", font=font, anchor=anchor)
+        self._draw.text((x * SCALE, y * SCALE), clean(label), fill="#222222", font=font, anchor=anchor)
 
     def band(self, points: list[tuple[float, float]], colour: str) -> None:
         mask = Image.new("L", self.picture.size, 0)
@@ -65,43 +65,43 @@ class _Pen:
 
 
 def _draw(pen: _Pen, chart: Chart) -> None:
-    across, up = axes.of(chart)
-    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
-    for tick in up.ticks:
-        y = _y(up, tick)
-        pen.line([(LEFT, y), (right, y)], "#e0e0e0")
-        pen.text(LEFT - 8, y, axes.label(tick, up), anchor="rm")
-    for tick in across.ticks:
-        x = _x(across, tick)
+    x_axis, y_axis = axes.of(chart)
+    right, bottom = WIDTH - MARGIN_RIGHT, HEIGHT - MARGIN_BOTTOM
+    for tick in y_axis.ticks:
+        y = _y(y_axis, tick)
+        pen.line([(MARGIN_LEFT, y), (right, y)], "#e0e0e0")
+        pen.text(MARGIN_LEFT - 8, y, axes.label(tick, y_axis), anchor="rm")
+    for tick in x_axis.ticks:
+        x = _x(x_axis, tick)
         pen.line([(x, bottom), (x, bottom + 5)], "#333333")
-        pen.text(x, bottom + 16, axes.label(tick, across))
-    pen.line([(LEFT, TOP), (LEFT, bottom), (right, bottom)], "#333333")
-    pen.text((LEFT + right) / 2, bottom + 38, chart.x_name)
-    pen.text(LEFT, TOP - 12, chart.y_name, anchor="mm")
-    for number, one in enumerate(chart.curves):
+        pen.text(x, bottom + 16, axes.label(tick, x_axis))
+    pen.line([(MARGIN_LEFT, MARGIN_TOP), (MARGIN_LEFT, bottom), (right, bottom)], "#333333")
+    pen.text((MARGIN_LEFT + right) / 2, bottom + 38, chart.x_name)
+    pen.text(MARGIN_LEFT, MARGIN_TOP - 12, chart.y_name, anchor="mm")
+    for number, curve in enumerate(chart.curves):
         colour = COLOURS[number % len(COLOURS)]
-        _curve(pen, one, across, up, colour)
+        _curve(pen, curve, x_axis, y_axis, colour)
         y = HEIGHT + LEGEND_ROW * number - 4
-        pen.line([(LEFT, y), (LEFT + 24, y)], colour, 4)
-        pen.text(LEFT + 32, y, one.label, anchor="lm")
+        pen.line([(MARGIN_LEFT, y), (MARGIN_LEFT + 24, y)], colour, 4)
+        pen.text(MARGIN_LEFT + 32, y, curve.label, anchor="lm")
 
 
-def _curve(pen: _Pen, one: Curve, across: Axis, up: Axis, colour: str) -> None:
+def _curve(pen: _Pen, curve: Curve, x_axis: Axis, y_axis: Axis, colour: str) -> None:
     def places(xs: tuple[float, ...], ys: tuple[float, ...]) -> list[tuple[float, float]]:
-        return [(_x(across, x), _y(up, y)) for x, y in zip(xs, ys, strict=True)]
+        return [(_x(x_axis, x), _y(y_axis, y)) for x, y in zip(xs, ys, strict=True)]
 
-    if one.low:
-        pen.band(places(one.x, one.high) + places(one.x[::-1], one.low[::-1]), colour)
-    points = places(one.x, one.y)
+    if curve.low:
+        pen.band(places(curve.x, curve.high) + places(curve.x[::-1], curve.low[::-1]), colour)
+    points = places(curve.x, curve.y)
     if len(points) == 1:
         (x, y) = points[0]
         points = [(x - 2, y), (x + 2, y)]
     pen.line(points, colour, 2)
 
 
-def _x(across: Axis, value: float) -> float:
-    return LEFT + across.share(value) * (WIDTH - LEFT - RIGHT)
+def _x(x_axis: Axis, value: float) -> float:
+    return MARGIN_LEFT + x_axis.share(value) * (WIDTH - MARGIN_LEFT - MARGIN_RIGHT)
 
 
-def _y(up: Axis, value: float) -> float:
-    return TOP + (1 - up.share(value)) * (HEIGHT - TOP - BOTTOM)
+def _y(y_axis: Axis, value: float) -> float:
+    return MARGIN_TOP + (1 - y_axis.share(value)) * (HEIGHT - MARGIN_TOP - MARGIN_BOTTOM)

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from snaprun.metrics import Point
+from snaprun.metrics import CurvePoint
 
 POINTS_MOST = 2000
 """Points that a curve is drawn with; of more, the first and last of each stretch and its extremes stay."""
@@ -35,17 +35,17 @@ class Chart:
     log: bool = False
 
 
-def curve(label: str, points: Sequence[Point], *, by_time: bool = False, smooth: float = 0.0) -> Curve:
+def curve(label: str, points: Sequence[CurvePoint], *, by_time: bool = False, smooth: float = 0.0) -> Curve:
     """A run's curve over steps, or over the seconds since its first value; ``smooth`` as :func:`smoothed` takes it."""
-    kept = [point for point in points if math.isfinite(point.value)]
-    start = kept[0].time if kept else 0.0
-    x = [point.time - start if by_time else point.step for point in kept]
-    order = sorted(range(len(kept)), key=x.__getitem__)
-    y = smoothed([kept[number].value for number in order], smooth)
-    return thinned(Curve(label, tuple(x[number] for number in order), tuple(y)))
+    finite_points = [point for point in points if math.isfinite(point.value)]
+    start = finite_points[0].time if finite_points else 0.0
+    x = [point.time - start if by_time else point.step for point in finite_points]
+    order = sorted(range(len(finite_points)), key=x.__getitem__)
+    y = moving_average([finite_points[number].value for number in order], smooth)
+    return thin(Curve(label, tuple(x[number] for number in order), tuple(y)))
 
 
-def smoothed(values: Sequence[float], weight: float) -> list[float]:
+def moving_average(values: Sequence[float], weight: float) -> list[float]:
     """The exponential moving average, corrected at its start as TensorBoard does; ``weight`` 0 (none) to under 1.
 
     Raises:
@@ -55,26 +55,26 @@ def smoothed(values: Sequence[float], weight: float) -> list[float]:
         raise ValueError("smoothing is from 0 to under 1")
     if not weight:
         return list(values)
-    made = []
+    averages = []
     last = 0.0
     for number, value in enumerate(values, 1):
         last = last * weight + (1 - weight) * value
-        made.append(last / (1 - weight**number))
-    return made
+        averages.append(last / (1 - weight**number))
+    return averages
 
 
-def together(label: str, curves: Sequence[Curve]) -> Curve:
+def mean_curve(label: str, curves: Sequence[Curve]) -> Curve:
     """The mean of curves and the band of one standard deviation, wherever all that reach so far have a value.
 
     Between its own points a curve is taken as straight lines; a curve that ends early counts up to its end.
     """
-    curves = [one for one in curves if one.x]
+    curves = [member for member in curves if member.x]
     if len(curves) < 2:
         return replace(curves[0], label=label) if curves else Curve(label, (), ())
-    grid = sorted({x for one in curves for x in one.x})
+    grid = sorted({x for curve in curves for x in curve.x})
     xs, means, lows, highs = [], [], [], []
     for x in grid[:: max(1, len(grid) // POINTS_MOST)]:
-        values = [value for one in curves if (value := _at(one, x)) is not None]
+        values = [value for line in curves if (value := _at(line, x)) is not None]
         mean = statistics.fmean(values)
         sd = statistics.stdev(values) if len(values) > 1 else 0.0
         xs.append(x)
@@ -86,61 +86,74 @@ def together(label: str, curves: Sequence[Curve]) -> Curve:
 
 def chart(metric: str, curves: Iterable[Curve], *, by_time: bool = False, log: bool = False, title: str = "") -> Chart:
     """Curves on common axes; on a logarithmic one what is not above 0 is left out."""
-    kept = [_positive(one) if log else one for one in curves]
+    visible = [_positive(curve) if log else curve for curve in curves]
     x_name = "seconds" if by_time else "step"
-    return Chart(title or metric, x_name, metric, tuple(one for one in kept if one.x), log)
+    return Chart(title or metric, x_name, metric, tuple(line for line in visible if line.x), log)
 
 
-def thinned(one: Curve) -> Curve:
+def thin(curve: Curve) -> Curve:
     """A curve with at most about ``POINTS_MOST`` points, its peaks kept."""
-    if len(one.x) <= POINTS_MOST:
-        return one
-    width = -(-len(one.x) * 4 // POINTS_MOST)
-    kept: list[int] = []
-    for start in range(0, len(one.x), width):
-        stretch = range(start, min(start + width, len(one.x)))
-        extremes = {stretch[0], stretch[-1], min(stretch, key=one.y.__getitem__), max(stretch, key=one.y.__getitem__)}
-        kept += sorted(extremes)
-    return replace(one, x=tuple(one.x[number] for number in kept), y=tuple(one.y[number] for number in kept))
+    if len(curve.x) <= POINTS_MOST:
+        return curve
+    width = -(-len(curve.x) * 4 // POINTS_MOST)
+    indices: list[int] = []
+    for start in range(0, len(curve.x), width):
+        stretch = range(start, min(start + width, len(curve.x)))
+        extremes = {
+            stretch[0],
+            stretch[-1],
+            min(stretch, key=curve.y.__getitem__),
+            max(stretch, key=curve.y.__getitem__),
+        }
+        indices += sorted(extremes)
+    return replace(
+        curve, x=tuple(curve.x[number] for number in indices), y=tuple(curve.y[number] for number in indices)
+    )
 
 
-def as_json(found: Chart) -> Mapping[str, object]:
+def as_json(chart: Chart) -> Mapping[str, object]:
     """The document of ``plot --json``."""
     return {
         "schema": "snaprun.plot/1",
-        "title": found.title,
-        "x": found.x_name,
-        "y": found.y_name,
+        "title": chart.title,
+        "x": chart.x_name,
+        "y": chart.y_name,
         "curves": [
-            {"label": one.label, "x": list(one.x), "y": list(one.y), "low": list(one.low), "high": list(one.high)}
-            for one in found.curves
+            {
+                "label": curve.label,
+                "x": list(curve.x),
+                "y": list(curve.y),
+                "low": list(curve.low),
+                "high": list(curve.high),
+            }
+            for curve in chart.curves
         ],
     }
 
 
-def _at(one: Curve, x: float) -> float | None:
+def _at(curve: Curve, x: float) -> float | None:
     """The value of a curve at ``x``, between its points on a straight line; None outside of it."""
-    if not one.x[0] <= x <= one.x[-1]:
+    if not curve.x[0] <= x <= curve.x[-1]:
         return None
-    low, high = 0, len(one.x) - 1
+    low, high = 0, len(curve.x) - 1
     while low < high:
         middle = (low + high) // 2
-        if one.x[middle] < x:
+        if curve.x[middle] < x:
             low = middle + 1
         else:
             high = middle
-    if one.x[low] == x or low == 0:
-        return one.y[low]
-    share = (x - one.x[low - 1]) / (one.x[low] - one.x[low - 1])
-    return one.y[low - 1] + share * (one.y[low] - one.y[low - 1])
+    if curve.x[low] == x or low == 0:
+        return curve.y[low]
+    share = (x - curve.x[low - 1]) / (curve.x[low] - curve.x[low - 1])
+    return curve.y[low - 1] + share * (curve.y[low] - curve.y[low - 1])
 
 
-def _positive(one: Curve) -> Curve:
-    kept = [number for number, value in enumerate(one.y) if value > 0]
+def _positive(curve: Curve) -> Curve:
+    indices = [number for number, value in enumerate(curve.y) if value > 0]
 
-    def only(values: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(values[number] for number in kept) if values else ()
+    def pick(values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(values[number] for number in indices) if values else ()
 
-    least = min((one.y[number] for number in kept), default=0.0)
-    low = tuple(max(value, least / 10) for value in only(one.low))
-    return Curve(one.label, only(one.x), only(one.y), low, only(one.high))
+    least = min((curve.y[number] for number in indices), default=0.0)
+    low = tuple(max(value, least / 10) for value in pick(curve.low))
+    return Curve(curve.label, pick(curve.x), pick(curve.y), low, pick(curve.high))

@@ -11,7 +11,7 @@ from snaprun.charts.series import Chart, Curve
 from snaprun.diffs.linediff import clean
 
 WIDTH, HEIGHT = 900, 480
-LEFT, RIGHT, TOP, BOTTOM = 80, 20, 40, 60
+MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 80, 20, 40, 60
 LEGEND_ROW = 20
 POINTS_MOST = 60
 """Points of a curve that are marked, each with its numbers as a tooltip."""
@@ -42,55 +42,58 @@ def html(chart: Chart) -> str:
 
 
 def _body(chart: Chart) -> Iterator[str]:
-    across, up = axes.of(chart)
-    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
-    for tick in up.ticks:
-        y = _y(up, tick)
-        yield f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e0e0e0"/>'
-        yield _text(LEFT - 8, y + 4, axes.label(tick, up), anchor="end")
-    for tick in across.ticks:
-        x = _x(across, tick)
+    x_axis, y_axis = axes.of(chart)
+    right, bottom = WIDTH - MARGIN_RIGHT, HEIGHT - MARGIN_BOTTOM
+    for tick in y_axis.ticks:
+        y = _y(y_axis, tick)
+        yield f'<line x1="{MARGIN_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e0e0e0"/>'
+        yield _text(MARGIN_LEFT - 8, y + 4, axes.label(tick, y_axis), anchor="end")
+    for tick in x_axis.ticks:
+        x = _x(x_axis, tick)
         yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 5}" stroke="#333"/>'
-        yield _text(x, bottom + 20, axes.label(tick, across))
-    yield f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="#333"/>'
-    yield _text((LEFT + right) / 2, bottom + 42, chart.x_name)
-    middle = (TOP + bottom) / 2
-    yield _text(20, middle, chart.y_name, more=f' transform="rotate(-90 20 {middle:.1f})"')
-    for number, one in enumerate(chart.curves):
+        yield _text(x, bottom + 20, axes.label(tick, x_axis))
+    yield f'<path d="M{MARGIN_LEFT} {MARGIN_TOP}V{bottom}H{right}" fill="none" stroke="#333"/>'
+    yield _text((MARGIN_LEFT + right) / 2, bottom + 42, chart.x_name)
+    middle = (MARGIN_TOP + bottom) / 2
+    yield _text(20, middle, chart.y_name, attributes=f' transform="rotate(-90 20 {middle:.1f})"')
+    for number, curve in enumerate(chart.curves):
         colour = COLOURS[number % len(COLOURS)]
-        yield from _curve(one, across, up, colour)
+        yield from _curve(curve, x_axis, y_axis, colour)
         y = HEIGHT + LEGEND_ROW * number
-        yield f'<rect x="{LEFT}" y="{y - 8}" width="24" height="4" fill="{colour}"/>'
-        yield _text(LEFT + 32, y, one.label, anchor="start")
+        yield f'<rect x="{MARGIN_LEFT}" y="{y - 8}" width="24" height="4" fill="{colour}"/>'
+        yield _text(MARGIN_LEFT + 32, y, curve.label, anchor="start")
 
 
-def _curve(one: Curve, across: Axis, up: Axis, colour: str) -> Iterator[str]:
-    if one.low:
-        around = _points(one.x, one.high, across, up) + " " + _points(one.x[::-1], one.low[::-1], across, up)
-        yield f'<polygon points="{around}" fill="{colour}" fill-opacity="0.2"/>'
+def _curve(curve: Curve, x_axis: Axis, y_axis: Axis, colour: str) -> Iterator[str]:
+    if curve.low:
+        outline = (
+            _points(curve.x, curve.high, x_axis, y_axis) + " " + _points(curve.x[::-1], curve.low[::-1], x_axis, y_axis)
+        )
+        yield f'<polygon points="{outline}" fill="{colour}" fill-opacity="0.2"/>'
     yield (
-        f'<polyline points="{_points(one.x, one.y, across, up)}" fill="none" stroke="{colour}" stroke-width="2" '
+        f'<polyline points="{_points(curve.x, curve.y, x_axis, y_axis)}" fill="none" '
+        f'stroke="{colour}" stroke-width="2" '
         'stroke-linejoin="round"/>'
     )
-    every = max(1, len(one.x) // POINTS_MOST)
-    for x, y in list(zip(one.x, one.y, strict=True))[::every]:
-        said = escape(f"{clean(one.label)}: {x:g}, {y:g}")
-        place = f'cx="{_x(across, x):.1f}" cy="{_y(up, y):.1f}"'
-        yield f'<circle {place} r="3" fill="{colour}"><title>{said}</title></circle>'
+    stride = max(1, len(curve.x) // POINTS_MOST)
+    for x, y in list(zip(curve.x, curve.y, strict=True))[::stride]:
+        tooltip = escape(f"{clean(curve.label)}: {x:g}, {y:g}")
+        place = f'cx="{_x(x_axis, x):.1f}" cy="{_y(y_axis, y):.1f}"'
+        yield f'<circle {place} r="3" fill="{colour}"><title>{tooltip}</title></circle>'
 
 
-def _points(xs: Sequence[float], ys: Sequence[float], across: Axis, up: Axis) -> str:
-    return " ".join(f"{_x(across, x):.1f},{_y(up, y):.1f}" for x, y in zip(xs, ys, strict=True))
+def _points(xs: Sequence[float], ys: Sequence[float], x_axis: Axis, y_axis: Axis) -> str:
+    return " ".join(f"{_x(x_axis, x):.1f},{_y(y_axis, y):.1f}" for x, y in zip(xs, ys, strict=True))
 
 
-def _x(across: Axis, value: float) -> float:
-    return LEFT + across.share(value) * (WIDTH - LEFT - RIGHT)
+def _x(x_axis: Axis, value: float) -> float:
+    return MARGIN_LEFT + x_axis.share(value) * (WIDTH - MARGIN_LEFT - MARGIN_RIGHT)
 
 
-def _y(up: Axis, value: float) -> float:
-    return TOP + (1 - up.share(value)) * (HEIGHT - TOP - BOTTOM)
+def _y(y_axis: Axis, value: float) -> float:
+    return MARGIN_TOP + (1 - y_axis.share(value)) * (HEIGHT - MARGIN_TOP - MARGIN_BOTTOM)
 
 
-def _text(x: float, y: float, said: str, *, anchor: str = "middle", size: int = 13, more: str = "") -> str:
-    shown = escape(clean(said))
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}"{more}>{shown}</text>'
+def _text(x: float, y: float, text: str, *, anchor: str = "middle", size: int = 13, attributes: str = "") -> str:
+    content = escape(clean(text))
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}"{attributes}>{content}</text>'

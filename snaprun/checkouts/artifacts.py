@@ -14,14 +14,14 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Store:
+class ArtifactStore:
     """The store at ``folder``, written by way of ``aside``, a private folder on the same file system.
 
     Files above ``limit`` bytes go there instead of into git.
     """
 
     folder: Path
-    aside: Path
+    scratch_folder: Path
     limit: int
 
 
@@ -35,7 +35,7 @@ def digest(path: Path) -> tuple[str, int]:
     return sha.hexdigest(), size
 
 
-def keep(store: Store, path: Path) -> tuple[str, int]:
+def keep(store: ArtifactStore, path: Path) -> tuple[str, int]:
     """Copy a file into the store, durably; its sha256 and size. What is there already stays as it is.
 
     The copy takes its name in the store only when it is complete and on the disk: a name never stands for half a file.
@@ -46,7 +46,7 @@ def keep(store: Store, path: Path) -> tuple[str, int]:
     folder = store.folder
     make_private(folder)
     sha, size = hashlib.sha256(), 0
-    handle, name = tempfile.mkstemp(dir=store.aside)
+    handle, name = tempfile.mkstemp(dir=store.scratch_folder)
     try:
         with path.open("rb") as source, os.fdopen(handle, "wb") as copy:
             while block := source.read(CHUNK):
@@ -54,9 +54,9 @@ def keep(store: Store, path: Path) -> tuple[str, int]:
                 size += copy.write(block)
             copy.flush()
             os.fsync(copy.fileno())
-        kept = folder / sha.hexdigest()
-        if not kept.exists():
-            os.replace(name, kept)
+        target = folder / sha.hexdigest()
+        if not target.exists():
+            os.replace(name, target)
             _sync(folder)
     finally:
         if os.path.exists(name):

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from snaprun.checkouts.fill import PARTIAL, WHOLE, fill
-from snaprun.checkouts.worktree import create, erase, open_up, opened, remove
+from snaprun.checkouts.fill import CHECKOUT_OPTIONS, PARTIAL, fill
+from snaprun.checkouts.worktree import create, erase, open_up, open_worktree, remove
 from snaprun.errors import Denied, SnaprunError, WriteFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.indexfile import copy_index
@@ -21,13 +21,26 @@ INDEX = "snaprun.index"
 MODULES = "snaprun.modules"
 """In a checkout's git directory: the paths of its submodules, where it has any."""
 
-KEPT = {"HEAD", "ORIG_HEAD", "commondir", "config.worktree", "gitdir", "index", "locked", "modules", "refs", "reftable"}
+PERMANENT_FILES = {
+    "HEAD",
+    "ORIG_HEAD",
+    "commondir",
+    "config.worktree",
+    "gitdir",
+    "index",
+    "locked",
+    "modules",
+    "refs",
+    "reftable",
+}
 """What a checkout's git directory keeps from run to run; a merge in progress, a lock, a reflog do not survive."""
 
 _SUBMODULE = re.compile(rb"(?:^|\0)160000 commit ([0-9a-f]+)\t([^\0]+)")
 
 
-def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False, hold: int | None = None) -> tuple[str, ...]:
+def check_out(
+    repo: GitRepo, path: Path, commit: str, *, from_scratch: bool = False, lock: int | None = None
+) -> tuple[str, ...]:
     """Lay ``commit`` out at ``path``, a linked worktree of ``repo`` that is made if need be; notes for the user.
 
     Afterwards the folder holds the files of the commit and nothing else, HEAD is detached there, the index is clean.
@@ -37,18 +50,18 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False, hold:
     Raises:
         SnaprunError: git cannot write the files (disk full, a name too long for the file system, …).
     """
-    inner = opened(repo, path, hold=hold)
+    inner = open_worktree(repo, path, lock=lock)
     if inner is None:
         remove(repo, path)
-        inner = create(repo, path, commit, hold=hold)
+        inner = create(repo, path, commit, lock=lock)
     git_dir = inner.place.git_dir
     index = git_dir / INDEX
-    afresh = afresh or (git_dir / PARTIAL).exists()
+    from_scratch = from_scratch or (git_dir / PARTIAL).exists()
     _drop_leftovers(git_dir)
-    if afresh:
+    if from_scratch:
         index.unlink(missing_ok=True)
     try:
-        filled = fill(repo, inner, index, commit)
+        content = fill(repo, inner, index, commit)
     except WriteFault:
         raise
     except SnaprunError as error:  # our index is damaged, or the run before took its own permissions away
@@ -56,16 +69,16 @@ def bring(repo: GitRepo, path: Path, commit: str, *, afresh: bool = False, hold:
             open_up(path)
         index.unlink(missing_ok=True)
         _drop_leftovers(git_dir)
-        filled = fill(repo, inner, index, commit)
-    moving = inner.start("update-ref", "--no-deref", "HEAD", commit, options=WHOLE)
-    _sweep(path, filled.listed)
-    notes = list(filled.notes)
-    modules = {found[2]: found[1].decode() for found in _SUBMODULE.finditer(filled.listed)}
-    for name, recorded in modules.items():
-        notes += _submodule(repo, inner, os.fsdecode(name), recorded, hold=hold)
+        content = fill(repo, inner, index, commit)
+    head_update = inner.start("update-ref", "--no-deref", "HEAD", commit, options=CHECKOUT_OPTIONS)
+    _sweep(path, content.listing)
+    notes = list(content.notes)
+    modules = {match[2]: match[1].decode() for match in _SUBMODULE.finditer(content.listing)}
+    for name, module_commit in modules.items():
+        notes += _submodule(repo, inner, os.fsdecode(name), module_commit, lock=lock)
     if modules:
         (git_dir / MODULES).write_bytes(b"".join(name + b"\0" for name in modules))
-    moving.finish()
+    head_update.finish()
     copy_index(index, git_dir / "index.new")
     os.replace(git_dir / "index.new", git_dir / "index")
     return tuple(notes)
@@ -78,19 +91,19 @@ def submodules(repo: GitRepo, inner: GitRepo) -> Iterator[GitRepo]:
     except FileNotFoundError:
         return
     for name in map(os.fsdecode, names):
-        sub = _own_repo(repo.place.top / name)
-        module = None if sub is None else opened(sub, inner.place.top / name)
-        if sub is not None and module is not None:
+        submodule = _own_repo(repo.place.top / name)
+        module = None if submodule is None else open_worktree(submodule, inner.place.top / name)
+        if submodule is not None and module is not None:
             yield module
-            yield from submodules(sub, module)
+            yield from submodules(submodule, module)
 
 
-def dirty(repo: GitRepo, path: Path) -> bool:
+def is_dirty(repo: GitRepo, path: Path) -> bool:
     """Whether anything in a checkout differs from what was laid out, ignored files included."""
-    inner = opened(repo, path)
+    inner = open_worktree(repo, path)
     if inner is None:
         return True
-    found = inner.run(
+    answer = inner.run(
         "status",
         "--porcelain",
         "-z",
@@ -98,49 +111,51 @@ def dirty(repo: GitRepo, path: Path) -> bool:
         "--untracked-files=all",
         "--ignore-submodules=none",
         index=inner.place.git_dir / INDEX,
-        options=WHOLE,
+        options=CHECKOUT_OPTIONS,
     )
-    return bool(found.out)
+    return bool(answer.out)
 
 
 def _drop_leftovers(git_dir: Path) -> None:
     """Remove what a run left in the checkout's git directory: only we hold the slot, so no lock there is alive."""
     for entry in git_dir.iterdir():
-        if entry.name not in KEPT and entry.name != INDEX:
+        if entry.name not in PERMANENT_FILES and entry.name != INDEX:
             erase(entry)
 
 
-def _sweep(top: Path, listed: bytes) -> None:
+def _sweep(top: Path, listing: bytes) -> None:
     """Remove everything below ``top`` that ``ls-tree -r -z`` did not list, without going behind any link.
 
     ``git clean -ffdx`` leaves FIFOs, sockets and devices, and stops at a folder that may not be read.
     """
-    known: dict[bytes, set[bytes]] = {b"": {b".git"}}
-    for line in listed.split(b"\0")[:-1]:
+    folders: dict[bytes, set[bytes]] = {b"": {b".git"}}
+    for line in listing.split(b"\0")[:-1]:
         folder, _, name = line[line.index(b"\t") + 1 :].rpartition(b"/")
-        while folder not in known:
-            known[folder] = {name}
+        while folder not in folders:
+            folders[folder] = {name}
             folder, _, name = folder.rpartition(b"/")
-        known[folder].add(name)
+        folders[folder].add(name)
     root = os.fsencode(top)
-    for folder in sorted(known):
-        place = os.path.join(root, folder)
+    for folder in sorted(folders):
+        path = os.path.join(root, folder)
         with suppress(FileNotFoundError, NotADirectoryError):  # a partial clone: none of its files is here
-            if os.path.islink(place):
-                os.unlink(place)
-            for name in os.listdir(place):
-                if name not in known[folder]:
-                    erase(Path(os.fsdecode(os.path.join(place, name))))
+            if os.path.islink(path):
+                os.unlink(path)
+            for name in os.listdir(path):
+                if name not in folders[folder]:
+                    erase(Path(os.fsdecode(os.path.join(path, name))))
 
 
-def _submodule(repo: GitRepo, inner: GitRepo, name: str, commit: str, *, hold: int | None) -> list[str]:
-    source, place = repo.place.top / name, inner.place.top / name
-    sub = _own_repo(source)
-    if sub is not None and sub.resolve(commit) == commit:
-        return [f"{name}/: {note}" for note in bring(sub, place, commit, hold=hold)]
-    erase(place)
-    place.mkdir(parents=True)
-    return [f"submodule {name} is empty in the run: its commit {commit[:8]} is not here"] if sub is not None else []
+def _submodule(repo: GitRepo, inner: GitRepo, name: str, commit: str, *, lock: int | None) -> list[str]:
+    source, target = repo.place.top / name, inner.place.top / name
+    submodule = _own_repo(source)
+    if submodule is not None and submodule.resolve(commit) == commit:
+        return [f"{name}/: {note}" for note in check_out(submodule, target, commit, lock=lock)]
+    erase(target)
+    target.mkdir(parents=True)
+    return (
+        [f"submodule {name} is empty in the run: its commit {commit[:8]} is not here"] if submodule is not None else []
+    )
 
 
 def _own_repo(folder: Path) -> GitRepo | None:

@@ -14,7 +14,7 @@ from snaprun.git.gitrepo import GitRepo
 PARTIAL = "snaprun.partial"
 """In a checkout's git directory: some files are left out, because a partial clone does not have them."""
 
-WHOLE = [
+CHECKOUT_OPTIONS = [
     "-c",
     "core.sparseCheckout=false",
     "-c",
@@ -37,14 +37,14 @@ WHOLE = [
 
 
 @dataclass(frozen=True)
-class Filled:
+class CheckoutContent:
     """What the checkout holds now, as ``ls-tree -r -z`` lists it, and notes for the user."""
 
-    listed: bytes
+    listing: bytes
     notes: tuple[str, ...] = ()
 
 
-def fill(repo: GitRepo, inner: GitRepo, index: Path, commit: str) -> Filled:
+def fill(repo: GitRepo, inner: GitRepo, index: Path, commit: str) -> CheckoutContent:
     """Write the files that differ from ``commit`` in the checkout of ``inner``; ``repo`` is the user's side.
 
     Every file is compared with what ``index`` says was written; one that a run changed is written anew.
@@ -53,14 +53,16 @@ def fill(repo: GitRepo, inner: GitRepo, index: Path, commit: str) -> Filled:
         SnaprunError: git cannot write.
     """
     args = ("read-tree", "--reset", "-u", commit)
-    absent = _absent(inner, commit)
+    absent = _find_absent(inner, commit)
     if absent:
-        return _without_absent(inner, index, commit, absent)
-    smudging = lfs.prepare(repo, inner.place.top)
-    writing = inner.start(*args, index=index, env=smudging.env, options=[*WHOLE, *smudging.options])
-    listed = inner.run("ls-tree", "-r", "-z", "--full-tree", commit, ok=())  # meanwhile
+        return _fill_partly(inner, index, commit, absent)
+    smudge_options = lfs.prepare(repo, inner.place.top)
+    writer = inner.start(
+        *args, index=index, env=smudge_options.env, options=[*CHECKOUT_OPTIONS, *smudge_options.options]
+    )
+    answer = inner.run("ls-tree", "-r", "-z", "--full-tree", commit, ok=())  # meanwhile
     try:
-        writing.finish()
+        writer.finish()
     except (WriteFault, Denied):
         raise
     except SnaprunError as error:
@@ -68,12 +70,14 @@ def fill(repo: GitRepo, inner: GitRepo, index: Path, commit: str) -> Filled:
         if not drivers:
             raise
         index.with_name(f"{index.name}.lock").unlink(missing_ok=True)
-        inner.run(*args, index=index, options=[*WHOLE, *_without(drivers)])
-        return Filled(listed.out, (f"a filter failed ({', '.join(drivers)}): its files are as git stores them",))
-    return Filled(listed.out)
+        inner.run(*args, index=index, options=[*CHECKOUT_OPTIONS, *_bypass_options(drivers)])
+        return CheckoutContent(
+            answer.out, (f"a filter failed ({', '.join(drivers)}): its files are as git stores them",)
+        )
+    return CheckoutContent(answer.out)
 
 
-def _absent(inner: GitRepo, commit: str) -> list[str]:
+def _find_absent(inner: GitRepo, commit: str) -> list[str]:
     """The files of a commit whose content is not here: what lies outside a sparse cone of a partial clone.
 
     They are not in the user's tree either, and are not fetched. ``rev-list`` is the command that tells without fetching
@@ -82,42 +86,50 @@ def _absent(inner: GitRepo, commit: str) -> list[str]:
     packs = inner.place.common_dir / "objects" / "pack"
     if not packs.is_dir() or not any(name.endswith(".promisor") for name in os.listdir(packs)):
         return []
-    listed = inner.run("rev-list", "--objects", "--missing=print", "--max-count=1", commit).out.decode(
+    output = inner.run("rev-list", "--objects", "--missing=print", "--max-count=1", commit).out.decode(
         "ascii", "replace"
     )
-    missing = {line[1:] for line in listed.splitlines() if line.startswith("?")}
-    return [entry.path for entry in inner.tree(commit) if entry.oid in missing]
+    missing_oids = {line[1:] for line in output.splitlines() if line.startswith("?")}
+    return [entry.path for entry in inner.tree(commit) if entry.oid in missing_oids]
 
 
-def _without_absent(inner: GitRepo, index: Path, commit: str, absent: list[str]) -> Filled:
+def _fill_partly(inner: GitRepo, index: Path, commit: str, absent: list[str]) -> CheckoutContent:
     """Write the files that the repository has. The next user of the checkout begins afresh."""
     (inner.place.git_dir / PARTIAL).touch()
     index.unlink(missing_ok=True)
-    inner.run("read-tree", commit, index=index, options=WHOLE)
+    inner.run("read-tree", commit, index=index, options=CHECKOUT_OPTIONS)
     paths = b"".join(os.fsencode(path) + b"\0" for path in absent)
-    inner.run("update-index", "--skip-worktree", "-z", "--stdin", stdin=paths, index=index, options=WHOLE)
-    inner.run("checkout-index", "--all", "--force", "--index", "--quiet", index=index, options=WHOLE)
-    listed = inner.run("ls-tree", "-r", "-z", "--full-tree", commit).out
-    return Filled(listed, (f"{len(absent)} files are not in this partial clone, nor in the run: {absent[0]}, …",))
+    inner.run("update-index", "--skip-worktree", "-z", "--stdin", stdin=paths, index=index, options=CHECKOUT_OPTIONS)
+    inner.run("checkout-index", "--all", "--force", "--index", "--quiet", index=index, options=CHECKOUT_OPTIONS)
+    listing = inner.run("ls-tree", "-r", "-z", "--full-tree", commit).out
+    return CheckoutContent(
+        listing, (f"{len(absent)} files are not in this partial clone, nor in the run: {absent[0]}, …",)
+    )
 
 
-def _broken_filters(inner: GitRepo, said: str) -> list[str]:
+def _broken_filters(inner: GitRepo, message: str) -> list[str]:
     """The filter drivers that fail: those whose program is not there, else those that git named, else any.
 
     A filter process that does not start can end git by a broken pipe, with no word about a filter.
     """
-    found = inner.run("config", "-z", "--get-regexp", r"^filter\..*\.(smudge|process)$", ok=()).out
+    output = inner.run("config", "-z", "--get-regexp", r"^filter\..*\.(smudge|process)$", ok=()).out
     commands: dict[str, list[str]] = {}
-    for line in found.split(b"\0")[:-1]:
+    for line in output.split(b"\0")[:-1]:
         key, _, command = os.fsdecode(line).partition("\n")
         if command:
             commands.setdefault(key.removeprefix("filter.").rsplit(".", 1)[0], []).append(command)
-    gone = [name for name, asked in commands.items() if any(not shutil.which(one.split()[0]) for one in asked)]
-    named = [name for name, asked in commands.items() if name in said or any(one in said for one in asked)]
-    return sorted(gone or named or commands)
+    absent_drivers = [
+        name for name, programs in commands.items() if any(not shutil.which(program.split()[0]) for program in programs)
+    ]
+    named_drivers = [
+        name
+        for name, command_lines in commands.items()
+        if name in message or any(command_line in message for command_line in command_lines)
+    ]
+    return sorted(absent_drivers or named_drivers or commands)
 
 
-def _without(drivers: list[str]) -> list[str]:
+def _bypass_options(drivers: list[str]) -> list[str]:
     """The options that switch filter drivers off."""
     return [
         part

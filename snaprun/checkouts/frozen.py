@@ -27,17 +27,17 @@ def environment(env: Mapping[str, str], *, place: Place, slot: Path) -> dict[str
     live = list(dict.fromkeys([os.fspath(place.top), os.path.realpath(place.top)]))
     git_dirs = {os.fspath(place.common_dir), os.path.realpath(place.common_dir)}
     redirect = RECORD.join([os.fspath(slot), UNIT.join(live), UNIT.join(sorted(git_dirs))])
-    own = [_moved(entry, live, slot) for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    entries = [_redirect_entry(entry, live, slot) for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
     return {
-        "PYTHONPATH": os.pathsep.join([os.fspath(SITE), *(entry for entry in own if entry != os.fspath(SITE))]),
+        "PYTHONPATH": os.pathsep.join([os.fspath(SITE), *(entry for entry in entries if entry != os.fspath(SITE))]),
         REDIRECT: redirect,
     }
 
 
-def _moved(entry: str, live: list[str], slot: Path) -> str:
+def _redirect_entry(entry: str, live: list[str], slot: Path) -> str:
     """An entry of a search path, in the checkout instead of the live tree where the checkout has it."""
     for top in live:
         if entry == top or entry.startswith(top + os.sep):
-            moved = slot / os.path.relpath(entry, top)
-            return os.fspath(moved) if moved.is_dir() else entry
+            path = slot / os.path.relpath(entry, top)
+            return os.fspath(path) if path.is_dir() else entry
     return entry

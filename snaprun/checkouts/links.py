@@ -10,8 +10,8 @@ from pathlib import Path
 
 from snaprun.checkouts import slots
 from snaprun.checkouts.checkout import INDEX, submodules
-from snaprun.checkouts.slots import Linked, Slot
-from snaprun.checkouts.worktree import opened
+from snaprun.checkouts.slots import Slot, SlotLinks
+from snaprun.checkouts.worktree import open_worktree
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import SNAP_DIR
 
@@ -34,13 +34,13 @@ PRIVATE = {
 }
 """Caches and environments: a run makes its own, or does not need them. ``link`` in the settings overrides."""
 
-WALKED = 10_000
+MAX_FILES = 10_000
 """Files fingerprinted at most: a stat each, 5 µs, twice a run."""
 
-SINGLY = 1000
+MAX_SINGLE_LINKS = 1000
 """Ignored files linked one by one in a folder that is not ignored itself; where there are more, the folder is."""
 
-NAMED = 10
+MAX_WARNINGS = 10
 """Changed inputs named at most in the warnings of a run."""
 
 _LINK = re.compile(rb"(?:^|\0)120000 [0-9a-f]+ 0\t([^\0]+)")
@@ -55,8 +55,8 @@ def link(
     patterns: Sequence[str] = (),
     outputs: Sequence[str] = (),
     left_out: Sequence[str] = (),
-    mapped: Mapping[str, str] | None = None,
-) -> Linked:
+    path_map: Mapping[str, str] | None = None,
+) -> SlotLinks:
     """Link into a laid out slot what the user's tree has and the snapshot has not; what was linked.
 
     That is every ignored file and folder (the topmost ignored folder as one link) but caches and environments, what
@@ -69,98 +69,100 @@ def link(
         OSError: the slot cannot be written.
     """
     top = repo.place.top
-    private = tuple(path for path in _matching(top, outputs) if _within(slot, f"{path}/file"))
-    wanted = dict.fromkeys(path for path in _ignored(repo, slot) if not _is_private(top, path))
-    wanted.update(dict.fromkeys([*_matching(top, patterns), *left_out]))
-    chosen = [
+    private = tuple(path for path in _match_paths(top, outputs) if _is_within(slot, f"{path}/file"))
+    candidates = dict.fromkeys(path for path in _find_ignored(repo, slot) if not _is_private(top, path))
+    candidates.update(dict.fromkeys([*_match_paths(top, patterns), *left_out]))
+    paths = [
         path
-        for given in wanted
-        for path in _around(top, given.rstrip("/"), private)
+        for candidate in candidates
+        for path in _split_around(top, candidate.rstrip("/"), private)
         if os.path.lexists(top / path) and not os.path.lexists(slot.path / path) and not _holds_git(repo, path)
     ]
-    elsewhere = {path: Path(target) for path, target in (mapped or {}).items() if not os.path.lexists(slot.path / path)}
-    chosen = [path for path in chosen if path not in elsewhere]
-    escaping = _escaping(repo, slot)
-    linked = Linked(links=(*chosen, *elsewhere, *escaping), outputs=private)
-    slots.record_links(slot, linked)
+    external_links = {
+        path: Path(target) for path, target in (path_map or {}).items() if not os.path.lexists(slot.path / path)
+    }
+    paths = [path for path in paths if path not in external_links]
+    escapes = _find_escapes(repo, slot)
+    slot_links = SlotLinks(links=(*paths, *external_links, *escapes), outputs=private)
+    slots.record_links(slot, slot_links)
     for path in private:
         (slot.path / path).mkdir(parents=True, exist_ok=True)
-    for path in escaping:
+    for path in escapes:
         (slot.path / path).unlink()
-    targets = {**escaping, **elsewhere}
-    for path in linked.links:
-        place = slot.path / path
-        if _within(slot, path) and not os.path.lexists(place):  # a pattern may name what lies below another link
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(targets.get(path, top / path))
-    return linked
+    targets = {**escapes, **external_links}
+    for path in slot_links.links:
+        link_path = slot.path / path
+        if _is_within(slot, path) and not os.path.lexists(link_path):  # a pattern may name what lies below another link
+            link_path.parent.mkdir(parents=True, exist_ok=True)
+            link_path.symlink_to(targets.get(path, top / path))
+    return slot_links
 
 
-def fingerprint(top: Path, linked: Linked) -> dict[str, tuple[int, int]]:
+def fingerprint(top: Path, slot_links: SlotLinks) -> dict[str, tuple[int, int]]:
     """Size and time of change (ns) of every linked file by its path relative to ``top``, of the first ten thousand."""
-    found: dict[str, tuple[int, int]] = {}
-    for path in linked.links:
-        for name, about in _files(top, path):
-            if len(found) == WALKED:
-                return found
-            found[name] = (about.st_size, about.st_mtime_ns)
-    return found
+    fingerprints: dict[str, tuple[int, int]] = {}
+    for path in slot_links.links:
+        for name, file_stat in _files(top, path):
+            if len(fingerprints) == MAX_FILES:
+                return fingerprints
+            fingerprints[name] = (file_stat.st_size, file_stat.st_mtime_ns)
+    return fingerprints
 
 
 def compare(before: Fingerprints, after: Fingerprints) -> list[str]:
     """Warnings on the inputs that changed or vanished between two fingerprints; new files are no inputs."""
-    changed = [
+    messages = [
         f"{path} {'changed' if path in after else 'vanished'} during the run"
-        for path, seen in before.items()
-        if after.get(path, seen if len(after) == WALKED else None) != seen
+        for path, stamp in before.items()
+        if after.get(path, stamp if len(after) == MAX_FILES else None) != stamp
     ]
-    warnings = changed[:NAMED]
-    if len(changed) > NAMED:
-        warnings.append(f"{len(changed) - NAMED} more linked files changed during the run")
-    if warnings and len(before) == WALKED:
-        warnings.append(f"only the first {WALKED} linked files were looked at")
+    warnings = messages[:MAX_WARNINGS]
+    if len(messages) > MAX_WARNINGS:
+        warnings.append(f"{len(messages) - MAX_WARNINGS} more linked files changed during the run")
+    if warnings and len(before) == MAX_FILES:
+        warnings.append(f"only the first {MAX_FILES} linked files were looked at")
     return warnings
 
 
-def _escaping(repo: GitRepo, slot: Slot) -> dict[str, Path]:
+def _find_escapes(repo: GitRepo, slot: Slot) -> dict[str, Path]:
     """The links of the snapshot that lead out of the tree by a relative path, and where they lead from the user's."""
-    inner = opened(repo, slot.path)
+    inner = open_worktree(repo, slot.path)
     if inner is None:
         return {}
-    listed = inner.run("ls-files", "-s", "-z", index=inner.place.git_dir / INDEX).out
-    found = {}
-    for path in (os.fsdecode(match[1]) for match in _LINK.finditer(listed)):
+    output = inner.run("ls-files", "-s", "-z", index=inner.place.git_dir / INDEX).out
+    escapes = {}
+    for path in (os.fsdecode(match[1]) for match in _LINK.finditer(output)):
         if not os.path.islink(slot.path / path):
             continue
         folder, target = os.path.dirname(path), os.readlink(slot.path / path)
         if not os.path.isabs(target) and os.path.normpath(os.path.join(folder, target)).split("/")[0] == "..":
-            found[path] = repo.place.top / folder / target
-    if found:  # git in the run shall not call them changed
-        stdin = b"".join(os.fsencode(path) + b"\0" for path in found)
+            escapes[path] = repo.place.top / folder / target
+    if escapes:  # git in the run shall not call them changed
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in escapes)
         inner.run("update-index", "--assume-unchanged", "-z", "--stdin", stdin=stdin)
-    return found
+    return escapes
 
 
-def _within(slot: Slot, path: str) -> bool:
+def _is_within(slot: Slot, path: str) -> bool:
     """Whether making a path would stay in the slot: no folder on the way is a link out of it."""
     top = os.path.realpath(slot.path)
     return f"{os.path.realpath(os.path.dirname(slot.path / path))}/".startswith(f"{top}/")
 
 
-def _ignored(repo: GitRepo, slot: Slot) -> list[str]:
+def _find_ignored(repo: GitRepo, slot: Slot) -> list[str]:
     """The ignored files and folders of the user's tree and its submodules that are not in the snapshot."""
-    inner = opened(repo, slot.path)
+    inner = open_worktree(repo, slot.path)
     if inner is None:
         return []
-    found = _ignored_in(repo, inner)
+    paths = _list_ignored(repo, inner)
     for module in submodules(repo, inner):
         name = os.path.relpath(module.place.top, slot.path)
-        sub = repo.inner(name)
-        found += [f"{name}/{path}" for path in _ignored_in(sub, module)] if sub else []
-    return found
+        submodule = repo.inner(name)
+        paths += [f"{name}/{path}" for path in _list_ignored(submodule, module)] if submodule else []
+    return paths
 
 
-def _ignored_in(repo: GitRepo, inner: GitRepo) -> list[str]:
+def _list_ignored(repo: GitRepo, inner: GitRepo) -> list[str]:
     """The ignored files and folders of one repository that are not in its checkout, a folder with a slash.
 
     An ignored folder stands for all that is in it. Git also names a folder that is not ignored itself but holds
@@ -169,19 +171,19 @@ def _ignored_in(repo: GitRepo, inner: GitRepo) -> list[str]:
     """
     args = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
     index = inner.place.git_dir / INDEX
-    listed = sorted(os.fsdecode(line) for line in repo.run(*args, index=index).out.split(b"\0")[:-1])
-    found: list[str] = []
-    whole = ""
-    for number, path in enumerate(listed):
-        if whole and path.startswith(whole):
+    entries = sorted(os.fsdecode(line) for line in repo.run(*args, index=index).out.split(b"\0")[:-1])
+    paths: list[str] = []
+    folder = ""
+    for number, path in enumerate(entries):
+        if folder and path.startswith(folder):
             continue
         if path.endswith("/"):
-            many = number + SINGLY < len(listed) and listed[number + SINGLY].startswith(path)
-            if not many and number + 1 < len(listed) and listed[number + 1].startswith(path):
+            is_large = number + MAX_SINGLE_LINKS < len(entries) and entries[number + MAX_SINGLE_LINKS].startswith(path)
+            if not is_large and number + 1 < len(entries) and entries[number + 1].startswith(path):
                 continue
-            whole = path
-        found.append(path)
-    return found
+            folder = path
+        paths.append(path)
+    return paths
 
 
 def _is_private(top: Path, path: str) -> bool:
@@ -192,7 +194,7 @@ def _is_private(top: Path, path: str) -> bool:
     return path.endswith("/") and (top / path / "pyvenv.cfg").exists()
 
 
-def _around(top: Path, path: str, private: tuple[str, ...]) -> Iterator[str]:
+def _split_around(top: Path, path: str, private: tuple[str, ...]) -> Iterator[str]:
     """``path`` itself, or, where a private folder lies inside, its entries around that folder."""
     if path in private or any(path.startswith(f"{folder}/") for folder in private):
         return
@@ -200,10 +202,10 @@ def _around(top: Path, path: str, private: tuple[str, ...]) -> Iterator[str]:
         yield path
         return
     for name in sorted(os.listdir(top / path)):
-        yield from _around(top, f"{path}/{name}", private)
+        yield from _split_around(top, f"{path}/{name}", private)
 
 
-def _matching(top: Path, patterns: Iterable[str]) -> Iterator[str]:
+def _match_paths(top: Path, patterns: Iterable[str]) -> Iterator[str]:
     """The existing paths that globs relative to ``top`` name, without a trailing slash."""
     for pattern in patterns:
         clean = pattern.strip("/")
@@ -212,8 +214,8 @@ def _matching(top: Path, patterns: Iterable[str]) -> Iterator[str]:
         if os.path.lexists(top / clean):
             yield clean
             continue
-        for found in sorted(top.glob(clean)):
-            yield found.relative_to(top).as_posix()
+        for match in sorted(top.glob(clean)):
+            yield match.relative_to(top).as_posix()
 
 
 def _holds_git(repo: GitRepo, path: str) -> bool:
@@ -223,16 +225,16 @@ def _holds_git(repo: GitRepo, path: str) -> bool:
 
 def _files(top: Path, path: str) -> Iterator[tuple[str, os.stat_result]]:
     """A linked file, or the files below a linked folder; what cannot be read is passed over."""
-    waiting = deque([path])
-    while waiting:
-        name = waiting.popleft()  # what lies higher up first: there may be too many to see them all
+    queue = deque([path])
+    while queue:
+        name = queue.popleft()  # what lies higher up first: there may be too many to see them all
         try:
             if os.path.isdir(top / name):
                 with os.scandir(top / name) as entries:
-                    inside = sorted(entries, key=lambda entry: entry.name)
-                for entry in inside:
+                    children = sorted(entries, key=lambda entry: entry.name)
+                for entry in children:
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(f"{name}/{entry.name}")
+                        queue.append(f"{name}/{entry.name}")
                     elif entry.is_file():
                         yield f"{name}/{entry.name}", entry.stat()
             else:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from snaprun.checkouts import keep, slots, worktree
-from snaprun.checkouts.artifacts import Store
-from snaprun.checkouts.keep import Ground, Kept
+from snaprun.checkouts.artifacts import ArtifactStore
+from snaprun.checkouts.keep import RunFiles, RunOutputs
 from snaprun.checkouts.slots import Slot
 from snaprun.errors import DataFault, SnaprunError, WriteFault
-from snaprun.git.gitrepo import COMMITTER, GitRepo, author_of
-from snaprun.git.objects import Entry, GitObject, algorithm, graft, make
+from snaprun.git.gitrepo import COMMITTER, GitRepo, parse_author
+from snaprun.git.objects import GitObject, TreeEntry, algorithm, graft, make
 from snaprun.git.publish import publish
 from snaprun.git.scratch import scratch
 from snaprun.live import arrivals
@@ -24,14 +24,14 @@ from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, Result
 
 
 @dataclass(frozen=True)
-class Ending:
+class ResultParts:
     """What is known of a run at its end. ``artifacts`` are files to keep by request, as absolute paths.
 
     ``previous`` is the result commit of the attempt before, where a run was resumed.
     """
 
     result: Result
-    executed: bytes
+    notebook: bytes
     log: Path | bytes
     log_times: bytes = b""
     metrics: bytes = b""
@@ -40,7 +40,9 @@ class Ending:
     previous: str | None = None
 
 
-def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | None, max_file_size: int) -> str:
+def commit_result(
+    repo: GitRepo, run_id: str, result_parts: ResultParts, *, slot: Slot | None, max_file_size: int
+) -> str:
     """Make the result commit of a run and move its ref there; the commit's id.
 
     Its tree is the snapshot's, plus what the run changed in ``slot`` (None: nothing, or the slot is gone), plus the
@@ -50,57 +52,69 @@ def commit_result(repo: GitRepo, run_id: str, ending: Ending, *, slot: Slot | No
         DataFault: the run's ref is gone, or stands somewhere unexpected.
         WriteFault: the disk is full, or the objects are not all there after writing.
     """
-    inner = None if slot is None or slots.laid_out(slot) != run_id else worktree.opened(repo, slot.path)
+    inner = None if slot is None or slots.read_snapshot_id(slot) != run_id else worktree.open_worktree(repo, slot.path)
     try:
         with scratch(repo.place) as folder:
-            store = Store(repo.place.state / "artifacts", folder, max_file_size)
-            ground = Ground(repo, inner, slot, folder, store)
-            return _commit(ground, run_id, ending)
+            store = ArtifactStore(repo.place.state / "artifacts", folder, max_file_size)
+            run_files = RunFiles(repo, inner, slot, folder, store)
+            return _commit(run_files, run_id, result_parts)
     except OSError as error:
         raise WriteFault(f"cannot keep what run {run_id[:8]} made: {error}", hint="df -h; snaprun doctor") from error
     except SnaprunError:  # the ref is not where it was: another finaliser was first, or something is wrong
-        other = finished(repo, run_id)
-        if other is None or other == ending.previous:
+        tip = find_result(repo, run_id)
+        if tip is None or tip == result_parts.previous:
             raise
-        return other
+        return tip
 
 
-def _commit(ground: Ground, run_id: str, ending: Ending) -> str:
+def _commit(run_files: RunFiles, run_id: str, result_parts: ResultParts) -> str:
     """Store everything and move the ref; the result commit's id."""
-    repo = ground.repo
-    author = repo.start("var", "GIT_AUTHOR_IDENT")
-    own = _own_commits(ground.inner, run_id)
-    kept = keep.keep(ground, ending.artifacts)
-    log, whole = keep.log(ground, ending.log)
-    notes = [f"the run committed {one[:8]} in its checkout: kept as a parent of its result" for one in own]
+    repo = run_files.repo
+    author_query = repo.start("var", "GIT_AUTHOR_IDENT")
+    run_commits = _own_commits(run_files.inner, run_id)
+    outputs = keep.keep(run_files, result_parts.artifacts)
+    log, log_artifacts = keep.log(run_files, result_parts.log)
+    notes = [
+        f"the run committed {commit[:8]} in its checkout: kept as a parent of its result" for commit in run_commits
+    ]
     result = replace(
-        ending.result,
-        artifacts=(*kept.made, *whole),
-        warnings=(*ending.result.warnings, *kept.notes, *notes),
+        result_parts.result,
+        artifacts=(*outputs.artifacts, *log_artifacts),
+        warnings=(*result_parts.result.warnings, *outputs.notes, *notes),
     )
     parts = {
         "result.json": _json(result.to_json()),
-        "executed.ipynb": ending.executed,
-        "metrics.jsonl": ending.metrics,
-        "environment.json": _json({"schema": SCHEMA, **ending.environment}),
+        "executed.ipynb": result_parts.notebook,
+        "metrics.jsonl": result_parts.metrics,
+        "environment.json": _json({"schema": SCHEMA, **result_parts.environment}),
         "log.txt": log,
-        **({arrivals.FILE: ending.log_times} if ending.log_times else {}),
+        **({arrivals.ARRIVALS_FILE: result_parts.log_times} if result_parts.log_times else {}),
     }
-    parents = [run_id, *own, *([ending.previous] if ending.previous else [])]
-    objects, large = _objects(repo, parts, kept, result, parents, author_of(author.finish(ok=())))
-    stored = [entry.oid for entry in kept.entries.values() if entry]
+    parents = [run_id, *run_commits, *([result_parts.previous] if result_parts.previous else [])]
+    objects, large = _objects(repo, parts, outputs, result, parents, parse_author(author_query.finish(ok=())))
+    oids = [entry.oid for entry in outputs.entries.values() if entry]
 
-    def again() -> bool:
-        return keep.keep(ground, ending.artifacts).entries == kept.entries and _large(repo, parts) == large
+    def store_again() -> bool:
+        return (
+            keep.keep(run_files, result_parts.artifacts).entries == outputs.entries
+            and _store_large(repo, parts) == large
+        )
 
-    publish(repo, RUN_REF + run_id, objects, [*stored, *large.values()], again=again, old=ending.previous or run_id)
+    publish(
+        repo,
+        RUN_REF + run_id,
+        objects,
+        [*oids, *large.values()],
+        store_again=store_again,
+        old=result_parts.previous or run_id,
+    )
     return objects[-1].oid
 
 
 def _objects(
     repo: GitRepo,
     parts: Mapping[str, bytes | Path],
-    kept: Kept,
+    outputs: RunOutputs,
     result: Result,
     parents: Sequence[str],
     author: str,
@@ -108,35 +122,38 @@ def _objects(
     """All new objects of a result, its commit last, and the ids of the parts that are stored already."""
     run_id = parents[0]
     hash_name = algorithm(run_id)
-    large = _large(repo, parts)
+    large = _store_large(repo, parts)
     blobs = {name: make("blob", data, hash_name) for name, data in parts.items() if isinstance(data, bytes)}
     oids = {**{name: blob.oid for name, blob in blobs.items()}, **large}
-    entries = {**kept.entries, **{f"{SNAP_DIR}/{name}".encode(): Entry("100644", oid) for name, oid in oids.items()}}
-    with repo.reading() as ask:
+    entries = {
+        **outputs.entries,
+        **{f"{SNAP_DIR}/{name}".encode(): TreeEntry("100644", oid) for name, oid in oids.items()},
+    }
+    with repo.object_reader() as read_object:
 
         def read(name: str) -> bytes:
-            found = ask(name)
-            if found is None:
+            git_object = read_object(name)
+            if git_object is None:
                 raise DataFault(f"run {run_id[:8]} is damaged: {name} is missing", hint="git fsck")
-            return found.data
+            return git_object.data
 
         tree = read(run_id)[5 : 5 + len(run_id)].decode()
         top, trees, _ = graft(tree, entries, read, hash_name)
         spec = json.loads(read(f"{run_id}:{SNAP_DIR}/run.json").decode("utf-8", "surrogateescape"))
     now = f"{int(time.time())} +0000"
-    lines = [f"tree {top.oid}", *(f"parent {one}" for one in parents)]
+    lines = [f"tree {top.oid}", *(f"parent {parent}" for parent in parents)]
     text = "\n".join([*lines, f"author {author} {now}", f"committer {COMMITTER} {now}", "", _message(spec, result)])
     commit = make("commit", text.encode("utf-8", "surrogateescape"), hash_name)
     return [*blobs.values(), *trees, top, commit], large
 
 
-def _large(repo: GitRepo, parts: Mapping[str, bytes | Path]) -> dict[str, str]:
+def _store_large(repo: GitRepo, parts: Mapping[str, bytes | Path]) -> dict[str, str]:
     """Store the parts that lie in files, without reading them into memory; their ids."""
     files = {name: os.fspath(part) for name, part in parts.items() if isinstance(part, Path)}
     return {name: repo.text("hash-object", "-w", "--no-filters", "--", path) for name, path in files.items()}
 
 
-def finished(repo: GitRepo, run_id: str) -> str | None:
+def find_result(repo: GitRepo, run_id: str) -> str | None:
     """The result commit of a run, or None while its ref stands at the snapshot.
 
     Raises:

@@ -16,10 +16,10 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
 from snaprun.machine.process import boot_id
 
-MOST = 1000
+MAX_SLOTS = 1000
 """More slots than this are never made: something is wrong long before."""
 
-CHANGING = "changing"
+CHANGE_MARK = "changing"
 """Stands in a slot's ``laid`` file, in place of the commit, while its files are being changed."""
 
 
@@ -29,10 +29,10 @@ class Slot:
 
     number: int
     path: Path
-    reused: bool
+    is_reused: bool
     lock: int = field(repr=False, compare=False)
 
-    def beside(self, kind: str) -> Path:
+    def state_file(self, kind: str) -> Path:
         """A file of ours about this slot: ``lock``, ``owner``, ``laid`` or ``links``."""
         return self.path.with_name(f"{self.number}.{kind}")
 
@@ -49,23 +49,23 @@ def claim(repo: GitRepo, run_id: str, *, live: Path) -> Slot:
     folder = repo.place.state / "slots"
     try:
         make_private(folder)
-        own = held(repo, run_id)
-        if own is not None:
-            return own
-        for number in range(MOST):
+        own_slot = reclaim(repo, run_id)
+        if own_slot is not None:
+            return own_slot
+        for number in range(MAX_SLOTS):
             slot = _hold(folder, number)
             if slot is None:
                 continue
-            if _free(slot, live):
-                _write(slot.beside("owner"), run_id)
+            if _is_free(slot, live):
+                _write(slot.state_file("owner"), run_id)
                 return slot
             os.close(slot.lock)
     except OSError as error:
         raise _fault(error, folder) from error
-    raise Busy(f"all {MOST} slots are in use", hint="snaprun ps, then stop what is not needed")
+    raise Busy(f"all {MAX_SLOTS} slots are in use", hint="snaprun ps, then stop what is not needed")
 
 
-def held(repo: GitRepo, run_id: str) -> Slot | None:
+def reclaim(repo: GitRepo, run_id: str) -> Slot | None:
     """The slot that a run owns, held for the caller; None where it owns none or another process holds it."""
     folder = repo.place.state / "slots"
     for owner in sorted(folder.glob("*.owner")):
@@ -88,17 +88,17 @@ def lay_out(repo: GitRepo, slot: Slot, snapshot_id: str) -> tuple[str, ...]:
     Raises:
         SnaprunError: the files cannot be written; the slot is given back then, and a new one is gone again.
     """
-    laid = slot.beside("laid")
-    boot, _, before = _read(laid).partition(" ")
-    now = boot_id()
+    laid_file = slot.state_file("laid")
+    old_boot, _, old_commit = _read(laid_file).partition(" ")
+    current_boot = boot_id()
     try:
-        _write(laid, f"{now} {CHANGING}")
+        _write(laid_file, f"{current_boot} {CHANGE_MARK}")
         unlink(slot)
-        notes = checkout.bring(repo, slot.path, snapshot_id, afresh=boot != now, hold=slot.lock)
-        if before == CHANGING and checkout.dirty(repo, slot.path):
+        notes = checkout.check_out(repo, slot.path, snapshot_id, from_scratch=old_boot != current_boot, lock=slot.lock)
+        if old_commit == CHANGE_MARK and checkout.is_dirty(repo, slot.path):
             worktree.remove(repo, slot.path)
-            notes = checkout.bring(repo, slot.path, snapshot_id, hold=slot.lock)
-        _write(laid, f"{now} {snapshot_id}")
+            notes = checkout.check_out(repo, slot.path, snapshot_id, lock=slot.lock)
+        _write(laid_file, f"{current_boot} {snapshot_id}")
     except OSError as error:
         _give_up(repo, slot)
         raise _fault(error, slot.path) from error
@@ -113,10 +113,10 @@ def _give_up(repo: GitRepo, slot: Slot) -> None:
 
     What cannot be removed now stays, marked as being changed.
     """
-    if not slot.reused:
+    if not slot.is_reused:
         with suppress(OSError):
             worktree.remove(repo, slot.path)
-            slot.beside("laid").unlink(missing_ok=True)
+            slot.state_file("laid").unlink(missing_ok=True)
     with suppress(OSError):
         release(slot)
 
@@ -124,89 +124,89 @@ def _give_up(repo: GitRepo, slot: Slot) -> None:
 def release(slot: Slot) -> None:
     """Give the slot back: the links into the user's tree go at once, the rest when the next run needs the slot."""
     try:
-        if _still(slot):
+        if _is_own(slot):
             unlink(slot)
-            slot.beside("owner").unlink(missing_ok=True)
+            slot.state_file("owner").unlink(missing_ok=True)
     finally:
         os.close(slot.lock)
 
 
-def there(slot: Slot) -> bool:
+def has_checkout(slot: Slot) -> bool:
     """Whether the slot has its checkout still: somebody may have deleted it."""
-    return slot.path.is_dir() and _still(slot)
+    return slot.path.is_dir() and _is_own(slot)
 
 
-def _still(slot: Slot) -> bool:
+def _is_own(slot: Slot) -> bool:
     """Whether what lies at the slot's place is its own: where somebody deleted all slots, another run may have made one
     of the same number since."""
     try:
-        return os.path.samestat(os.fstat(slot.lock), os.stat(slot.beside("lock")))
+        return os.path.samestat(os.fstat(slot.lock), os.stat(slot.state_file("lock")))
     except OSError:
         return False
 
 
 @dataclass(frozen=True)
-class Linked:
+class SlotLinks:
     """What stands in a slot beside the snapshot, as paths relative to its top: links, and folders kept afterwards."""
 
     links: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
 
 
-def links(slot: Slot) -> Linked:
+def read_links(slot: Slot) -> SlotLinks:
     """What was recorded about the slot's links."""
-    text = _read(slot.beside("links"))
+    text = _read(slot.state_file("links"))
     if not text:
-        return Linked()
+        return SlotLinks()
     data = json.loads(text)
-    return Linked(tuple(data["links"]), tuple(data["outputs"]))
+    return SlotLinks(tuple(data["links"]), tuple(data["outputs"]))
 
 
-def record_links(slot: Slot, linked: Linked) -> None:
+def record_links(slot: Slot, slot_links: SlotLinks) -> None:
     """Remember what will be linked, before it is: whoever cleans up after a crash reads it."""
-    _write(slot.beside("links"), json.dumps(asdict(linked)))
+    _write(slot.state_file("links"), json.dumps(asdict(slot_links)))
 
 
 def unlink(slot: Slot) -> None:
     """Remove the links to the user's data; what the run put in a link's place stays."""
-    for path in links(slot).links:
-        place = slot.path / path
+    for path in read_links(slot).links:
+        link = slot.path / path
         with suppress(FileNotFoundError, NotADirectoryError):
-            if place.is_symlink():
-                place.unlink()
-    slot.beside("links").unlink(missing_ok=True)
+            if link.is_symlink():
+                link.unlink()
+    slot.state_file("links").unlink(missing_ok=True)
 
 
-def laid_out(slot: Slot) -> str:
+def read_snapshot_id(slot: Slot) -> str:
     """The snapshot that the slot holds, or an empty text."""
-    commit = _read(slot.beside("laid")).partition(" ")[2]
-    return "" if commit == CHANGING else commit
+    commit = _read(slot.state_file("laid")).partition(" ")[2]
+    return "" if commit == CHANGE_MARK else commit
 
 
 def prune(repo: GitRepo, *, live: Path, keep: int = 0) -> list[Path]:
     """Remove the free slots but the first ``keep``; the paths that are gone."""
     folder = repo.place.state / "slots"
-    gone = []
-    for slot in _all_free(folder, live):
+    paths = []
+    for slot in _hold_free(folder, live):
         if keep > 0:
             keep -= 1
         else:
             unlink(slot)
             worktree.remove(repo, slot.path)
             for kind in ("laid", "owner"):
-                slot.beside(kind).unlink(missing_ok=True)
-            gone.append(slot.path)
+                slot.state_file(kind).unlink(missing_ok=True)
+            paths.append(slot.path)
         os.close(slot.lock)
-    return gone
+    return paths
 
 
-def _all_free(folder: Path, live: Path) -> Iterator[Slot]:
+def _hold_free(folder: Path, live: Path) -> Iterator[Slot]:
     numbers = sorted(int(path.stem) for path in folder.glob("*.lock") if path.stem.isdigit())
     for number in numbers:
         slot = _hold(folder, number)
         if slot is None:
             continue
-        if slot.reused and _free(slot, live):
+        if slot.is_reused and _is_free(slot, live):
             yield slot
         else:
             os.close(slot.lock)
@@ -224,8 +224,8 @@ def _hold(folder: Path, number: int) -> Slot | None:
     return Slot(number, path, os.path.lexists(path), lock)
 
 
-def _free(slot: Slot, live: Path) -> bool:
-    owner = _read(slot.beside("owner"))
+def _is_free(slot: Slot, live: Path) -> bool:
+    owner = _read(slot.state_file("owner"))
     return not owner or not (live / owner).exists()
 
 
@@ -237,9 +237,9 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, path)
+    temporary_path = path.with_name(f"{path.name}.new")
+    temporary_path.write_text(text, encoding="utf-8")
+    os.replace(temporary_path, path)
 
 
 def _fault(error: OSError, path: Path) -> SnaprunError:

@@ -17,30 +17,30 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from snaprun.checkouts.fill import WHOLE
+from snaprun.checkouts.fill import CHECKOUT_OPTIONS
 from snaprun.errors import CannotCreate, SnaprunError
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.scratch import scratch
 
 
-def opened(repo: GitRepo, path: Path, *, hold: int | None = None) -> GitRepo | None:
+def open_worktree(repo: GitRepo, path: Path, *, lock: int | None = None) -> GitRepo | None:
     """Git in the linked worktree at ``path``; None where there is none that is whole and belongs to ``repo``."""
     try:
         text = (path / ".git").read_bytes() if not path.is_symlink() and not (path / ".git").is_symlink() else b""
         git_dir = Path(os.fsdecode(text.removeprefix(b"gitdir: ").removesuffix(b"\n")))
-        back = Path(os.fsdecode((git_dir / "gitdir").read_bytes().removesuffix(b"\n")))
+        backlink = Path(os.fsdecode((git_dir / "gitdir").read_bytes().removesuffix(b"\n")))
     except OSError:
         return None
-    if not text.startswith(b"gitdir: ") or back != path / ".git":
+    if not text.startswith(b"gitdir: ") or backlink != path / ".git":
         return None
     if git_dir.parent != repo.place.common_dir / "worktrees" or not (git_dir / "commondir").is_file():
         return None
     if not (git_dir / "HEAD").is_file():
         return None
-    return GitRepo(replace(repo.place, top=path, git_dir=git_dir, index=git_dir / "index"), hold=hold)
+    return GitRepo(replace(repo.place, top=path, git_dir=git_dir, index=git_dir / "index"), lock=lock)
 
 
-def create(repo: GitRepo, path: Path, commit: str, *, hold: int | None = None) -> GitRepo:
+def create(repo: GitRepo, path: Path, commit: str, *, lock: int | None = None) -> GitRepo:
     """Make a linked worktree at ``path`` with its HEAD detached at ``commit``, and without files; git in it.
 
     Raises:
@@ -49,13 +49,13 @@ def create(repo: GitRepo, path: Path, commit: str, *, hold: int | None = None) -
     common = repo.place.common_dir
     try:
         if (common / "reftable").exists() or (repo.place.git_dir / "config.worktree").exists():
-            _by_git(repo, path, commit, hold)  # there is more to an entry then
+            _create_by_git(repo, path, commit, lock)  # there is more to an entry then
         else:
-            _by_hand(repo, path, commit)
+            _create_by_hand(repo, path, commit)
     except (SnaprunError, OSError):
         remove(repo, path)
         raise
-    inner = opened(repo, path, hold=hold)
+    inner = open_worktree(repo, path, lock=lock)
     if inner is None:
         raise CannotCreate(f"there is no usable checkout at {path}", hint="git worktree list")
     return inner
@@ -67,17 +67,17 @@ def remove(repo: GitRepo, path: Path) -> None:
     An entry that points to where the worktree was before the repository was moved goes as well.
     """
     erase(path)
-    own = os.path.join(*path.parts[-3:], ".git")  # "snaprun/slots/<n>/.git"
+    suffix = os.path.join(*path.parts[-3:], ".git")  # "snaprun/slots/<n>/.git"
     folder = repo.place.common_dir / "worktrees"
     for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
-            back = os.fsdecode((entry / "gitdir").read_bytes().removesuffix(b"\n"))
+            backlink = os.fsdecode((entry / "gitdir").read_bytes().removesuffix(b"\n"))
         except OSError:
             continue
-        moved = "/snaprun/slots/" in back and back.endswith(f"/{own}") and not os.path.exists(back)
-        if moved or back == os.fspath(path / ".git"):
-            with scratch(repo.place) as away:
-                os.rename(entry, away / "entry")
+        is_stale = "/snaprun/slots/" in backlink and backlink.endswith(f"/{suffix}") and not os.path.exists(backlink)
+        if is_stale or backlink == os.fspath(path / ".git"):
+            with scratch(repo.place) as scratch_folder:
+                os.rename(entry, scratch_folder / "entry")
 
 
 def erase(path: Path) -> None:
@@ -104,22 +104,22 @@ def open_up(folder: Path) -> None:
                 open_up(Path(entry.path))
 
 
-def _by_hand(repo: GitRepo, path: Path, commit: str) -> None:
+def _create_by_hand(repo: GitRepo, path: Path, commit: str) -> None:
     """Write the entry aside and rename it into place: gitrepository-layout(5) has its files."""
     folder = repo.place.common_dir / "worktrees"
     folder.mkdir(exist_ok=True)
     path.mkdir(parents=True)
-    with scratch(repo.place) as aside:
-        made = aside / "entry"
-        made.mkdir()
-        (made / "HEAD").write_text(f"{commit}\n", encoding="ascii")
-        (made / "commondir").write_text("../..\n", encoding="ascii")
-        (made / "gitdir").write_bytes(os.fsencode(path / ".git") + b"\n")
+    with scratch(repo.place) as scratch_folder:
+        new_entry = scratch_folder / "entry"
+        new_entry.mkdir()
+        (new_entry / "HEAD").write_text(f"{commit}\n", encoding="ascii")
+        (new_entry / "commondir").write_text("../..\n", encoding="ascii")
+        (new_entry / "gitdir").write_bytes(os.fsencode(path / ".git") + b"\n")
         for number in itertools.count():
             entry = folder / f"snaprun-{path.name}{f'-{number}' if number else ''}"
             (path / ".git").write_bytes(b"gitdir: " + os.fsencode(entry) + b"\n")
             try:
-                os.rename(made, entry)
+                os.rename(new_entry, entry)
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
@@ -127,14 +127,14 @@ def _by_hand(repo: GitRepo, path: Path, commit: str) -> None:
                 return
 
 
-def _by_git(repo: GitRepo, path: Path, commit: str, hold: int | None) -> None:
+def _create_by_git(repo: GitRepo, path: Path, commit: str, lock: int | None) -> None:
     args = ("worktree", "add", "--detach", "--no-checkout", "--quiet", "--", str(path), commit)
-    with _one_at_a_time(repo):
-        GitRepo(repo.place, hold=hold).run(*args, options=(*WHOLE, "-c", "worktree.useRelativePaths=false"))
+    with _worktree_lock(repo):
+        GitRepo(repo.place, lock=lock).run(*args, options=(*CHECKOUT_OPTIONS, "-c", "worktree.useRelativePaths=false"))
 
 
 @contextmanager
-def _one_at_a_time(repo: GitRepo) -> Iterator[None]:
+def _worktree_lock(repo: GitRepo) -> Iterator[None]:
     """Keep other processes of ours from reading half an entry."""
     repo.place.state.mkdir(mode=0o700, exist_ok=True)
     lock = os.open(repo.place.state / "worktrees.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

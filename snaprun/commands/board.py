@@ -18,7 +18,7 @@ INTERVAL = 0.5
 """Seconds between two looks at what goes on."""
 
 
-class Passing(Protocol):
+class WatchState(Protocol):
     """What goes on, at one moment."""
 
     @property
@@ -26,21 +26,21 @@ class Passing(Protocol):
         """Whether that was the last of it."""
 
 
-Now = TypeVar("Now", bound=Passing)
+Now = TypeVar("Now", bound=WatchState)
 
 
-def watch(look: Callable[[], Now], shown: Callable[[Now], str], *, what: str, group: str, quiet: bool) -> Now | None:
+def watch(poll: Callable[[], Now], render: Callable[[Now], str], *, kind: str, group: str, quiet: bool) -> Now | None:
     """Show how it goes until it is over: how it was then; None where Ctrl-C left it to go on."""
     try:
         with _board(quiet) as draw:
             while True:
-                now = look()
-                draw(shown(now))
-                if now.over:
-                    return now
+                state = poll()
+                draw(render(state))
+                if state.over:
+                    return state
                 time.sleep(INTERVAL)
     except KeyboardInterrupt:
-        click.echo(f"the {what} goes on; snaprun stop --group {group} ends it, snaprun queue shows it", err=True)
+        click.echo(f"the {kind} goes on; snaprun stop --group {group} ends it, snaprun queue shows it", err=True)
         return None
 
 

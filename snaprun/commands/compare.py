@@ -11,7 +11,7 @@ import click
 from snaprun.commands.history import filters
 from snaprun.commands.options import how_many, json_option, stack
 
-grouping = stack(
+group_options = stack(
     click.option(
         "--mean/--no-mean",
         default=None,
@@ -30,7 +30,7 @@ grouping = stack(
 )
 @click.option("--all", "everything", is_flag=True, help="All runs, however many.")
 @filters
-@grouping
+@group_options
 @click.option("-m", "--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric; may be given again.")
 @click.option(
     "--pick",
@@ -53,7 +53,7 @@ def command(
     as_json: bool,
     as_csv: bool,
     html: Path | None,
-    **chosen: Any,
+    **selection: Any,
 ) -> int:
     """Show many runs as one table: the parameters that differ, every metric, the best marked.
 
@@ -69,11 +69,13 @@ def command(
     """
     from snaprun.api import compare
     from snaprun.commands.tables import print_table
-    from snaprun.commands.terminal import here
+    from snaprun.commands.terminal import load_context
 
-    door = here()
-    listed = compare.runs_of(door, runs, {**chosen, "count": how_many(chosen), "sort": None}, now=time.time())
-    grouping = compare.grouping(listed, mean=mean, by=by, group=chosen["group"])
-    found = compare.table(door, listed, grouping, metrics=metrics, pick=pick, sort=sort)
-    print_table(found, as_json=as_json, as_csv=as_csv, html=html)
+    context = load_context()
+    selected_runs = compare.runs_of(
+        context, runs, {**selection, "count": how_many(selection), "sort": None}, now=time.time()
+    )
+    group_rule = compare.choose_rule(selected_runs, mean=mean, by=by, group=selection["group"])
+    run_grid = compare.table(context, selected_runs, group_rule, metrics=metrics, pick=pick, sort=sort)
+    print_table(run_grid, as_json=as_json, as_csv=as_csv, html=html)
     return 0

@@ -11,12 +11,12 @@ import click
 
 from snaprun import show
 from snaprun.api import diff
-from snaprun.commands.terminal import here, stdout
+from snaprun.commands.terminal import load_context, stdout
 from snaprun.diffs import cellhistory, terminal, tool
 from snaprun.diffs.markdown import markdown
 from snaprun.diffs.page import page
 from snaprun.diffs.rundiff import Comparison
-from snaprun.diffs.terminal import SECTIONS, Wanted
+from snaprun.diffs.terminal import SECTIONS, DiffOptions
 from snaprun.errors import UsageFault
 from snaprun.files import write
 from snaprun.nearest import nearest
@@ -38,29 +38,29 @@ def compare(
     exit_code: bool,
 ) -> int:
     """``snaprun diff``: 1 where the sides differ and ``--exit-code`` was given."""
-    wanted = Wanted(_sections(only), everything, stat, word_diff, stdout())
-    found = diff.diff(here(), a, b, context=unified)
+    options = DiffOptions(_sections(only), everything, stat, word_diff, stdout())
+    comparison = diff.diff(load_context(), a, b, context_lines=unified)
     if tool is not None:
-        _hand_over(tool, found)
+        _hand_over(tool, comparison)
     if html is not None:
-        write(html, page(found).encode())
+        write(html, page(comparison).encode())
         click.echo(f"wrote {html}", err=True)
     if as_json:
-        click.echo(show.as_json(found.to_json()))
+        click.echo(show.as_json(comparison.to_json()))
     elif as_md:
-        click.echo(markdown(found))
+        click.echo(markdown(comparison))
     elif html is None and tool is None:
-        click.echo(terminal.text(found, wanted))
-    return int(exit_code and found.differs)
+        click.echo(terminal.text(comparison, options))
+    return int(exit_code and comparison.differs)
 
 
 def follow(place: str, *, count: int | None, as_json: bool) -> int:
     """``snaprun log``."""
-    found = diff.cell_log(here(), place, count=count)
+    versions = diff.cell_log(load_context(), place, count=count)
     if as_json:
-        click.echo(show.as_json({"schema": "snaprun.log/1", "versions": [one.to_json() for one in found]}))
+        click.echo(show.as_json({"schema": "snaprun.log/1", "versions": [version.to_json() for version in versions]}))
     else:
-        click.echo(cellhistory.text(found, stdout(), now=time.time()))
+        click.echo(cellhistory.text(versions, stdout(), now=time.time()))
     return 0
 
 
@@ -73,8 +73,8 @@ def _sections(only: str | None) -> tuple[str, ...]:
     return names
 
 
-def _hand_over(program: str, found: Comparison) -> None:
+def _hand_over(program: str, comparison: Comparison) -> None:
     """Show the two notebooks in another tool, and wait until it is left."""
     with tempfile.TemporaryDirectory(prefix="snaprun-diff-") as folder:
-        paths = tool.prepare(found.a, found.b, Path(folder))
+        paths = tool.prepare(comparison.a, comparison.b, Path(folder))
         subprocess.run(tool.command(program, *paths), check=False)

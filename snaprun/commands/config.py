@@ -19,12 +19,12 @@ def command(as_json: bool) -> int:
     of the repository, SNAPRUN_* variables, options of a command.
     """
     from snaprun import show
-    from snaprun.commands.terminal import here, stdout
+    from snaprun.commands.terminal import load_context, stdout
 
-    listed = here().settings.listed()
+    settings = load_context().settings.rows()
     if as_json:
-        found = [{"name": name, "value": value, "origin": origin} for name, value, origin in listed]
-        click.echo(show.as_json({"schema": 1, "settings": found}))
+        entries = [{"name": name, "value": value, "origin": origin} for name, value, origin in settings]
+        click.echo(show.as_json({"schema": 1, "settings": entries}))
     else:
-        click.echo(show.settings(listed, stdout()))
+        click.echo(show.settings(settings, stdout()))
     return 0

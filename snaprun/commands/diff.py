@@ -29,7 +29,7 @@ SECTIONS = ["run", "params", "metrics", "code", "outputs", "timings", "files", "
 )
 @json_option
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when the runs differ.")
-def command(**wanted: Any) -> int:
+def command(**options: Any) -> int:
     """Show what differs between two runs: parameters, metrics, code by cell, files, outputs, environment.
 
     \b
@@ -43,4 +43,4 @@ def command(**wanted: Any) -> int:
     """
     from snaprun.commands.comparing import compare
 
-    return compare(**wanted)
+    return compare(**options)

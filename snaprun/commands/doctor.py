@@ -21,9 +21,9 @@ def command(as_json: bool) -> int:
 
     from snaprun import show
     from snaprun.api.keep import examine
-    from snaprun.commands.terminal import here, stdout
+    from snaprun.commands.terminal import load_context, stdout
 
-    findings = list(examine(here()))
+    findings = list(examine(load_context()))
     if as_json:
         click.echo(show.as_json({"schema": 1, "findings": [asdict(finding) for finding in findings]}))
     else:

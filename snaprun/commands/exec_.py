@@ -29,7 +29,7 @@ from snaprun.commands.options import (
 @notify_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ended run (or with --detach the started one) as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the run's own output.")
-def command(**wanted: Any) -> int:
+def command(**options: Any) -> int:
     """Freeze NOTEBOOK with its parameters and all the code around it, then run the frozen copy in the background.
 
     \b
@@ -44,4 +44,4 @@ def command(**wanted: Any) -> int:
     """
     from snaprun.commands.running import execute
 
-    return execute(**wanted)
+    return execute(**options)

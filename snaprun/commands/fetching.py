@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import click
 
 from snaprun import launchers, show
-from snaprun.commands.terminal import here, stderr
-from snaprun.context import Door
+from snaprun.commands.terminal import load_context, stderr
+from snaprun.context import Context
 from snaprun.errors import NothingFound, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.lifecycle import contact, farfiles, settle
@@ -19,43 +19,47 @@ from snaprun.reader import find
 
 def fetch(selectors: Sequence[str], *, artifacts: bool, give_up: bool, quiet: bool) -> int:
     """Ask now; the error of the first machine that did not answer."""
-    door = here()
-    ids = [find(door, selector).id for selector in selectors] or [folder.id for folder in livefolder.scan(door.place)]
-    going = [
-        folder for run_id in ids if (folder := livefolder.find(door.place, run_id)) is not None and _elsewhere(folder)
+    context = load_context()
+    ids = [find(context, selector).id for selector in selectors] or [
+        folder.id for folder in livefolder.scan(context.place)
+    ]
+    folders = [
+        folder
+        for run_id in ids
+        if (folder := livefolder.find(context.place, run_id)) is not None and _is_elsewhere(folder)
     ]
     if give_up:
-        return _give_up(door, going, named=bool(selectors))
-    if not going and not selectors and not artifacts:
+        return _give_up(context, folders, has_selectors=bool(selectors))
+    if not folders and not selectors and not artifacts:
         raise NothingFound("no run is in progress on another machine", hint="snaprun exec NOTEBOOK --on HOST")
-    troubles = contact.refresh(door.place, door.env, going, at_once=True)
-    settle.settle(door.place, door.env)
-    over = [folder.id for folder in going if not folder.path.exists()]
+    troubles = contact.refresh(context.place, context.env, folders, at_once=True)
+    settle.settle(context.place, context.env)
+    past_ids = [folder.id for folder in folders if not folder.path.exists()]
     if not quiet:
-        for run_id in over:
-            click.echo(show.ended(find(door, run_id), stderr()), err=True)
+        for run_id in past_ids:
+            click.echo(show.end_line(find(context, run_id), stderr()), err=True)
     if troubles:
         raise troubles[0].error
     if artifacts:
-        repo = GitRepo(door.place)
-        for run_id in ids if selectors else farfiles.known(door.place):
-            for item in farfiles.copy(repo, door.env, run_id):
+        repo = GitRepo(context.place)
+        for run_id in ids if selectors else farfiles.list_runs(context.place):
+            for item in farfiles.copy(repo, context.env, run_id):
                 if not quiet:
                     click.echo(f"{run_id[: show.ID_LENGTH]}  {item.path}  {show.size(item.size)}", err=True)
     return 0
 
 
-def _give_up(door: Door, going: Sequence[Live], *, named: bool) -> int:
-    if not named:
+def _give_up(context: Context, folders: Sequence[Live], *, has_selectors: bool) -> int:
+    if not has_selectors:
         raise UsageFault("which runs are to be given up?", hint="snaprun ps, then snaprun fetch --give-up RUN")
-    if not going:
+    if not folders:
         raise NothingFound("these runs are not in progress on another machine", hint="snaprun ps")
-    for folder in going:
+    for folder in folders:
         contact.give_up(folder)
-    settle.settle(door.place, door.env)
+    settle.settle(context.place, context.env)
     return 0
 
 
-def _elsewhere(folder: Live) -> bool:
-    told = launchers.noted(folder.path)
-    return told is not None and told.asked
+def _is_elsewhere(folder: Live) -> bool:
+    record = launchers.read_placement(folder.path)
+    return record is not None and record.needs_poll

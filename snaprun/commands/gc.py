@@ -21,10 +21,12 @@ def command(keep: int, quiet: bool) -> int:
     """
     from snaprun import show
     from snaprun.api.keep import collect
-    from snaprun.commands.terminal import here
+    from snaprun.commands.terminal import load_context
 
-    done = collect(here(), keep_slots=keep, now=time.time())
+    totals = collect(load_context(), keep_slots=keep, now=time.time())
     if not quiet:
-        text = f"removed {done.slots} checkouts, {done.artifacts} artifacts, {done.checkpoints} checkpoint folders"
-        click.echo(f"{text} ({show.size(done.bytes)})", err=True)
+        text = (
+            f"removed {totals.slots} checkouts, {totals.artifacts} artifacts, {totals.checkpoints} checkpoint folders"
+        )
+        click.echo(f"{text} ({show.size(totals.bytes)})", err=True)
     return 0

@@ -40,7 +40,7 @@ filters = stack(
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("-q", "--quiet", is_flag=True, help="Print full ids only, one a line.")
-def command(**wanted: Any) -> int:
+def command(**options: Any) -> int:
     """List runs, newest first: what ran, how it ended, with which parameters.
 
     \b
@@ -53,53 +53,55 @@ def command(**wanted: Any) -> int:
     Exit code 3 when no run matches.
     """
     from snaprun import show
-    from snaprun.api.history import history, narrow
-    from snaprun.commands.terminal import here, stdout
+    from snaprun.api.history import history, is_filtered
+    from snaprun.commands.terminal import load_context, stdout
 
-    if wanted["mean"]:
-        return _means(wanted)
-    runs = history(here(), wanted, now=time.time())
-    columns = show.Columns(params=wanted["params"], metrics=wanted["metrics"])
-    if wanted["as_json"]:
+    if options["mean"]:
+        return _means(options)
+    runs = history(load_context(), options, now=time.time())
+    columns = show.Columns(params=options["params"], metrics=options["metrics"])
+    if options["as_json"]:
         click.echo(show.history_json(runs))
-    elif wanted["as_csv"]:
+    elif options["as_csv"]:
         click.echo(show.history_csv(runs, columns))
-    elif wanted["quiet"]:
+    elif options["quiet"]:
         click.echo("\n".join(run.id for run in runs), nl=bool(runs))
     elif runs:
         click.echo(show.history(runs, columns, stdout(), now=time.time()))
-        if wanted["group"]:
-            _means_below(wanted)
+        if options["group"]:
+            _means_below(options)
     else:
-        click.echo("no run matches" if narrow(wanted) else "no runs yet: snaprun exec NOTEBOOK", err=True)
-    return 3 if not runs and narrow(wanted) else 0
+        click.echo("no run matches" if is_filtered(options) else "no runs yet: snaprun exec NOTEBOOK", err=True)
+    return 3 if not runs and is_filtered(options) else 0
 
 
-def _means_below(wanted: Mapping[str, Any]) -> None:
+def _means_below(options: Mapping[str, Any]) -> None:
     """Below the runs of a sweep with seeds, what they come to: of all of its runs, not only of those that are shown."""
     from snaprun.api import compare
-    from snaprun.api.compare import Grouping
+    from snaprun.api.compare import GroupRule
     from snaprun.charts import tables
-    from snaprun.commands.terminal import here, stdout
+    from snaprun.commands.terminal import load_context, stdout
 
-    door = here()
-    runs = compare.runs_of(door, (), {"group": wanted["group"]}, now=time.time())
-    if compare.grouping(runs, mean=None, by=(), group=wanted["group"]).on and any(run.metrics for run in runs):
-        click.echo("\n" + tables.text(compare.table(door, runs, Grouping(mean=True)), stdout()))
+    context = load_context()
+    runs = compare.runs_of(context, (), {"group": options["group"]}, now=time.time())
+    if compare.choose_rule(runs, mean=None, by=(), group=options["group"]).is_on and any(run.metrics for run in runs):
+        click.echo("\n" + tables.text(compare.table(context, runs, GroupRule(mean=True)), stdout()))
 
 
-def _means(wanted: Mapping[str, Any]) -> int:
+def _means(options: Mapping[str, Any]) -> int:
     """``snaprun history --mean``: the runs as a table of means."""
     from snaprun.api import compare
-    from snaprun.api.compare import Grouping
+    from snaprun.api.compare import GroupRule
     from snaprun.commands.tables import print_table
-    from snaprun.commands.terminal import here
+    from snaprun.commands.terminal import load_context
 
-    if wanted["params"] or wanted["quiet"]:
+    if options["params"] or options["quiet"]:
         raise UsageFault("--mean goes with neither -p nor -q", hint="snaprun compare --by NAME")
-    door = here()
-    filters = {**wanted, "count": how_many(wanted), "sort": None}
-    runs = compare.runs_of(door, (), filters, now=time.time())
-    found = compare.table(door, runs, Grouping(mean=True), metrics=wanted["metrics"], sort=wanted["sort"] or "")
-    print_table(found, as_json=wanted["as_json"], as_csv=wanted["as_csv"])
+    context = load_context()
+    filters = {**options, "count": how_many(options), "sort": None}
+    runs = compare.runs_of(context, (), filters, now=time.time())
+    run_grid = compare.table(
+        context, runs, GroupRule(mean=True), metrics=options["metrics"], sort=options["sort"] or ""
+    )
+    print_table(run_grid, as_json=options["as_json"], as_csv=options["as_csv"])
     return 0

@@ -29,11 +29,11 @@ class Kinds(click.ParamType):  # type: ignore[type-arg]
             return value
         if not str(value).strip(", "):
             self.fail("name a hook", param, ctx)
-        found = tuple(dict.fromkeys(word.strip() for word in str(value).split(",") if word.strip()))
-        for word in found:
+        kinds = tuple(dict.fromkeys(word.strip() for word in str(value).split(",") if word.strip()))
+        for word in kinds:
             if word not in KINDS:
                 self.fail(f"{word!r} is none of {', '.join(KINDS)}", param, ctx)
-        return found
+        return kinds
 
 
 kinds_option = click.option(
@@ -95,17 +95,17 @@ def install(kinds: tuple[str, ...], mode: str, via: str, force: bool, dry_run: b
 
     place = locate.find(Path.cwd(), os.environ)
     env = locate.clean_env(os.environ)
-    python = script.here()
+    python = script.current_python()
     try:
         if via == "config":
             steps = install.configure(place, env, kinds, python=python, fix=mode == "fix", dry_run=dry_run)
         else:
             steps = install.install(place, env, kinds, python=python, fix=mode == "fix", force=force, dry_run=dry_run)
-    except install.Managed as error:
+    except install.ManagerConflict as error:
         click.echo(error.block, nl=False)
         raise
     for step in steps:
-        click.echo(f"{step.hook}: {step.done}  {step.path}")
+        click.echo(f"{step.hook}: {step.outcome}  {step.path}")
 
 
 @command.command("uninstall", short_help="Take the hook out again.")
@@ -129,7 +129,7 @@ def uninstall(kinds: tuple[str, ...], force: bool, dry_run: bool) -> None:
     place = locate.find(Path.cwd(), os.environ)
     steps = install.uninstall(place, locate.clean_env(os.environ), kinds, force=force, dry_run=dry_run)
     for step in steps:
-        click.echo(f"{step.hook}: {step.done}  {step.path}")
+        click.echo(f"{step.hook}: {step.outcome}  {step.path}")
     if not steps:
         click.echo("there is no hook of ours", err=True)
 
@@ -152,12 +152,12 @@ def status(as_json: bool) -> int:
     from snaprun.hooks import report, status
 
     place = locate.find(Path.cwd(), os.environ)
-    found = status.status(place, locate.clean_env(os.environ), KINDS)
+    hook_status = status.status(place, locate.clean_env(os.environ), KINDS)
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
+        click.echo(json.dumps(hook_status.to_json(), indent=2))
     else:
-        click.echo("\n".join(report.status_lines(found)))
-    return found.exit_code
+        click.echo("\n".join(report.status_lines(hook_status)))
+    return hook_status.exit_code
 
 
 @command.command("run", short_help="Do what git calls the hook for.")
@@ -185,7 +185,7 @@ def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bo
     from snaprun.git import locate
     from snaprun.hooks import check, gitindex, secrets, status
 
-    index = gitindex.opened(Path.cwd(), os.environ)
+    index = gitindex.open_staged_index(Path.cwd(), os.environ)
     policies = _policies(index)
     library = _library(index)
     if kind == "commit-msg":
@@ -197,7 +197,7 @@ def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bo
         policies=policies,
         load=library.load,
         runs=library.runs,
-        secrets=secrets.known(locate.clean_env(os.environ)),
+        secrets=secrets.from_environment(locate.clean_env(os.environ)),
         files=gitindex.relative(index, args) if args else None,
         framework=framework or _in_framework(os.environ),
         fix=fix,
@@ -236,7 +236,7 @@ def _trailers(index: Index, policies: Policies, library: Library, args: tuple[st
     if len(args) != 1:
         raise UsageFault("commit-msg takes the file with the message", hint="snaprun hook run commit-msg FILE")
     if policies.trailer:
-        trailer.write(index, Path(args[0]), check.look(index), library)
+        trailer.write(index, Path(args[0]), check.read_view(index), library)
     return 0
 
 
@@ -244,12 +244,12 @@ def _tell(index: Index, library: Library) -> int:
     """The post-commit hook: which run the commit is from. It never fails: the commit is made."""
     from snaprun.errors import SnaprunError
     from snaprun.hooks import trailer
-    from snaprun.hooks.messages import named
+    from snaprun.hooks.messages import describe_run
     from snaprun.hooks.report import one_line
 
     try:
         for link in trailer.of_commit(index, "HEAD", library, changed_only=True):
-            click.echo(f"snaprun: {one_line(link.path)} is from run {named(link.run)}", err=True)
+            click.echo(f"snaprun: {one_line(link.path)} is from run {describe_run(link.run)}", err=True)
     except SnaprunError as error:
         click.echo(f"snaprun: warning: {error.message}", err=True)
     return 0
@@ -261,8 +261,8 @@ def _policies(index: Index) -> Policies:
     from snaprun import settings
     from snaprun.hooks import policy
 
-    found = settings.load(index.place, os.environ)
-    return policy.read(found.hook, skip=os.environ.get("SNAPRUN_SKIP", ""))
+    configuration = settings.load(index.place, os.environ)
+    return policy.read(configuration.hook, skip=os.environ.get("SNAPRUN_SKIP", ""))
 
 
 def _library(index: Index) -> Library:

@@ -21,7 +21,7 @@ def command(run: str, output: Path | None, force: bool) -> int:
     Without -o it goes to a temporary folder, so that nothing lands in your work tree.
     """
     from snaprun.api.use import write_notebook
-    from snaprun.commands.terminal import here
+    from snaprun.commands.terminal import load_context
 
-    click.echo(write_notebook(here(), run, output, force=force))
+    click.echo(write_notebook(load_context(), run, output, force=force))
     return 0

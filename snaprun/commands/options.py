@@ -17,12 +17,12 @@ def duration(text: str) -> float:
     from snaprun.settings import seconds
 
     try:
-        found = seconds(text)
+        length = seconds(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is no length of time: write 90, 30m, 1h30m or 2d") from error
-    if found is None:
+    if length is None:
         raise click.BadParameter("leave the option away for no limit")
-    return found
+    return length
 
 
 def hold(text: str) -> float:
@@ -43,14 +43,14 @@ def size(text: str) -> int:
         raise click.BadParameter(f"{text!r} is no size: write 500M, 4G or 1.5GiB") from error
 
 
-def how_many(chosen: Mapping[str, Any]) -> int | None:
+def how_many(options: Mapping[str, Any]) -> int | None:
     """How many runs a table or a chart is of: all of a sweep unless the user says otherwise, since the mean over some
     of its seeds says nothing."""
-    left_out = click.get_current_context().get_parameter_source("count") is ParameterSource.DEFAULT
-    return None if left_out and chosen.get("group") else chosen["count"]
+    is_default = click.get_current_context().get_parameter_source("count") is ParameterSource.DEFAULT
+    return None if is_default and options.get("group") else options["count"]
 
 
-MANY = 1_000_000
+COUNT_MOST = 1_000_000
 """More runs at a time, or attempts of one, than anybody means; the index could not hold any number."""
 
 

@@ -21,10 +21,10 @@ def command(notebook: Path, formats: str | None) -> int:
     A file that is not the notebook's pair is never overwritten.
     """
     from snaprun.api import keep
-    from snaprun.commands.terminal import here
+    from snaprun.commands.terminal import load_context
 
-    door = here()
-    done = keep.pair(door, notebook, formats)
-    for script, written in done.scripts:
-        click.echo(f"{'wrote' if written else 'in sync:'} {os.path.relpath(script, door.cwd)}", err=True)
+    context = load_context()
+    pairing = keep.pair(context, notebook, formats)
+    for script, is_new in pairing.scripts:
+        click.echo(f"{'wrote' if is_new else 'in sync:'} {os.path.relpath(script, context.cwd)}", err=True)
     return 0

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.errors import UsageFault
 from snaprun.lifecycle import handover
 
 
-def placed(door: Door, options: dict[str, Any]) -> dict[str, Any]:
+def resolve_launcher(context: Context, options: dict[str, Any]) -> dict[str, Any]:
     """The options of :func:`snaprun.commands.options.where_options`, ``--on``, ``--slurm`` and ``--data`` turned into
     the launcher and its wishes.
 
     Raises:
         UsageFault: they do not fit together, or make no sense.
     """
-    rest = {name: value for name, value in options.items() if name not in ("on", "slurm", "data")}
+    run_options = {name: value for name, value in options.items() if name not in ("on", "slurm", "data")}
     on, slurm, data = options["on"], options["slurm"], options["data"]
     launcher = handover.launcher_of(options["launcher"], on=on, slurm=slurm)
-    wishes = handover.wishes(door, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"])
-    if handover.GIT_URL in wishes:
+    launcher_options = handover.read_options(
+        context, on=on, slurm=slurm, data=data, kernel=options["kernel"], python=options["python"]
+    )
+    if handover.GIT_URL in launcher_options:
         for name in ("in_place", "hold_on_error"):
             if options.get(name):
                 option = f"--{name.replace('_', '-')}"
                 raise UsageFault(f"{option} needs this very file system on the node", hint=f"leave {option} out")
-    return {**rest, "launcher": launcher, "wishes": wishes}
+    return {**run_options, "launcher": launcher, "wishes": launcher_options}

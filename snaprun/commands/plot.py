@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from snaprun.commands.compare import grouping
+from snaprun.commands.compare import group_options
 from snaprun.commands.history import filters
 from snaprun.commands.options import how_many, json_option
 
@@ -23,7 +23,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--all", "everything", is_flag=True, help="All runs, however many.")
 @filters
-@grouping
+@group_options
 @click.option(
     "--x", "across", type=click.Choice(["step", "time"]), default="step", show_default=True, help="What lies on x."
 )
@@ -45,7 +45,7 @@ def command(
     png: Path | None,
     html: Path | None,
     as_json: bool,
-    **chosen: Any,
+    **selection: Any,
 ) -> int:
     """Draw a metric of runs over its steps or over time, in the terminal or as a file.
 
@@ -63,18 +63,18 @@ def command(
     from snaprun.charts.png import png as draw_png
     from snaprun.charts.svg import html as draw_html
     from snaprun.charts.svg import svg as draw_svg
-    from snaprun.commands.terminal import here, stdout
+    from snaprun.commands.terminal import load_context, stdout
     from snaprun.files import write
 
-    door = here()
-    listed = compare.runs_of(door, runs, {**chosen, "count": how_many(chosen)}, now=time.time())
+    context = load_context()
+    selected_runs = compare.runs_of(context, runs, {**selection, "count": how_many(selection)}, now=time.time())
     by_time = across == "time"
-    grouped = compare.grouping(listed, mean=mean, by=by, group=chosen["group"])
-    chart = compare.chart(door, metric, listed, grouped, by_time=by_time, smooth=smooth, log=log)
+    group_rule = compare.choose_rule(selected_runs, mean=mean, by=by, group=selection["group"])
+    chart = compare.chart(context, metric, selected_runs, group_rule, by_time=by_time, smooth=smooth, log=log)
     for path, draw in ((svg, draw_svg), (png, draw_png), (html, draw_html)):
         if path is not None:
-            drawn = draw(chart)
-            write(path, drawn if isinstance(drawn, bytes) else drawn.encode())
+            content = draw(chart)
+            write(path, content if isinstance(content, bytes) else content.encode())
             click.echo(f"wrote {path}", err=True)
     if as_json:
         click.echo(show.as_json(series.as_json(chart)))

@@ -21,15 +21,15 @@ def command(as_json: bool, quiet: bool) -> int:
     """
     from snaprun import show
     from snaprun.api.ongoing import in_progress
-    from snaprun.commands.terminal import here, stdout
+    from snaprun.commands.terminal import load_context, stdout
 
-    found = in_progress(here(), now=time.time())
+    entries = in_progress(load_context(), now=time.time())
     if as_json:
-        click.echo(show.in_progress_json(found))
+        click.echo(show.in_progress_json(entries))
     elif quiet:
-        click.echo("\n".join(item.run.id for item in found), nl=bool(found))
-    elif found:
-        click.echo(show.in_progress(found, stdout()))
+        click.echo("\n".join(item.run.id for item in entries), nl=bool(entries))
+    elif entries:
+        click.echo(show.in_progress(entries, stdout()))
     else:
         click.echo("nothing is running", err=True)
     return 0

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from snaprun.commands.options import (
-    MANY,
+    COUNT_MOST,
     code_options,
     duration,
     json_option,
@@ -26,7 +26,7 @@ RUNS = click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option(
     "-j",
     "--jobs",
-    type=click.IntRange(0, MANY),
+    type=click.IntRange(0, COUNT_MOST),
     metavar="N",
     help="Let at most N runs work at a time from now on; 0: as each sweep asked.",
 )
@@ -62,10 +62,14 @@ def command(context: click.Context, jobs: int | None, as_json: bool, quiet: bool
 @limit_options
 @click.option("--after", metavar="RUN", help="Start it only when this run has succeeded.")
 @click.option(
-    "--retries", type=click.IntRange(0, MANY), default=0, metavar="N", help="Try it again, up to N times, if it fails."
+    "--retries",
+    type=click.IntRange(0, COUNT_MOST),
+    default=0,
+    metavar="N",
+    help="Try it again, up to N times, if it fails.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print the run's id alone.")
-def add(**wanted: Any) -> int:
+def add(**options: Any) -> int:
     """Freeze NOTEBOOK as it is now, and run the frozen copy when its turn comes.
 
     \b
@@ -74,7 +78,7 @@ def add(**wanted: Any) -> int:
     """
     from snaprun.commands.sweeping import queue_add
 
-    return queue_add(**wanted)
+    return queue_add(**options)
 
 
 @command.command("drop", short_help="Take runs out of the queue; their snapshots stay.")

@@ -14,13 +14,13 @@ def command(quiet: bool) -> int:
       snaprun reindex
     """
     from snaprun.api.keep import rebuild_index
-    from snaprun.commands.terminal import here
+    from snaprun.commands.terminal import load_context
 
-    done = rebuild_index(here())
-    if done.set_aside:
-        click.echo(f"warning: the damaged index is now {done.set_aside}", err=True)
-    for run in done.damaged:
+    report = rebuild_index(load_context())
+    if report.set_aside:
+        click.echo(f"warning: the damaged index is now {report.set_aside}", err=True)
+    for run in report.damaged:
         click.echo(f"warning: run {run.id[:8]} cannot be read: {run.why}", err=True)
     if not quiet:
-        click.echo(f"{done.count} run{'s' if done.count != 1 else ''} indexed", err=True)
-    return 65 if done.damaged else 0
+        click.echo(f"{report.count} run{'s' if report.count != 1 else ''} indexed", err=True)
+    return 65 if report.damaged else 0

@@ -20,7 +20,7 @@ from snaprun.commands.options import limit_options, params_options, where_option
 @click.option("-d", "--detach", is_flag=True, help="Return at once, and print the run's id alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ended run as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the run's own output.")
-def command(**wanted: Any) -> int:
+def command(**options: Any) -> int:
     """Run the very code of RUN again as a new run, with its parameters and the given ones on top.
 
     \b
@@ -33,4 +33,4 @@ def command(**wanted: Any) -> int:
     """
     from snaprun.commands.running import rerun
 
-    return rerun(**wanted)
+    return rerun(**options)

@@ -26,20 +26,20 @@ def command(run: str, paths: tuple[str, ...], target: Path | None, outputs: bool
       snaprun restore @ --outputs             the outputs, into the notebook as it is now
     """
     from snaprun.api.use import restore, restore_outputs
-    from snaprun.commands.terminal import here
+    from snaprun.commands.terminal import load_context
 
     if outputs:
         if target is not None or len(paths) > 1:
             raise UsageFault(
                 "--outputs takes one notebook in the work tree", hint="snaprun restore RUN --outputs NOTEBOOK"
             )
-        notebook, done = restore_outputs(here(), run, paths[0] if paths else None)
+        notebook, report = restore_outputs(load_context(), run, paths[0] if paths else None)
         click.echo(notebook)
-        if done.unknown:
+        if report.unknown:
             click.echo(
-                f"left as they are, for the run has no such code: cells {', '.join(map(str, done.unknown))}", err=True
+                f"left as they are, for the run has no such code: cells {', '.join(map(str, report.unknown))}", err=True
             )
         return 0
-    for path in restore(here(), run, paths, target=target, force=force):
+    for path in restore(load_context(), run, paths, target=target, force=force):
         click.echo(path)
     return 0

@@ -24,7 +24,7 @@ from snaprun.commands.options import hold_option, notify_option
 @notify_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ended run as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the run's own output.")
-def command(**wanted: Any) -> int:
+def command(**options: Any) -> int:
     """Go on with RUN.
 
     \b
@@ -38,4 +38,4 @@ def command(**wanted: Any) -> int:
     """
     from snaprun.commands.talking import go_on
 
-    return go_on(**wanted)
+    return go_on(**options)

@@ -12,19 +12,19 @@ import click
 from snaprun import show
 from snaprun.commands.board import watch
 from snaprun.commands.terminal import stderr, stdout
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.errors import UsageFault
-from snaprun.runplan import Wanted
+from snaprun.runplan import RunOptions
 from snaprun.sweeps import search, searchfile, table
-from snaprun.sweeps.search import Course, Goal
-from snaprun.sweeps.sweepplan import Asked
+from snaprun.sweeps.search import Goal, SearchProgress
+from snaprun.sweeps.sweepplan import SweepOptions
 
-GOES_ON = ("trials", "jobs", "detach", "as_json", "quiet", "yes")
+CONTINUE_OPTIONS = ("trials", "jobs", "detach", "as_json", "quiet", "yes")
 """Options of ``sweep`` that may stand beside ``--continue``."""
 
 
 @dataclass(frozen=True)
-class Ways:
+class ViewOptions:
     """How the caller wants to hear of a search."""
 
     detach: bool
@@ -32,71 +32,83 @@ class Ways:
     quiet: bool
 
 
-def begin(door: Door, wanted: Wanted, asked: Asked, goal: Goal, ways: Ways, *, dry_run: bool) -> int:
+def begin(
+    context: Context,
+    options: RunOptions,
+    sweep_options: SweepOptions,
+    goal: Goal,
+    view_options: ViewOptions,
+    *,
+    dry_run: bool,
+) -> int:
     """``snaprun sweep --search``."""
-    planned = search.plan(door, wanted, asked, goal)
+    plan = search.plan(context, options, sweep_options, goal)
     if dry_run:
-        click.echo(table.space_json(planned) if ways.as_json else table.space(planned, stdout()))
+        click.echo(table.space_json(plan) if view_options.as_json else table.space(plan, stdout()))
         return 0
-    began = time.monotonic()
-    made = search.start(door, planned)
-    if not ways.quiet and not ways.detach:
-        count = f"{made.trials} trial{'s' if made.trials > 1 else ''}"
-        seconds = f"{time.monotonic() - began:.2f} s"
-        click.echo(f"queued  {count} of {made.base.notebook}  search {made.group}  {seconds}", err=True)
-    return _told(door, made.group, ways)
+    start_time = time.monotonic()
+    new_search = search.start(context, plan)
+    if not view_options.quiet and not view_options.detach:
+        count = f"{new_search.trials} trial{'s' if new_search.trials > 1 else ''}"
+        seconds = f"{time.monotonic() - start_time:.2f} s"
+        click.echo(f"queued  {count} of {new_search.base.notebook}  search {new_search.group}  {seconds}", err=True)
+    return _report(context, new_search.group, view_options)
 
 
-def go_on(door: Door, group: str, options: Mapping[str, Any], ways: Ways) -> int:
+def go_on(context: Context, group: str, options: Mapping[str, Any], view_options: ViewOptions) -> int:
     """``snaprun sweep --continue``."""
     for name, value in options.items():
-        if value and name not in GOES_ON:
-            text = f"--continue makes more trials of the same search: {_spelled(name)} cannot be changed"
+        if value and name not in CONTINUE_OPTIONS:
+            text = f"--continue makes more trials of the same search: {_spell(name)} cannot be changed"
             raise UsageFault(text, hint=f"snaprun sweep --continue {group} --trials 20")
     if options["trials"] is None:
         raise UsageFault("how many trials more?", hint=f"snaprun sweep --continue {group} --trials 20")
-    made = search.go_on(door, group, trials=options["trials"], jobs=options["jobs"])
-    if not ways.quiet and not ways.detach:
-        click.echo(f"goes on to {made.trials} trials of {made.base.notebook}  search {made.group}", err=True)
-    return _told(door, group, ways)
+    new_search = search.go_on(context, group, trials=options["trials"], jobs=options["jobs"])
+    if not view_options.quiet and not view_options.detach:
+        click.echo(
+            f"goes on to {new_search.trials} trials of {new_search.base.notebook}  search {new_search.group}", err=True
+        )
+    return _report(context, group, view_options)
 
 
-def _spelled(name: str) -> str:
+def _spell(name: str) -> str:
     """How an option, or the argument, is written."""
     names = {"notebook": "the notebook", "axes": "-p", "seed": "--random-seed", "file": "--from", "tags": "--tag"}
     return names.get(name, f"--{name.replace('_', '-')}")
 
 
-def _told(door: Door, group: str, ways: Ways) -> int:
-    if ways.detach:
+def _report(context: Context, group: str, view_options: ViewOptions) -> int:
+    if view_options.detach:
         click.echo(group)
         return 0
-    return _watch(door, group, ways)
+    return _watch(context, group, view_options)
 
 
-def _watch(door: Door, group: str, ways: Ways) -> int:
+def _watch(context: Context, group: str, view_options: ViewOptions) -> int:
     """Show how a search goes until it is over; Ctrl-C only leaves."""
-    how = stderr()
-    said: set[str | None] = {None}
+    stderr_look = stderr()
+    troubles: set[str | None] = {None}
 
-    def look() -> Course:
-        now = search.course(door, group)
-        if now.trouble not in said and not ways.quiet:
-            click.echo(f"the search waits, as it cannot go on: {now.trouble}", err=True)
-        said.add(now.trouble)
-        return now
+    def poll() -> SearchProgress:
+        state = search.read_progress(context, group)
+        if state.trouble not in troubles and not view_options.quiet:
+            click.echo(f"the search waits, as it cannot go on: {state.trouble}", err=True)
+        troubles.add(state.trouble)
+        return state
 
-    now = watch(look, lambda now: table.search(now, how), what="search", group=group, quiet=ways.quiet)
-    if now is None:
+    progress = watch(
+        poll, lambda current: table.search(current, stderr_look), kind="search", group=group, quiet=view_options.quiet
+    )
+    if progress is None:
         return 130
-    if ways.as_json:
-        click.echo(show.history_json(now.runs))
-    elif not ways.quiet:
-        click.echo(table.search(now, how), err=True)
-    return _code(now)
+    if view_options.as_json:
+        click.echo(show.history_json(progress.runs))
+    elif not view_options.quiet:
+        click.echo(table.search(progress, stderr_look), err=True)
+    return _code(progress)
 
 
-def _code(now: Course) -> int:
+def _code(progress: SearchProgress) -> int:
     """0 where it made its trials and one gave a value: giving up on points is what a search is for."""
-    made = now.search.state in (searchfile.DONE, searchfile.EXHAUSTED)
-    return 0 if made and now.standing.best is not None else 1
+    is_complete = progress.search.state in (searchfile.STATE_DONE, searchfile.STATE_EXHAUSTED)
+    return 0 if is_complete and progress.sweep.best is not None else 1

@@ -26,15 +26,15 @@ def command(run: str, as_json: bool) -> int:
     from snaprun import show
     from snaprun.api.look import details
     from snaprun.api.use import file_of
-    from snaprun.commands.terminal import here, raw_stdout, stdout
+    from snaprun.commands.terminal import load_context, raw_stdout, stdout
 
-    door = here()
+    context = load_context()
     selector, colon, path = run.partition(":")
     if colon:
         out = raw_stdout()
-        for piece in file_of(door, selector, path):
+        for piece in file_of(context, selector, path):
             out.write(piece)
         return 0
-    whole = details(door, selector)
-    click.echo(show.as_json(whole.to_json()) if as_json else show.run(whole, stdout()))
+    whole = details(context, selector)
+    click.echo(show.as_json(whole.to_json()) if as_json else show.run_text(whole, stdout()))
     return 0

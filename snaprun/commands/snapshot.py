@@ -16,7 +16,7 @@ from snaprun.commands.options import json_option, params_options, snapshot_optio
 @snapshot_options
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Print the id only.")
-def command(**wanted: Any) -> int:
+def command(**options: Any) -> int:
     """Freeze the work tree, and NOTEBOOK if given, without running anything; `snaprun rerun` can run it later.
 
     \b
@@ -28,16 +28,16 @@ def command(**wanted: Any) -> int:
     """
     from snaprun import show
     from snaprun.api.look import details
-    from snaprun.api.run import Wanted, snapshot
-    from snaprun.commands.terminal import here, stderr
+    from snaprun.api.run import RunOptions, snapshot
+    from snaprun.commands.terminal import load_context, stderr
 
-    quiet, as_json = wanted.pop("quiet"), wanted.pop("as_json")
-    door = here()
-    made = snapshot(door, Wanted(**wanted))
+    quiet, as_json = options.pop("quiet"), options.pop("as_json")
+    context = load_context()
+    made = snapshot(context, RunOptions(**options))
     if not quiet:
-        click.echo(show.snapshot(made, stderr()), err=True)
+        click.echo(show.snapshot_line(made, stderr()), err=True)
     if as_json:
-        click.echo(show.as_json(details(door, made.id).to_json()))
+        click.echo(show.as_json(details(context, made.id).to_json()))
     else:
         click.echo(made.id)
     return 0

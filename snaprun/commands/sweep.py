@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from snaprun.commands.options import MANY, limit_options, snapshot_options, stack, where_options
+from snaprun.commands.options import COUNT_MOST, limit_options, snapshot_options, stack, where_options
 
-varied = stack(
+point_options = stack(
     click.option(
         "-p",
         "--param",
@@ -49,7 +49,7 @@ varied = stack(
     click.option("--seeds", metavar="N|LIST", help="Each point with seeds 0 to N-1, or with these: 1,2,3 or 10..14."),
 )
 
-searched = stack(
+search_options = stack(
     click.option("--search", metavar="NAME", help="Draw each point from how those before did: optuna."),
     click.option("--trials", type=click.IntRange(1), metavar="N", help="How many points a search tries."),
     click.option("--no-prune", is_flag=True, help="Let a search give no run up before its end."),
@@ -59,11 +59,17 @@ searched = stack(
 
 @click.command("sweep", short_help="Run a notebook with many parameter sets or seeds.")
 @click.argument("notebook", type=click.Path(path_type=Path), required=False)
-@varied
-@searched
-@click.option("-j", "--jobs", type=click.IntRange(1, MANY), metavar="N", help="How many of its runs work at a time.")
+@point_options
+@search_options
 @click.option(
-    "--retries", type=click.IntRange(0, MANY), default=0, metavar="N", help="Try a failed run again, up to N times."
+    "-j", "--jobs", type=click.IntRange(1, COUNT_MOST), metavar="N", help="How many of its runs work at a time."
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, COUNT_MOST),
+    default=0,
+    metavar="N",
+    help="Try a failed run again, up to N times.",
 )
 @click.option("--after", metavar="RUN", help="Start only when this run has succeeded.")
 @click.option("--minimize", metavar="METRIC", help="Show, or search, the lowest last value of this metric.")
@@ -78,7 +84,7 @@ searched = stack(
     "--json", "as_json", is_flag=True, help="Print the runs as JSON when all have ended (--dry-run: at once)."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
-def command(**wanted: Any) -> int:
+def command(**options: Any) -> int:
     """Freeze NOTEBOOK once, and run it with every combination of the values given, some at a time.
 
     \b
@@ -93,4 +99,4 @@ def command(**wanted: Any) -> int:
     """
     from snaprun.commands.sweeping import sweep
 
-    return sweep(**wanted)
+    return sweep(**options)

@@ -10,28 +10,28 @@ from typing import BinaryIO
 
 import click
 
-from snaprun.context import Door, opened
+from snaprun.context import Context, open_context
 from snaprun.errors import Unavailable
-from snaprun.show import Look, look
+from snaprun.show import Look, choose_look
 
 
-def here() -> Door:
+def load_context() -> Context:
     """The repository around the current folder."""
     try:
         folder = Path.cwd()
     except FileNotFoundError as error:
         raise Unavailable("the current folder is gone", hint="cd into a folder that exists") from error
-    return opened(folder, os.environ, lambda text: click.echo(f"warning: {text}", err=True))
+    return open_context(folder, os.environ, lambda text: click.echo(f"warning: {text}", err=True))
 
 
 def stdout() -> Look:
     """How to show on standard output."""
-    return look(terminal=sys.stdout.isatty(), env=os.environ)
+    return choose_look(terminal=sys.stdout.isatty(), env=os.environ)
 
 
 def stderr() -> Look:
     """How to show on standard error."""
-    return look(terminal=sys.stderr.isatty(), env=os.environ)
+    return choose_look(terminal=sys.stderr.isatty(), env=os.environ)
 
 
 def raw_stdout() -> BinaryIO:
@@ -50,5 +50,5 @@ def require_reader() -> None:
         poll.register(sys.stdout.fileno(), 0)  # errors are told of unasked
     except (OSError, ValueError):  # no file, as in tests
         return
-    if any(happened & select.POLLERR for _, happened in poll.poll(0)):
+    if any(events & select.POLLERR for _, events in poll.poll(0)):
         raise BrokenPipeError

@@ -10,7 +10,7 @@ from typing import Any
 
 from snaprun import show
 from snaprun.diffs import cellmatch, linediff, textdiff
-from snaprun.diffs.cellmatch import Item
+from snaprun.diffs.cellmatch import CellItem
 from snaprun.diffs.linediff import clean
 from snaprun.diffs.textdiff import Hunk
 from snaprun.errors import NothingFound, SnaprunError
@@ -50,20 +50,22 @@ class Version:
             "label": self.label,
             "state": self.state,
             "source": self.source,
-            "hunks": [{"a_start": one.a_start, "b_start": one.b_start, "lines": list(one.lines)} for one in self.hunks],
+            "hunks": [
+                {"a_start": hunk.a_start, "b_start": hunk.b_start, "lines": list(hunk.lines)} for hunk in self.hunks
+            ],
             "metrics": {name: metric.last for name, metric in self.runs[0].metrics.items()} if self.runs else {},
         }
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _RunCell:
     """The cell as one run had it."""
 
     run: Run
     cell: CodeCell
 
 
-def history(repo: GitRepo, runs: Sequence[Run], wanted: str) -> list[Version]:
+def history(repo: GitRepo, runs: Sequence[Run], selector: str) -> list[Version]:
     """The versions of a cell, the latest first. ``runs`` are those of one notebook, the latest first.
 
     ``wanted`` is the number that the cell has in the latest run, or some text of its label or source.
@@ -71,29 +73,31 @@ def history(repo: GitRepo, runs: Sequence[Run], wanted: str) -> list[Version]:
     Raises:
         NothingFound: no run, or the latest run has no such cell, or several of that text.
     """
-    seen = list(_seen(repo, runs, wanted))
-    if not seen:
+    run_cells = list(_run_cells(repo, runs, selector))
+    if not run_cells:
         raise NothingFound("no run of this notebook can be read", hint="snaprun history --notebook NAME")
-    found: list[Version] = []
-    stretch: list[_Seen] = []
-    for number, one in enumerate(seen):
-        stretch.append(one)
-        older = seen[number + 1] if number + 1 < len(seen) else None
-        if older is not None and cells.plain(older.cell.source) == cells.plain(one.cell.source):
+    versions: list[Version] = []
+    stretch: list[_RunCell] = []
+    for number, run_cell in enumerate(run_cells):
+        stretch.append(run_cell)
+        older = run_cells[number + 1] if number + 1 < len(run_cells) else None
+        if older is not None and cells.normalize_source(older.cell.source) == cells.normalize_source(
+            run_cell.cell.source
+        ):
             continue
-        found.append(_version(stretch, older, whole=len(seen) == len(runs)))
+        versions.append(_version(stretch, older, whole=len(run_cells) == len(runs)))
         stretch = []
-    return found
+    return versions
 
 
-def _version(stretch: Sequence[_Seen], older: _Seen | None, *, whole: bool) -> Version:
+def _version(stretch: Sequence[_RunCell], older: _RunCell | None, *, whole: bool) -> Version:
     newest, oldest = stretch[0], stretch[-1]
     hunks: list[Hunk] = []
     if older is not None:
-        before, after = (cells.plain(one.cell.source).split("\n") for one in (older, oldest))
+        before, after = (cells.normalize_source(end.cell.source).split("\n") for end in (older, oldest))
         hunks = textdiff.hunks(before, after, context=CONTEXT)
     return Version(
-        runs=tuple(one.run for one in stretch),
+        runs=tuple(run_cell.run for run_cell in stretch),
         number=newest.cell.number,
         label=newest.cell.label,
         source=newest.cell.source,
@@ -102,14 +106,14 @@ def _version(stretch: Sequence[_Seen], older: _Seen | None, *, whole: bool) -> V
     )
 
 
-def _seen(repo: GitRepo, runs: Sequence[Run], wanted: str) -> Iterator[_Seen]:
+def _run_cells(repo: GitRepo, runs: Sequence[Run], selector: str) -> Iterator[_RunCell]:
     """The cell in each run from the latest back, as long as it can be followed."""
     node: Node | None = None
     cell: CodeCell | None = None
     code_hash = ""
     for run, raw in _sources(repo, runs):
         if cell is not None and run.code_hash and run.code_hash == code_hash:
-            yield _Seen(run, cell)
+            yield _RunCell(run, cell)
             continue
         try:
             older = notebook.parse(raw, Path(run.notebook)).node if raw is not None else None
@@ -118,60 +122,64 @@ def _seen(repo: GitRepo, runs: Sequence[Run], wanted: str) -> Iterator[_Seen]:
         if older is None:  # a damaged notebook breaks no chain: it is passed over
             continue
         if node is None or cell is None:
-            node, cell, code_hash = older, find(older, wanted), run.code_hash
-            yield _Seen(run, cell)
+            node, cell, code_hash = older, find(older, selector), run.code_hash
+            yield _RunCell(run, cell)
             continue
-        before = _before(older, node, cell)
+        before = _older_cell(older, node, cell)
         if before is None:
             return
         node, cell, code_hash = older, before, run.code_hash
-        yield _Seen(run, cell)
+        yield _RunCell(run, cell)
 
 
-def find(node: Node, wanted: str) -> CodeCell:
+def find(node: Node, selector: str) -> CodeCell:
     """The code cell of this number, or the only one with this text in its label, else in its source.
 
     Raises:
         NothingFound: there is none, or more than one.
     """
-    listed = [cell for cell in cells.code_cells(node) if cell.number]
-    if wanted.isdigit():
-        found = [cell for cell in listed if cell.number == int(wanted)]
-        if not found:
+    candidates = [cell for cell in cells.code_cells(node) if cell.number]
+    if selector.isdigit():
+        matches = [cell for cell in candidates if cell.number == int(selector)]
+        if not matches:
             raise NothingFound(
-                f"there is no cell {wanted}: the notebook has {len(listed)}", hint="give 1 to the last, or text"
+                f"there is no cell {selector}: the notebook has {len(candidates)}", hint="give 1 to the last, or text"
             )
-        return found[0]
-    lower = wanted.lower()
-    named = [cell for cell in listed if lower in cell.label.lower()]
-    found = named if len(named) == 1 else [cell for cell in listed if lower in cell.source.lower()] or named
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise NothingFound(f"no cell has the text {wanted!r}", hint="give the number of a cell, or some of its text")
-    several = ", ".join(f"{cell.number} ({cell.label})" for cell in found[:5])
-    raise NothingFound(f"{len(found)} cells have the text {wanted!r}", hint=f"give the number: {several}")
+        return matches[0]
+    lower = selector.lower()
+    label_matches = [cell for cell in candidates if lower in cell.label.lower()]
+    matches = (
+        label_matches
+        if len(label_matches) == 1
+        else [cell for cell in candidates if lower in cell.source.lower()] or label_matches
+    )
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise NothingFound(f"no cell has the text {selector!r}", hint="give the number of a cell, or some of its text")
+    several = ", ".join(f"{cell.number} ({cell.label})" for cell in matches[:5])
+    raise NothingFound(f"{len(matches)} cells have the text {selector!r}", hint=f"give the number: {several}")
 
 
-def _before(older: Node, newer: Node, cell: CodeCell) -> CodeCell | None:
+def _older_cell(older: Node, newer: Node, cell: CodeCell) -> CodeCell | None:
     """What the cell was in the older notebook."""
     before, after = cells.code_cells(older), cells.code_cells(newer)
-    place = next(number for number, one in enumerate(after) if one.index == cell.index)
-    for one in cellmatch.match([_item(one) for one in before], [_item(one) for one in after]):
-        if one.b == place:
-            origin = one.a if one.a is not None else one.part_of
+    place = next(number for number, candidate in enumerate(after) if candidate.index == cell.index)
+    for match in cellmatch.match([_item(old_cell) for old_cell in before], [_item(new_cell) for new_cell in after]):
+        if match.b == place:
+            origin = match.a if match.a is not None else match.part_of
             return None if origin is None else before[origin]
     return None
 
 
-def _item(cell: CodeCell) -> Item:
-    return Item("code", cell.source, cell.id)
+def _item(cell: CodeCell) -> CellItem:
+    return CellItem("code", cell.source, cell.id)
 
 
 def _sources(repo: GitRepo, runs: Sequence[Run]) -> Iterator[tuple[Run, bytes | None]]:
     """The bytes of each run's frozen notebook."""
-    waiting = iter(runs)
-    while batch := list(islice(waiting, BATCH)):
+    queue = iter(runs)
+    while batch := list(islice(queue, BATCH)):
         plain = [run for run in batch if "\n" not in run.notebook]
         names = [name for run in plain for name in (f"{run.id}:{SNAP_DIR}/{SOURCE}", f"{run.id}:{run.notebook}")]
         contents = dict(zip(names, repo.blobs(names), strict=True))
@@ -181,23 +189,24 @@ def _sources(repo: GitRepo, runs: Sequence[Run]) -> Iterator[tuple[Run, bytes | 
 
 
 MARKS = {"changed": ("~", "yellow"), "added": ("+", "green"), "first": ("·", None)}
-SAID = {"changed": "changed", "added": "added", "first": "the first run"}
+STATE_WORDS = {"changed": "changed", "added": "added", "first": "the first run"}
 
 
-def text(found: Sequence[Version], how: Look, *, now: float) -> str:
+def text(versions: Sequence[Version], look: Look, *, now: float) -> str:
     """The versions of a cell for a terminal, the latest first: the run that brought each, and what it changed."""
     lines: list[str] = []
-    for one in found:
-        came, latest = one.runs[-1], one.runs[0]
-        mark, colour = MARKS[one.state]
-        head = how.style(f"{mark} {show.short(came.id)}", colour, bold=True)
-        count = f", {len(one.runs)} runs" if len(one.runs) > 1 else ""
-        name = f" {clean(came.name)}" if came.name else ""
+    for version in versions:
+        first_run, latest = version.runs[-1], version.runs[0]
+        mark, colour = MARKS[version.state]
+        head = look.style(f"{mark} {show.short_id(first_run.id)}", colour, bold=True)
+        count = f", {len(version.runs)} runs" if len(version.runs) > 1 else ""
+        name = f" {clean(first_run.name)}" if first_run.name else ""
         metrics = "  ".join(f"{clean(key)} {show.value(value.last)}" for key, value in latest.metrics.items())
-        where = f"cell {one.number} ({clean(one.label)})"
+        location = f"cell {version.number} ({clean(version.label)})"
         lines.append(
-            f"{head}{name}  {show.ago(came.created, now)}  {where} {SAID[one.state]}{count}  {metrics}".rstrip()
+            f"{head}{name}  {show.age(first_run.created, now)}  {location} "
+            f"{STATE_WORDS[version.state]}{count}  {metrics}".rstrip()
         )
-        shown = [line for hunk in one.hunks for line in linediff.coloured(hunk.lines, how)]
-        lines += [f"    {line}".rstrip() for line in shown]
+        hunk_lines = [line for hunk in version.hunks for line in linediff.colour_lines(hunk.lines, look)]
+        lines += [f"    {line}".rstrip() for line in hunk_lines]
     return "\n".join(lines)

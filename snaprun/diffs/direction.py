@@ -22,9 +22,9 @@ HIGHER = frozenset([
 
 def direction(name: str, better: Sequence[tuple[str, str]] = ()) -> str | None:
     """Which way a metric is better, ``lower`` or ``higher``, by the settings or by the words of its name."""
-    for glob, said in better:
+    for glob, way in better:
         if fnmatchcase(name, glob):
-            return said
+            return way
     words = [word for word in _words(name) if word in LOWER or word in HIGHER]
     if not words:
         return None
@@ -32,12 +32,12 @@ def direction(name: str, better: Sequence[tuple[str, str]] = ()) -> str | None:
 
 
 def _words(name: str) -> list[str]:
-    made = []
+    parts = []
     word = ""
     for char in name:
         if not char.isalnum() or (char.isupper() and word and not word[-1].isupper()):
-            made.append(word)
+            parts.append(word)
             word = ""
         if char.isalnum():
             word += char
-    return [word.lower() for word in (*made, word) if word]
+    return [word.lower() for word in (*parts, word) if word]

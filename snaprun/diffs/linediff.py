@@ -13,49 +13,49 @@ def clean(line: str) -> str:
     return "".join(char if char.isprintable() or char == "\t" else "�" for char in line)
 
 
-def coloured(lines: Sequence[str], how: Look) -> list[str]:
+def colour_lines(lines: Sequence[str], look: Look) -> list[str]:
     """Lines in red and green, the words that changed within a line bold; as they are where no colour is wanted."""
-    made = [clean(line) for line in lines]
-    if not how.colour:
-        return made
-    shown = [_painted(line, how) for line in made]
-    for old, new in textdiff.paired(made):
-        parts = textdiff.inline(made[old][1:], made[new][1:])
+    clean_lines = [clean(line) for line in lines]
+    if not look.colour:
+        return clean_lines
+    output_lines = [_paint(line, look) for line in clean_lines]
+    for old, new in textdiff.pair_lines(clean_lines):
+        parts = textdiff.inline(clean_lines[old][1:], clean_lines[new][1:])
         if parts:
-            shown[old] = _words("-", "red", parts, how)
-            shown[new] = _words("+", "green", parts, how)
-    return shown
+            output_lines[old] = _words("-", "red", parts, look)
+            output_lines[new] = _words("+", "green", parts, look)
+    return output_lines
 
 
-def marked(lines: Sequence[str]) -> list[str]:
+def mark_words(lines: Sequence[str]) -> list[str]:
     """Lines without colour: a removed and an added one as a single ``[-old-]{+new+}``, as ``git diff --word-diff``."""
-    made = [clean(line) for line in lines]
-    pairs = dict(textdiff.paired(made))
-    found = []
+    clean_lines = [clean(line) for line in lines]
+    pairs = dict(textdiff.pair_lines(clean_lines))
+    output_lines = []
     later: dict[int, str] = {}
-    for number, line in enumerate(made):
+    for number, line in enumerate(clean_lines):
         if number in later:
             if later[number]:
-                found.append(later[number])
+                output_lines.append(later[number])
             continue
         if number not in pairs:
-            found.append(line)
+            output_lines.append(line)
             continue
-        parts = textdiff.inline(line[1:], made[pairs[number]][1:])
-        later[pairs[number]] = "" if parts else made[pairs[number]]
-        found.append(" " + "".join(_mark(sign, said) for sign, said in parts) if parts else line)
-    return found
+        parts = textdiff.inline(line[1:], clean_lines[pairs[number]][1:])
+        later[pairs[number]] = "" if parts else clean_lines[pairs[number]]
+        output_lines.append(" " + "".join(_mark(sign, text) for sign, text in parts) if parts else line)
+    return output_lines
 
 
-def _painted(line: str, how: Look) -> str:
+def _paint(line: str, look: Look) -> str:
     colour = {"+": "green", "-": "red"}.get(line[:1])
-    return how.style(line, colour) if colour else line
+    return look.style(line, colour) if colour else line
 
 
-def _words(sign: str, colour: str, parts: Sequence[textdiff.Part], how: Look) -> str:
-    pieces = [how.style(said, colour, bold=kind == sign) for kind, said in parts if kind in ("=", sign)]
-    return how.style(sign, colour) + "".join(pieces)
+def _words(sign: str, colour: str, parts: Sequence[textdiff.Part], look: Look) -> str:
+    pieces = [look.style(text, colour, bold=kind == sign) for kind, text in parts if kind in ("=", sign)]
+    return look.style(sign, colour) + "".join(pieces)
 
 
-def _mark(sign: str, said: str) -> str:
-    return {"=": said, "-": f"[-{said}-]", "+": f"{{+{said}+}}"}[sign]
+def _mark(sign: str, text: str) -> str:
+    return {"=": text, "-": f"[-{text}-]", "+": f"{{+{text}+}}"}[sign]

@@ -8,45 +8,48 @@ from collections.abc import Sequence
 from snaprun.diffs import terminal, words
 from snaprun.diffs.linediff import clean
 from snaprun.diffs.rundiff import CellDiff, Comparison
-from snaprun.diffs.terminal import Wanted
+from snaprun.diffs.terminal import DiffOptions
 
 
-def markdown(found: Comparison) -> str:
+def markdown(comparison: Comparison) -> str:
     """The comparison as Markdown for a pull request: tables, and the code in folded blocks."""
-    lines = [f"### {_md(words.side(found.a))} → {_md(words.side(found.b))}", ""]
-    first = words.first(found)
-    lines += [f"**{_md(first[0])}**", ""] if first else []
-    changed = [value for value in found.params or () if value.state != "same"]
-    if changed:
-        lines += _md_table(("parameter", "A", "B"), [(one.name, *words.both(one)) for one in changed])
-    metrics = [one for one in found.metrics or () if one.state != "same"]
+    lines = [f"### {_escape(words.side_title(comparison.a))} → {_escape(words.side_title(comparison.b))}", ""]
+    first = words.divergence_lines(comparison)
+    lines += [f"**{_escape(first[0])}**", ""] if first else []
+    params = [value for value in comparison.params or () if value.state != "same"]
+    if params:
+        lines += _md_table(("parameter", "A", "B"), [(param.name, *words.format_values(param)) for param in params])
+    metrics = [metric for metric in comparison.metrics or () if metric.state != "same"]
     if metrics:
-        table = [(one.name, *words.metric_sides(one), words.change(one)) for one in metrics]
+        table = [
+            (metric_diff.name, *words.metric_sides(metric_diff), words.metric_change(metric_diff))
+            for metric_diff in metrics
+        ]
         lines += _md_table(("metric", "A", "B", "change"), table)
-    if found.code:
+    if comparison.code:
         lines += ["**Code**", ""]
-        for cell in found.code:
+        for cell in comparison.code:
             lines += _md_cell(cell)
     for section in ("outputs", "files", "environment", "artifacts"):
-        rows = [row.strip() for row in terminal.rows(section, found, Wanted()) if row.strip()]
-        lines += [f"**{section.capitalize()}**", "", *(f"- {_md(row)}" for row in rows), ""] if rows else []
-    lines += [f"> {_md(note)}" for note in found.notes]
-    if not found.differs:
-        lines.append(words.nothing(found))
+        rows = [row.strip() for row in terminal.rows(section, comparison, DiffOptions()) if row.strip()]
+        lines += [f"**{section.capitalize()}**", "", *(f"- {_escape(row)}" for row in rows), ""] if rows else []
+    lines += [f"> {_escape(note)}" for note in comparison.notes]
+    if not comparison.differs:
+        lines.append(words.no_difference(comparison))
     return "\n".join(lines).rstrip()
 
 
-def _md(said: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", clean(said))
+def _escape(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", clean(text))
 
 
 def _md_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-    return [*lines, *(f"| {' | '.join(map(_md, row))} |" for row in rows), ""]
+    return [*lines, *(f"| {' | '.join(map(_escape, row))} |" for row in rows), ""]
 
 
 def _md_cell(cell: CellDiff) -> list[str]:
-    title = _md(words.cell_row(cell))
+    title = _escape(words.cell_row(cell))
     lines = [clean(line) for hunk in words.cell_hunks(cell) for line in hunk.lines]
     if not lines:
         return [f"- {title}", ""]

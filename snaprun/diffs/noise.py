@@ -53,36 +53,36 @@ def mask(text: str) -> str:
 
 def numbers(text: str) -> tuple[str, list[float]]:
     """The text with its numbers taken out, and the numbers."""
-    found = [float(one) for one in _NUMBER.findall(text)]
-    return _NUMBER.sub("#", text), found
+    values = [float(number) for number in _NUMBER.findall(text)]
+    return _NUMBER.sub("#", text), values
 
 
-def largest_relative(one: Iterable[float], other: Iterable[float]) -> float:
+def largest_relative(values_a: Iterable[float], values_b: Iterable[float]) -> float:
     """The largest relative difference of two lists of numbers; NaN equals NaN; infinite where only one is finite."""
-    most = 0.0
-    for a, b in zip(one, other, strict=True):
+    largest = 0.0
+    for a, b in zip(values_a, values_b, strict=True):
         if a == b or (a != a and b != b):
             continue
         scale = max(abs(a), abs(b))
         difference = abs(a - b) / scale if scale < float("inf") and a == a and b == b else float("inf")
-        most = max(most, difference)
-    return most
+        largest = max(largest, difference)
+    return largest
 
 
 def _line(line: str) -> str:
     """One line as carriage returns and backspaces leave it."""
-    shown = ""
+    screen = ""
     for part in line.split("\r"):
-        written = _backspaced(part) if "\b" in part else part
-        shown = written + shown[len(written) :] if written else shown
-    return shown.rstrip()
+        text = _apply_backspaces(part) if "\b" in part else part
+        screen = text + screen[len(text) :] if text else screen
+    return screen.rstrip()
 
 
-def _backspaced(part: str) -> str:
-    made: list[str] = []
+def _apply_backspaces(part: str) -> str:
+    output: list[str] = []
     for char in part:
         if char != "\b":
-            made.append(char)
-        elif made:
-            made.pop()
-    return "".join(made)
+            output.append(char)
+        elif output:
+            output.pop()
+    return "".join(output)

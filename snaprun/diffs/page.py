@@ -15,9 +15,9 @@ from importlib import resources
 
 from snaprun.diffs import terminal, textdiff, words
 from snaprun.diffs.linediff import clean
-from snaprun.diffs.outputs import Item, OutputDiff
+from snaprun.diffs.outputs import OutputDiff, OutputItem
 from snaprun.diffs.rundiff import CellDiff, Comparison
-from snaprun.diffs.terminal import Wanted
+from snaprun.diffs.terminal import DiffOptions
 
 CONTEXT = 3
 LINES_MOST = 400
@@ -28,7 +28,7 @@ PICTURE_MOST = 20_000_000
 """Characters and bytes beyond which an output is only named."""
 
 
-def page(found: Comparison) -> str:
+def page(comparison: Comparison) -> str:
     """The whole page."""
     style, script = (_asset(name) for name in ("diff.css", "diff.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -36,8 +36,8 @@ def page(found: Comparison) -> str:
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; base-uri 'none'; "
         f"form-action 'none'; script-src 'sha256-{digest}'"
     )
-    title = f"{words.side(found.a)} → {words.side(found.b)}"
-    body = "\n".join(_body(found))
+    title = f"{words.side_title(comparison.a)} → {words.side_title(comparison.b)}"
+    body = "\n".join(_body(comparison))
     return (
         "<!DOCTYPE html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
@@ -50,55 +50,62 @@ def page(found: Comparison) -> str:
     )
 
 
-def _body(found: Comparison) -> Iterator[str]:
-    yield from (f'<p class="first">{escape(line)}</p>' for line in words.first(found))
-    yield from (f'<p class="dim">note: {escape(clean(note))}</p>' for note in found.notes)
-    if not found.differs:
-        yield f"<p>{escape(words.nothing(found))}</p>"
-    yield from _params(found)
-    yield from _metrics(found)
-    if found.cells is not None:
+def _body(comparison: Comparison) -> Iterator[str]:
+    yield from (f'<p class="first">{escape(line)}</p>' for line in words.divergence_lines(comparison))
+    yield from (f'<p class="dim">note: {escape(clean(note))}</p>' for note in comparison.notes)
+    if not comparison.differs:
+        yield f"<p>{escape(words.no_difference(comparison))}</p>"
+    yield from _params(comparison)
+    yield from _metrics(comparison)
+    if comparison.cells is not None:
         yield "<h2>Cells</h2>"
-        for cell in found.cells:
+        for cell in comparison.cells:
             yield _cell(cell)
     for section in ("timings", "files", "environment", "artifacts"):
-        rows = terminal.rows(section, found, Wanted(only=terminal.SECTIONS))
+        rows = terminal.rows(section, comparison, DiffOptions(only=terminal.SECTIONS))
         if rows:
             items = "".join(f"<li>{escape(row)}</li>" for row in rows)
             yield f"<h2>{section.capitalize()}</h2><ul>{items}</ul>"
 
 
-def _params(found: Comparison) -> Iterator[str]:
-    listed = found.params or ()
-    changed = [(value.name, *words.both(value), "") for value in listed if value.state != "same"]
-    same = [(value.name, words.shown(value.a), "", "") for value in listed if value.state == "same"]
-    if changed:
-        yield "<h2>Parameters</h2>" + _table(changed)
-    if same:
-        yield f'<details class="dim"><summary>{len(same)} parameters the same</summary>{_table(same)}</details>'
+def _params(comparison: Comparison) -> Iterator[str]:
+    values = comparison.params or ()
+    changed_rows = [(value.name, *words.format_values(value), "") for value in values if value.state != "same"]
+    same_rows = [(value.name, words.format_value(value.a), "", "") for value in values if value.state == "same"]
+    if changed_rows:
+        yield "<h2>Parameters</h2>" + _table(changed_rows)
+    if same_rows:
+        summary = f"<summary>{len(same_rows)} parameters the same</summary>"
+        yield f'<details class="dim">{summary}{_table(same_rows)}</details>'
 
 
-def _metrics(found: Comparison) -> Iterator[str]:
+def _metrics(comparison: Comparison) -> Iterator[str]:
     rows = []
-    for one in found.metrics or ():
-        kind = {True: "better", False: "worse", None: ""}[one.better]
-        rows.append((one.name, *words.metric_sides(one), f'<span class="{kind}">{escape(words.change(one))}</span>'))
+    for metric in comparison.metrics or ():
+        kind = {True: "better", False: "worse", None: ""}[metric.better]
+        rows.append(
+            (
+                metric.name,
+                *words.metric_sides(metric),
+                f'<span class="{kind}">{escape(words.metric_change(metric))}</span>',
+            )
+        )
     if rows:
         yield "<h2>Metrics</h2>" + _table(rows)
 
 
 def _table(rows: Iterable[tuple[str, str, str, str]]) -> str:
-    made = "".join(
-        f"<tr><th>{escape(clean(name))}</th><td>{escape(a)}</td><td>{escape(b)}</td><td>{more}</td></tr>"
-        for name, a, b, more in rows
+    body = "".join(
+        f"<tr><th>{escape(clean(name))}</th><td>{escape(a)}</td><td>{escape(b)}</td><td>{change}</td></tr>"
+        for name, a, b, change in rows
     )
-    return f'<table class="facts">{made}</table>'
+    return f'<table class="facts">{body}</table>'
 
 
 def _cell(cell: CellDiff) -> str:
     title = escape(words.cell_row(cell))
     source = f"<pre>{escape(cell.b_source or '')}</pre>"
-    outputs = "".join(_output(one) for one in cell.outputs or () if one.state != "same")
+    outputs = "".join(_output(output) for output in cell.outputs or () if output.state != "same")
     if cell.state == "same" and not outputs:
         return f'<details class="cell"><summary>{title}</summary>{source}</details>'
     if cell.state == "same":
@@ -132,10 +139,10 @@ def _code(a: Sequence[str], b: Sequence[str]) -> str:
 def _changed_rows(old: Sequence[str], new: Sequence[str]) -> list[str]:
     rows = []
     for number in range(max(len(old), len(new))):
-        left = old[number] if number < len(old) else None
-        right = new[number] if number < len(new) else None
-        parts = textdiff.inline(left, right) if left is not None and right is not None else []
-        rows.append(f"<tr>{_side_cell('old', left, parts)}{_side_cell('new', right, parts)}</tr>")
+        old_line = old[number] if number < len(old) else None
+        new_line = new[number] if number < len(new) else None
+        parts = textdiff.inline(old_line, new_line) if old_line is not None and new_line is not None else []
+        rows.append(f"<tr>{_side_cell('old', old_line, parts)}{_side_cell('new', new_line, parts)}</tr>")
     return rows
 
 
@@ -143,24 +150,24 @@ def _side_cell(kind: str, line: str | None, parts: Sequence[textdiff.Part]) -> s
     if line is None:
         return "<td></td>"
     sign, tag = ("-", "del") if kind == "old" else ("+", "ins")
-    said = "".join(
+    body = "".join(
         escape(text) if mark == "=" else f"<{tag}>{escape(text)}</{tag}>" for mark, text in parts if mark in ("=", sign)
     )
-    return f'<td class="{kind}">{said if parts else escape(line)}</td>'
+    return f'<td class="{kind}">{body if parts else escape(line)}</td>'
 
 
-def _output(one: OutputDiff) -> str:
-    body = _pictures(one) if one.kind == "picture" or one.mime == "image/svg+xml" else ""
-    if one.mime == "text/html":
-        body = _frames(one)
+def _output(output: OutputDiff) -> str:
+    body = _pictures(output) if output.kind == "picture" or output.mime == "image/svg+xml" else ""
+    if output.mime == "text/html":
+        body = _frames(output)
     elif not body:
-        body = _text(one)
-    return f'<div class="output"><p>{escape(clean(one.summary))}</p>{body}</div>'
+        body = _text(output)
+    return f'<div class="output"><p>{escape(clean(output.summary))}</p>{body}</div>'
 
 
-def _pictures(one: OutputDiff) -> str:
+def _pictures(output: OutputDiff) -> str:
     figures = []
-    for name, item in (("A", one.a), ("B", one.b)):
+    for name, item in (("A", output.a), ("B", output.b)):
         if item is None:
             continue
         data = item.data or item.text.encode("utf-8", "surrogatepass")
@@ -169,14 +176,14 @@ def _pictures(one: OutputDiff) -> str:
             continue
         source = f"data:{item.mime};base64,{base64.b64encode(data).decode()}"
         figures.append(f'<figure><figcaption>{name}</figcaption><img alt="{name}" src="{escape(source)}"></figure>')
-    kind = "picture" if one.a and one.b else ""
+    kind = "picture" if output.a and output.b else ""
     return f'<div class="{kind}"><div class="sides">{"".join(figures)}</div></div>'
 
 
-def _frames(one: OutputDiff) -> str:
+def _frames(output: OutputDiff) -> str:
     """HTML of a notebook: in frames that run no script and reach nothing."""
     figures = []
-    for name, item in (("A", one.a), ("B", one.b)):
+    for name, item in (("A", output.a), ("B", output.b)):
         if item is None:
             figures.append("<figure></figure>")
         elif len(item.text) > HTML_MOST:
@@ -187,20 +194,20 @@ def _frames(one: OutputDiff) -> str:
     return f'<div class="sides">{"".join(figures)}</div>'
 
 
-def _text(one: OutputDiff) -> str:
+def _text(output: OutputDiff) -> str:
     lines: list[str] = []
-    if one.hunks:
-        for hunk in one.hunks:
+    if output.hunks:
+        for hunk in output.hunks:
             lines += hunk.lines
     else:
-        lines = _lone(one.a, "-") + _lone(one.b, "+")
-    shown = "".join(_text_line(line) for line in lines[:LINES_MOST])
-    left_out = one.left_out + max(0, len(lines) - LINES_MOST)
-    more = f'<span class="dim">… {left_out} more lines</span>' if left_out else ""
-    return f"<pre>{shown}{more}</pre>"
+        lines = _signed_lines(output.a, "-") + _signed_lines(output.b, "+")
+    body = "".join(_text_line(line) for line in lines[:LINES_MOST])
+    left_out = output.left_out + max(0, len(lines) - LINES_MOST)
+    note = f'<span class="dim">… {left_out} more lines</span>' if left_out else ""
+    return f"<pre>{body}{note}</pre>"
 
 
-def _lone(item: Item | None, sign: str) -> list[str]:
+def _signed_lines(item: OutputItem | None, sign: str) -> list[str]:
     if item is None:
         return []
     text = item.plain if item.kind == "error" and item.plain else item.text
@@ -209,8 +216,8 @@ def _lone(item: Item | None, sign: str) -> list[str]:
 
 def _text_line(line: str) -> str:
     kind = {"+": "new", "-": "old"}.get(line[:1])
-    said = escape(clean(line))
-    return f'<span class="{kind}">{said}</span>' if kind else f"{said}\n"
+    body = escape(clean(line))
+    return f'<span class="{kind}">{body}</span>' if kind else f"{body}\n"
 
 
 def _asset(name: str) -> str:

@@ -30,22 +30,22 @@ def difference(a: bytes, b: bytes) -> Difference | None:
     """What differs between two pictures of any format that Pillow reads; None where that cannot be told."""
     if Image is None:
         return None
-    one, other = _pixels(a), _pixels(b)
-    if one is None or other is None:
+    picture_a, picture_b = _pixels(a), _pixels(b)
+    if picture_a is None or picture_b is None:
         return None
-    if one.size != other.size:
-        return Difference(1.0, 255, one.size, other.size)
-    apart = ImageChops.difference(one, other)
-    if apart.getbbox(alpha_only=False) is None:
-        return Difference(0.0, 0, one.size, other.size)
-    bands = apart.split()
-    most = bands[0]
+    if picture_a.size != picture_b.size:
+        return Difference(1.0, 255, picture_a.size, picture_b.size)
+    delta = ImageChops.difference(picture_a, picture_b)
+    if delta.getbbox(alpha_only=False) is None:
+        return Difference(0.0, 0, picture_a.size, picture_b.size)
+    bands = delta.split()
+    peak = bands[0]
     for band in bands[1:]:
-        most = ImageChops.lighter(most, band)
-    counts = most.histogram()
-    total = one.size[0] * one.size[1]
+        peak = ImageChops.lighter(peak, band)
+    counts = peak.histogram()
+    total = picture_a.size[0] * picture_a.size[1]
     return Difference(
-        1 - counts[0] / total, max(value for value, count in enumerate(counts) if count), one.size, other.size
+        1 - counts[0] / total, max(value for value, count in enumerate(counts) if count), picture_a.size, picture_b.size
     )
 
 

@@ -30,7 +30,7 @@ class Side:
     run: Run | None = None
     result: Result | None = None
     source: Node | None = None
-    executed: Node | None = None
+    executed_node: Node | None = None
     language: str = "python"
     params: Mapping[str, Any] | None = None
     metrics: Mapping[str, Metric] | None = None
@@ -58,7 +58,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Value:
+class ValueDiff:
     """A named value on both sides. ``state``: same, changed, added or removed."""
 
     name: str
@@ -112,7 +112,7 @@ class CellDiff:
     @property
     def outputs_differ(self) -> bool:
         """Whether what the cell put out differs in more than noise."""
-        return any(one.state != "same" for one in self.outputs or ())
+        return any(output.state != "same" for output in self.outputs or ())
 
     def to_json(self) -> dict[str, Any]:
         """The object in ``snaprun.diff/1``."""
@@ -125,8 +125,10 @@ class CellDiff:
             "match": self.match or None,
             "similarity": self.similarity,
             "part_of": self.part_of,
-            "hunks": [{"a_start": one.a_start, "b_start": one.b_start, "lines": list(one.lines)} for one in self.hunks],
-            "outputs": None if self.outputs is None else [one.to_json() for one in self.outputs],
+            "hunks": [
+                {"a_start": hunk.a_start, "b_start": hunk.b_start, "lines": list(hunk.lines)} for hunk in self.hunks
+            ],
+            "outputs": None if self.outputs is None else [output.to_json() for output in self.outputs],
             "seconds": {"a": self.a_seconds, "b": self.b_seconds},
         }
 
@@ -159,13 +161,13 @@ class Comparison:
 
     a: Side
     b: Side
-    run: tuple[Value, ...]
-    params: tuple[Value, ...] | None
+    run: tuple[ValueDiff, ...]
+    params: tuple[ValueDiff, ...] | None
     metrics: tuple[MetricDiff, ...] | None
     cells: tuple[CellDiff, ...] | None
     files: tuple[FileDiff, ...]
-    environment: tuple[Value, ...] | None
-    artifacts: tuple[Value, ...] | None
+    environment: tuple[ValueDiff, ...] | None
+    artifacts: tuple[ValueDiff, ...] | None
     notes: tuple[str, ...] = ()
 
     @property
@@ -179,20 +181,20 @@ class Comparison:
         return tuple(cell for cell in self.cells or () if cell.outputs_differ)
 
     @property
-    def diverges(self) -> CellDiff | None:
+    def first_divergence(self) -> CellDiff | None:
         """The first cell, in the order of B, that both sides have and whose outputs differ."""
         return next((cell for cell in self.outputs if cell.a is not None and cell.b is not None), None)
 
     @property
     def identical(self) -> dict[str, bool | None]:
         """By section: the same, not the same, or not known."""
-        compared = [cell for cell in self.cells or () if cell.outputs is not None]
+        output_cells = [cell for cell in self.cells or () if cell.outputs is not None]
         return {
             "params": _all_same(self.params),
-            "metrics": None if self.metrics is None else all(one.state == "same" for one in self.metrics),
+            "metrics": None if self.metrics is None else all(metric.state == "same" for metric in self.metrics),
             "code": None if self.cells is None else not any(cell.kind == "code" for cell in self.code),
             "text": None if self.cells is None else not any(cell.kind != "code" for cell in self.code),
-            "outputs": None if not compared else not self.outputs,
+            "outputs": None if not output_cells else not self.outputs,
             "files": not self.files,
             "env": _all_same(self.environment),
             "artifacts": _all_same(self.artifacts),
@@ -202,11 +204,11 @@ class Comparison:
     def differs(self) -> bool:
         """Whether anything differs that is not only about when and how long (``diff --exit-code``)."""
         status = any(value.name in ("status", "exit_code", "notebook") and value.state != "same" for value in self.run)
-        return status or any(same is False for same in self.identical.values())
+        return status or any(equal is False for equal in self.identical.values())
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``diff --json``: schema ``snaprun.diff/1``."""
-        first = self.diverges
+        first = self.first_divergence
         return {
             "schema": SCHEMA,
             "a": self.a.to_json(),
@@ -215,24 +217,26 @@ class Comparison:
             "first_divergence": None if first is None else {"a": first.a, "b": first.b, "label": first.label},
             "run": [_value_json(value) for value in self.run],
             "params": None if self.params is None else [_value_json(value) for value in self.params],
-            "metrics": None if self.metrics is None else [_metric_json(one) for one in self.metrics],
+            "metrics": None if self.metrics is None else [_metric_json(metric) for metric in self.metrics],
             "cells": None if self.cells is None else [cell.to_json() for cell in self.cells],
-            "files": [one.to_json() for one in self.files],
+            "files": [file.to_json() for file in self.files],
             "env": None if self.environment is None else [_value_json(value) for value in self.environment],
             "artifacts": None if self.artifacts is None else [_value_json(value) for value in self.artifacts],
-            "truncated": [f"cell {cell.b}" for cell in self.outputs if any(one.left_out for one in cell.outputs or ())],
+            "truncated": [
+                f"cell {cell.b}" for cell in self.outputs if any(output.left_out for output in cell.outputs or ())
+            ],
             "notes": list(self.notes),
         }
 
 
-def _all_same(found: Sequence[Value] | None) -> bool | None:
-    return None if found is None else all(value.state == "same" for value in found)
+def _all_same(values: Sequence[ValueDiff] | None) -> bool | None:
+    return None if values is None else all(value.state == "same" for value in values)
 
 
-def _value_json(value: Value) -> dict[str, Any]:
+def _value_json(value: ValueDiff) -> dict[str, Any]:
     return {"name": value.name, "a": exact.to_json(value.a), "b": exact.to_json(value.b), "state": value.state}
 
 
-def _metric_json(one: MetricDiff) -> dict[str, Any]:
-    found = {**asdict(one), "state": one.state}
-    return {key: exact.to_json(value) for key, value in found.items()}
+def _metric_json(metric: MetricDiff) -> dict[str, Any]:
+    data = {**asdict(metric), "state": metric.state}
+    return {key: exact.to_json(value) for key, value in data.items()}

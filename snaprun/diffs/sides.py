@@ -13,7 +13,7 @@ from snaprun import metrics, records
 from snaprun.diffs.rundiff import FileDiff, Side
 from snaprun.errors import DataFault, SnaprunError
 from snaprun.freeze import capture
-from snaprun.freeze.capture import Request
+from snaprun.freeze.capture import SnapshotRequest
 from snaprun.git.gitrepo import GitRepo
 from snaprun.live import livefolder, replay
 from snaprun.model import RUN_REF, SNAP_DIR, Cell, Metric, Result, RunSpec
@@ -25,7 +25,7 @@ from snaprun.notebooks.notebook import Notebook
 NOT_RUN = ("not-run", "skipped")
 """States of cells that have no outputs to compare."""
 
-SHOWN = 8
+ID_DIGITS = 8
 """Digits of an id in a side's name."""
 
 
@@ -54,41 +54,41 @@ def of_run(repo: GitRepo, run_id: str) -> Side:
     """
     tip = repo.refs(RUN_REF + run_id).get(RUN_REF + run_id)
     if tip is None:
-        raise DataFault(f"there is no run {run_id[:SHOWN]}", hint="snaprun history")
+        raise DataFault(f"there is no run {run_id[:ID_DIGITS]}", hint="snaprun history")
     run = records.read_run(repo, run_id, commit=tip)
     names = ("run.json", "params.json", "result.json", "environment.json", "executed.ipynb")
     parts = dict(zip(names, repo.blobs(f"{tip}:{SNAP_DIR}/{name}" for name in names), strict=True))
     spec = RunSpec.from_json(_read(parts["run.json"]))
-    executed, fault = _executed(parts["executed.ipynb"])
-    logged, notes = run.metrics, list[str]()
-    so_far: tuple[Cell, ...] = ()
+    executed_node, fault = _read_executed(parts["executed.ipynb"])
+    run_metrics, notes = run.metrics, list[str]()
+    live_cells: tuple[Cell, ...] = ()
     if parts["result.json"] is None:
-        executed, logged, so_far = _so_far(repo, run_id)
-        notes.append("in progress: what it has given so far" if executed else f"no result ({run.status})")
+        executed_node, run_metrics, live_cells = _live_state(repo, run_id)
+        notes.append("in progress: what it has given so far" if executed_node else f"no result ({run.status})")
     source = _source(repo, run_id, spec.notebook)
     result = Result.from_json(_read(parts["result.json"])) if parts["result.json"] else None
-    unrun = frozenset(cell.number for cell in (result.cells if result else so_far) if cell.state in NOT_RUN)
+    unrun = frozenset(cell.number for cell in (result.cells if result else live_cells) if cell.state in NOT_RUN)
     return Side(
-        name=run_id[:SHOWN],
+        name=run_id[:ID_DIGITS],
         commit=tip,
         tree=run_id,
         notebook=spec.notebook,
         run=run,
         result=result,
         source=source.node,
-        executed=executed,
+        executed_node=executed_node,
         language=source.language,
         params=parameters.from_json(_read(parts["params.json"])) if parts["params.json"] else {},
-        metrics=logged,
+        metrics=run_metrics,
         environment=_read(parts["environment.json"]) if parts["environment.json"] else None,
         own=source.own,
         unrun=unrun,
-        left_out={one.path: one.size for one in spec.left_out},
+        left_out={file.path: file.size for file in spec.left_out},
         notes=(*notes, *fault, *source.notes),
     )
 
 
-def of_commit(repo: GitRepo, revision: str, *, other: Side) -> Side:
+def of_commit(repo: GitRepo, revision: str, *, counterpart: Side) -> Side:
     """A commit or branch of the user's, with the notebook of the ``other`` side, followed when it was renamed.
 
     Raises:
@@ -97,27 +97,27 @@ def of_commit(repo: GitRepo, revision: str, *, other: Side) -> Side:
     commit = repo.resolve(revision)
     if commit is None:
         raise DataFault(f"there is no run and no commit {revision}", hint="snaprun history; git log --oneline")
-    return _plain(repo, revision, commit, _followed(repo, commit, other), commit=commit)
+    return _bare_side(repo, revision, commit, _notebook_path(repo, commit, counterpart), commit=commit)
 
 
-def of_work_tree(repo: GitRepo, *, other: Side, max_file_size: int, include: tuple[str, ...] = ()) -> Side:
+def of_work_tree(repo: GitRepo, *, counterpart: Side, max_file_size: int, include: tuple[str, ...] = ()) -> Side:
     """The work tree as it is now, as a snapshot would take it; nothing of the user's is touched, no ref is made.
 
     Raises:
         SnaprunError: as :func:`snaprun.freeze.capture.freeze`.
     """
-    there = (repo.place.top / other.notebook).exists()
-    spec = RunSpec(notebook=other.notebook if there else "", created="")
-    stored = capture.freeze(repo, Request(spec=spec, max_file_size=max_file_size, include=include)).stored
-    repo.ingest([*stored.objects, stored.top])
-    tree = stored.top.oid
-    path = other.notebook if there else _followed(repo, tree, other)
+    is_present = (repo.place.top / counterpart.notebook).exists()
+    spec = RunSpec(notebook=counterpart.notebook if is_present else "", created="")
+    stored_tree = capture.freeze(repo, SnapshotRequest(spec=spec, max_file_size=max_file_size, include=include)).tree
+    repo.ingest([*stored_tree.objects, stored_tree.top])
+    tree = stored_tree.top.oid
+    path = counterpart.notebook if is_present else _notebook_path(repo, tree, counterpart)
     raw = None
     try:
         raw = (repo.place.top / path).read_bytes()
     except OSError:
-        return _plain(repo, ".", tree, path, commit=None)
-    return _plain(repo, ".", tree, path, commit=None, raw=raw)
+        return _bare_side(repo, ".", tree, path, commit=None)
+    return _bare_side(repo, ".", tree, path, commit=None, raw=raw)
 
 
 def files(repo: GitRepo, a: Side, b: Side) -> list[FileDiff]:
@@ -143,50 +143,50 @@ def files(repo: GitRepo, a: Side, b: Side) -> list[FileDiff]:
 def _parse(out: bytes) -> list[FileDiff]:
     """The NUL-separated output of ``git diff --raw --numstat -z``: all raw records, then all counts."""
     fields = [os.fsdecode(part) for part in out.split(b"\0")]
-    found: dict[str, FileDiff] = {}
-    at = 0
-    while at < len(fields) and fields[at].startswith(":"):
-        a_mode, b_mode, a_oid, b_oid, letter = fields[at][1:].split(" ")
-        renamed = letter[0] in "RC"
-        old, path = fields[at + 1], fields[at + 1 + renamed]
-        at += 2 + renamed
-        found[path] = FileDiff(
+    diffs: dict[str, FileDiff] = {}
+    cursor = 0
+    while cursor < len(fields) and fields[cursor].startswith(":"):
+        a_mode, b_mode, a_oid, b_oid, letter = fields[cursor][1:].split(" ")
+        is_rename = letter[0] in "RC"
+        old, path = fields[cursor + 1], fields[cursor + 1 + is_rename]
+        cursor += 2 + is_rename
+        diffs[path] = FileDiff(
             path,
             "A" if letter[0] == "C" else letter[0],
-            old if renamed else None,
-            _there(a_oid),
-            _there(b_oid),
-            _there(a_mode),
-            _there(b_mode),
+            old if is_rename else None,
+            _or_none(a_oid),
+            _or_none(b_oid),
+            _or_none(a_mode),
+            _or_none(b_mode),
         )
-    while at < len(fields) and fields[at]:
-        added, removed, path = fields[at].split("\t", 2)
-        at += 1
+    while cursor < len(fields) and fields[cursor]:
+        additions, deletions, path = fields[cursor].split("\t", 2)
+        cursor += 1
         if not path:  # a rename: the two names follow
-            path = fields[at + 1]
-            at += 2
-        if path in found:
-            found[path] = _counted(found[path], added, removed)
-    return [one for path, one in found.items() if not path.startswith(f"{SNAP_DIR}/")]
+            path = fields[cursor + 1]
+            cursor += 2
+        if path in diffs:
+            diffs[path] = _with_counts(diffs[path], additions, deletions)
+    return [diff for path, diff in diffs.items() if not path.startswith(f"{SNAP_DIR}/")]
 
 
-def _counted(one: FileDiff, added: str, removed: str) -> FileDiff:
-    if added == "-":
-        return replace(one, binary=True)
-    return replace(one, add=int(added), delete=int(removed))
+def _with_counts(diff: FileDiff, additions: str, deletions: str) -> FileDiff:
+    if additions == "-":
+        return replace(diff, binary=True)
+    return replace(diff, add=int(additions), delete=int(deletions))
 
 
-def _there(text: str) -> str | None:
+def _or_none(text: str) -> str | None:
     """An object id or a mode; None where git writes noughts for "not there"."""
     return text if text.strip("0") else None
 
 
-def _plain(repo: GitRepo, name: str, tree: str, path: str, *, commit: str | None, raw: bytes | None = None) -> Side:
+def _bare_side(repo: GitRepo, name: str, tree: str, path: str, *, commit: str | None, raw: bytes | None = None) -> Side:
     """A side that is no run: the notebook with its own defaults, and no results."""
     source = _source(repo, tree, path, raw)
     params: Mapping[str, Any] | None = None
     if source.book is not None:
-        params = parameters.resolve(source.book.node, source.book.language, {}).merged
+        params = parameters.resolve(source.book.node, source.book.language, {}).values
     return Side(
         name=name,
         commit=commit,
@@ -200,14 +200,18 @@ def _plain(repo: GitRepo, name: str, tree: str, path: str, *, commit: str | None
     )
 
 
-def _followed(repo: GitRepo, tree: str, other: Side) -> str:
+def _notebook_path(repo: GitRepo, tree: str, counterpart: Side) -> str:
     """The path that the other side's notebook has in ``tree``."""
-    found = repo.run("--literal-pathspecs", "ls-tree", "-z", "--full-tree", tree, "--", other.notebook).out
-    if found:
-        return other.notebook
+    tree_entry = repo.run("--literal-pathspecs", "ls-tree", "-z", "--full-tree", tree, "--", counterpart.notebook).out
+    if tree_entry:
+        return counterpart.notebook
     empty = Side("", None, tree, "")
-    renamed = [one.path for one in files(repo, other, empty) if one.state == "R" and one.old_path == other.notebook]
-    return renamed[0] if renamed else other.notebook
+    new_paths = [
+        diff.path
+        for diff in files(repo, counterpart, empty)
+        if diff.state == "R" and diff.old_path == counterpart.notebook
+    ]
+    return new_paths[0] if new_paths else counterpart.notebook
 
 
 def _source(repo: GitRepo, tree: str, path: str, raw: bytes | None = None) -> _Source:
@@ -235,29 +239,33 @@ def _pair(repo: GitRepo, tree: str, path: str, book: Notebook) -> frozenset[str]
             break
     bare = book.raw if book.is_text else cells.dump({**book.node, "cells": []})
     try:
-        return frozenset({path, *(one.path for one in halves.members(path, bare, config))})
+        return frozenset({path, *(member.path for member in halves.members(path, bare, config))})
     except SnaprunError:  # a pairing that cannot be understood pairs nothing
         return frozenset({path})
 
 
-def _so_far(repo: GitRepo, run_id: str) -> tuple[Node | None, Mapping[str, Metric], tuple[Cell, ...]]:
+def _live_state(repo: GitRepo, run_id: str) -> tuple[Node | None, Mapping[str, Metric], tuple[Cell, ...]]:
     """What a run in progress has put out and logged, and how its cells stand; nothing where it is not in progress."""
     folder = livefolder.find(repo.place, run_id)
     if folder is None:
         return None, {}, ()
     try:
-        document = cells.normal(json.loads(folder.notebook.read_bytes()), "notebook")
-        made = replay.replay_live(folder, document)
-        return cells.normal(made.notebook, "notebook"), metrics.summarise(folder.metrics.read_bytes()), made.cells
+        document = cells.normalize(json.loads(folder.notebook.read_bytes()), "notebook")
+        partial_run = replay.replay_live(folder, document)
+        return (
+            cells.normalize(partial_run.notebook, "notebook"),
+            metrics.summarise(folder.metrics.read_bytes()),
+            partial_run.cells,
+        )
     except (OSError, ValueError, SnaprunError):  # it ended just now, or has not quite begun
         return None, {}, ()
 
 
-def _executed(raw: bytes | None) -> tuple[Node | None, tuple[str, ...]]:
+def _read_executed(raw: bytes | None) -> tuple[Node | None, tuple[str, ...]]:
     if raw is None:
         return None, ()
     try:
-        return cells.normal(cells.decode(raw, "executed.ipynb"), "executed.ipynb"), ()
+        return cells.normalize(cells.decode(raw, "executed.ipynb"), "executed.ipynb"), ()
     except SnaprunError as error:
         return None, (error.message,)
 

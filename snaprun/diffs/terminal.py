@@ -22,14 +22,14 @@ SECONDS_LEAST = 1.0
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DiffOptions:
     """What to show: ``only`` these sections (empty: all), the same too, a line a section, words marked; and how."""
 
     only: tuple[str, ...] = ()
-    everything: bool = False
+    include_same: bool = False
     stat: bool = False
     word_diff: bool = False
-    how: Look = words.PLAIN
+    look: Look = words.PLAIN
 
     def has(self, section: str) -> bool:
         """Whether a section is wanted."""
@@ -38,162 +38,163 @@ class Wanted:
     @property
     def long(self) -> bool:
         """Whether long sections are shown in full."""
-        return bool(self.only) or self.everything
+        return bool(self.only) or self.include_same
 
 
-Rows = Callable[[Comparison, Wanted], Iterator[str]]
+Rows = Callable[[Comparison, DiffOptions], Iterator[str]]
 """How the lines of a section are made."""
 
 
-def text(found: Comparison, wanted: Wanted | None = None) -> str:
+def text(comparison: Comparison, options: DiffOptions | None = None) -> str:
     """The comparison for a terminal, without a final newline."""
-    wanted = wanted or Wanted()
+    options = options or DiffOptions()
     lines: list[str] = []
     for section in SECTIONS:
-        if wanted.has(section):
-            lines += _titled(section, rows(section, found, wanted), wanted.how)
-            lines += _titled("first", words.first(found), wanted.how) if section == "run" else []
-    lines += [wanted.how.style(f"note: {note}", "yellow") for note in found.notes]
-    if not found.differs and not wanted.everything:
-        lines.append(words.nothing(found))
+        if options.has(section):
+            lines += _add_title(section, rows(section, comparison, options), options.look)
+            lines += _add_title("first", words.divergence_lines(comparison), options.look) if section == "run" else []
+    lines += [options.look.style(f"note: {note}", "yellow") for note in comparison.notes]
+    if not comparison.differs and not options.include_same:
+        lines.append(words.no_difference(comparison))
     return "\n".join(lines)
 
 
-def rows(section: str, found: Comparison, wanted: Wanted) -> list[str]:
+def rows(section: str, comparison: Comparison, options: DiffOptions) -> list[str]:
     """The lines of one section without its title; none where nothing differs.
 
     A line that starts with NUL is meant to stand at the margin: lines of code.
     """
-    return list((_STAT if wanted.stat else _FULL)[section](found, wanted))
+    return list((_STAT if options.stat else _FULL)[section](comparison, options))
 
 
-def _titled(section: str, listed: Sequence[str], how: Look) -> list[str]:
+def _add_title(section: str, section_rows: Sequence[str], look: Look) -> list[str]:
     """Rows with the section's name before the first; the others stand below it."""
     title = {"environment": "Env"}.get(section, section.capitalize())
-    made = []
-    for number, row in enumerate(listed):
-        head = " " * TITLE if number else how.style(title.ljust(TITLE), bold=True)
-        made.append(row[1:].rstrip() if row.startswith(MARGIN) else f"{head}{row}".rstrip())
-    return made
+    lines = []
+    for number, row in enumerate(section_rows):
+        head = " " * TITLE if number else look.style(title.ljust(TITLE), bold=True)
+        lines.append(row[1:].rstrip() if row.startswith(MARGIN) else f"{head}{row}".rstrip())
+    return lines
 
 
-def _run(found: Comparison, wanted: Wanted) -> Iterator[str]:
-    yield f"{words.side(found.a)}  ->  {words.side(found.b)}"
-    for value in found.run:
+def _run(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
+    yield f"{words.side_title(comparison.a)}  ->  {words.side_title(comparison.b)}"
+    for value in comparison.run:
         if value.state != "same" and value.name not in ("status", "exit_code", "reason", "parent"):
-            yield f"{value.name} {words.shown(value.a)} -> {words.shown(value.b)}"
-        elif wanted.everything and value.state == "same" and value.a is not None:
-            yield f"{value.name} {words.shown(value.a)}"
-    for side in (found.a, found.b):
+            yield f"{value.name} {words.format_value(value.a)} -> {words.format_value(value.b)}"
+        elif options.include_same and value.state == "same" and value.a is not None:
+            yield f"{value.name} {words.format_value(value.a)}"
+    for side in (comparison.a, comparison.b):
         if side.run and side.run.reason:
             yield f"{side.name}: {side.run.reason}"
 
 
-def _params(found: Comparison, wanted: Wanted) -> Iterator[str]:
-    listed = found.params or ()
-    changed = [value for value in listed if value.state != "same"]
-    width = max((len(value.name) for value in changed), default=0)
-    for value in changed:
-        a, b = words.both(value)
-        yield f"{value.name.ljust(width)}  {a} -> {wanted.how.style(b, 'green')}"
-    same = [value for value in listed if value.state == "same"]
-    if wanted.everything:
-        yield from (f"{value.name} = {words.shown(value.a)}" for value in same)
-    elif changed and same:
-        yield f"({len(same)} the same)"
+def _params(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
+    values = comparison.params or ()
+    changes = [value for value in values if value.state != "same"]
+    width = max((len(value.name) for value in changes), default=0)
+    for value in changes:
+        a, b = words.format_values(value)
+        yield f"{value.name.ljust(width)}  {a} -> {options.look.style(b, 'green')}"
+    equal_values = [value for value in values if value.state == "same"]
+    if options.include_same:
+        yield from (f"{value.name} = {words.format_value(value.a)}" for value in equal_values)
+    elif changes and equal_values:
+        yield f"({len(equal_values)} the same)"
 
 
-def _metrics(found: Comparison, wanted: Wanted) -> Iterator[str]:
-    shown = [one for one in found.metrics or () if wanted.everything or one.state != "same"]
-    name = max((len(one.name) for one in shown), default=0)
-    values = [f"{' -> '.join(words.metric_sides(one))}" for one in shown]
+def _metrics(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
+    metrics = [diff for diff in comparison.metrics or () if options.include_same or diff.state != "same"]
+    name_width = max((len(row.name) for row in metrics), default=0)
+    values = [f"{' -> '.join(words.metric_sides(entry))}" for entry in metrics]
     width = max(map(len, values), default=0)
-    for one, both in zip(shown, values, strict=True):
-        said = words.change(one)
-        if one.better is not None:
-            said = wanted.how.style(said, "green" if one.better else "red")
-        yield f"{one.name.ljust(name)}  {both.ljust(width)}  {said}"
+    for metric, sides in zip(metrics, values, strict=True):
+        change = words.metric_change(metric)
+        if metric.better is not None:
+            change = options.look.style(change, "green" if metric.better else "red")
+        yield f"{metric.name.ljust(name_width)}  {sides.ljust(width)}  {change}"
 
 
-def _code(found: Comparison, wanted: Wanted) -> Iterator[str]:
-    for cell in found.cells or () if wanted.everything else found.code:
-        yield words.cell_row(cell, wanted.how)
+def _code(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
+    for cell in comparison.cells or () if options.include_same else comparison.code:
+        yield words.cell_row(cell, options.look)
         for hunk in words.cell_hunks(cell):
-            marked = wanted.word_diff and not wanted.how.colour
-            lines = linediff.marked(hunk.lines) if marked else linediff.coloured(hunk.lines, wanted.how)
+            use_marks = options.word_diff and not options.look.colour
+            lines = linediff.mark_words(hunk.lines) if use_marks else linediff.colour_lines(hunk.lines, options.look)
             yield from (f"{MARGIN}  {line}" for line in lines)
 
 
-def _outputs(found: Comparison, wanted: Wanted) -> Iterator[str]:
+def _outputs(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
     rows = []
-    for cell in found.outputs:
-        differing = [one for one in cell.outputs or () if one.state != "same"]
-        for one in differing:
-            sign = {"added": "+ ", "removed": "- "}.get(one.state, "")
-            rows.append(f"{words.cell_name(cell)}  {sign}{one.summary}")
-            if wanted.long:
-                lines = [line for hunk in one.hunks for line in linediff.coloured(hunk.lines, wanted.how)]
-                lines += [f"… {one.left_out} more lines"] if one.left_out else []
+    for cell in comparison.outputs:
+        output_diffs = [output for output in cell.outputs or () if output.state != "same"]
+        for output_diff in output_diffs:
+            sign = {"added": "+ ", "removed": "- "}.get(output_diff.state, "")
+            rows.append(f"{words.cell_name(cell)}  {sign}{output_diff.summary}")
+            if options.long:
+                lines = [line for hunk in output_diff.hunks for line in linediff.colour_lines(hunk.lines, options.look)]
+                lines += [f"… {output_diff.left_out} more lines"] if output_diff.left_out else []
                 rows += [f"{MARGIN}    {line}" for line in lines]
-    yield from _limited(rows, wanted, "--only outputs")
+    yield from _limit(rows, options, "--only outputs")
 
 
-def _timings(found: Comparison, wanted: Wanted) -> Iterator[str]:
+def _timings(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
     rows = []
-    for cell in found.cells or ():
+    for cell in comparison.cells or ():
         a, b = cell.a_seconds, cell.b_seconds
         if a is None or b is None:
             continue
         slow = abs(a - b) >= SECONDS_LEAST and max(a, b) >= SLOWER * min(a, b)
-        if slow or wanted.everything or wanted.only == ("timings",):
+        if slow or options.include_same or options.only == ("timings",):
             rows.append(f"{words.cell_name(cell)}  {show.duration(a)} -> {show.duration(b)}")
-    yield from _limited(rows, wanted, "--only timings")
+    yield from _limit(rows, options, "--only timings")
 
 
-def _files(found: Comparison, wanted: Wanted) -> Iterator[str]:
-    yield from _limited([words.file(one, wanted.how) for one in found.files], wanted, "--only files")
-    if found.files and any(one.state != "L" for one in found.files) and found.b.commit:
-        yield wanted.how.style(
-            f"git diff {words.tree(found.a)} {words.tree(found.b)} -- PATH shows them", "bright_black"
+def _files(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
+    yield from _limit([words.file_row(file, options.look) for file in comparison.files], options, "--only files")
+    if comparison.files and any(diff.state != "L" for diff in comparison.files) and comparison.b.commit:
+        yield options.look.style(
+            f"git diff {words.tree_name(comparison.a)} {words.tree_name(comparison.b)} -- PATH shows them",
+            "bright_black",
         )
 
 
-def _environment(found: Comparison, wanted: Wanted) -> Iterator[str]:
+def _environment(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
     rows = []
-    for value in found.environment or ():
-        if value.state == "same" and not wanted.everything:
+    for value in comparison.environment or ():
+        if value.state == "same" and not options.include_same:
             continue
         name = value.name.removeprefix("packages.")
-        shown = {
-            "removed": f"-{name} {words.shown(value.a)}",
-            "added": f"+{name} {words.shown(value.b)}",
-            "changed": f"{name} {' -> '.join(words.both(value))}",
-            "same": f"{name} {words.shown(value.a)}",
+        line_by_state = {
+            "removed": f"-{name} {words.format_value(value.a)}",
+            "added": f"+{name} {words.format_value(value.b)}",
+            "changed": f"{name} {' -> '.join(words.format_values(value))}",
+            "same": f"{name} {words.format_value(value.a)}",
         }
-        rows.append(shown[value.state])
-    yield from _limited(rows, wanted, "--only environment")
+        rows.append(line_by_state[value.state])
+    yield from _limit(rows, options, "--only environment")
 
 
-def _artifacts(found: Comparison, wanted: Wanted) -> Iterator[str]:
+def _artifacts(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
     rows = []
-    for value in found.artifacts or ():
-        if value.state == "same" and not wanted.everything:
+    for value in comparison.artifacts or ():
+        if value.state == "same" and not options.include_same:
             continue
         sizes = [show.size(side["size"]) if side else "" for side in (value.a, value.b)]
         if value.state == "changed":
-            more = "content differs" if sizes[0] == sizes[1] else ""
-            rows.append(f"{value.name}  {sizes[0]} -> {sizes[1]}  {more}".rstrip())
+            note = "content differs" if sizes[0] == sizes[1] else ""
+            rows.append(f"{value.name}  {sizes[0]} -> {sizes[1]}  {note}".rstrip())
         else:
             rows.append(f"{words.MARKS[value.state]} {value.name}  {sizes[1] or sizes[0]}")
-    yield from _limited(rows, wanted, "--only artifacts")
+    yield from _limit(rows, options, "--only artifacts")
 
 
-def _limited(rows: list[str], wanted: Wanted, more: str) -> Iterator[str]:
-    if wanted.long or len(rows) <= ROWS_MOST:
+def _limit(rows: list[str], options: DiffOptions, hint: str) -> Iterator[str]:
+    if options.long or len(rows) <= ROWS_MOST:
         yield from rows
         return
     yield from rows[: ROWS_MOST - 1]
-    yield f"… and {len(rows) - ROWS_MOST + 1} more ({more})"
+    yield f"… and {len(rows) - ROWS_MOST + 1} more ({hint})"
 
 
 _FULL: dict[str, Rows] = {
@@ -209,50 +210,54 @@ _FULL: dict[str, Rows] = {
 }
 
 
-def _stat_run(found: Comparison, _: Wanted) -> Iterator[str]:
-    yield f"{words.side(found.a)}  ->  {words.side(found.b)}"
+def _stat_run(comparison: Comparison, _: DiffOptions) -> Iterator[str]:
+    yield f"{words.side_title(comparison.a)}  ->  {words.side_title(comparison.b)}"
 
 
 def _stat_values(name: str) -> Rows:
-    def count(found: Comparison, _: Wanted) -> Iterator[str]:
-        listed = getattr(found, name) or ()
-        differing = sum(one.state != "same" for one in listed)
-        if differing:
-            yield f"{differing} of {len(listed)} differ"
+    def count(comparison: Comparison, _: DiffOptions) -> Iterator[str]:
+        diffs = getattr(comparison, name) or ()
+        changes = sum(diff.state != "same" for diff in diffs)
+        if changes:
+            yield f"{changes} of {len(diffs)} differ"
 
     return count
 
 
-def _stat_code(found: Comparison, wanted: Wanted) -> Iterator[str]:
+def _stat_code(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
     counts = {
-        state: sum(cell.state == state for cell in found.code) for state in ("added", "removed", "changed", "moved")
+        state: sum(cell.state == state for cell in comparison.code)
+        for state in ("added", "removed", "changed", "moved")
     }
     cells = " ".join(
-        wanted.how.style(f"{words.MARKS[state]}{count}", words.COLOURS[words.MARKS[state]])
+        options.look.style(f"{words.MARKS[state]}{count}", words.COLOURS[words.MARKS[state]])
         for state, count in counts.items()
         if count
     )
     if cells:
-        more, less = textdiff.changed([hunk for cell in found.code for hunk in words.cell_hunks(cell)])
-        yield f"{cells} cells, +{more} -{less} lines"
+        additions, deletions = textdiff.count_changes(
+            [hunk for cell in comparison.code for hunk in words.cell_hunks(cell)]
+        )
+        yield f"{cells} cells, +{additions} -{deletions} lines"
 
 
-def _stat_outputs(found: Comparison, _: Wanted) -> Iterator[str]:
-    if found.outputs:
-        yield f"{len(found.outputs)} of {sum(cell.outputs is not None for cell in found.cells or ())} cells differ"
+def _stat_outputs(comparison: Comparison, _: DiffOptions) -> Iterator[str]:
+    if comparison.outputs:
+        count = sum(cell.outputs is not None for cell in comparison.cells or ())
+        yield f"{len(comparison.outputs)} of {count} cells differ"
 
 
-def _stat_timings(found: Comparison, _: Wanted) -> Iterator[str]:
-    times = [side.run.seconds if side.run else None for side in (found.a, found.b)]
+def _stat_timings(comparison: Comparison, _: DiffOptions) -> Iterator[str]:
+    times = [side.run.seconds if side.run else None for side in (comparison.a, comparison.b)]
     if times[0] is not None and times[1] is not None:
         yield f"{show.duration(times[0])} -> {show.duration(times[1])}"
 
 
-def _stat_files(found: Comparison, _: Wanted) -> Iterator[str]:
-    if found.files:
-        more = sum(one.add or 0 for one in found.files)
-        less = sum(one.delete or 0 for one in found.files)
-        yield f"{len(found.files)} differ, +{more} -{less} lines"
+def _stat_files(comparison: Comparison, _: DiffOptions) -> Iterator[str]:
+    if comparison.files:
+        additions = sum(file.add or 0 for file in comparison.files)
+        deletions = sum(diff.delete or 0 for diff in comparison.files)
+        yield f"{len(comparison.files)} differ, +{additions} -{deletions} lines"
 
 
 _STAT: dict[str, Rows] = {

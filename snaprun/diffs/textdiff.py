@@ -41,7 +41,7 @@ def hunks(a: Sequence[str], b: Sequence[str], *, context: int = 3) -> list[Hunk]
         lines += ["-" + line for line in middle_a] + ["+" + line for line in middle_b]
         lines += [" " + line for line in a[len(a) - end : len(a) - end + tail]]
         return [Hunk(lead + 1, lead + 1, tuple(lines))]
-    found = []
+    diff = []
     for group in SequenceMatcher(None, part_a, part_b, autojunk=False).get_grouped_opcodes(context):
         lines = []
         for tag, a_from, a_to, b_from, b_to in group:
@@ -50,26 +50,26 @@ def hunks(a: Sequence[str], b: Sequence[str], *, context: int = 3) -> list[Hunk]
                 continue
             lines += ["-" + line for line in part_a[a_from:a_to]]
             lines += ["+" + line for line in part_b[b_from:b_to]]
-        found.append(Hunk(lead + group[0][1] + 1, lead + group[0][3] + 1, tuple(lines)))
-    return found
+        diff.append(Hunk(lead + group[0][1] + 1, lead + group[0][3] + 1, tuple(lines)))
+    return diff
 
 
-def cut(found: Sequence[Hunk], most: int) -> tuple[list[Hunk], int]:
+def cut(hunks: Sequence[Hunk], limit: int) -> tuple[list[Hunk], int]:
     """At most ``most`` lines of hunks, and how many lines were left out."""
-    kept: list[Hunk] = []
-    left = most
-    total = sum(len(hunk.lines) for hunk in found)
-    for hunk in found:
-        if left <= 0:
+    head: list[Hunk] = []
+    budget = limit
+    total = sum(len(hunk.lines) for hunk in hunks)
+    for hunk in hunks:
+        if budget <= 0:
             break
-        kept.append(replace(hunk, lines=hunk.lines[:left]))
-        left -= len(kept[-1].lines)
-    return kept, total - sum(len(hunk.lines) for hunk in kept)
+        head.append(replace(hunk, lines=hunk.lines[:budget]))
+        budget -= len(head[-1].lines)
+    return head, total - sum(len(hunk.lines) for hunk in head)
 
 
-def changed(found: Sequence[Hunk]) -> tuple[int, int]:
+def count_changes(hunks: Sequence[Hunk]) -> tuple[int, int]:
     """How many lines hunks add and remove."""
-    lines = [line for hunk in found for line in hunk.lines]
+    lines = [line for hunk in hunks for line in hunk.lines]
     return sum(line[0] == "+" for line in lines), sum(line[0] == "-" for line in lines)
 
 
@@ -86,30 +86,30 @@ def inline(old: str, new: str) -> list[Part]:
     matcher = SequenceMatcher(None, a, b, autojunk=False)
     if not a or not b or matcher.ratio() < ALIKE_LEAST:
         return []
-    found: list[Part] = []
+    parts: list[Part] = []
     for tag, a_from, a_to, b_from, b_to in matcher.get_opcodes():
         if tag == "equal":
-            found.append(("=", "".join(a[a_from:a_to])))
+            parts.append(("=", "".join(a[a_from:a_to])))
             continue
-        found += [
-            (sign, said) for sign, said in (("-", "".join(a[a_from:a_to])), ("+", "".join(b[b_from:b_to]))) if said
+        parts += [
+            (sign, text) for sign, text in (("-", "".join(a[a_from:a_to])), ("+", "".join(b[b_from:b_to]))) if text
         ]
-    return found
+    return parts
 
 
-def paired(lines: Sequence[str]) -> list[tuple[int, int]]:
+def pair_lines(lines: Sequence[str]) -> list[tuple[int, int]]:
     """The places of a removed and an added line that belong together: blocks of as many ``-`` as ``+`` lines."""
-    found = []
-    at = 0
-    while at < len(lines):
-        old = at
-        while at < len(lines) and lines[at][0] == "-":
-            at += 1
-        new = at
-        while at < len(lines) and lines[at][0] == "+":
-            at += 1
-        if new - old == at - new:
-            found += list(zip(range(old, new), range(new, at), strict=True))
-        if at == old:
-            at += 1
-    return found
+    pairs = []
+    cursor = 0
+    while cursor < len(lines):
+        old = cursor
+        while cursor < len(lines) and lines[cursor][0] == "-":
+            cursor += 1
+        new = cursor
+        while cursor < len(lines) and lines[cursor][0] == "+":
+            cursor += 1
+        if new - old == cursor - new:
+            pairs += list(zip(range(old, new), range(new, cursor), strict=True))
+        if cursor == old:
+            cursor += 1
+    return pairs

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from snaprun.diffs import cellmatch
-from snaprun.diffs.cellmatch import Item
+from snaprun.diffs.cellmatch import CellItem
 from snaprun.diffs.rundiff import Side
 from snaprun.errors import DataFault, Unavailable
 from snaprun.notebooks import cells
@@ -27,7 +27,7 @@ def prepare(a: Side, b: Side, folder: Path) -> tuple[Path, Path]:
         DataFault: a side has no notebook.
     """
     nodes = [_document(side) for side in (a, b)]
-    aligned(nodes[0], nodes[1])
+    align_ids(nodes[0], nodes[1])
     paths = []
     for name, side, node in zip("ab", (a, b), nodes, strict=True):
         path = folder / f"{name}-{''.join(char if char.isalnum() else '-' for char in side.name)}.ipynb"
@@ -51,24 +51,24 @@ def command(tool: str, a: Path, b: Path) -> list[str]:
     return [program, str(a), str(b)]
 
 
-def aligned(a: Node, b: Node) -> None:
+def align_ids(a: Node, b: Node) -> None:
     """Give the cells of two documents ids that are equal where the cells belong together, and only there."""
-    found = cellmatch.match([_item(cell) for cell in a["cells"]], [_item(cell) for cell in b["cells"]])
-    for number, one in enumerate(found):
-        if one.a is not None:
-            a["cells"][one.a]["id"] = f"cell-{number}"
-        if one.b is not None:
-            b["cells"][one.b]["id"] = f"cell-{number}"
+    matches = cellmatch.match([_item(cell) for cell in a["cells"]], [_item(cell) for cell in b["cells"]])
+    for number, match in enumerate(matches):
+        if match.a is not None:
+            a["cells"][match.a]["id"] = f"cell-{number}"
+        if match.b is not None:
+            b["cells"][match.b]["id"] = f"cell-{number}"
     for node in (a, b):
         node["nbformat_minor"] = max(5, node["nbformat_minor"])
 
 
 def _document(side: Side) -> Node:
-    node = side.executed or side.source
+    node = side.executed_node or side.source
     if node is None:
         raise DataFault(f"{side.name} has no notebook that can be read", hint="snaprun diff without --tool")
     return {**node, "cells": [dict(cell) for cell in node["cells"]]}
 
 
-def _item(cell: Node) -> Item:
-    return Item(cell["cell_type"], cell["source"], cell.get("id"))
+def _item(cell: Node) -> CellItem:
+    return CellItem(cell["cell_type"], cell["source"], cell.get("id"))

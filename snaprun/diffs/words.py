@@ -7,35 +7,35 @@ from typing import Any
 
 from snaprun import show
 from snaprun.diffs.linediff import clean
-from snaprun.diffs.rundiff import CellDiff, Comparison, FileDiff, MetricDiff, Side, Value
+from snaprun.diffs.rundiff import CellDiff, Comparison, FileDiff, MetricDiff, Side, ValueDiff
 from snaprun.diffs.textdiff import Hunk
 from snaprun.notebooks import exact
 from snaprun.show import Look
 
 PLAIN = Look()
 
-SHORT = 60
+VALUE_WIDTH = 60
 """Characters of a value that a line shows."""
 
 MARKS = {"added": "+", "removed": "-", "changed": "~", "moved": ">", "same": "="}
 COLOURS = {"+": "green", "-": "red", "~": "yellow", ">": "cyan", "=": None}
 
 
-def first(found: Comparison) -> list[str]:
+def divergence_lines(comparison: Comparison) -> list[str]:
     """The one line about where the outputs part, if they do."""
-    cell = found.diverges
+    cell = comparison.first_divergence
     return [] if cell is None else [f"{cell_name(cell)} is the first whose output differs"]
 
 
-def side(one: Side) -> str:
+def side_title(comparison_side: Side) -> str:
     """A side as a heading has it: id, name, how it ended, how long it took."""
-    run = one.run
+    run = comparison_side.run
     if run is None:
-        return "the work tree" if one.name == "." else clean(one.name)
+        return "the work tree" if comparison_side.name == "." else clean(comparison_side.name)
     name = f" {clean(run.name)}" if run.name else ""
     code = f" exit {run.exit_code}" if run.exit_code else ""
-    took = f", {show.duration(run.seconds)}" if run.seconds is not None else ""
-    return f"{one.name}{name} ({run.status}{code}{took})"
+    duration = f", {show.duration(run.seconds)}" if run.seconds is not None else ""
+    return f"{comparison_side.name}{name} ({run.status}{code}{duration})"
 
 
 def cell_name(cell: CellDiff) -> str:
@@ -44,7 +44,7 @@ def cell_name(cell: CellDiff) -> str:
     return f"{kind} {cell.b or cell.a}{f' ({cell.label})' if cell.label else ''}"
 
 
-def cell_row(cell: CellDiff, how: Look = PLAIN) -> str:
+def cell_row(cell: CellDiff, look: Look = PLAIN) -> str:
     """A cell in the list of code changes: what happened to it, its name, where it was."""
     mark = MARKS[cell.state]
     notes = []
@@ -52,8 +52,8 @@ def cell_row(cell: CellDiff, how: Look = PLAIN) -> str:
         notes.append(f"from {cell.a}" if cell.state == "moved" else f"was {cell.a}")
     if cell.part_of is not None:
         notes.append(f"{'split from' if cell.state == 'added' else 'merged into'} cell {cell.part_of}")
-    said = f"  {', '.join(notes)}" if notes else ""
-    return how.style(f"{mark} {cell_name(cell)}", COLOURS[mark]) + said
+    suffix = f"  {', '.join(notes)}" if notes else ""
+    return look.style(f"{mark} {cell_name(cell)}", COLOURS[mark]) + suffix
 
 
 def cell_hunks(cell: CellDiff) -> Sequence[Hunk]:
@@ -64,58 +64,60 @@ def cell_hunks(cell: CellDiff) -> Sequence[Hunk]:
     return cell.hunks
 
 
-def file(one: FileDiff, how: Look = PLAIN) -> str:
+def file_row(diff: FileDiff, look: Look = PLAIN) -> str:
     """A file with git's letter and the number of lines."""
-    mark = {"A": "green", "D": "red", "M": "yellow", "R": "cyan", "T": "yellow"}.get(one.state)
-    name = f"{one.old_path} -> {one.path}" if one.old_path else one.path
-    if one.state == "L":
+    mark = {"A": "green", "D": "red", "M": "yellow", "R": "cyan", "T": "yellow"}.get(diff.state)
+    name = f"{diff.old_path} -> {diff.path}" if diff.old_path else diff.path
+    if diff.state == "L":
         return f"L {clean(name)}  not in git: its size differs"
-    counts = "binary" if one.binary else f"+{one.add} -{one.delete}" if one.add is not None else ""
-    mode = f"  mode {one.a_mode} -> {one.b_mode}" if one.a_mode and one.b_mode and one.a_mode != one.b_mode else ""
-    return f"{how.style(one.state, mark)} {clean(name)}  {counts}{mode}".rstrip()
+    counts = "binary" if diff.binary else f"+{diff.add} -{diff.delete}" if diff.add is not None else ""
+    mode = (
+        f"  mode {diff.a_mode} -> {diff.b_mode}" if diff.a_mode and diff.b_mode and diff.a_mode != diff.b_mode else ""
+    )
+    return f"{look.style(diff.state, mark)} {clean(name)}  {counts}{mode}".rstrip()
 
 
-def metric_sides(one: MetricDiff) -> tuple[str, str]:
+def metric_sides(metric: MetricDiff) -> tuple[str, str]:
     """A metric's value on each side."""
-    if one.a is None or one.b is None:
-        return "" if one.a is None else shown(one.a), "" if one.b is None else shown(one.b)
-    return both(Value(one.name, one.a, one.b, one.state))
+    if metric.a is None or metric.b is None:
+        return "" if metric.a is None else format_value(metric.a), "" if metric.b is None else format_value(metric.b)
+    return format_values(ValueDiff(metric.name, metric.a, metric.b, metric.state))
 
 
-def change(one: MetricDiff) -> str:
+def metric_change(metric: MetricDiff) -> str:
     """By how much a metric changed, and whether that is better."""
-    if one.state in ("added", "removed"):
-        return f"only in {'B' if one.state == 'added' else 'A'}"
-    if one.delta is None or one.state == "same":
+    if metric.state in ("added", "removed"):
+        return f"only in {'B' if metric.state == 'added' else 'A'}"
+    if metric.delta is None or metric.state == "same":
         return ""
-    share = f"({one.rel:+.1%})" if one.rel is not None else f"({one.delta:+.3g})"
-    word = {True: " better", False: " worse", None: ""}[one.better]
+    share = f"({metric.rel:+.1%})" if metric.rel is not None else f"({metric.delta:+.3g})"
+    word = {True: " better", False: " worse", None: ""}[metric.better]
     return share + word
 
 
-def both(value: Value) -> tuple[str, str]:
+def format_values(value: ValueDiff) -> tuple[str, str]:
     """Both values, as short as they can be told apart."""
-    a = "(none)" if value.state == "added" else shown(value.a)
-    b = "(none)" if value.state == "removed" else shown(value.b)
+    a = "(none)" if value.state == "added" else format_value(value.a)
+    b = "(none)" if value.state == "removed" else format_value(value.b)
     if a == b and value.state == "changed":
         return repr(value.a), repr(value.b)
     return a, b
 
 
-def shown(thing: Any) -> str:
+def format_value(value: Any) -> str:
     """A value on one short line."""
-    said = clean(show.value(exact.to_json(thing)))
-    return said if len(said) <= SHORT else said[: SHORT - 1] + "…"
+    text = clean(show.value(exact.to_json(value)))
+    return text if len(text) <= VALUE_WIDTH else text[: VALUE_WIDTH - 1] + "…"
 
 
-def tree(one: Side) -> str:
+def tree_name(side: Side) -> str:
     """What ``git diff`` takes for a side."""
-    return one.tree[:8] if one.run else one.name
+    return side.tree[:8] if side.run else side.name
 
 
-def nothing(found: Comparison) -> str:
+def no_difference(comparison: Comparison) -> str:
     """The one line of a comparison that found nothing."""
-    same = [name for name, known in found.identical.items() if known]
-    unknown = [name for name, known in found.identical.items() if known is None]
-    missing = f"; not compared: {', '.join(unknown)}" if unknown else ""
-    return f"no difference in {', '.join(same) or 'anything compared'}{missing}"
+    sections = [name for name, equal in comparison.identical.items() if equal]
+    unknown = [name for name, state in comparison.identical.items() if state is None]
+    suffix = f"; not compared: {', '.join(unknown)}" if unknown else ""
+    return f"no difference in {', '.join(sections) or 'anything compared'}{suffix}"

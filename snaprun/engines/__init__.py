@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from snaprun.live.journal import Journal, plain
+from snaprun.live.journal import Journal, strip_ansi
 from snaprun.live.livefolder import Live
-from snaprun.machine.process import entry
+from snaprun.machine.process import read_entry
 from snaprun.model import Status
 from snaprun.notebooks.kernels import Kernel
 
@@ -30,10 +30,10 @@ AUTO = "auto"
 SIGNAL_CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 """Exit codes of a stopped run, as a shell gives them; any other signal counts as TERM."""
 
-TIMED_OUT = 124
+TIMEOUT_CODE = 124
 """Exit code of a run that took too long, as coreutils' ``timeout`` has it."""
 
-KILLED = 137
+KILL_CODE = 137
 """Exit code of a run whose kernel died."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,40}")
@@ -89,29 +89,29 @@ class Stop:
         self.signal = 0
         self.count = 0
         self.grace: float | None = None
-        self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else _pipe()
+        self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else _pipe()
 
     def request(self, signum: int = signal.SIGTERM) -> None:
         """Ask. The first signal is the one that the exit code tells. Safe in a signal handler."""
         self.signal = self.signal or signum
         self.count += 1
         try:
-            os.write(self._in, b"!")
+            os.write(self._writer, b"!")
         except BlockingIOError:
             return
 
     def fileno(self) -> int:
         """Readable once a request was made: for a selector or an event loop."""
-        return self._out
+        return self._reader
 
-    def heard(self) -> None:
+    def drain(self) -> None:
         """Empty the pipe, so that the next request makes it readable again."""
         try:
-            os.read(self._out, 4096)
+            os.read(self._reader, 4096)
         except BlockingIOError:
             return
 
-    def patience(self, job: Job) -> float:
+    def grace_period(self, job: Job) -> float:
         """How long the code may take to give in, in seconds."""
         return job.grace if self.grace is None else self.grace
 
@@ -141,18 +141,18 @@ def engine(name: str) -> Engine:
     return cast(Engine, importlib.import_module(ENGINES[name]))
 
 
-def runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Whether a child of ours has not ended. It is not reaped by asking, so that its number and its group stay ours."""
     if not hasattr(os, "waitid"):  # macOS before Python 3.13
-        found = entry(pid)
-        return found is not None and not found.dead
+        process = read_entry(pid)
+        return process is not None and not process.dead
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
     except ChildProcessError:
         return False
 
 
-def ended_by_exit(evalue: str, code: int | None = None) -> Outcome:
+def outcome_of_exit(evalue: str, code: int | None = None) -> Outcome:
     """What ``sys.exit(n)`` in a cell means for the run, as in Python itself.
 
     ``evalue`` is the text of its ``SystemExit``, ``code`` the status that it stands for, where that is known: the texts
@@ -169,24 +169,24 @@ def ended_by_exit(evalue: str, code: int | None = None) -> Outcome:
     return Outcome(Status.FAILED, code & 255 or 1, reason)
 
 
-def ended_by_error(number: int, ename: str, evalue: str, exit_code: int | None = None) -> tuple[str, Outcome]:
+def outcome_of_error(number: int, ename: str, evalue: str, exit_code: int | None = None) -> tuple[str, Outcome]:
     """The state of a cell that raised, and what it means for the run.
 
     ``exit_code``: what :func:`ended_by_exit` calls ``code``, for ``SystemExit`` and the classes derived from it.
     """
-    name, value = ename.strip(), plain(evalue).strip()
+    name, value = ename.strip(), strip_ansi(evalue).strip()
     if name == "SystemExit" or exit_code is not None:
-        outcome = ended_by_exit(value, exit_code)
+        outcome = outcome_of_exit(value, exit_code)
         return ("ok" if outcome.exit_code == 0 else "failed"), outcome
     if name == "StdinNotImplementedError":
         value = "input() was called, and nobody is there to answer"
-    said = value.splitlines()[0][:200] if value else ""
+    message = value.splitlines()[0][:200] if value else ""
     if not name:  # a shell's kernel has no name for it, only the status
-        name, said = (f"status {said}", "") if said.isdigit() else ("error", said)
-    return "failed", Outcome(Status.FAILED, 1, f"cell {number}: {name}" + (f": {said}" if said else ""))
+        name, message = (f"status {message}", "") if message.isdigit() else ("error", message)
+    return "failed", Outcome(Status.FAILED, 1, f"cell {number}: {name}" + (f": {message}" if message else ""))
 
 
-def died(process: str, returncode: int | None, *, oom: bool) -> Outcome:
+def outcome_of_death(process: str, returncode: int | None, *, oom: bool) -> Outcome:
     """The outcome of a run whose kernel or interpreter is gone; a negative return code is a signal."""
     signum = -returncode if returncode is not None and returncode < 0 else None
     if oom:
@@ -197,7 +197,7 @@ def died(process: str, returncode: int | None, *, oom: bool) -> Outcome:
         reason = f"the {process} exited by itself with status {returncode}"
     else:
         reason = f"the {process} died"
-    return Outcome(Status.FAILED, KILLED, reason, signum)
+    return Outcome(Status.FAILED, KILL_CODE, reason, signum)
 
 
 def _signal_name(signum: int) -> str:
@@ -209,7 +209,7 @@ def _signal_name(signum: int) -> str:
 
 def _pipe() -> tuple[int, int]:
     """macOS has no pipe2; Python's pipes are close-on-exec anyway."""
-    out, in_ = os.pipe()
-    os.set_blocking(out, False)
-    os.set_blocking(in_, False)
-    return out, in_
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    return reader, writer

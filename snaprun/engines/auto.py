@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from snaprun.engines import inline
-from snaprun.live.replay import numbers, source, tags
+from snaprun.live.replay import number_cells, read_source, read_tags
 
-ASK_FOR_A_KERNEL: tuple[tuple[str, str], ...] = (
+KERNEL_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"^\s*(?:import|from)\s+(?:ipykernel|comm|jupyter_client|ipyparallel)\b", "talks with Jupyter itself"),
     (r"\bget_ipython\(\)\.kernel\b|\bcomm_manager\b|(?<!\w)Comm\(", "talks with Jupyter itself"),
     (r"^\s*(?:import|from)\s+(?:asyncio|nest_asyncio|trio|anyio)\b", "may count on the kernel's event loop"),
@@ -21,7 +21,7 @@ ASK_FOR_A_KERNEL: tuple[tuple[str, str], ...] = (
 )
 """What in a code cell speaks against the inline engine, and why. On the safe side: text in a comment counts too."""
 
-_PATTERNS = tuple((re.compile(pattern, re.MULTILINE), why) for pattern, why in ASK_FOR_A_KERNEL)
+_PATTERNS = tuple((re.compile(pattern, re.MULTILINE), reason) for pattern, reason in KERNEL_PATTERNS)
 
 
 def needs_kernel(notebook: Mapping[str, Any], *, language: str = "python") -> str | None:
@@ -29,14 +29,14 @@ def needs_kernel(notebook: Mapping[str, Any], *, language: str = "python") -> st
 
     Only the notebook's own text is looked at, not what it imports.
     """
-    refused = inline.refusal(notebook, language=language)
-    if refused is not None:
-        return refused
-    for number, _, cell in numbers(notebook):
-        if "skip-execution" in tags(cell):
+    refusal = inline.refusal(notebook, language=language)
+    if refusal is not None:
+        return refusal
+    for number, _, cell in number_cells(notebook):
+        if "skip-execution" in read_tags(cell):
             continue
-        text = source(cell)
-        for pattern, why in _PATTERNS:
+        text = read_source(cell)
+        for pattern, reason in _PATTERNS:
             if pattern.search(text):
-                return f"cell {number} {why}"
+                return f"cell {number} {reason}"
     return None

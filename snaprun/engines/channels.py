@@ -59,16 +59,16 @@ class Channels:
     ``receive`` is called with every message, ``published`` is where to hear what is published.
     """
 
-    def __init__(self, client: Any, receive: Callable[[Message], None], *, published: Any) -> None:
+    def __init__(self, client: Any, handler: Callable[[Message], None], *, iopub: Any) -> None:
         self.session = client.session
-        self._receive = receive
+        self._handler = handler
         self._loop = asyncio.get_running_loop()
-        self._scheduled: set[str] = set()
+        self._drains: set[str] = set()
         self._online = False
-        self.arrived = 0
+        self.message_count = 0
         identity = self.session.bsession
         self._sockets: dict[str, Any] = {
-            "iopub": published,
+            "iopub": iopub,
             "shell": client.connect_shell(identity=identity),
             "control": client.connect_control(identity=identity),
         }
@@ -80,13 +80,13 @@ class Channels:
         """Send a request; its message id."""
         message = self.session.msg(kind, content, **options)
         self.session.send(self._sockets[channel], message)
-        self._soon(channel)
+        self._schedule_drain(channel)
         return str(message["header"]["msg_id"])
 
     def send_raw(self, channel: str, message: Any) -> None:
         """Send a message that was built already."""
         self.session.send(self._sockets[channel], message)
-        self._soon(channel)
+        self._schedule_drain(channel)
 
     def close(self) -> None:
         """Let go of the sockets, what is unsent included."""
@@ -97,28 +97,28 @@ class Channels:
             socket.close(linger=0)
         self._sockets.clear()
 
-    async def hung_up(self, seconds: float) -> None:
+    async def drain_until_closed(self, seconds: float) -> None:
         """Handle all that a kernel which has ended still sent: until the end of its connection, or for so long."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and self._connected():
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._is_connected():
             await asyncio.sleep(0.002)
         self._drain("iopub")
-        while self._scheduled:
+        while self._drains:
             await asyncio.sleep(0)
 
-    def _connected(self) -> bool:
+    def _is_connected(self) -> bool:
         while self._monitor.poll(0):
             event = parse_monitor_message(self._monitor.recv_multipart())["event"]
             self._online = bool(event & ONLINE)
         return self._online
 
-    def _soon(self, name: str) -> None:
-        if name not in self._scheduled:
-            self._scheduled.add(name)
+    def _schedule_drain(self, name: str) -> None:
+        if name not in self._drains:
+            self._drains.add(name)
             self._loop.call_soon(self._drain, name)
 
     def _drain(self, name: str) -> None:
-        self._scheduled.discard(name)
+        self._drains.discard(name)
         socket = self._sockets.get(name)
         if socket is None:
             return
@@ -127,11 +127,11 @@ class Channels:
                 frames = socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self.arrived += 1
+            self.message_count += 1
             message = self._decode(name, frames)
             if message is not None:
-                self._receive(message)
-        self._soon(name)
+                self._handler(message)
+        self._schedule_drain(name)
 
     def _decode(self, channel: str, frames: list[bytes]) -> Message | None:
         """The message in these frames, which are used up; None when it is not signed with this run's key."""
@@ -142,14 +142,14 @@ class Channels:
         signature, *parts = frames[start + 1 : start + 6]
         if len(parts) != 4 or not hmac.compare_digest(self.session.sign(parts), signature):
             return None
-        buffers, last = frames[start + 6 :], parts.pop()
+        buffers, body = frames[start + 6 :], parts.pop()
         frames.clear()  # an output may be hundreds of megabytes: no more of it is kept than has to be
         header, parent, metadata = (json.loads(part.decode("utf-8", "replace")) for part in parts)
-        kind, text = header["msg_type"], last.decode("utf-8", "replace")
+        kind, text = header["msg_type"], body.decode("utf-8", "replace")
         if kind != "stream":
-            last = b""
+            body = b""
         content = json.loads(text)
-        exact = _exact(last) if last and "\ufffd" in content["text"] else None
+        exact = _exact(body) if body and "\ufffd" in content["text"] else None
         return Message(channel, kind, header, parent or {}, metadata, content, buffers, exact)
 
 

@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snaprun.engines import TIMED_OUT, Job, Outcome, Stop, died, environment, runs
-from snaprun.live.journal import Journal, plain
+from snaprun.engines import TIMEOUT_CODE, Job, Outcome, Stop, environment, is_running, outcome_of_death
+from snaprun.live.journal import Journal, strip_ansi
 from snaprun.machine.oom import oom_kills
 from snaprun.model import Status
 
@@ -29,17 +29,17 @@ READ = 256 * 1024
 TAIL = 4000
 """Bytes of output that are kept to explain a start that failed."""
 
-BUSY = 0.005
+GATHER_SECONDS = 0.005
 """Seconds that a stream of small writes is left to fill, so that not every line wakes us."""
 
-FAREWELL = 5.0
+SHUTDOWN_PATIENCE = 5.0
 """Seconds that the interpreter has to end in its own way, as Jupyter gives a kernel."""
 
 TERM_PATIENCE = 3.0
 """Seconds between TERM and KILL."""
 
 
-class Ended(Exception):
+class EarlyEnd(Exception):
     """The run is over before its last cell."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -50,58 +50,58 @@ class Ended(Exception):
 class Child:
     """The process. ``talk`` is called with every message; ``number`` is the cell that streams belong to."""
 
-    def __init__(self, job: Job, journal: Journal, stop: Stop, talk: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, job: Job, journal: Journal, stop: Stop, handler: Callable[[dict[str, Any]], None]) -> None:
         self.job = job
         self.journal = journal
         self.stop = stop
         self.number: int | None = None
-        self.began = time.monotonic()
-        self.cell_began = self.began
+        self.start_time = time.monotonic()
+        self.cell_start_time = self.start_time
         self.tail = b""
-        self._started = self.began
-        self._talk = talk
-        self._partial: list[bytes] = []
-        self._ooms = oom_kills()
+        self._started = self.start_time
+        self._handler = handler
+        self._fragments: list[bytes] = []
+        self._oom_count = oom_kills()
         self._selector = selectors.DefaultSelector()
         self._names: dict[int, str] = {}
         self._decoders: dict[str, Any] = {}
-        self._small = 0
+        self._small_reads = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._orders = self._heard = -1
+        self._order_pipe = self._ack_pipe = -1
 
     def start(self, argv: Sequence[str]) -> None:
         """Start it in a session of its own. Raises Ended when it cannot be executed."""
         pipes = {name: os.pipe() for name in ("stdout", "stderr", "talk")}
-        orders, self._orders = os.pipe()
-        heard, self._heard = os.pipe()
+        order_end, self._order_pipe = os.pipe()
+        ack_end, self._ack_pipe = os.pipe()
         with tempfile.TemporaryFile(dir=self.job.live.path) as file:
-            turn = os.dup(file.fileno())  # for a lock: the code may fork, and its children speak too
-        inherited = (pipes["talk"][1], orders, heard, turn)
-        talk = {"SNAPRUN_TALK": ",".join(map(str, inherited)), "SNAPRUN_PATH": str(self.job.live.import_path)}
+            lock_descriptor = os.dup(file.fileno())  # for a lock: the code may fork, and its children speak too
+        descriptors = (pipes["talk"][1], order_end, ack_end, lock_descriptor)
+        variables = {"SNAPRUN_TALK": ",".join(map(str, descriptors)), "SNAPRUN_PATH": str(self.job.live.import_path)}
         try:
             self._process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=pipes["stdout"][1],
                 stderr=pipes["stderr"][1],
-                pass_fds=inherited,
+                pass_fds=descriptors,
                 cwd=self.job.folder,
-                env={**environment(self.job), **talk},
+                env={**environment(self.job), **variables},
                 start_new_session=True,
             )
         except OSError as error:
             reason = f"the interpreter cannot be started: {error}"
-            raise Ended(Outcome(Status.FAILED, 69, reason)) from error
+            raise EarlyEnd(Outcome(Status.FAILED, 69, reason)) from error
         finally:
-            for number in inherited[1:]:
-                os.close(number)
-            for name, (out, in_) in pipes.items():
-                os.close(in_)
-                os.set_blocking(out, False)
-                _widen(out)
-                self._names[out] = name
+            for descriptor in descriptors[1:]:
+                os.close(descriptor)
+            for name, (reader, writer) in pipes.items():
+                os.close(writer)
+                os.set_blocking(reader, False)
+                _widen(reader)
+                self._names[reader] = name
                 self._decoders[name] = codecs.getincrementaldecoder("utf-8")("replace")
-                self._selector.register(out, selectors.EVENT_READ)
+                self._selector.register(reader, selectors.EVENT_READ)
         self._selector.register(self.stop, selectors.EVENT_READ)
 
     @property
@@ -111,36 +111,38 @@ class Child:
 
     def order(self, content: Mapping[str, Any]) -> None:
         """Send the child something to do. A child that is gone is noticed by :meth:`pump`."""
-        self._write(self._orders, json.dumps(content).encode("ascii") + b"\n")
+        self._write(self._order_pipe, json.dumps(content).encode("ascii") + b"\n")
 
     def alive(self) -> bool:
         """Whether it runs."""
-        return self._process is not None and self._process.returncode is None and runs(self.pid)
+        return self._process is not None and self._process.returncode is None and is_running(self.pid)
 
-    def wait(self, done: Callable[[], bool], *, limit: float | None = None) -> None:
+    def wait(self, condition: Callable[[], bool], *, limit: float | None = None) -> None:
         """Pump until ``done()``. Raises Ended when the process dies, someone stops the run, or time is up."""
-        while not done():
-            end, late = self._limit(limit)
-            self._pump(min(0.2, max(0.0, end - time.monotonic())) if end is not None else 0.2)
-            if done():
+        while not condition():
+            deadline, timeout_outcome = self._limit(limit)
+            self._pump(min(0.2, max(0.0, deadline - time.monotonic())) if deadline is not None else 0.2)
+            if condition():
                 return
             if self.stop.count:
-                self._break_off(done)
-                raise Ended(self.stop.outcome())
+                self._break_off(condition)
+                raise EarlyEnd(self.stop.outcome())
             if not self.alive():
                 self._pump(0.0)
-                if not done():
-                    raise Ended(self.post_mortem())
+                if not condition():
+                    raise EarlyEnd(self.post_mortem())
                 return
-            if end is not None and time.monotonic() >= end:
-                self._break_off(done)
-                raise Ended(late)
+            if deadline is not None and time.monotonic() >= deadline:
+                self._break_off(condition)
+                raise EarlyEnd(timeout_outcome)
 
     def post_mortem(self) -> Outcome:
         """What the end of the process means for a run that was not over."""
         code = self.reap()
         kills = oom_kills()
-        return died("interpreter", code, oom=kills is not None and self._ooms is not None and kills > self._ooms)
+        return outcome_of_death(
+            "interpreter", code, oom=kills is not None and self._oom_count is not None and kills > self._oom_count
+        )
 
     def reap(self) -> int | None:
         """Kill what is left of the group, read what is left in the pipes, and learn how the process ended."""
@@ -160,67 +162,67 @@ class Child:
         try:
             self.reap()
         finally:
-            for out in self._names:
-                os.close(out)
-            for number in (self._orders, self._heard):
-                if number >= 0:
-                    os.close(number)
+            for reader in self._names:
+                os.close(reader)
+            for descriptor in (self._order_pipe, self._ack_pipe):
+                if descriptor >= 0:
+                    os.close(descriptor)
             self._selector.close()
 
-    def farewell(self, seconds: float) -> None:
+    def shut_down(self, seconds: float) -> None:
         """Let it end in its own way (its exit hooks run and are heard), for so long at most."""
-        if self._orders >= 0:
-            os.close(self._orders)  # end of file: no more orders
-            self._orders = -1
-        end = time.monotonic() + seconds
-        asked = self.stop.count
-        while self.alive() and time.monotonic() < end and self.stop.count == asked:
+        if self._order_pipe >= 0:
+            os.close(self._order_pipe)  # end of file: no more orders
+            self._order_pipe = -1
+        deadline = time.monotonic() + seconds
+        request_count = self.stop.count
+        while self.alive() and time.monotonic() < deadline and self.stop.count == request_count:
             self._pump(0.05)
         if self.alive():
-            if self.stop.count == asked:
+            if self.stop.count == request_count:
                 self.journal.note(f"the interpreter did not end by itself within {seconds:g} s and was killed")
             self._kill()
         self._pump(0.0)
 
     def _write(self, pipe: int, data: bytes) -> None:
-        rest = memoryview(data)
+        remainder = memoryview(data)
         try:
-            while rest:
-                rest = rest[os.write(pipe, rest) :]
+            while remainder:
+                remainder = remainder[os.write(pipe, remainder) :]
         except OSError:  # it is gone, which :meth:`wait` notices
             return
 
     def _limit(self, limit: float | None) -> tuple[float | None, Outcome]:
         """When to give up, and what has happened then: the run's or the cell's time is up, or ``limit`` came."""
-        ends: list[tuple[float, str]] = []
+        deadlines: list[tuple[float, str]] = []
         if self.job.timeout is not None:
-            ends.append((self.began + self.job.timeout, f"the run took longer than {self.job.timeout:g} s"))
+            deadlines.append((self.start_time + self.job.timeout, f"the run took longer than {self.job.timeout:g} s"))
         if self.job.cell_timeout is not None and self.number is not None:
             reason = f"cell {self.number} took longer than {self.job.cell_timeout:g} s"
-            ends.append((self.cell_began + self.job.cell_timeout, reason))
+            deadlines.append((self.cell_start_time + self.job.cell_timeout, reason))
         if limit is not None:
-            ends.append((limit, "the interpreter did not start in time"))
-        if not ends:
-            return None, Outcome(Status.TIMED_OUT, TIMED_OUT)
-        end, reason = min(ends)
-        return end, Outcome(Status.TIMED_OUT, TIMED_OUT, reason)
+            deadlines.append((limit, "the interpreter did not start in time"))
+        if not deadlines:
+            return None, Outcome(Status.TIMED_OUT, TIMEOUT_CODE)
+        deadline, reason = min(deadlines)
+        return deadline, Outcome(Status.TIMED_OUT, TIMEOUT_CODE, reason)
 
-    def _break_off(self, done: Callable[[], bool]) -> None:
+    def _break_off(self, condition: Callable[[], bool]) -> None:
         """Interrupt, give it the grace period, then kill. A second request to stop kills at once."""
-        asked, began = self.stop.count, time.monotonic()
-        if self.stop.patience(self.job):
+        request_count, start_time = self.stop.count, time.monotonic()
+        if self.stop.grace_period(self.job):
             self._signal(signal.SIGINT)
-        while not done() and self.alive() and self.stop.count <= asked:
-            if time.monotonic() >= began + self.stop.patience(self.job):
+        while not condition() and self.alive() and self.stop.count <= request_count:
+            if time.monotonic() >= start_time + self.stop.grace_period(self.job):
                 break
             self._pump(0.05)
-        if not done():
+        if not condition():
             self._kill()
 
     def _kill(self) -> None:
         self._signal(signal.SIGTERM)
-        end = time.monotonic() + TERM_PATIENCE
-        while self.alive() and time.monotonic() < end:
+        deadline = time.monotonic() + TERM_PATIENCE
+        while self.alive() and time.monotonic() < deadline:
             self._pump(0.05)
         self._signal(signal.SIGKILL)
         self._pump(0.0)
@@ -237,18 +239,18 @@ class Child:
         """Wait so long for anything, and take all there is: streams first, then the messages that came after them."""
         ready = {key.fd for key, _ in self._selector.select(seconds)}
         if self.stop.fileno() in ready:
-            self.stop.heard()
-        talks = [fd for fd in ready if self._names.get(fd) == "talk"]
-        if not talks and self._small > 5 and ready:
-            time.sleep(BUSY)  # many small writes: let them gather
-        messages = [self._read(fd) for fd in talks]
+            self.stop.drain()
+        message_pipes = [fd for fd in ready if self._names.get(fd) == "talk"]
+        if not message_pipes and self._small_reads > 5 and ready:
+            time.sleep(GATHER_SECONDS)  # many small writes: let them gather
+        messages = [self._read(fd) for fd in message_pipes]
         streams = [fd for fd, name in self._names.items() if name != "talk"]
-        taken = sum(self._take(fd, everything=bool(talks)) for fd in streams)
-        self._small = 0 if talks or taken > READ // 8 else self._small + bool(taken)
+        byte_count = sum(self._take(fd, whole=bool(message_pipes)) for fd in streams)
+        self._small_reads = 0 if message_pipes or byte_count > READ // 8 else self._small_reads + bool(byte_count)
         for data in messages:
-            self._hear(data)
+            self._receive(data)
 
-    def _take(self, fd: int, *, everything: bool) -> int:
+    def _take(self, fd: int, *, whole: bool) -> int:
         """What a stream has: one portion, or all."""
         total = 0
         while data := self._read(fd):
@@ -258,7 +260,7 @@ class Child:
             text = self._decoders[self._names[fd]].decode(data)
             if text and self.number is not None:
                 self.journal.stream(self.number, self._names[fd], text, log=False)
-            if not everything:
+            if not whole:
                 break
         return total
 
@@ -271,42 +273,42 @@ class Child:
             self._selector.unregister(fd)
         return data
 
-    def _hear(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         """Messages, a line each; of a line cut by the end of what was read the rest comes later."""
         if b"\n" not in data:
-            self._partial.append(data)
+            self._fragments.append(data)
             return
-        parts, self._partial = [*self._partial, data], []
+        parts, self._fragments = [*self._fragments, data], []
         data = b"".join(parts)
         parts.clear()  # a message may be hundreds of megabytes: no more of it is kept than has to be
         lines = data.split(b"\n")
         del data
-        self._partial.append(lines.pop())
+        self._fragments.append(lines.pop())
         lines.reverse()
         while lines:
             text = lines.pop().decode("utf-8", "replace")
             if text:
-                self._obey(text)
+                self._handle(text)
 
-    def _obey(self, text: str) -> None:
+    def _handle(self, text: str) -> None:
         try:
             message = json.loads(text)
         except ValueError:
             self.journal.note("a message of the interpreter was cut off: an output may be missing")
             return
         del text
-        self._talk(message)
+        self._handler(message)
         if message.get("ack"):
-            self._write(self._heard, b"\n")
+            self._write(self._ack_pipe, b"\n")
 
 
-def no_start(outcome: Outcome, child: Child) -> Outcome:
+def start_failure(outcome: Outcome, child: Child) -> Outcome:
     """What an interpreter that never got ready said last."""
     if outcome.status is not Status.FAILED and outcome.status is not Status.TIMED_OUT:
         return outcome
-    said = plain(child.tail.decode("utf-8", "replace")).strip()
+    output = strip_ansi(child.tail.decode("utf-8", "replace")).strip()
     reason = outcome.reason if outcome.exit_code == 69 else "the interpreter did not start"
-    return Outcome(Status.FAILED, 69, f"{reason}: {said.splitlines()[-1][:500]}" if said else reason)
+    return Outcome(Status.FAILED, 69, f"{reason}: {output.splitlines()[-1][:500]}" if output else reason)
 
 
 def _widen(pipe: int) -> None:

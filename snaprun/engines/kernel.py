@@ -11,37 +11,46 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from snaprun.engines import KILLED, TIMED_OUT, Job, Outcome, Stop, died, ended_by_error, ended_by_exit
+from snaprun.engines import (
+    KILL_CODE,
+    TIMEOUT_CODE,
+    Job,
+    Outcome,
+    Stop,
+    outcome_of_death,
+    outcome_of_error,
+    outcome_of_exit,
+)
 from snaprun.engines.channels import Message
 from snaprun.engines.launch import KernelProcess
 from snaprun.engines.widgets import Widgets
-from snaprun.live.journal import Journal, plain
-from snaprun.live.replay import numbers, source, tags
+from snaprun.live.journal import Journal, strip_ansi
+from snaprun.live.replay import number_cells, read_source, read_tags
 from snaprun.machine.oom import oom_kills
 from snaprun.model import Status
 
-QUIET = 12
+SILENCE_LIMIT = 12
 """After so many times :attr:`Job.patience` of silence, a kernel that has replied but never got idle is given up."""
 
 IOPUB_PATIENCE = 0.05
 """Seconds between a kernel's answer and the next question, while it does not yet publish to us."""
 
-WIDGETS_EVERY = 2.0
+WIDGETS_INTERVAL = 2.0
 """Seconds between two journal entries about widgets that keep changing."""
 
-FAREWELL = 5.0
+SHUTDOWN_PATIENCE = 5.0
 """Seconds that a kernel has to end in its own way, as Jupyter gives it."""
 
-LAST_WORDS = 1.0
+DRAIN_PATIENCE = 1.0
 """Seconds that what a dead kernel sent may take to arrive, where the end of its connection cannot be seen."""
 
 
 def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
     """Execute the notebook in a Jupyter kernel; see :class:`snaprun.engines.Engine`."""
-    return asyncio.run(_Session(job, journal, stop).run())
+    return asyncio.run(_KernelSession(job, journal, stop).run())
 
 
-class _Ended(Exception):
+class _EarlyEnd(Exception):
     """The run is over before its last cell."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -61,7 +70,7 @@ class _Request:
     probes: set[str] = field(default_factory=set)
 
 
-class _Session:
+class _KernelSession:
     """One run: the kernel, its channels, and what is being waited for."""
 
     def __init__(self, job: Job, journal: Journal, stop: Stop) -> None:
@@ -71,36 +80,36 @@ class _Session:
         self.number = 0
         self.requests: dict[str, _Request] = {}
         self.latest: _Request | None = None
-        self.started = time.monotonic()
-        self.answered = False
+        self.start_time = time.monotonic()
+        self.is_responsive = False
         self.fault: BaseException | None = None
-        self.ooms = oom_kills()
+        self.oom_count = oom_kills()
 
     async def run(self) -> Outcome:
         """From the first process to the last one."""
         job = self.job
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(self._on_fault)
-        self.stopped = asyncio.Event()
+        self.stop_event = asyncio.Event()
         self.loop.add_reader(self.stop.fileno(), self._on_stop)
         if self.stop.count:
             self._on_stop()
         kernel = job.kernel
         assert kernel is not None, "the kernel engine needs a kernel"
-        cells = list(numbers(job.notebook))
+        cells = list(number_cells(job.notebook))
         self.journal.start(attempt=job.attempt, cells=sum(1 for n, *_ in cells if n), kernel=kernel.name)
         self.process = KernelProcess(job, kernel, self.journal.raw)
         try:
             await self._open()
             outcome = await self._execute(cells)
-            await self._farewell()
+            await self._shut_down()
             if self.fault is not None:
                 raise self.fault
             return outcome
-        except _Ended as ended:
-            if self.answered:
-                await self._farewell()
-            return ended.outcome
+        except _EarlyEnd as end:
+            if self.is_responsive:
+                await self._shut_down()
+            return end.outcome
         finally:
             await self._close()
 
@@ -109,149 +118,154 @@ class _Session:
         try:
             await self.process.start(self.job)
         except (OSError, RuntimeError, ValueError) as error:
-            raise _Ended(self._no_kernel(f"the kernel cannot be started: {error}")) from error
+            raise _EarlyEnd(self._start_failure(f"the kernel cannot be started: {error}")) from error
         self.channels = self.process.channels(self._receive)
         self.widgets = Widgets(self.channels, self.journal.note)
-        end = time.monotonic() + self.job.start_timeout
+        deadline = time.monotonic() + self.job.start_timeout
         while True:  # a request sent before the kernel hears that we listen on IOPub is answered there to nobody
             request = self._request("kernel_info_request", {}, 0)
-            what = await self._until(request.reply, end)
-            if what == "done":
-                what = await self._until(request.idle, min(end, time.monotonic() + IOPUB_PATIENCE))
-            if what == "done":
+            event = await self._wait_for(request.reply, deadline)
+            if event == "done":
+                event = await self._wait_for(request.idle, min(deadline, time.monotonic() + IOPUB_PATIENCE))
+            if event == "done":
                 break
-            if what == "stop":
+            if event == "stop":
                 await self.process.kill()
-                raise _Ended(self.stop.outcome())
-            if what == "dead":
+                raise _EarlyEnd(self.stop.outcome())
+            if event == "dead":
                 await asyncio.sleep(0)
-                raise _Ended(self._no_kernel("the kernel died while starting"))
-            if time.monotonic() > end:
-                raise _Ended(self._no_kernel(f"the kernel did not answer within {self.job.start_timeout:g} s"))
-        self.process.ready()
+                raise _EarlyEnd(self._start_failure("the kernel died while starting"))
+            if time.monotonic() > deadline:
+                raise _EarlyEnd(self._start_failure(f"the kernel did not answer within {self.job.start_timeout:g} s"))
+        self.process.mark_ready()
         info = request.reply.result()
         self.journal.event("kernel", language_info=info.get("language_info"), pid=self.process.pid)
 
-    def _no_kernel(self, reason: str) -> Outcome:
-        said = plain(self.process.tail.decode("utf-8", "replace")).strip()
-        if said:
-            reason += ": " + said.splitlines()[-1][:500]
+    def _start_failure(self, reason: str) -> Outcome:
+        output = strip_ansi(self.process.tail.decode("utf-8", "replace")).strip()
+        if output:
+            reason += ": " + output.splitlines()[-1][:500]
         return Outcome(Status.FAILED, 69, reason)
 
     async def _execute(self, cells: list[tuple[int, int, Mapping[str, Any]]]) -> Outcome:
         """Every cell in order; the first one that fails is the last, unless it is held and mended."""
-        at = 0
-        edited: str | None = None
-        while at < len(cells):
-            number, _, cell = cells[at]
-            outcome = await self._cell(number, cell, edited)
-            edited = None
+        index = 0
+        new_source: str | None = None
+        while index < len(cells):
+            number, _, cell = cells[index]
+            outcome = await self._cell(number, cell, new_source)
+            new_source = None
             if outcome is None:
-                at += 1
+                index += 1
                 continue
             if outcome.status is Status.SUCCEEDED:  # sys.exit(0)
-                for later, _, _ in cells[at + 1 :]:
-                    self.journal.cell(later, "skipped", label=self.job.labels.get(later, ""))
+                for next_number, _, _ in cells[index + 1 :]:
+                    self.journal.cell(next_number, "skipped", label=self.job.labels.get(next_number, ""))
                 return outcome
             if self.job.hold is None or self.stop.count or not self.process.alive():
                 return outcome
-            resumed, edited = await self._hold(number)
-            if not resumed:
+            is_resumed, new_source = await self._hold(number)
+            if not is_resumed:
                 return outcome
         return Outcome(Status.SUCCEEDED, 0)
 
-    async def _cell(self, number: int, cell: Mapping[str, Any], edited: str | None) -> Outcome | None:
+    async def _cell(self, number: int, cell: Mapping[str, Any], new_source: str | None) -> Outcome | None:
         """Execute one cell; None means: go on with the next."""
         label = self.job.labels.get(number, "")
-        text = source(cell) if edited is None else edited
-        if "skip-execution" in tags(cell) or not text.strip():
+        text = read_source(cell) if new_source is None else new_source
+        if "skip-execution" in read_tags(cell) or not text.strip():
             self.journal.cell(number, "skipped" if text.strip() else "ok", label=label)
             return None
         self.number = number
-        about = {"label": label} if edited is None else {"label": label, "source": edited}
-        self.journal.cell(number, "start", **about)
-        began = time.monotonic()
-        forgiving = "raises-exception" in tags(cell)
+        fields = {"label": label} if new_source is None else {"label": label, "source": new_source}
+        self.journal.cell(number, "start", **fields)
+        start_time = time.monotonic()
+        allows_error = "raises-exception" in read_tags(cell)
         content = {
             "code": text,
             "silent": False,
             "store_history": True,
             "user_expressions": {},
             "allow_stdin": False,
-            "stop_on_error": not forgiving,
+            "stop_on_error": not allows_error,
         }
         request = self._request("execute_request", content, number)
         state, outcome = "stopped", None
         try:
-            reply = await self._finish(request, began)
-            state, outcome = self._judge(request, reply, forgiving)
-        except _Ended as ended:
-            state = "failed" if ended.outcome.exit_code == KILLED and not self.stop.count else "stopped"
+            reply = await self._finish(request, start_time)
+            state, outcome = self._judge(request, reply, allows_error)
+        except _EarlyEnd as end:
+            state = "failed" if end.outcome.exit_code == KILL_CODE and not self.stop.count else "stopped"
             raise
         finally:
-            self._widgets_news()
-            seconds = round(time.monotonic() - began, 6)
+            self._journal_widgets()
+            seconds = round(time.monotonic() - start_time, 6)
             self.journal.cell(number, state, seconds=seconds, count=request.count)
         return outcome
 
-    def _judge(self, request: _Request, reply: Mapping[str, Any], forgiving: bool) -> tuple[str, Outcome | None]:
+    def _judge(self, request: _Request, reply: Mapping[str, Any], allows_error: bool) -> tuple[str, Outcome | None]:
         """The state of a cell that ended by itself, and the end of the run if it is one."""
         request.count = reply.get("execution_count", request.count)
         for payload in reply.get("payload") or ():
             if isinstance(payload, dict) and payload.get("source") == "ask_exit":  # ``exit`` and ``quit`` of IPython
-                kept = payload.get("keepkernel")
-                outcome = ended_by_exit(str(kept) if isinstance(kept, int) and not isinstance(kept, bool) else "")
+                keep_kernel = payload.get("keepkernel")
+                outcome = outcome_of_exit(
+                    str(keep_kernel) if isinstance(keep_kernel, int) and not isinstance(keep_kernel, bool) else ""
+                )
                 return ("ok" if outcome.exit_code == 0 else "failed"), outcome
-        nothing = (reply.get("ename"), reply.get("evalue")) == ("NoneType", "None")  # ipykernel 7: the display failed
-        if reply.get("status") == "ok" or nothing:
-            if request.error is not None and not forgiving:
+        is_display_failure = (reply.get("ename"), reply.get("evalue")) == (
+            "NoneType",
+            "None",
+        )  # ipykernel 7: the display failed
+        if reply.get("status") == "ok" or is_display_failure:
+            if request.error is not None and not allows_error:
                 name = request.error.get("ename")
                 self.journal.note(f"cell {request.number} showed an error ({name}) but went on: a display failed")
             return "ok", None
         error = reply if request.error is None else request.error
         if request.error is None and reply.get("status") == "error":
-            shown = {"output_type": "error", "ename": str(reply.get("ename")), "evalue": str(reply.get("evalue"))}
-            self.journal.out(request.number, {**shown, "traceback": list(reply.get("traceback") or [])})
-        if forgiving:
+            output = {"output_type": "error", "ename": str(reply.get("ename")), "evalue": str(reply.get("evalue"))}
+            self.journal.out(request.number, {**output, "traceback": list(reply.get("traceback") or [])})
+        if allows_error:
             return "ok", None
         name, value = str(error.get("ename") or ""), str(error.get("evalue") or "")
-        return ended_by_error(request.number, name, value, reply.get("snaprun_exit"))
+        return outcome_of_error(request.number, name, value, reply.get("snaprun_exit"))
 
-    async def _finish(self, request: _Request, began: float) -> Mapping[str, Any]:
+    async def _finish(self, request: _Request, start_time: float) -> Mapping[str, Any]:
         """Wait for a cell's reply and its last output. Raises _Ended when the run ends instead."""
-        limit, timed_out = self._limit(request.number, began)
+        limit, timeout_outcome = self._limit(request.number, start_time)
         task = asyncio.ensure_future(self._complete(request))
         try:
-            what = await self._until(task, limit)
-            if what == "done":
+            event = await self._wait_for(task, limit)
+            if event == "done":
                 return task.result()
-            if what == "dead":
-                raise _Ended(await self._post_mortem(request.number))
+            if event == "dead":
+                raise _EarlyEnd(await self._post_mortem(request.number))
             await self._break_off(task)
-            raise _Ended(self.stop.outcome() if what == "stop" else timed_out)
+            raise _EarlyEnd(self.stop.outcome() if event == "stop" else timeout_outcome)
         finally:
             task.cancel()
 
     async def _complete(self, request: _Request) -> Mapping[str, Any]:
         """The reply, once everything that the cell said has arrived."""
         reply = await request.reply
-        seen, since, probed = self.channels.arrived, time.monotonic(), False
+        message_count, last_arrival, has_probed = self.channels.message_count, time.monotonic(), False
         while not request.idle.done():
             await asyncio.wait([request.idle], timeout=min(0.5, self.job.patience))
-            if self.channels.arrived != seen:
-                seen, since = self.channels.arrived, time.monotonic()
-            quiet = time.monotonic() - since
-            if quiet > QUIET * self.job.patience and not request.idle.done():
-                raise _Ended(
+            if self.channels.message_count != message_count:
+                message_count, last_arrival = self.channels.message_count, time.monotonic()
+            silence = time.monotonic() - last_arrival
+            if silence > SILENCE_LIMIT * self.job.patience and not request.idle.done():
+                raise _EarlyEnd(
                     Outcome(Status.FAILED, 125, f"the kernel never finished the output of cell {request.number}")
                 )
-            if quiet > self.job.patience and not probed:
-                probed = True
+            if silence > self.job.patience and not has_probed:
+                has_probed = True
                 probe = self._request("kernel_info_request", {}, request.number)
-                probe.idle.add_done_callback(lambda _: self._dropped(request))
+                probe.idle.add_done_callback(lambda _: self._give_up_idle(request))
         return reply
 
-    def _dropped(self, request: _Request) -> None:
+    def _give_up_idle(self, request: _Request) -> None:
         """A later message came through, so the idle message of this cell never will: outputs may be missing too."""
         if not request.idle.done():
             self.journal.note(
@@ -259,66 +273,66 @@ class _Session:
             )
             request.idle.set_result(None)
 
-    def _limit(self, number: int, began: float) -> tuple[float | None, Outcome]:
+    def _limit(self, number: int, start_time: float) -> tuple[float | None, Outcome]:
         """When the current cell has to end, and what has happened then."""
-        of_run = None if self.job.timeout is None else self.started + self.job.timeout
-        of_cell = None if self.job.cell_timeout is None else began + self.job.cell_timeout
-        if of_cell is not None and (of_run is None or of_cell < of_run):
+        run_deadline = None if self.job.timeout is None else self.start_time + self.job.timeout
+        cell_deadline = None if self.job.cell_timeout is None else start_time + self.job.cell_timeout
+        if cell_deadline is not None and (run_deadline is None or cell_deadline < run_deadline):
             reason = f"cell {number} took longer than {self.job.cell_timeout:g} s"
-            return of_cell, Outcome(Status.TIMED_OUT, TIMED_OUT, reason)
+            return cell_deadline, Outcome(Status.TIMED_OUT, TIMEOUT_CODE, reason)
         reason = f"the run took longer than {self.job.timeout or 0:g} s"
-        return of_run, Outcome(Status.TIMED_OUT, TIMED_OUT, reason)
+        return run_deadline, Outcome(Status.TIMED_OUT, TIMEOUT_CODE, reason)
 
     async def _break_off(self, task: asyncio.Future[Any]) -> None:
         """Interrupt the cell, give it the grace period, then kill. A second request to stop kills at once."""
-        asked, began = self.stop.count, time.monotonic()
-        if self.stop.patience(self.job):
+        request_count, start_time = self.stop.count, time.monotonic()
+        if self.stop.grace_period(self.job):
             await self.process.interrupt()
-        while not task.done() and self.process.alive() and self.stop.count == asked:
-            if time.monotonic() >= began + self.stop.patience(self.job):
+        while not task.done() and self.process.alive() and self.stop.count == request_count:
+            if time.monotonic() >= start_time + self.stop.grace_period(self.job):
                 break
             await asyncio.wait([task], timeout=0.05)
-        self.answered = task.done()
-        if not self.answered:
+        self.is_responsive = task.done()
+        if not self.is_responsive:
             await self.process.kill()
-            await self._last_words(self.number)
+            await self._drain_dead_kernel(self.number)
 
-    async def _until(self, future: asyncio.Future[Any], limit: float | None) -> str:
+    async def _wait_for(self, future: asyncio.Future[Any], limit: float | None) -> str:
         """Wait for ``future``; else say what came first: ``stop``, ``dead`` or ``timeout``."""
-        pause, waited = 0.01, False
-        stopping = asyncio.ensure_future(self.stopped.wait())
+        pause, has_waited = 0.01, False
+        stop_task = asyncio.ensure_future(self.stop_event.wait())
         try:
             while True:
                 if self.fault is not None:
                     raise self.fault
                 if future.done():
                     return "done"
-                if stopping.done():
+                if stop_task.done():
                     return "stop"
-                if waited and not self.process.alive():
-                    await self.channels.hung_up(LAST_WORDS)
+                if has_waited and not self.process.alive():
+                    await self.channels.drain_until_closed(DRAIN_PATIENCE)
                     return "done" if future.done() else "dead"
                 if limit is not None and time.monotonic() >= limit:
                     return "timeout"
-                rest = pause if limit is None else min(pause, max(0.0, limit - time.monotonic()))
-                await asyncio.wait([future, stopping], timeout=rest, return_when=asyncio.FIRST_COMPLETED)
-                pause, waited = min(pause * 1.5, 0.25), True
+                timeout = pause if limit is None else min(pause, max(0.0, limit - time.monotonic()))
+                await asyncio.wait([future, stop_task], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                pause, has_waited = min(pause * 1.5, 0.25), True
         finally:
-            stopping.cancel()
+            stop_task.cancel()
 
     async def _post_mortem(self, number: int) -> Outcome:
         """The kernel is gone: take what it still said, and find out why."""
-        await self._last_words(number)
+        await self._drain_dead_kernel(number)
         await self.process.reap()
         kills = oom_kills()
-        oom = kills is not None and self.ooms is not None and kills > self.ooms
-        return died("kernel", self.process.returncode, oom=oom)
+        oom = kills is not None and self.oom_count is not None and kills > self.oom_count
+        return outcome_of_death("kernel", self.process.returncode, oom=oom)
 
-    async def _last_words(self, number: int) -> None:
+    async def _drain_dead_kernel(self, number: int) -> None:
         """All that a dead kernel sent through ZeroMQ, then what is left in its standard output and error."""
         self.process.signal(signal.SIGKILL)  # children that it left would keep its connections open
-        await self.channels.hung_up(LAST_WORDS)
-        for name, data in zip(("stdout", "stderr"), self.process.leftovers(), strict=True):
+        await self.channels.drain_until_closed(DRAIN_PATIENCE)
+        for name, data in zip(("stdout", "stderr"), self.process.read_leftovers(), strict=True):
             if data:
                 self.journal.stream(number, name, data.decode("utf-8", "replace"), log=False)
                 self.journal.raw(data)
@@ -326,41 +340,41 @@ class _Session:
     async def _hold(self, number: int) -> tuple[bool, str | None]:
         """Keep the kernel after an error until told to go on; whether to, and the failed cell's new source if any."""
         assert self.job.hold is not None
-        resume = self.job.live.resume
-        resume.unlink(missing_ok=True)
+        resume_path = self.job.live.resume
+        resume_path.unlink(missing_ok=True)
         self.journal.event("hold", n=number, seconds=self.job.hold)
-        began = time.monotonic()
-        end = began + self.job.hold
-        while time.monotonic() < end and self.process.alive() and not self.stop.count:
+        start_time = time.monotonic()
+        deadline = start_time + self.job.hold
+        while time.monotonic() < deadline and self.process.alive() and not self.stop.count:
             with contextlib.suppress(OSError, ValueError):
-                wish = json.loads(resume.read_bytes())
-                resume.unlink(missing_ok=True)
-                self.started += time.monotonic() - began  # the run's time limit is for code that runs
-                edited = wish.get("source")
-                self.journal.event("resume", n=number, edited=edited is not None)
-                if edited is not None:
+                order = json.loads(resume_path.read_bytes())
+                resume_path.unlink(missing_ok=True)
+                self.start_time += time.monotonic() - start_time  # the run's time limit is for code that runs
+                new_source = order.get("source")
+                self.journal.event("resume", n=number, edited=new_source is not None)
+                if new_source is not None:
                     self.journal.note(
                         f"cell {number} was edited while the run was held: its code is not the frozen one"
                     )
-                return True, edited
+                return True, new_source
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.stopped.wait(), 0.2)
+                await asyncio.wait_for(self.stop_event.wait(), 0.2)
         return False, None
 
-    async def _farewell(self) -> None:
+    async def _shut_down(self) -> None:
         """Let the kernel end in its own way, so that what it registered for its exit runs and is heard."""
         if not self.process.alive():
             return
         self.channels.send("control", "shutdown_request", {"restart": False})
-        asked = self.stop.count
-        end = time.monotonic() + FAREWELL
-        while self.process.alive() and time.monotonic() < end and self.stop.count == asked:
-            await self.process.gone(0.1)
+        request_count = self.stop.count
+        deadline = time.monotonic() + SHUTDOWN_PATIENCE
+        while self.process.alive() and time.monotonic() < deadline and self.stop.count == request_count:
+            await self.process.wait_for_end(0.1)
         if self.process.alive():
-            if self.stop.count == asked:
-                self.journal.note(f"the kernel did not end by itself within {FAREWELL:g} s and was killed")
+            if self.stop.count == request_count:
+                self.journal.note(f"the kernel did not end by itself within {SHUTDOWN_PATIENCE:g} s and was killed")
             await self.process.kill()
-        await self._last_words(self.number)
+        await self._drain_dead_kernel(self.number)
 
     async def _close(self) -> None:
         self.loop.remove_reader(self.stop.fileno())
@@ -369,8 +383,8 @@ class _Session:
         await self.process.close()
 
     def _on_stop(self) -> None:
-        self.stop.heard()
-        self.stopped.set()
+        self.stop.drain()
+        self.stop_event.set()
 
     def _on_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Something failed while a message was handled (the journal's disk is full, a bug): the run cannot go on."""
@@ -379,13 +393,13 @@ class _Session:
             loop.default_exception_handler(context)
             return
         self.fault = self.fault or error
-        self.stopped.set()
+        self.stop_event.set()
 
     def _request(self, kind: str, content: dict[str, Any], number: int) -> _Request:
         channel = "shell"
         request = _Request(number, self.loop.create_future(), self.loop.create_future())
-        name = self.channels.send(channel, kind, content)
-        self.requests[name] = request
+        message_id = self.channels.send(channel, kind, content)
+        self.requests[message_id] = request
         return request
 
     def _receive(self, message: Message) -> None:
@@ -410,8 +424,8 @@ class _Session:
                 request.count = content.get("execution_count")
         elif kind.startswith("comm_"):
             self.widgets.comm(message)
-            self.loop.call_later(WIDGETS_EVERY, self._widgets_news)
-        elif self.widgets.caught(message):
+            self.loop.call_later(WIDGETS_INTERVAL, self._journal_widgets)
+        elif self.widgets.capture(message):
             if kind == "stream":
                 self.journal.raw(message.exact or content["text"].encode("utf-8", "backslashreplace"))
         elif kind == "stream":
@@ -436,14 +450,14 @@ class _Session:
         self.journal.out(number, output, display_id=(content.get("transient") or {}).get("display_id"))
 
     def _error(self, content: Mapping[str, Any], number: int, request: _Request | None) -> None:
-        named = {"ename": str(content.get("ename", "")), "evalue": str(content.get("evalue", ""))}
+        error = {"ename": str(content.get("ename", "")), "evalue": str(content.get("evalue", ""))}
         traceback = [str(line) for line in content.get("traceback") or ()]
-        self.journal.out(number, {"output_type": "error", **named, "traceback": traceback})
+        self.journal.out(number, {"output_type": "error", **error, "traceback": traceback})
         if request is not None and request.error is None:
             request.error = content
 
-    def _widgets_news(self) -> None:
-        if hasattr(self, "widgets") and self.widgets.changed:
-            news = self.widgets.news()
-            if news:
-                self.journal.event("widgets", state=news)
+    def _journal_widgets(self) -> None:
+        if hasattr(self, "widgets") and self.widgets.changed_ids:
+            state = self.widgets.take_changes()
+            if state:
+                self.journal.event("widgets", state=state)

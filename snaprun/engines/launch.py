@@ -18,14 +18,14 @@ from jupyter_client.client import KernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from snaprun.engines import Job, environment, runs
+from snaprun.engines import Job, environment, is_running
 from snaprun.engines.channels import Channels, Message
-from snaprun.live.livefolder import SOCKETS
+from snaprun.live.livefolder import SOCKET_PREFIX
 from snaprun.notebooks.kernels import Kernel
 
 BOOT = Path(__file__).resolve().parent.parent / "boot" / "kernel.py"
 IPYKERNEL = ("ipykernel_launcher", "ipykernel")
-SOCKET_ROOM = 107 - len(f"/{SOCKETS}12345678/worker")
+SOCKET_ROOM = 107 - len(f"/{SOCKET_PREFIX}12345678/worker")
 """Bytes that the folder for the socket folder may have: ``sun_path`` holds 108 with the final NUL."""
 
 MESSAGES = 100
@@ -41,22 +41,22 @@ TERM_PATIENCE = 3.0
 class _Manager(AsyncKernelManager):  # type: ignore[misc]
     """jupyter_client's manager for a kernel that was chosen already."""
 
-    chosen: Any = None
+    chosen_spec: Any = None
 
     @property
     def kernel_spec(self) -> Any:
-        return self.chosen
+        return self.chosen_spec
 
 
 class KernelProcess:
     """A kernel's process with its pipes. ``talk`` gets what it writes outside Jupyter's protocol, once it is ready."""
 
-    def __init__(self, job: Job, kernel: Kernel, talk: Callable[[bytes], None]) -> None:
+    def __init__(self, job: Job, kernel: Kernel, sink: Callable[[bytes], None]) -> None:
         self.tail = b""
-        self._talk = talk
+        self._sink = sink
         self._ready = False
         self._boots = module_of(kernel) is not None
-        self._folder = Path(tempfile.mkdtemp(prefix=SOCKETS, dir=_short_folder(job.environment)))
+        self._folder = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX, dir=_short_folder(job.environment)))
         self._context = zmq.Context()
         self._context.setsockopt(zmq.RECONNECT_IVL, 10)
         self._context.setsockopt(zmq.RCVHWM, MESSAGES if self._boots else 0)  # 0, all: others drop what we do not take
@@ -65,9 +65,9 @@ class KernelProcess:
             self._pull = self._context.socket(zmq.PULL)
             self._pull.bind(f"ipc://{self._folder / 'worker'}")
         self.manager = _Manager(connection_file=str(job.live.kernel), transport="ipc", ip=str(self._folder / "k"))
-        self.manager.chosen = _spec(kernel)
+        self.manager.chosen_spec = _build_spec(kernel)
         self._readers: list[int] = []
-        self._caught: tuple[int, ...] = ()
+        self._pipes: tuple[int, ...] = ()
         self.pid = 0
         self.returncode: int | None = None
 
@@ -75,19 +75,19 @@ class KernelProcess:
         """Start it. Raises OSError or RuntimeError when the command cannot be executed."""
         noise, noise_end = os.pipe()
         out, out_end, err, err_end = (*os.pipe(), *os.pipe())
-        inherited = (out, out_end, err, err_end) if self._boots else ()
-        talk = {
-            "SNAPRUN_PIPES": ",".join(map(str, inherited)),
+        descriptors = (out, out_end, err, err_end) if self._boots else ()
+        variables = {
+            "SNAPRUN_PIPES": ",".join(map(str, descriptors)),
             "SNAPRUN_PATH": str(job.live.import_path),
             "SNAPRUN_WORKER": f"ipc://{self._folder / 'worker'}",
         }
         try:
             await self.manager.start_kernel(
-                env={**environment(job), **(talk if self._boots else {})},
+                env={**environment(job), **(variables if self._boots else {})},
                 cwd=str(job.folder),
                 stdout=noise_end,
                 stderr=noise_end,
-                pass_fds=inherited,
+                pass_fds=descriptors,
             )
         except BaseException:
             for number in (noise, out, err):
@@ -97,31 +97,31 @@ class KernelProcess:
             for number in (noise_end, out_end, err_end):
                 os.close(number)
         self.pid = self.manager.provisioner.pid
-        self._caught = (out, err)
+        self._pipes = (out, err)
         os.set_blocking(noise, False)
         self._readers.append(noise)
-        asyncio.get_running_loop().add_reader(noise, self._hear, noise)
+        asyncio.get_running_loop().add_reader(noise, self._read_noise, noise)
 
-    def ready(self) -> None:
+    def mark_ready(self) -> None:
         """From now on what the process itself writes is passed on; before, it only explains a start that failed."""
         self._ready = True
 
-    def channels(self, receive: Callable[[Message], None]) -> Channels:
+    def channels(self, handler: Callable[[Message], None]) -> Channels:
         """Talk with it; ``receive`` is called with every message."""
         client = KernelClient(context=self._context, **self.manager.get_connection_info(session=True))
         pull, self._pull = self._pull, None
-        return Channels(client, receive, published=pull or client.connect_iopub())
+        return Channels(client, handler, iopub=pull or client.connect_iopub())
 
     def alive(self) -> bool:
         """Whether the process runs."""
-        return self.returncode is None and self.pid > 0 and runs(self.pid)
+        return self.returncode is None and self.pid > 0 and is_running(self.pid)
 
-    async def gone(self, seconds: float) -> bool:
+    async def wait_for_end(self, seconds: float) -> bool:
         """Wait until the process has ended, for so long at most; whether it has."""
-        end = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         pause = 0.005
         while self.alive():
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.1)
@@ -135,9 +135,9 @@ class KernelProcess:
     async def kill(self) -> None:
         """TERM, then KILL, to the whole group; returns when the process has ended."""
         self.signal(signal.SIGTERM)
-        if not await self.gone(TERM_PATIENCE):
+        if not await self.wait_for_end(TERM_PATIENCE):
             self.signal(signal.SIGKILL)
-            await self.gone(TERM_PATIENCE)
+            await self.wait_for_end(TERM_PATIENCE)
 
     def signal(self, signum: int) -> None:
         """Signal the kernel's process group: it leads one, and is not reaped before :meth:`close`."""
@@ -147,14 +147,14 @@ class KernelProcess:
             except (ProcessLookupError, PermissionError):  # macOS refuses for a group of zombies
                 return
 
-    def leftovers(self) -> tuple[bytes, bytes]:
+    def read_leftovers(self) -> tuple[bytes, bytes]:
         """What a dead kernel left unread of its standard output and error."""
-        return tuple(_read_all(number) for number in self._caught) if self._caught else (b"", b"")  # type: ignore[return-value]
+        return tuple(_read_all(number) for number in self._pipes) if self._pipes else (b"", b"")  # type: ignore[return-value]
 
     async def reap(self) -> None:
         """Kill what is left of the group, and learn how the process ended."""
         self.signal(signal.SIGKILL)
-        await self.gone(TERM_PATIENCE)
+        await self.wait_for_end(TERM_PATIENCE)
         if self.pid and self.returncode is None:
             self.returncode = await self.manager.provisioner.poll()
 
@@ -163,24 +163,24 @@ class KernelProcess:
         await self.reap()
         loop = asyncio.get_running_loop()
         for number in self._readers:
-            self._hear(number)
+            self._read_noise(number)
             loop.remove_reader(number)
             os.close(number)
-        for number in self._caught:
+        for number in self._pipes:
             os.close(number)
-        self._readers, self._caught = [], ()
+        self._readers, self._pipes = [], ()
         if self._pull is not None:
             self._pull.close(linger=0)
         await self.manager.cleanup_resources()
         self._context.destroy(linger=0)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _hear(self, number: int) -> None:
+    def _read_noise(self, number: int) -> None:
         data = _read_all(number)
         if data:
             self.tail = (self.tail + data)[-TAIL:]
             if self._ready:
-                self._talk(data)
+                self._sink(data)
         elif number in self._readers:
             asyncio.get_running_loop().remove_reader(number)
 
@@ -193,7 +193,7 @@ def module_of(kernel: Kernel) -> str | None:
     return next((second for first, second in pairs if first == "-m"), None)
 
 
-def _spec(kernel: Kernel) -> Any:
+def _build_spec(kernel: Kernel) -> Any:
     argv = list(kernel.argv)
     module = module_of(kernel)
     if module:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snaprun.engines import Job, Outcome, Stop, ended_by_error
-from snaprun.engines.child import BOOT, FAREWELL, Child, Ended, no_start
+from snaprun.engines import Job, Outcome, Stop, outcome_of_error
+from snaprun.engines.child import BOOT, SHUTDOWN_PATIENCE, Child, EarlyEnd, start_failure
 from snaprun.live.journal import Journal
-from snaprun.live.replay import numbers, source, tags
+from snaprun.live.replay import number_cells, read_source, read_tags
 from snaprun.model import Status
 
 MARK = re.compile(r"^\s*# %%+(.*)$")
@@ -31,33 +31,35 @@ class Chunk:
 
 def chunks(script: str) -> list[Chunk]:
     """The code cells of a script in percent format."""
-    found: list[tuple[int, bool, list[str]]] = [(0, False, [])]
+    blocks: list[tuple[int, bool, list[str]]] = [(0, False, [])]
     for number, line in enumerate(script.splitlines(), start=1):
         mark = MARK.match(line)
         if mark:
-            found.append((number, not TEXT.search(mark[1]), []))
+            blocks.append((number, not TEXT.search(mark[1]), []))
         else:
-            found[-1][2].append(line)
-    return [Chunk(number, tuple(lines)) for number, is_code, lines in found if is_code]
+            blocks[-1][2].append(line)
+    return [Chunk(number, tuple(lines)) for number, is_code, lines in blocks if is_code]
 
 
-def commented(notebook: Mapping[str, Any], script: str) -> list[int]:
+def find_commented_cells(notebook: Mapping[str, Any], script: str) -> list[int]:
     """The cells in which jupytext commented magics or shell lines out: plain Python would skip them silently."""
-    found = []
-    for (number, _, cell), chunk in zip(numbers(notebook), chunks(script), strict=False):
-        there = {line.strip() for line in chunk.lines}
-        lines = [line.strip() for line in source(cell).splitlines() if line.strip()]
-        if "skip-execution" not in tags(cell) and any(line not in there and f"# {line}" in there for line in lines):
-            found.append(number)
-    return found
+    cell_numbers = []
+    for (number, _, cell), chunk in zip(number_cells(notebook), chunks(script), strict=False):
+        script_lines = {line.strip() for line in chunk.lines}
+        lines = [line.strip() for line in read_source(cell).splitlines() if line.strip()]
+        if "skip-execution" not in read_tags(cell) and any(
+            line not in script_lines and f"# {line}" in script_lines for line in lines
+        ):
+            cell_numbers.append(number)
+    return cell_numbers
 
 
 def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
     """Execute the paired script; see :class:`snaprun.engines.Engine`."""
-    cells = list(numbers(job.notebook))
+    cells = list(number_cells(job.notebook))
     journal.start(attempt=job.attempt, cells=sum(1 for number, *_ in cells if number), kernel=None)
-    session = _Session(job, journal, cells)
-    child = session.child = Child(job, journal, stop, session.hear)
+    session = _ScriptSession(job, journal, cells)
+    child = session.child = Child(job, journal, stop, session.handle_message)
     try:
         reason = session.refusal()
         if reason is not None:
@@ -65,16 +67,16 @@ def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
         if stop.count:
             return stop.outcome()
         return session.run(child)
-    except Ended as ended:
-        session.close("failed" if ended.outcome.status is Status.FAILED else "stopped")
+    except EarlyEnd as end:
+        session.close("failed" if end.outcome.status is Status.FAILED else "stopped")
         if session.outcome is not None:
-            child.farewell(FAREWELL)
-        return ended.outcome
+            child.shut_down(SHUTDOWN_PATIENCE)
+        return end.outcome
     finally:
         child.close()
 
 
-class _Session:
+class _ScriptSession:
     """What was heard until now."""
 
     def __init__(self, job: Job, journal: Journal, cells: Sequence[tuple[int, int, Mapping[str, Any]]]) -> None:
@@ -84,8 +86,8 @@ class _Session:
         self.cells = cells
         self.script = job.script
         self.ready = False
-        self.open: int | None = None
-        self.done: set[int] = set()
+        self.open_cell: int | None = None
+        self.reported_cells: set[int] = set()
         self.outcome: Outcome | None = None
         self.child: Child
 
@@ -93,12 +95,12 @@ class _Session:
         """Why this notebook cannot run as a script; None when it can."""
         if self.job.hold is not None:
             return "the script engine cannot be held on an error: nothing can connect to it; use --engine kernel"
-        lost = commented(self.job.notebook, self.script.read_text(encoding="utf-8"))
-        if not lost or self.job.commented_magics:
+        cell_numbers = find_commented_cells(self.job.notebook, self.script.read_text(encoding="utf-8"))
+        if not cell_numbers or self.job.commented_magics:
             return None
-        where = ("cell " if len(lost) == 1 else "cells ") + ", ".join(map(str, lost))
+        cell_names = ("cell " if len(cell_numbers) == 1 else "cells ") + ", ".join(map(str, cell_numbers))
         return (
-            f"plain Python would skip the magics or shell lines of {where}; use --engine kernel, "
+            f"plain Python would skip the magics or shell lines of {cell_names}; use --engine kernel, "
             "or --allow-commented-magics to run without them"
         )
 
@@ -108,40 +110,40 @@ class _Session:
         child.start([self.job.python, str(BOOT / "script.py"), str(self.script)])
         try:
             child.wait(lambda: self.ready, limit=time.monotonic() + self.job.start_timeout)
-        except Ended as ended:
-            raise Ended(no_start(ended.outcome, child)) from None
+        except EarlyEnd as end:
+            raise EarlyEnd(start_failure(end.outcome, child)) from None
         child.order({"cells": self._places()})
         child.wait(lambda: self.outcome is not None)
         assert self.outcome is not None
         self.close("failed")  # nothing is open but after a KeyboardInterrupt of the code's own
         if self.outcome.exit_code == 0:
             for number, _, _ in self.cells:
-                if number not in self.done:
+                if number not in self.reported_cells:
                     self.journal.cell(number, "skipped", label=self.job.labels.get(number, ""))
-        child.farewell(FAREWELL)
+        child.shut_down(SHUTDOWN_PATIENCE)
         return self.outcome
 
     def close(self, state: str) -> None:
         """End the cell that is under way."""
-        if self.open is not None:
-            seconds = round(time.monotonic() - self.child.cell_began, 6)
-            self.journal.cell(self.open, state, seconds=seconds)
-            self.open = None
+        if self.open_cell is not None:
+            seconds = round(time.monotonic() - self.child.cell_start_time, 6)
+            self.journal.cell(self.open_cell, state, seconds=seconds)
+            self.open_cell = None
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def handle_message(self, message: dict[str, Any]) -> None:
         """A message of the interpreter."""
         kind = message["e"]
         if kind == "ready":
             self.ready = True
         elif kind == "start":
-            self.open = self.child.number = message["n"]
-            self.done.add(message["n"])
-            self.child.cell_began = time.monotonic()
+            self.open_cell = self.child.number = message["n"]
+            self.reported_cells.add(message["n"])
+            self.child.cell_start_time = time.monotonic()
             self.journal.cell(message["n"], "start", label=self.job.labels.get(message["n"], ""))
         elif kind == "done":
             self.close("ok")
         elif kind == "skip":
-            self.done.add(message["n"])
+            self.reported_cells.add(message["n"])
             self.journal.cell(message["n"], "skipped", label=self.job.labels.get(message["n"], ""))
         elif kind == "over":
             self.outcome = Outcome(Status.SUCCEEDED, 0)
@@ -149,25 +151,25 @@ class _Session:
             self._error(message)
 
     def _error(self, message: Mapping[str, Any]) -> None:
-        shown = {key: message[key] for key in ("ename", "evalue", "traceback")}
+        error = {key: message[key] for key in ("ename", "evalue", "traceback")}
         if "exit" not in message:  # plain Python says nothing of a SystemExit, but for its message
-            self.journal.out(message["n"], {"output_type": "error", **shown})
+            self.journal.out(message["n"], {"output_type": "error", **error})
         if message["forgiven"]:
             self.close("ok")
             return
-        state, self.outcome = ended_by_error(message["n"], message["ename"], message["evalue"], message.get("exit"))
+        state, self.outcome = outcome_of_error(message["n"], message["ename"], message["evalue"], message.get("exit"))
         if message["ename"] != "KeyboardInterrupt":
             self.close(state)
 
     def _places(self) -> list[tuple[int, int, str]]:
         """Line, number and treatment of every code cell. Where script and notebook disagree all is one cell."""
-        found = chunks(self.script.read_text(encoding="utf-8"))
-        if len(found) != len(self.cells):
+        code_chunks = chunks(self.script.read_text(encoding="utf-8"))
+        if len(code_chunks) != len(self.cells):
             self.journal.note("the paired script has other cells than the notebook: progress is not known by cell")
             return [(0, next((number for number, _, _ in self.cells), 1), "run")]
         modes = {"skip-execution": "skip", "raises-exception": "forgive"}
         places = []
-        for (number, _, cell), chunk in zip(self.cells, found, strict=True):
-            mode = next((modes[tag] for tag in tags(cell) if tag in modes), "run")
+        for (number, _, cell), chunk in zip(self.cells, code_chunks, strict=True):
+            mode = next((modes[tag] for tag in read_tags(cell) if tag in modes), "run")
             places.append((chunk.line, number, mode))
         return places

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from snaprun.engines.channels import Channels, Message
-from snaprun.notebooks.slimimport import JUPYTER_EXTRAS, skipping
+from snaprun.notebooks.slimimport import JUPYTER_EXTRAS, skip_imports
 
-with skipping(*JUPYTER_EXTRAS):  # importing nbformat with them takes seconds
+with skip_imports(*JUPYTER_EXTRAS):  # importing nbformat with them takes seconds
     from nbclient import NotebookClient
     from nbformat import NotebookNode, from_dict
 
@@ -23,7 +23,7 @@ class Widgets(NotebookClient):  # type: ignore[misc]
         super().__init__(NotebookNode(cells=[], metadata=NotebookNode()))
         shell = SimpleNamespace(send=lambda message: channels.send_raw("shell", message))
         self.kc = SimpleNamespace(session=channels.session, shell_channel=shell)
-        self.changed: set[str] = set()
+        self.changed_ids: set[str] = set()
         self._note = note
 
     def comm(self, message: Message) -> None:
@@ -38,9 +38,9 @@ class Widgets(NotebookClient):  # type: ignore[misc]
             self.handle_comm_msg([], message.as_dict(), 0)
         except (KeyError, TypeError, ValueError, AssertionError, IndexError) as error:
             self._note(f"a widget message was not understood: {type(error).__name__}: {error}")
-        self.changed.add(str(message.content.get("comm_id")))
+        self.changed_ids.add(str(message.content.get("comm_id")))
 
-    def caught(self, message: Message) -> bool:
+    def capture(self, message: Message) -> bool:
         """Whether an output widget takes this output or this clearing for itself."""
         stack = self.output_hook_stack.get(message.parent.get("msg_id", ""))
         if not stack:
@@ -51,19 +51,19 @@ class Widgets(NotebookClient):  # type: ignore[misc]
             stack[-1].output([], from_dict(message.as_dict()), None, 0)
         else:
             return False
-        self.changed.add(stack[-1].comm_id)
+        self.changed_ids.add(stack[-1].comm_id)
         return True
 
-    def news(self) -> dict[str, Any]:
+    def take_changes(self) -> dict[str, Any]:
         """The state of the widgets that changed since the last call, in the notebook format's words."""
-        news = {}
-        for name in self.changed & self.widget_state.keys():
+        states = {}
+        for name in self.changed_ids & self.widget_state.keys():
             if "_model_name" not in self.widget_state[name]:
                 continue
             state = self._serialize_widget_state(self.widget_state[name])
             buffers = self.widget_buffers.get(name)
             if buffers:
                 state["buffers"] = list(buffers.values())
-            news[name] = state
-        self.changed.clear()
-        return news
+            states[name] = state
+        self.changed_ids.clear()
+        return states

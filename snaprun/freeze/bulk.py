@@ -8,16 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from snaprun.freeze.capture import Frozen, Request, commit_run, compose
+from snaprun.freeze.capture import FrozenTree, SnapshotRequest, commit_run, compose
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.objects import GitObject, pack
 from snaprun.model import RUN_REF, Snapshot
 
-SYNCS = 32
+SYNC_THREADS = 32
 """Files whose way to the disk is awaited at a time."""
 
 
-def commit_runs(repo: GitRepo, frozen: Frozen, requests: Sequence[Request]) -> list[Snapshot]:
+def commit_runs(repo: GitRepo, frozen_tree: FrozenTree, requests: Sequence[SnapshotRequest]) -> list[Snapshot]:
     """The snapshots of these runs, in their order, each behind its ref; all of them or, but for the first, none.
 
     The first is made as any other (:func:`snaprun.freeze.capture.commit_run`) and keeps the frozen tree alive for the
@@ -28,21 +28,21 @@ def commit_runs(repo: GitRepo, frozen: Frozen, requests: Sequence[Request]) -> l
     """
     if not requests:
         return []
-    first = commit_run(repo, frozen, requests[0])
-    made: list[Snapshot] = []
+    first = commit_run(repo, frozen_tree, requests[0])
+    snapshots: list[Snapshot] = []
     objects: dict[str, GitObject] = {}
     for request in requests[1:]:
-        snapshot, own = compose(frozen, request)
-        made.append(snapshot)
-        objects.update({item.oid: item for item in own})
-    if made:
+        snapshot, run_objects = compose(frozen_tree, request)
+        snapshots.append(snapshot)
+        objects.update({item.oid: item for item in run_objects})
+    if snapshots:
         try:
-            with _packed(repo, list(objects.values()), frozen.stored.algorithm):
-                _point(repo, [snapshot.id for snapshot in made])
+            with _kept_pack(repo, list(objects.values()), frozen_tree.tree.algorithm):
+                _create_refs(repo, [snapshot.id for snapshot in snapshots])
         except BaseException:
             repo.delete_ref(RUN_REF + first.id, first.id)
             raise
-    return [first, *made]
+    return [first, *snapshots]
 
 
 def delete_runs(repo: GitRepo, ids: Sequence[str]) -> None:
@@ -52,11 +52,11 @@ def delete_runs(repo: GitRepo, ids: Sequence[str]) -> None:
 
 
 @contextmanager
-def _packed(repo: GitRepo, objects: Sequence[GitObject], algorithm: str) -> Iterator[None]:
+def _kept_pack(repo: GitRepo, objects: Sequence[GitObject], algorithm: str) -> Iterator[None]:
     """Store objects as one pack, which no prune touches inside the block (``git-index-pack(1)``, ``--keep``)."""
     options = ("-c", "core.fsync=committed")
-    said = repo.run("index-pack", "--stdin", "--keep=snaprun", stdin=pack(objects, algorithm), options=options)
-    name = said.out.decode().split("\t")[-1].strip()
+    answer = repo.run("index-pack", "--stdin", "--keep=snaprun", stdin=pack(objects, algorithm), options=options)
+    name = answer.out.decode().split("\t")[-1].strip()
     try:
         yield
     finally:
@@ -64,7 +64,7 @@ def _packed(repo: GitRepo, objects: Sequence[GitObject], algorithm: str) -> Iter
             (repo.place.common_dir / "objects" / "pack" / f"pack-{name}.keep").unlink(missing_ok=True)
 
 
-def _point(repo: GitRepo, ids: Sequence[str]) -> None:
+def _create_refs(repo: GitRepo, ids: Sequence[str]) -> None:
     """Make a ref for each, in one transaction, and wait for the disk once for all of them.
 
     Git itself would wait for each ref in turn; here the disk is told of all before the first is awaited.
@@ -72,23 +72,23 @@ def _point(repo: GitRepo, ids: Sequence[str]) -> None:
     lines = "".join(f"create {RUN_REF}{run}\0{run}\0" for run in ids)
     repo.run("update-ref", "--stdin", "-z", stdin=lines.encode(), options=("-c", "core.fsync=none"))
     folder = repo.place.common_dir / RUN_REF
-    files = [handle for handle in (_opened(folder / run) for run in ids) if handle is not None]
+    handles = [handle for handle in (_open_file(folder / run) for run in ids) if handle is not None]
     try:
-        for handle in files:
+        for handle in handles:
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        with ThreadPoolExecutor(SYNCS) as together:  # the system answers those that wait at the same time at once
-            list(together.map(os.fsync, files))
+        with ThreadPoolExecutor(SYNC_THREADS) as pool:  # the system answers those that wait at the same time at once
+            list(pool.map(os.fsync, handles))
     finally:
-        for handle in files:
+        for handle in handles:
             os.close(handle)
-    within = _opened(folder)
-    if within is not None:
-        os.fsync(within)
-        os.close(within)
+    folder_handle = _open_file(folder)
+    if folder_handle is not None:
+        os.fsync(folder_handle)
+        os.close(folder_handle)
 
 
-def _opened(path: Path) -> int | None:
+def _open_file(path: Path) -> int | None:
     """The file, or None where git keeps its refs elsewhere (packed meanwhile, or a reftable)."""
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

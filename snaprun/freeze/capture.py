@@ -19,17 +19,17 @@ from typing import Any
 from snaprun.errors import InputMissing
 from snaprun.freeze import worktree
 from snaprun.freeze.manifest import Rules
-from snaprun.freeze.worktree import Stored
+from snaprun.freeze.worktree import StoredTree
 from snaprun.git.gitrepo import COMMITTER, GitRepo
-from snaprun.git.objects import TREE_MODE, Entry, GitObject, make, make_tree, parse_tree
-from snaprun.git.publish import Pruned, publish
+from snaprun.git.objects import TREE_MODE, GitObject, TreeEntry, make, make_tree, parse_tree
+from snaprun.git.publish import PruneFault, publish
 from snaprun.git.scratch import scratch
 from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, RunSpec, Snapshot
 
 SOURCE = "source.ipynb"
 """Below ``.snaprun/``: the notebook's bytes where git stores others at its own path."""
 
-SUBJECT = 200
+MAX_SUBJECT = 200
 """Longest subject line of a snapshot's commit, in characters."""
 
 TRIES = 3
@@ -39,7 +39,7 @@ MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
-class Request:
+class SnapshotRequest:
     """What to freeze, and what to write beside it.
 
     ``spec.notebook`` is the notebook's path relative to the top (empty where none is meant); ``source`` its bytes as
@@ -56,18 +56,18 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenTree:
     """A work tree in git's object store, not named by any ref yet: one serves all runs of a sweep."""
 
-    stored: Stored
+    tree: StoredTree
     author: str
     notebook: str | None
-    changed: int
-    untracked: int
+    changed_count: int
+    untracked_count: int
     seconds: float
 
 
-def take(repo: GitRepo, request: Request) -> Snapshot:
+def take(repo: GitRepo, request: SnapshotRequest) -> Snapshot:
     """Freeze the work tree and make it a run's snapshot: a commit behind ``refs/snaprun/runs/<id>``, durable.
 
     Raises:
@@ -76,12 +76,12 @@ def take(repo: GitRepo, request: Request) -> Snapshot:
         SnaprunError: git could not write, see :func:`snaprun.git.gitrepo.failure`.
     """
     for _ in range(TRIES):
-        with suppress(Pruned):
+        with suppress(PruneFault):
             return commit_run(repo, freeze(repo, request), request)
     return commit_run(repo, freeze(repo, request), request)
 
 
-def freeze(repo: GitRepo, request: Request) -> Frozen:
+def freeze(repo: GitRepo, request: SnapshotRequest) -> FrozenTree:
     """Write the work tree to git's object store, leaving out what cannot or should not go in.
 
     Raises:
@@ -91,23 +91,23 @@ def freeze(repo: GitRepo, request: Request) -> Frozen:
     notebook = request.spec.notebook
     if notebook and not (repo.place.top / notebook).exists():
         raise InputMissing(f"there is no notebook {notebook}", hint="ls; git status")
-    always = frozenset(path for path in (notebook, *request.include) if _own(repo.place.top, path))
-    rules = Rules(request.max_file_size, request.include, always)
-    with repo.author_meanwhile() as author, scratch(repo.place) as folder:
-        stored = worktree.store(repo, folder, rules, allow_conflicts=request.allow_conflicts)
-        name = author()
-    others = stored.changed - {notebook}
-    return Frozen(
-        stored=stored,
+    mandatory = frozenset(path for path in (notebook, *request.include) if _is_tree_path(repo.place.top, path))
+    rules = Rules(request.max_file_size, request.include, mandatory)
+    with repo.author_lookup() as read_author, scratch(repo.place) as folder:
+        tree = worktree.store(repo, folder, rules, allow_conflicts=request.allow_conflicts)
+        name = read_author()
+    changed_paths = tree.changed_paths - {notebook}
+    return FrozenTree(
+        tree=tree,
         author=name,
-        notebook=stored.entries[notebook].oid if notebook in stored.entries else None,
-        changed=len(others),
-        untracked=len(others & stored.untracked),
+        notebook=tree.entries[notebook].oid if notebook in tree.entries else None,
+        changed_count=len(changed_paths),
+        untracked_count=len(changed_paths & tree.untracked_paths),
         seconds=time.monotonic() - start,
     )
 
 
-def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
+def commit_run(repo: GitRepo, frozen_tree: FrozenTree, request: SnapshotRequest) -> Snapshot:
     """Put one run's ``.snaprun/`` on top of a frozen tree, commit it, and point a new ref at it.
 
     Raises:
@@ -115,44 +115,46 @@ def commit_run(repo: GitRepo, frozen: Frozen, request: Request) -> Snapshot:
         SnaprunError: as :func:`take`; nothing is left behind but unreachable objects, which git collects.
     """
     start = time.monotonic()
-    made, objects = compose(frozen, request)
-    keep(repo, frozen, made, objects)
-    return replace(made, seconds=frozen.seconds + time.monotonic() - start)
+    snapshot, objects = compose(frozen_tree, request)
+    keep(repo, frozen_tree, snapshot, objects)
+    return replace(snapshot, seconds=frozen_tree.seconds + time.monotonic() - start)
 
 
-def keep(repo: GitRepo, frozen: Frozen, made: Snapshot, objects: Sequence[GitObject]) -> None:
+def keep(repo: GitRepo, frozen_tree: FrozenTree, snapshot: Snapshot, objects: Sequence[GitObject]) -> None:
     """Store what :func:`compose` has made, and point a new ref at it. Raises as :func:`commit_run` does."""
-    stored = frozen.stored
+    tree = frozen_tree.tree
     publish(
         repo,
-        RUN_REF + made.id,
-        [*stored.objects, *objects],
-        stored.blobs,
-        again=lambda: worktree.again(repo, stored),
+        RUN_REF + snapshot.id,
+        [*tree.objects, *objects],
+        tree.blobs,
+        store_again=lambda: worktree.store_again(repo, tree),
     )
 
 
-def compose(frozen: Frozen, request: Request) -> tuple[Snapshot, list[GitObject]]:
+def compose(frozen_tree: FrozenTree, request: SnapshotRequest) -> tuple[Snapshot, list[GitObject]]:
     """The snapshot of one run on a frozen tree, and the objects that it has beyond the tree's, its commit the last."""
-    stored = frozen.stored
+    tree = frozen_tree.tree
     spec = replace(
         request.spec,
-        parent=stored.head,
-        branch=stored.branch,
-        dirty=bool(stored.changed) or stored.head is None,
-        left_out=(*request.spec.left_out, *stored.left_out),
-        warnings=(*request.spec.warnings, *stored.warnings),
+        parent=tree.head,
+        branch=tree.branch,
+        dirty=bool(tree.changed_paths) or tree.head is None,
+        left_out=(*request.spec.left_out, *tree.left_out),
+        warnings=(*request.spec.warnings, *tree.warnings),
     )
-    folder, objects = _snap_dir(spec, frozen, request)
+    folder, objects = _snap_dir(spec, frozen_tree, request)
     root = make_tree(
-        {**parse_tree(stored.top.data, stored.algorithm), SNAP_DIR.encode(): Entry(TREE_MODE, folder)}, stored.algorithm
+        {**parse_tree(tree.top.data, tree.algorithm), SNAP_DIR.encode(): TreeEntry(TREE_MODE, folder)}, tree.algorithm
     )
-    commit = make("commit", _commit(spec, request.params, root.oid, frozen.author), stored.algorithm)
-    made = Snapshot(commit.oid, root.oid, spec, dict(request.params), frozen.changed, frozen.untracked)
-    return made, [*objects, root, commit]
+    commit = make("commit", _commit(spec, request.params, root.oid, frozen_tree.author), tree.algorithm)
+    snapshot = Snapshot(
+        commit.oid, root.oid, spec, dict(request.params), frozen_tree.changed_count, frozen_tree.untracked_count
+    )
+    return snapshot, [*objects, root, commit]
 
 
-def _own(top: Path, path: str) -> bool:
+def _is_tree_path(top: Path, path: str) -> bool:
     """Whether this path can stand in a tree as it is: below the top, not through a link, not in git's own folder."""
     parts = path.split("/")
     if not path or path.startswith("/") or any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
@@ -160,16 +162,16 @@ def _own(top: Path, path: str) -> bool:
     return (top / path).parent.resolve() == top.resolve().joinpath(*parts[:-1])
 
 
-def _snap_dir(spec: RunSpec, frozen: Frozen, request: Request) -> tuple[str, list[GitObject]]:
+def _snap_dir(spec: RunSpec, frozen_tree: FrozenTree, request: SnapshotRequest) -> tuple[str, list[GitObject]]:
     """The tree of ``.snaprun/`` and all objects of it."""
-    hash_name = frozen.stored.algorithm
+    hash_name = frozen_tree.tree.algorithm
     files = {"run.json": document(spec.to_json()), "params.json": document(request.params), **request.files}
     blobs = {name: make("blob", data, hash_name) for name, data in files.items()}
     if request.source is not None:
         source = make("blob", request.source, hash_name)
-        if source.oid != frozen.notebook:
+        if source.oid != frozen_tree.notebook:
             blobs[SOURCE] = source
-    tree = make_tree({os.fsencode(name): Entry("100644", blob.oid) for name, blob in blobs.items()}, hash_name)
+    tree = make_tree({os.fsencode(name): TreeEntry("100644", blob.oid) for name, blob in blobs.items()}, hash_name)
     return tree.oid, [*blobs.values(), tree]
 
 
@@ -177,20 +179,20 @@ def _commit(spec: RunSpec, params: Mapping[str, Any], tree: str, author: str) ->
     """The content of a snapshot's commit."""
     now = int(time.time())
     parent = f"parent {spec.parent}\n" if spec.parent else ""
-    who = f"author {author} {now} +0000\ncommitter {COMMITTER} {now} +0000\n"
-    text = f"tree {tree}\n{parent}{who}\n{message(spec, params)}"
+    signatures = f"author {author} {now} +0000\ncommitter {COMMITTER} {now} +0000\n"
+    text = f"tree {tree}\n{parent}{signatures}\n{message(spec, params)}"
     return text.encode("utf-8", "surrogateescape")
 
 
 def message(spec: RunSpec, params: Mapping[str, Any]) -> str:
     """The commit message of a snapshot: subject with the given parameters, the user's words, trailers."""
-    given = " ".join(f"{name}={_short(params[name])}" for name in spec.given if name in params)
-    words = " ".join(f"snaprun: {spec.notebook or 'snapshot'} {given}".split())
+    assignments = " ".join(f"{name}={_short(params[name])}" for name in spec.given if name in params)
+    words = " ".join(f"snaprun: {spec.notebook or 'snapshot'} {assignments}".split())
     subject = "".join(letter if letter.isprintable() else "?" for letter in words)
-    if len(subject) > SUBJECT:
-        subject = subject[: SUBJECT - 1] + "…"
-    said = (spec.message or "").replace("\0", "").strip()
-    body = f"{said}\n\n" if said else ""
+    if len(subject) > MAX_SUBJECT:
+        subject = subject[: MAX_SUBJECT - 1] + "…"
+    user_text = (spec.message or "").replace("\0", "").strip()
+    body = f"{user_text}\n\n" if user_text else ""
     return f"{subject}\n\n{body}Snaprun-Schema: {SCHEMA}\nSnaprun-Nonce: {secrets.token_hex(16)}\n"
 
 

@@ -85,7 +85,7 @@ def looks_secret(path: str) -> bool:
     return any(folder in FOLDERS for folder in folders) or (name == "config.json" and ".docker" in folders[-1:])
 
 
-def wanted(path: str, include: Sequence[str]) -> bool:
+def is_included(path: str, include: Sequence[str]) -> bool:
     """Whether ``--include`` names this path: exactly, as a shell pattern, or as a folder above it."""
     return any(
         path == entry or path.startswith(f"{entry.rstrip('/')}/") or fnmatchcase(path, entry) for entry in include

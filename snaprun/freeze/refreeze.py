@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 
 from snaprun.errors import DataFault
-from snaprun.freeze.capture import Frozen
-from snaprun.freeze.worktree import Stored
-from snaprun.git.gitrepo import GitRepo, author_of
+from snaprun.freeze.capture import FrozenTree
+from snaprun.freeze.worktree import StoredTree
+from snaprun.git.gitrepo import GitRepo, parse_author
 from snaprun.git.objects import algorithm, lookup, make_tree, parse_tree
 from snaprun.model import SNAP_DIR, RunSpec
 
 
-def refreeze(repo: GitRepo, run_id: str, spec: RunSpec) -> Frozen:
+def refreeze(repo: GitRepo, run_id: str, spec: RunSpec) -> FrozenTree:
     """The work tree in the snapshot of run ``run_id``, whose ``spec`` it is, as if it had been frozen just now.
 
     Raises:
@@ -28,20 +28,20 @@ def refreeze(repo: GitRepo, run_id: str, spec: RunSpec) -> Frozen:
     hash_name = algorithm(tree)
     top = parse_tree(content(tree), hash_name)
     top.pop(SNAP_DIR.encode(), None)
-    made = make_tree(top, hash_name)
+    root = make_tree(top, hash_name)
     notebook = lookup(tree, os.fsencode(spec.notebook), content, hash_name) if spec.notebook else None
-    stored = Stored(
+    stored_tree = StoredTree(
         head=spec.parent,
         branch=spec.branch,
-        top=made,
+        top=root,
         algorithm=hash_name,
-        objects=(made,),
+        objects=(root,),
         blobs=(),
         entries={},
-        changed=frozenset([spec.notebook] if spec.dirty else ()),
-        untracked=frozenset(),
+        changed_paths=frozenset([spec.notebook] if spec.dirty else ()),
+        untracked_paths=frozenset(),
         left_out=spec.left_out,
         warnings=(),
     )
-    author = author_of(repo.run("var", "GIT_AUTHOR_IDENT", ok=()))
-    return Frozen(stored, author, notebook.oid if notebook else None, 0, 0, 0.0)
+    author = parse_author(repo.run("var", "GIT_AUTHOR_IDENT", ok=()))
+    return FrozenTree(stored_tree, author, notebook.oid if notebook else None, 0, 0, 0.0)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from snaprun.errors import CannotCreate, DataFault, SnaprunError
 from snaprun.freeze import blobs, manifest
-from snaprun.freeze.blobs import Account
-from snaprun.freeze.manifest import GITLINK, Link, Listing, Rules, look
-from snaprun.git.gitchild import Child, Found
+from snaprun.freeze.blobs import FreezeReport
+from snaprun.freeze.manifest import GITLINK, Link, Rules, TreeListing, stat_file
+from snaprun.git.gitchild import GitChild, RawObject
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.indexfile import copy_index
-from snaprun.git.objects import Entry, GitObject, algorithm, graft, lookup, make
+from snaprun.git.objects import GitObject, TreeEntry, algorithm, graft, lookup, make
 from snaprun.git.publish import publish
 from snaprun.git.scratch import scratch
 from snaprun.model import LeftOut
@@ -33,7 +33,7 @@ LINK = "120000"
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredTree:
     """A work tree in git. ``blobs`` are stored, ``top`` (its tree) and ``objects`` (all below) not yet.
 
     ``entries`` are the paths that were read; ``changed`` those that differ from HEAD; ``untracked`` those new to git.
@@ -45,24 +45,24 @@ class Stored:
     algorithm: str
     objects: tuple[GitObject, ...]
     blobs: tuple[str, ...]
-    entries: Mapping[str, Entry]
-    changed: frozenset[str]
-    untracked: frozenset[str]
+    entries: Mapping[str, TreeEntry]
+    changed_paths: frozenset[str]
+    untracked_paths: frozenset[str]
     left_out: tuple[LeftOut, ...]
     warnings: tuple[str, ...]
 
 
 @dataclass
-class _Reading(Account):
+class _Draft(FreezeReport):
     """What a reading of the work tree has found so far."""
 
-    entries: dict[str, Entry | None] = field(default_factory=dict)
+    entries: dict[str, TreeEntry | None] = field(default_factory=dict)
     blobs: list[str] = field(default_factory=list)
-    made: list[GitObject] = field(default_factory=list)
+    objects: list[GitObject] = field(default_factory=list)
     hash_name: str = ""
 
 
-def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = False) -> Stored:
+def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = False) -> StoredTree:
     """Store every file that git does not ignore as it is on disk, and say what stayed out.
 
     ``folder`` is a private empty one. Files that vanish meanwhile count as gone.
@@ -71,189 +71,202 @@ def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = 
         DataFault: there are conflicts and they are not allowed.
         SnaprunError: see :func:`snaprun.git.gitrepo.failure`.
     """
-    with repo.reading() as ask, blobs.waiting(repo) as hasher:
-        found = _Reading()
-        listing = _list(repo, folder / "index", rules, found)
-        found.hash_name = algorithm(listing.head) if listing.head else repo.hash_name()
-        if listing.unmerged:
-            _conflicts(listing, found, allowed=allow_conflicts)
-        found.left += manifest.leave_out(repo.place.top, listing, rules)
-        special = manifest.special(repo, folder / "index", rules.always)
-        out = {item.path for item in found.left}
-        untracked = [path for path in listing.untracked if path not in out]
-        found.entries.update(listing.settled)
-        _read_files(repo, listing, untracked, found, hasher)
-        noted = {item.path for item in found.left}
-        found.left += [item for item in special if item.path not in noted]
+    with repo.object_reader() as read_object, blobs.start_hasher(repo) as hasher:
+        draft = _Draft()
+        listing = _list(repo, folder / "index", rules, draft)
+        draft.hash_name = algorithm(listing.head) if listing.head else repo.hash_name()
+        if listing.conflicts:
+            _note_conflicts(listing, draft, allow_conflicts=allow_conflicts)
+        draft.left_out += manifest.leave_out(repo.place.top, listing, rules)
+        special_files = manifest.find_special(repo, folder / "index", rules.mandatory)
+        excluded_paths = {item.path for item in draft.left_out}
+        untracked_paths = [path for path in listing.untracked_paths if path not in excluded_paths]
+        draft.entries.update(listing.stored_entries)
+        _read_files(repo, listing, untracked_paths, draft, hasher)
+        noted_paths = {item.path for item in draft.left_out}
+        draft.left_out += [item for item in special_files if item.path not in noted_paths]
         for path, link in listing.links.items():
-            found.entries[path] = _submodule(repo, path, link, rules, found)
-        return _put_together(listing, rules, untracked, found, ask)
+            draft.entries[path] = _submodule(repo, path, link, rules, draft)
+        return _build_tree(listing, rules, untracked_paths, draft, read_object)
 
 
-def again(repo: GitRepo, stored: Stored) -> bool:
+def store_again(repo: GitRepo, tree: StoredTree) -> bool:
     """Store the files anew after a prune; whether they are still the same."""
-    wanted = set(stored.blobs)
-    files = [path for path, entry in stored.entries.items() if entry.oid in wanted]
-    return set(blobs.store(repo, files, Account()).values()) >= wanted
+    oids = set(tree.blobs)
+    files = [path for path, entry in tree.entries.items() if entry.oid in oids]
+    return set(blobs.store(repo, files, FreezeReport()).values()) >= oids
 
 
-def _put_together(
-    listing: Listing, rules: Rules, untracked: Sequence[str], found: _Reading, ask: Callable[[str], Found | None]
-) -> Stored:
+def _build_tree(
+    listing: TreeListing,
+    rules: Rules,
+    untracked_paths: Sequence[str],
+    draft: _Draft,
+    read_object: Callable[[str], RawObject | None],
+) -> StoredTree:
     """New trees on top of HEAD's."""
-    top = ask(f"{listing.head}^{{tree}}") if listing.head else None
+    top = read_object(f"{listing.head}^{{tree}}") if listing.head else None
     if listing.head and top is None:
         raise DataFault(f"the tree of HEAD {listing.head} is missing", hint="git fsck")
 
     def content(oid: str) -> bytes:
-        got = ask(oid)
-        if got is None:
+        git_object = read_object(oid)
+        if git_object is None:
             raise DataFault(f"the tree {oid} is missing", hint="git fsck")
-        return got.data
+        return git_object.data
 
-    kept = {}
-    for path in rules.always - found.entries.keys():
-        entry = lookup(top.oid, os.fsencode(path), content, found.hash_name) if top else None
+    kept_entries = {}
+    for path in rules.mandatory - draft.entries.keys():
+        entry = lookup(top.oid, os.fsencode(path), content, draft.hash_name) if top else None
         if entry:
-            kept[path] = entry
-    changes = {os.fsencode(path): entry for path, entry in found.entries.items()}
-    tree, trees, differ = graft(top.oid if top else None, changes, content, found.hash_name)
-    return Stored(
+            kept_entries[path] = entry
+    changes = {os.fsencode(path): entry for path, entry in draft.entries.items()}
+    tree, trees, changed_paths = graft(top.oid if top else None, changes, content, draft.hash_name)
+    return StoredTree(
         head=listing.head,
         branch=listing.branch,
         top=tree,
-        algorithm=found.hash_name,
-        objects=(*found.made, *trees),
-        blobs=tuple(found.blobs),
-        entries={path: entry for path, entry in found.entries.items() if entry} | kept,
-        changed=frozenset(map(os.fsdecode, differ)),
-        untracked=frozenset(untracked),
-        left_out=tuple(found.left),
-        warnings=tuple(dict.fromkeys(found.warnings)),
+        algorithm=draft.hash_name,
+        objects=(*draft.objects, *trees),
+        blobs=tuple(draft.blobs),
+        entries={path: entry for path, entry in draft.entries.items() if entry} | kept_entries,
+        changed_paths=frozenset(map(os.fsdecode, changed_paths)),
+        untracked_paths=frozenset(untracked_paths),
+        left_out=tuple(draft.left_out),
+        warnings=tuple(dict.fromkeys(draft.warnings)),
     )
 
 
-def _list(repo: GitRepo, index: Path, rules: Rules, found: _Reading) -> Listing:
+def _list(repo: GitRepo, index: Path, rules: Rules, draft: _Draft) -> TreeListing:
     """Git's account of the work tree by a copy of the index, or by HEAD where there is none that can be read."""
-    lost = not copy_index(repo.place.index, index)
-    if lost:
-        _rebuild(repo, index, found, "missing")
+    is_lost = not copy_index(repo.place.index, index)
+    if is_lost:
+        _rebuild(repo, index, draft, "missing")
     try:
         listing = _ask(repo, index, rules)
     except SnaprunError as error:
-        if lost or "index" not in error.message:
+        if is_lost or "index" not in error.message:
             raise
-        lost = True
-        _rebuild(repo, index, found, "broken")
+        is_lost = True
+        _rebuild(repo, index, draft, "broken")
         listing = _ask(repo, index, rules)
-    return _complete(repo, listing) if lost else listing
+    return _complete(repo, listing) if is_lost else listing
 
 
-def _ask(repo: GitRepo, index: Path, rules: Rules) -> Listing:
+def _ask(repo: GitRepo, index: Path, rules: Rules) -> TreeListing:
     """Git's account; where a filter breaks it, without filters, and where a submodule does, without a look into any."""
     try:
-        return manifest.read(repo, index, rules.always)
+        return manifest.read(repo, index, rules.mandatory)
     except SnaprunError as error:
         first = error
-    off = tuple(option for name in blobs.filters(repo) for option in blobs.switched_off(name))
+    options = tuple(option for name in blobs.filters(repo) for option in blobs.bypass_options(name))
     for submodules in (True, False):
         with suppress(SnaprunError):  # what now looks changed without its filter is told apart when it is stored
-            return manifest.read(repo, index, rules.always, off, submodules=submodules)
+            return manifest.read(repo, index, rules.mandatory, options, submodules=submodules)
     raise first
 
 
-def _rebuild(repo: GitRepo, index: Path, found: _Reading, what: str) -> None:
+def _rebuild(repo: GitRepo, index: Path, draft: _Draft, defect: str) -> None:
     """Start from HEAD where there is no usable index. Every file is read, once."""
     index.unlink(missing_ok=True)
     if repo.head() is not None:
         repo.run("read-tree", "HEAD", index=index)
-        found.warnings.append(f"the index is {what}: the snapshot was built from HEAD and the files on disk")
+        draft.warnings.append(f"the index is {defect}: the snapshot was built from HEAD and the files on disk")
 
 
-def _complete(repo: GitRepo, listing: Listing) -> Listing:
+def _complete(repo: GitRepo, listing: TreeListing) -> TreeListing:
     """After a rebuild: in a sparse checkout, only the lost index knew which files are away on purpose. None is lost."""
     if repo.run("config", "--bool", "core.sparseCheckout", ok=()).out != b"true\n":
         return listing
-    return replace(listing, settled={path: entry for path, entry in listing.settled.items() if entry is not None})
+    return replace(
+        listing, stored_entries={path: entry for path, entry in listing.stored_entries.items() if entry is not None}
+    )
 
 
-def _conflicts(listing: Listing, found: _Reading, *, allowed: bool) -> None:
-    if not allowed:
-        one = listing.unmerged[0]
-        count = len(listing.unmerged)
+def _note_conflicts(listing: TreeListing, draft: _Draft, *, allow_conflicts: bool) -> None:
+    if not allow_conflicts:
+        path = listing.conflicts[0]
+        count = len(listing.conflicts)
         raise DataFault(
-            f"{one} has merge conflicts" + (f", and {count - 1} more" if count > 1 else ""),
+            f"{path} has merge conflicts" + (f", and {count - 1} more" if count > 1 else ""),
             hint="git mergetool, or --allow-conflicts to freeze the files with their markers",
         )
-    found.warnings.append(f"frozen with merge conflicts: {', '.join(listing.unmerged)}")
+    draft.warnings.append(f"frozen with merge conflicts: {', '.join(listing.conflicts)}")
 
 
-def _read_files(repo: GitRepo, listing: Listing, untracked: Sequence[str], found: _Reading, hasher: Child) -> None:
+def _read_files(
+    repo: GitRepo, listing: TreeListing, untracked_paths: Sequence[str], draft: _Draft, hasher: GitChild
+) -> None:
     """Store what has to be read from disk."""
     root = os.fspath(repo.place.top)
     modes: dict[str, str] = {}
-    for path in (*listing.touched, *listing.hidden, *listing.sparse, *untracked, *listing.outside):
-        about = look(f"{root}/{path}")
-        if about is None:
-            if path not in listing.sparse and path not in listing.outside:
-                found.entries[path] = None
-        elif stat.S_ISLNK(about.st_mode):
+    for path in (*listing.disk_modes, *listing.hidden_paths, *listing.sparse_paths, *untracked_paths, *listing.outside):
+        file_stat = stat_file(f"{root}/{path}")
+        if file_stat is None:
+            if path not in listing.sparse_paths and path not in listing.outside:
+                draft.entries[path] = None
+        elif stat.S_ISLNK(file_stat.st_mode):
             with suppress(FileNotFoundError):
-                _make(found, path, LINK, os.fsencode(os.readlink(f"{root}/{path}")))
-        elif stat.S_ISREG(about.st_mode):
-            seen = listing.touched.get(path, "")
-            modes[path] = seen if seen.startswith("1") else "100755" if about.st_mode & stat.S_IXUSR else "100644"
-        elif not stat.S_ISDIR(about.st_mode):
-            found.entries[path] = None
-            found.left.append(LeftOut(path, manifest.SPECIAL))
-    plain = [path for path, mode in modes.items() if mode == LINK]  # core.symlinks=false: a link is a file on disk
-    for path in plain:
-        _make(found, path, LINK, Path(root, path).read_bytes())
-    wanted = [path for path in modes if path not in plain]
-    stored = blobs.store(repo, wanted, found, by=hasher)
-    found.blobs += stored.values()
-    found.entries.update({path: Entry(modes[path], stored[path]) if path in stored else None for path in wanted})
+                _add_blob(draft, path, LINK, os.fsencode(os.readlink(f"{root}/{path}")))
+        elif stat.S_ISREG(file_stat.st_mode):
+            git_mode = listing.disk_modes.get(path, "")
+            modes[path] = (
+                git_mode if git_mode.startswith("1") else "100755" if file_stat.st_mode & stat.S_IXUSR else "100644"
+            )
+        elif not stat.S_ISDIR(file_stat.st_mode):
+            draft.entries[path] = None
+            draft.left_out.append(LeftOut(path, manifest.SPECIAL))
+    link_paths = [path for path, mode in modes.items() if mode == LINK]  # core.symlinks=false: a link is a file on disk
+    for path in link_paths:
+        _add_blob(draft, path, LINK, Path(root, path).read_bytes())
+    file_paths = [path for path in modes if path not in link_paths]
+    oids = blobs.store(repo, file_paths, draft, hasher=hasher)
+    draft.blobs += oids.values()
+    draft.entries.update({path: TreeEntry(modes[path], oids[path]) if path in oids else None for path in file_paths})
 
 
-def _make(found: _Reading, path: str, mode: str, data: bytes) -> None:
+def _add_blob(draft: _Draft, path: str, mode: str, data: bytes) -> None:
     """A blob that git need not read for itself."""
-    made = make("blob", data, found.hash_name)
-    found.made.append(made)
-    found.entries[path] = Entry(mode, made.oid)
+    blob = make("blob", data, draft.hash_name)
+    draft.objects.append(blob)
+    draft.entries[path] = TreeEntry(mode, blob.oid)
 
 
-def _submodule(repo: GitRepo, path: str, link: Link, rules: Rules, found: _Reading) -> Entry | None:
+def _submodule(repo: GitRepo, path: str, link: Link, rules: Rules, draft: _Draft) -> TreeEntry | None:
     """The commit to record for a submodule: its HEAD, or a snapshot of it where its files are changed."""
     inner = repo.inner(path)
     if inner is None:
-        found.warnings.append(f"the submodule {path} cannot be opened: its recorded commit was taken")
-        return Entry(GITLINK, link.oid) if link.oid else None
+        draft.warnings.append(f"the submodule {path} cannot be opened: its recorded commit was taken")
+        return TreeEntry(GITLINK, link.oid) if link.oid else None
     if not link.unclean:
         oid = link.oid or inner.head()
-        return Entry(GITLINK, oid) if oid else None
+        return TreeEntry(GITLINK, oid) if oid else None
     prefix = f"{path}/"
     include = tuple(entry.removeprefix(prefix) for entry in rules.include)
     with scratch(inner.place) as folder:
-        stored = store(inner, folder, Rules(rules.max_file_size, include), allow_conflicts=True)
-    found.left += [replace(item, path=prefix + item.path) for item in stored.left_out]
-    found.warnings += [f"submodule {path}: {warning}" for warning in stored.warnings]
-    if stored.head is None:
-        found.left.append(LeftOut(path, "a git repository without a commit"))
+        tree = store(inner, folder, Rules(rules.max_file_size, include), allow_conflicts=True)
+    draft.left_out += [replace(item, path=prefix + item.path) for item in tree.left_out]
+    draft.warnings += [f"submodule {path}: {warning}" for warning in tree.warnings]
+    if tree.head is None:
+        draft.left_out.append(LeftOut(path, "a git repository without a commit"))
         return None
-    if not stored.changed:
-        return Entry(GITLINK, stored.head)
-    return Entry(GITLINK, _commit_submodule(inner, stored))
+    if not tree.changed_paths:
+        return TreeEntry(GITLINK, tree.head)
+    return TreeEntry(GITLINK, _commit_submodule(inner, tree))
 
 
-def _commit_submodule(inner: GitRepo, stored: Stored) -> str:
+def _commit_submodule(inner: GitRepo, tree: StoredTree) -> str:
     """A commit of a submodule's files. Nothing in it is random: the same files give the same commit, once."""
-    head = str(stored.head)
-    when = re.search(rb"\ncommitter [^\n]*> (\d+ [+-]\d{4})\n", inner.run("cat-file", "commit", head).out)
-    who = f"snaprun <snaprun@localhost> {when.group(1).decode() if when else '0 +0000'}"
-    text = f"tree {stored.top.oid}\nparent {head}\nauthor {who}\ncommitter {who}\n\nsnaprun: files of a submodule\n"
-    commit = make("commit", text.encode(), stored.algorithm)
+    head = str(tree.head)
+    match = re.search(rb"\ncommitter [^\n]*> (\d+ [+-]\d{4})\n", inner.run("cat-file", "commit", head).out)
+    signature = f"snaprun <snaprun@localhost> {match.group(1).decode() if match else '0 +0000'}"
+    head_lines = f"tree {tree.top.oid}\nparent {head}\nauthor {signature}\ncommitter {signature}\n"
+    text = f"{head_lines}\nsnaprun: files of a submodule\n"
+    commit = make("commit", text.encode(), tree.algorithm)
     ref = SUBMODULE_REF + commit.oid
     if inner.resolve(ref) is None:
         with suppress(CannotCreate):  # another snapshot made the same commit in the same moment
-            publish(inner, ref, [*stored.objects, stored.top, commit], stored.blobs, again=lambda: again(inner, stored))
+            publish(
+                inner, ref, [*tree.objects, tree.top, commit], tree.blobs, store_again=lambda: store_again(inner, tree)
+            )
     return commit.oid

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from snaprun.errors import SnaprunError, Unavailable
 
-READS_OTHERWISE = (
+OUTPUT_VARIABLES = (
     "GIT_EXTERNAL_DIFF",
     "GIT_DIFF_OPTS",
     "GIT_LITERAL_PATHSPECS",
@@ -31,10 +31,10 @@ READS_OTHERWISE = (
 class GitFault(Unavailable):
     """Git answered with an exit code that was not expected."""
 
-    def __init__(self, message: str, *, hint: str, exit_code: int, said: str) -> None:
+    def __init__(self, message: str, *, hint: str, exit_code: int, stderr: str) -> None:
         super().__init__(message, hint=hint)
         self.exit_code = exit_code
-        self.said = said
+        self.stderr = stderr
 
 
 def hook_env(env: Mapping[str, str], cwd: Path) -> dict[str, str]:
@@ -43,12 +43,12 @@ def hook_env(env: Mapping[str, str], cwd: Path) -> dict[str, str]:
     ``commit -a`` and ``commit -- path`` hand over a temporary index by ``GIT_INDEX_FILE``; relative names are relative
     to ``cwd``, the folder that the hook was started in.
     """
-    kept = {name: value for name, value in env.items() if name not in READS_OTHERWISE}
+    variables = {name: value for name, value in env.items() if name not in OUTPUT_VARIABLES}
     for name in ("GIT_INDEX_FILE", "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"):
-        if kept.get(name):
-            kept[name] = os.path.join(cwd, kept[name])
-    kept.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", GIT_NO_LAZY_FETCH="1", LC_ALL="C")
-    return kept
+        if variables.get(name):
+            variables[name] = os.path.join(cwd, variables[name])
+    variables.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", GIT_NO_LAZY_FETCH="1", LC_ALL="C")
+    return variables
 
 
 def ask(
@@ -65,10 +65,10 @@ def ask(
         GitFault: the exit code is not in ``ok`` (an empty ``ok`` accepts any).
         Unavailable: there is no git on the PATH.
     """
-    code, out, said = call(args, cwd=cwd, env=env, stdin=stdin)
+    code, out, stderr = call(args, cwd=cwd, env=env, stdin=stdin)
     if ok and code not in ok:
-        last = said.strip().splitlines()[-1] if said.strip() else f"exit code {code}"
-        raise GitFault(f"git {args[0]} failed: {last}", hint="git status, git fsck", exit_code=code, said=said)
+        last = stderr.strip().splitlines()[-1] if stderr.strip() else f"exit code {code}"
+        raise GitFault(f"git {args[0]} failed: {last}", hint="git status, git fsck", exit_code=code, stderr=stderr)
     return out
 
 
@@ -92,8 +92,8 @@ def call(
     except FileNotFoundError as error:
         raise Unavailable("git is not on the PATH", hint="install git 2.31 or newer, then try again") from error
     with child:
-        out, said = child.communicate(stdin)
-    return child.returncode, out, said.decode("utf-8", "replace")
+        out, stderr = child.communicate(stdin)
+    return child.returncode, out, stderr.decode("utf-8", "replace")
 
 
 def git_version(*, cwd: Path, env: Mapping[str, str]) -> tuple[int, int]:

@@ -12,18 +12,18 @@ from dataclasses import asdict, dataclass
 
 from snaprun.errors import Busy, DataFault, SnaprunError
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.sync import ALONE, FETCHED, PLAIN, fault
+from snaprun.git.sync import FETCH_OPTIONS, FETCHED_REF, PUSH_OPTIONS, fault
 from snaprun.model import RUN_REF
 
 CLAIM_REF = "refs/snaprun/claims/"
 """One ref below here while a job has a run: a blob that says which."""
 
-CALM = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
+NO_MAINTENANCE = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
 """Many jobs may fetch into one repository at a time."""
 
 
 @dataclass(frozen=True)
-class Claim:
+class FarClaim:
     """Who has a run: Slurm's name of the job, how often Slurm has started it again, where it is, which attempt."""
 
     job: str
@@ -32,7 +32,7 @@ class Claim:
     attempt: int
 
 
-def env_of(env: Mapping[str, str]) -> dict[str, str]:
+def ssh_env(env: Mapping[str, str]) -> dict[str, str]:
     """What git needs in its environment so that ssh asks no question."""
     ssh = env.get("GIT_SSH_COMMAND") or env.get("GIT_SSH") or "ssh"
     return {"GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes -o ConnectTimeout=20", "GIT_SSH_VARIANT": "ssh"}
@@ -50,11 +50,11 @@ def publish(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, s
 
 def tips(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]) -> dict[str, str]:
     """Where the refs of these runs stand there. Raises SnaprunError where it cannot be reached."""
-    done = repo.run("ls-remote", "--quiet", "--end-of-options", url, f"{RUN_REF}*", env=env, ok=())
-    if done.code:
-        raise fault(done.err, url)
-    found = {ref: tip for tip, _, ref in (line.partition("\t") for line in done.out.decode().splitlines())}
-    return {run: found[RUN_REF + run] for run in runs if RUN_REF + run in found}
+    answer = repo.run("ls-remote", "--quiet", "--end-of-options", url, f"{RUN_REF}*", env=env, ok=())
+    if answer.code:
+        raise fault(answer.err, url)
+    refs = {ref: tip for tip, _, ref in (line.partition("\t") for line in answer.out.decode().splitlines())}
+    return {run: refs[RUN_REF + run] for run in runs if RUN_REF + run in refs}
 
 
 def take(repo: GitRepo, url: str, run: str, *, env: Mapping[str, str]) -> str:
@@ -63,34 +63,36 @@ def take(repo: GitRepo, url: str, run: str, *, env: Mapping[str, str]) -> str:
     Raises:
         SnaprunError: the repository cannot be reached, or has no such run. DataFault: what it has is none.
     """
-    tip = _fetch(repo, url, RUN_REF + run, FETCHED + run, env=env)
+    tip = _fetch(repo, url, RUN_REF + run, FETCHED_REF + run, env=env)
     if tip != run and repo.resolve(f"{tip}^1") != run:
         raise DataFault(f"{url} has {tip[:8]} as run {run[:8]}, which is none", hint=f"git ls-remote {url}")
     return tip
 
 
-def claim(repo: GitRepo, url: str, run: str, mine: Claim, *, env: Mapping[str, str]) -> Claim:
+def claim(repo: GitRepo, url: str, run: str, job_claim: FarClaim, *, env: Mapping[str, str]) -> FarClaim:
     """Claim a run for this job; the claim as it is now, with the attempt after the one that the job was cut off in.
 
     Raises:
         Busy: another job has it. SnaprunError: the repository cannot be reached, or refuses the claim.
     """
-    refused = _refused(repo, url, run, mine, None, env=env)
-    if refused is None:
-        return mine
+    refusal = _push_claim(repo, url, run, job_claim, None, env=env)
+    if refusal is None:
+        return job_claim
     try:
-        there = _fetch(repo, url, CLAIM_REF + run, CLAIM_REF + run, env=env)
+        blob = _fetch(repo, url, CLAIM_REF + run, CLAIM_REF + run, env=env)
     except DataFault:  # nobody has it: what stood in the way was a hook, a permission, a full disk
-        raise refused from None
+        raise refusal from None
     try:
-        found = Claim(**json.loads(repo.run("cat-file", "blob", there).out))
+        far_claim = FarClaim(**json.loads(repo.run("cat-file", "blob", blob).out))
     except (ValueError, TypeError) as error:
         raise DataFault(f"the claim of run {run[:8]} is damaged", hint=f"git push {url} :{CLAIM_REF}{run}") from error
-    mine = Claim(mine.job, mine.restarts, mine.host, max(mine.attempt, found.attempt + 1))
-    again = found.job == mine.job and mine.restarts > found.restarts
-    if not again or _refused(repo, url, run, mine, there, env=env):
-        raise Busy(f"run {run[:8]} is that of job {found.job} on {found.host}", hint="squeue")
-    return mine
+    job_claim = FarClaim(
+        job_claim.job, job_claim.restarts, job_claim.host, max(job_claim.attempt, far_claim.attempt + 1)
+    )
+    is_restart = far_claim.job == job_claim.job and job_claim.restarts > far_claim.restarts
+    if not is_restart or _push_claim(repo, url, run, job_claim, blob, env=env):
+        raise Busy(f"run {run[:8]} is that of job {far_claim.job} on {far_claim.host}", hint="squeue")
+    return job_claim
 
 
 def give(repo: GitRepo, url: str, run: str, tip: str, *, last: bool, env: Mapping[str, str]) -> None:
@@ -104,36 +106,38 @@ def give(repo: GitRepo, url: str, run: str, tip: str, *, last: bool, env: Mappin
 
 def _push(repo: GitRepo, url: str, specs: Sequence[str], *, env: Mapping[str, str]) -> None:
     args = ("push", "--quiet", "--no-verify", "--atomic", "--end-of-options", url, *specs)
-    done = repo.run(*args, env=env, options=PLAIN, ok=())
-    if done.code:
-        raise fault(done.err, url)
+    answer = repo.run(*args, env=env, options=PUSH_OPTIONS, ok=())
+    if answer.code:
+        raise fault(answer.err, url)
 
 
-def _fetch(repo: GitRepo, url: str, ref: str, to: str, *, env: Mapping[str, str]) -> str:
-    done = repo.run("fetch", *ALONE, "--end-of-options", url, f"+{ref}:{to}", env=env, options=CALM, ok=())
-    if done.code:
-        if "couldn't find remote ref" in done.err:
+def _fetch(repo: GitRepo, url: str, ref: str, target: str, *, env: Mapping[str, str]) -> str:
+    answer = repo.run(
+        "fetch", *FETCH_OPTIONS, "--end-of-options", url, f"+{ref}:{target}", env=env, options=NO_MAINTENANCE, ok=()
+    )
+    if answer.code:
+        if "couldn't find remote ref" in answer.err:
             raise DataFault(f"{url} has no {ref}", hint=f"git ls-remote {url}")
-        raise fault(done.err, url)
-    return repo.refs(to)[to]
+        raise fault(answer.err, url)
+    return repo.refs(target)[target]
 
 
-def _refused(
-    repo: GitRepo, url: str, run: str, mine: Claim, old: str | None, *, env: Mapping[str, str]
+def _push_claim(
+    repo: GitRepo, url: str, run: str, job_claim: FarClaim, old: str | None, *, env: Mapping[str, str]
 ) -> SnaprunError | None:
     """Push a claim where ``old`` stands; why the repository did not take it, None where it did.
 
     Raises:
         SnaprunError: it cannot be reached.
     """
-    text = json.dumps(asdict(mine)).encode()
+    text = json.dumps(asdict(job_claim)).encode()
     blob = repo.run("hash-object", "-w", "--stdin", stdin=text).out.decode().strip()
     lease = f"--force-with-lease={CLAIM_REF}{run}:{old or ''}"
     args = ("push", "--quiet", "--no-verify", lease, "--end-of-options", url, f"{blob}:{CLAIM_REF}{run}")
-    done = repo.run(*args, env=env, options=PLAIN, ok=())
-    if done.code == 0:
+    answer = repo.run(*args, env=env, options=PUSH_OPTIONS, ok=())
+    if answer.code == 0:
         return None
-    error: SnaprunError = fault(done.err, url)
-    if "stale info" in done.err or "rejected" in done.err or "already exists" in done.err:
+    error: SnaprunError = fault(answer.err, url)
+    if "stale info" in answer.err or "rejected" in answer.err or "already exists" in answer.err:
         return error
     raise error

@@ -24,7 +24,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Found:
+class RawObject:
     """An object as ``cat-file`` gives it."""
 
     oid: str
@@ -32,7 +32,7 @@ class Found:
     data: bytes
 
 
-class Child:
+class GitChild:
     """A git command under way: a context that holds a process until :meth:`finish` or its end."""
 
     def __init__(self, args: Sequence[str], process: Any, stdin: bytes | None = None) -> None:
@@ -48,19 +48,19 @@ class Child:
             raise failure(self._args, answer)
         return answer
 
-    def ask(self, name: str) -> Found | None:
+    def read_object(self, name: str) -> RawObject | None:
         """The object of this name (no newline in it) from a ``cat-file --batch``, or None."""
         pipe = self._process
         pipe.stdin.write(os.fsencode(name) + b"\n")
         pipe.stdin.flush()
         head = pipe.stdout.readline().decode("utf-8", "replace").rstrip("\n")
-        oid, _, rest = head.partition(" ")
-        kind, _, size = rest.partition(" ")
+        oid, _, kind_and_size = head.partition(" ")
+        kind, _, size = kind_and_size.partition(" ")
         if not size.isdigit():
             return None
         data = pipe.stdout.read(int(size))
         pipe.stdout.read(1)
-        return Found(oid, kind, data)
+        return RawObject(oid, kind, data)
 
     def end(self) -> None:
         """Let the command go, if it is still there: nothing that it would still say is wanted."""
@@ -73,7 +73,7 @@ class Child:
             process.terminate()
             process.wait()
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> GitChild:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,24 +82,24 @@ class Child:
 
 def failure(args: Sequence[str], answer: Answer) -> SnaprunError:
     """The error that fits what git said."""
-    said = answer.err.strip()
-    lines = said.splitlines() or [f"exit code {answer.code}"]
+    stderr = answer.err.strip()
+    lines = stderr.splitlines() or [f"exit code {answer.code}"]
     text = f"git {args[0]} failed: {next((line for line in lines if any(word in line for word in CAUSES)), lines[-1])}"
-    if out_of_space(said):
+    if out_of_space(stderr):
         return WriteFault(text, hint="free some disk space, then try again")
-    if "File name too long" in said:
+    if "File name too long" in stderr:
         return CannotCreate(text, hint="snaprun exec --in-place runs in your own tree, where the name fits")
-    if "Read-only file system" in said:
+    if "Read-only file system" in stderr:
         return CannotCreate(text, hint="the repository is read-only: clone it to where you can write")
-    if "Permission denied" in said or "insufficient permission" in said or "dubious ownership" in said:
+    if "Permission denied" in stderr or "insufficient permission" in stderr or "dubious ownership" in stderr:
         return Denied(text, hint="ls -ld .git .git/objects shows who may write there")
-    if "unable to create" in said or "cannot lock ref" in said:
+    if "unable to create" in stderr or "cannot lock ref" in stderr:
         return CannotCreate(text, hint="git status, git fsck")
-    if "bad object" in said or "corrupt" in said or "not a valid object" in said:
+    if "bad object" in stderr or "corrupt" in stderr or "not a valid object" in stderr:
         return DataFault(text, hint="git fsck")
     return Unavailable(text, hint="git status, git fsck")
 
 
-def out_of_space(said: str) -> bool:
+def out_of_space(stderr: str) -> bool:
     """Whether git's complaint means a full disk."""
-    return "No space left" in said or "Disk quota exceeded" in said
+    return "No space left" in stderr or "Disk quota exceeded" in stderr

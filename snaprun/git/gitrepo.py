@@ -20,11 +20,11 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else `import git` raises
 from git.cmd import Git
 
 from snaprun.errors import SnaprunError
-from snaprun.git.gitchild import Answer, Child, Found
-from snaprun.git.locate import LOCAL_ENV, Place, around
+from snaprun.git.gitchild import Answer, GitChild, RawObject
+from snaprun.git.locate import LOCAL_ENV, Place, find_enclosing
 from snaprun.git.objects import GitObject, algorithm, pack
 
-SAFE = [
+SAFE_OPTIONS = [
     "-c",
     "core.hooksPath=/dev/null",
     "-c",
@@ -57,13 +57,13 @@ SAFE = [
 ]
 """Options of every call: no hook fires, no daemon answers, no helper of the user's configuration changes the bytes."""
 
-UNFLUSHED = ("-c", "core.fsync=pack,pack-metadata,reference")
+DEFERRED_FSYNC = ("-c", "core.fsync=pack,pack-metadata,reference")
 """For commands that write many loose objects, which :meth:`GitRepo.flush` then takes to the disk together."""
 
-SYNCS = 32
+SYNC_THREADS = 32
 """Files whose way to the disk is awaited at a time: the system answers together those that wait together."""
 
-DURABLE = ("-c", "core.fsync=committed,reference")
+REF_FSYNC = ("-c", "core.fsync=committed,reference")
 """For moving a ref."""
 
 COMMITTER = "snaprun <snaprun@localhost>"
@@ -71,7 +71,7 @@ COMMITTER = "snaprun <snaprun@localhost>"
 
 
 @dataclass(frozen=True)
-class TreeEntry:
+class PathEntry:
     """One line of ``ls-tree -r``: ``path`` relative to the tree, decoded as the file system does."""
 
     mode: str
@@ -83,11 +83,11 @@ class TreeEntry:
 class GitRepo:
     """Git in one repository. Cheap to make; holds no child process; not shared by threads."""
 
-    def __init__(self, place: Place, *, env: Mapping[str, str] | None = None, hold: int | None = None) -> None:
+    def __init__(self, place: Place, *, env: Mapping[str, str] | None = None, lock: int | None = None) -> None:
         """``hold`` is a descriptor that every child keeps open (as its standard input), and with it a lock on it."""
         self.place = place
-        self._hold = hold
-        self._extra = dict(env or {})
+        self._lock = lock
+        self._env = dict(env or {})
         self._driver = Git(str(place.top))
         self._author: str | None = None
 
@@ -99,25 +99,25 @@ class GitRepo:
         index: Path | None = None,
         work_tree: Path | None = None,
         options: Sequence[str] = (),
-        talk: bool = False,
-    ) -> Child:
+        stdin_pipe: bool = False,
+    ) -> GitChild:
         """Start ``git <args>`` and go on meanwhile; ``talk`` keeps its standard input open. The rest is as in run."""
         tree = work_tree or self.place.top
-        settings = {
+        variables = {
             "GIT_DIR": str(self.place.git_dir),
             "GIT_WORK_TREE": str(tree),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_OPTIONAL_LOCKS": "0",
-            **self._extra,
+            **self._env,
             **(env or {}),
         }
         if index is not None:
-            settings["GIT_INDEX_FILE"] = str(index)
-        command = [*_scrub(settings), "git", *SAFE, *options, *args]
+            variables["GIT_INDEX_FILE"] = str(index)
+        command = [*_scrub(variables), "git", *SAFE_OPTIONS, *options, *args]
         driver = self._driver if tree == self.place.top else Git(str(tree))
-        source = subprocess.PIPE if talk or stdin is not None else self._hold
-        process = cast(Any, driver.execute)(command, istream=source, env=settings, as_process=True)
-        return Child(args, process, stdin)
+        source = subprocess.PIPE if stdin_pipe or stdin is not None else self._lock
+        process = cast(Any, driver.execute)(command, istream=source, env=variables, as_process=True)
+        return GitChild(args, process, stdin)
 
     def run(
         self,
@@ -141,10 +141,10 @@ class GitRepo:
             return child.finish(ok=ok)
 
     @contextmanager
-    def reading(self) -> Iterator[Callable[[str], Found | None]]:
+    def object_reader(self) -> Iterator[Callable[[str], RawObject | None]]:
         """One child process that answers for any object, as long as the block lasts."""
-        with self.start("cat-file", "--batch", talk=True) as child:
-            yield child.ask
+        with self.start("cat-file", "--batch", stdin_pipe=True) as child:
+            yield child.read_object
 
     def text(self, *args: str, index: Path | None = None, stdin: bytes | None = None) -> str:
         """The output of a command as text, without its last newline."""
@@ -152,8 +152,8 @@ class GitRepo:
 
     def resolve(self, revision: str) -> str | None:
         """The object id of a commit named by ``revision``, or None."""
-        found = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", ok=())
-        return found.out.decode().strip() if found.code == 0 else None
+        answer = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", ok=())
+        return answer.out.decode().strip() if answer.code == 0 else None
 
     def head(self) -> str | None:
         """The commit that HEAD stands at, or None on an unborn branch."""
@@ -161,19 +161,19 @@ class GitRepo:
 
     def blob(self, revision: str, path: str) -> bytes | None:
         """The content of ``path`` in a commit or tree, or None where it has none."""
-        found = self.run("cat-file", "blob", f"{revision}:{path}", ok=())
-        return found.out if found.code == 0 else None
+        answer = self.run("cat-file", "blob", f"{revision}:{path}", ok=())
+        return answer.out if answer.code == 0 else None
 
     def blobs(self, names: Iterable[str]) -> Iterator[bytes | None]:
         """The contents of many objects (``<oid>`` or ``<commit>:<path>``), in their order, through one child process.
 
         Only a name with a newline in it needs one of its own.
         """
-        asked = list(names)
-        lines = "".join(f"{name}\n" for name in asked if "\n" not in name)
+        object_names = list(names)
+        lines = "".join(f"{name}\n" for name in object_names if "\n" not in name)
         out = self.run("cat-file", "--batch", stdin=lines.encode("utf-8", "surrogateescape")).out
         start = 0
-        for name in asked:
+        for name in object_names:
             if "\n" in name:
                 yield self.blob(*name.split(":", 1))
                 continue
@@ -187,7 +187,7 @@ class GitRepo:
             yield out[start : start + size]
             start += size + 1
 
-    def tree(self, revision: str, *, under: str = "") -> list[TreeEntry]:
+    def tree(self, revision: str, *, under: str = "") -> list[PathEntry]:
         """Every blob, link and submodule of a commit or tree, at any depth, below the folder ``under`` if given."""
         paths = ("--", under) if under else ()
         out = self.run("--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", revision, *paths).out
@@ -195,7 +195,7 @@ class GitRepo:
         for line in out.split(b"\0")[:-1]:
             fields, path = line.split(b"\t", 1)
             mode, kind, oid = fields.decode().split(" ")
-            entries.append(TreeEntry(mode, kind, oid, os.fsdecode(path)))
+            entries.append(PathEntry(mode, kind, oid, os.fsdecode(path)))
         return entries
 
     def hash_name(self) -> str:
@@ -205,7 +205,7 @@ class GitRepo:
     def inner(self, path: str) -> GitRepo | None:
         """The repository of the submodule at ``path``, or None where there is none to open."""
         try:
-            place = around(self.place.top / path, os.environ)
+            place = find_enclosing(self.place.top / path, os.environ)
         except SnaprunError:
             return None
         return GitRepo(place) if place.git_dir != self.place.git_dir else None
@@ -213,7 +213,7 @@ class GitRepo:
     def ingest(self, objects: Sequence[GitObject]) -> None:
         """Store objects made in memory; git checks each. They are on disk for certain only after :meth:`flush`."""
         algorithm_name = algorithm(objects[0].oid)
-        self.run("unpack-objects", "-q", stdin=pack(objects, algorithm_name), options=UNFLUSHED)
+        self.run("unpack-objects", "-q", stdin=pack(objects, algorithm_name), options=DEFERRED_FSYNC)
 
     def flush(self, oids: Iterable[str]) -> None:
         """Make new loose objects outlive a power cut: all are handed to the disk first, then awaited together.
@@ -229,37 +229,37 @@ class GitRepo:
             for file in files:
                 if hasattr(os, "posix_fadvise"):
                     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-            with ThreadPoolExecutor(SYNCS) as together:
-                list(together.map(getattr(os, "fdatasync", os.fsync), files))
+            with ThreadPoolExecutor(SYNC_THREADS) as pool:
+                list(pool.map(getattr(os, "fdatasync", os.fsync), files))
         finally:
             for file in files:
                 os.close(file)
 
-    def missing(self, oids: Iterable[str]) -> list[str]:
+    def find_missing(self, oids: Iterable[str]) -> list[str]:
         """Those of these objects that the repository does not have; git is asked only for what is not a loose file."""
         objects = os.path.join(self.place.common_dir, "objects")
-        asked = [oid for oid in oids if not os.path.exists(f"{objects}/{oid[:2]}/{oid[2:]}")]
-        if not asked:
+        candidates = [oid for oid in oids if not os.path.exists(f"{objects}/{oid[:2]}/{oid[2:]}")]
+        if not candidates:
             return []
-        out = self.run("cat-file", "--batch-check", stdin="".join(f"{oid}\n" for oid in asked).encode()).out
+        out = self.run("cat-file", "--batch-check", stdin="".join(f"{oid}\n" for oid in candidates).encode()).out
         return [line.split(" ")[0] for line in out.decode().splitlines() if line.endswith(" missing")]
 
-    def moving(self) -> Child:
+    def start_ref_update(self) -> GitChild:
         """An ``update-ref`` that waits for :meth:`move_ref`."""
-        return self.start("update-ref", "--stdin", "-z", options=DURABLE, talk=True)
+        return self.start("update-ref", "--stdin", "-z", options=REF_FSYNC, stdin_pipe=True)
 
-    def move_ref(self, ref: str, new: str, old: str | None, *, by: Child | None = None) -> None:
+    def move_ref(self, ref: str, new: str, old: str | None, *, mover: GitChild | None = None) -> None:
         """Move ``ref`` from ``old`` to ``new``, durably; ``old`` None means that it must not exist yet.
 
         Raises:
             SnaprunError: the ref is not where it was expected, or a hook vetoed.
         """
         line = f"create {ref}\0{new}\0" if old is None else f"update {ref}\0{new}\0{old}\0"
-        with by or self.moving() as child:
+        with mover or self.start_ref_update() as child:
             child.finish(stdin=line.encode())
-        self.keep_refs(ref)
+        self.fsync_refs(ref)
 
-    def keep_refs(self, ref: str) -> None:
+    def fsync_refs(self, ref: str) -> None:
         """Make what was done to the refs beside ``ref`` outlive a power cut: git syncs a file, and then renames it."""
         folder = (self.place.common_dir / ref).parent
         if folder.is_dir():
@@ -279,34 +279,34 @@ class GitRepo:
         return {name: oid for oid, name in (line.split(" ", 1) for line in out.splitlines())}
 
     @contextmanager
-    def author_meanwhile(self) -> Iterator[Callable[[], str]]:
+    def author_lookup(self) -> Iterator[Callable[[], str]]:
         """``Name <address>`` of the user, asked once, while other work goes on: call what this gives to have it."""
 
-        def answer() -> str:
+        def read_author() -> str:
             if self._author is None:
-                self._author = author_of(asked.finish(ok=()))
+                self._author = parse_author(child.finish(ok=()))
             return self._author
 
         if self._author is not None:
-            yield answer
+            yield read_author
             return
-        with self.start("var", "GIT_AUTHOR_IDENT") as asked:
-            yield answer
+        with self.start("var", "GIT_AUTHOR_IDENT") as child:
+            yield read_author
 
 
-def author_of(answer: Answer) -> str:
+def parse_author(answer: Answer) -> str:
     """``Name <address>`` from what ``git var GIT_AUTHOR_IDENT`` gave; a stand-in where git knows none."""
-    name, _, rest = os.fsdecode(answer.out).strip().partition("<")
-    if answer.code != 0 or not rest:
+    name, _, address = os.fsdecode(answer.out).strip().partition("<")
+    if answer.code != 0 or not address:
         return "snaprun user <user@localhost>"
-    return f"{name.strip() or 'snaprun user'} <{rest.split('>', 1)[0]}>"
+    return f"{name.strip() or 'snaprun user'} <{address.split('>', 1)[0]}>"
 
 
-def _scrub(settings: Mapping[str, str]) -> list[str]:
+def _scrub(variables: Mapping[str, str]) -> list[str]:
     """The prefix that takes inherited variables away: GitPython can add to the environment, but not remove from it."""
-    inherited = [
+    names = [
         name
         for name in os.environ
-        if (name in LOCAL_ENV or name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))) and name not in settings
+        if (name in LOCAL_ENV or name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))) and name not in variables
     ]
-    return ["env", *(part for name in inherited for part in ("-u", name))] if inherited else []
+    return ["env", *(part for name in names for part in ("-u", name))] if names else []

@@ -8,21 +8,21 @@ import shutil
 import struct
 from pathlib import Path
 
-LIMIT = 2500
+MAX_ENTRIES = 2500
 """Entries up to which looking here is faster than a child process."""
 
-LARGEST = LIMIT * 200
+MAX_SIZE = MAX_ENTRIES * 200
 """Bytes of an index file that is worth a look."""
 
-ODD = 0xC000
+ODD_FLAGS = 0xC000
 """The flags ``assume-valid`` and ``extended`` (skip-worktree, intent-to-add)."""
 
 
-FIXED = 62
+ENTRY_HEADER = 62
 """Bytes of an entry before its name: stat data, SHA-1 and flags."""
 
 
-def ordinary(data: bytes) -> bool:
+def is_ordinary(data: bytes) -> bool:
     """Whether this is a whole index of version 2, by SHA-1, with no entry that git was told not to look at.
 
     False also where it is large or of another make: then git has to be asked.
@@ -30,19 +30,19 @@ def ordinary(data: bytes) -> bool:
     if data[:4] != b"DIRC" or len(data) < 32 or hashlib.sha1(data[:-20], usedforsecurity=False).digest() != data[-20:]:
         return False
     version, count = struct.unpack_from(">II", data, 4)
-    if version != 2 or count > LIMIT:
+    if version != 2 or count > MAX_ENTRIES:
         return False
-    at, end = 12, len(data) - 20
+    offset, end = 12, len(data) - 20
     for _ in range(count):
-        flags = data[at + FIXED - 2] << 8 | data[at + FIXED - 1]
+        flags = data[offset + ENTRY_HEADER - 2] << 8 | data[offset + ENTRY_HEADER - 1]
         length = flags & 0xFFF
-        if flags & ODD or length == 0xFFF:
+        if flags & ODD_FLAGS or length == 0xFFF:
             return False
-        at += (FIXED + length + 8) & ~7
-    while at < end:
-        if data[at : at + 4] in (b"link", b"sdir"):  # entries of a shared index; folders of a sparse one
+        offset += (ENTRY_HEADER + length + 8) & ~7
+    while offset < end:
+        if data[offset : offset + 4] in (b"link", b"sdir"):  # entries of a shared index; folders of a sparse one
             return False
-        at += 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+        offset += 8 + int.from_bytes(data[offset + 4 : offset + 8], "big")
     return True
 
 
@@ -60,8 +60,8 @@ def copy_index(source: Path, target: Path) -> bool:
     try:
         with open(source, "rb") as original, open(target, "wb") as copy:
             shutil.copyfileobj(original, copy, 1 << 20)
-            about = os.fstat(original.fileno())
+            file_stat = os.fstat(original.fileno())
     except FileNotFoundError:
         return False
-    os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))
+    os.utime(target, ns=(file_stat.st_atime_ns, file_stat.st_mtime_ns))
     return True

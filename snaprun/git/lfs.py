@@ -15,57 +15,57 @@ from pathlib import Path
 from snaprun.git.gitrepo import GitRepo
 
 POINTER = b"version https://git-lfs.github.com/spec/"
-LONGEST = 1024
+MAX_POINTER_SIZE = 1024
 """A pointer is shorter than this: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md."""
 
 
 @dataclass(frozen=True)
-class Smudging:
+class SmudgeOptions:
     """What a checkout hands to git-lfs."""
 
     env: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
 
 
-def prepare(repo: GitRepo, checkout: Path) -> Smudging:
+def prepare(repo: GitRepo, checkout: Path) -> SmudgeOptions:
     """How to lay out so that git-lfs does as it did in the user's tree.
 
     Files of ``checkout`` that are of the other kind by now are removed, so that git writes them anew.
     """
     top = repo.place.top
     if not _in_use(repo):
-        return Smudging()
-    listed = repo.run("ls-files", "-z", "--", ":(attr:filter=lfs)", ok=()).out
-    paths = [os.fsdecode(path) for path in listed.split(b"\0")[:-1]]
+        return SmudgeOptions()
+    output = repo.run("ls-files", "-z", "--", ":(attr:filter=lfs)", ok=()).out
+    paths = [os.fsdecode(path) for path in output.split(b"\0")[:-1]]
     kinds = {path: is_pointer(top / path) for path in paths}
     for path, pointer in kinds.items():
-        other = is_pointer(checkout / path)
-        if other is not None and pointer is not None and other != pointer:
+        checkout_pointer = is_pointer(checkout / path)
+        if checkout_pointer is not None and pointer is not None and checkout_pointer != pointer:
             (checkout / path).unlink()
     pointers = [path for path, pointer in kinds.items() if pointer]
     if not pointers:
-        return Smudging()
+        return SmudgeOptions()
     if len(pointers) == len(kinds):
-        return Smudging(env={"GIT_LFS_SKIP_SMUDGE": "1"})
-    excluded = ",".join(re.sub(r"([*?\[\]\\{}!, ])", "?", path) for path in pointers)
-    return Smudging(options=("-c", f"lfs.fetchexclude={excluded}"))
+        return SmudgeOptions(env={"GIT_LFS_SKIP_SMUDGE": "1"})
+    patterns = ",".join(re.sub(r"([*?\[\]\\{}!, ])", "?", path) for path in pointers)
+    return SmudgeOptions(options=("-c", f"lfs.fetchexclude={patterns}"))
 
 
-def stored(repo: GitRepo) -> dict[str, str]:
+def list_files(repo: GitRepo) -> dict[str, str]:
     """The files that git-lfs keeps, as the index has them: path by the sha256 of the content."""
     if not _in_use(repo):
         return {}
-    listed = repo.run("ls-files", "--stage", "-z", "--", ":(attr:filter=lfs)", ok=()).out
-    lines = [os.fsdecode(line).split("\t", 1) for line in listed.split(b"\0")[:-1]]
-    found = {}
+    output = repo.run("ls-files", "--stage", "-z", "--", ":(attr:filter=lfs)", ok=()).out
+    lines = [os.fsdecode(line).split("\t", 1) for line in output.split(b"\0")[:-1]]
+    paths = {}
     for (_, path), pointer in zip(lines, repo.blobs(fields.split(" ")[1] for fields, _ in lines), strict=True):
         oid = re.search(rb"^oid sha256:([0-9a-f]{64})$", pointer or b"", re.MULTILINE)
         if oid and (pointer or b"").startswith(POINTER):
-            found[oid[1].decode()] = path
-    return found
+            paths[oid[1].decode()] = path
+    return paths
 
 
-def kept(common_dir: Path, oid: str) -> bool:
+def has_content(common_dir: Path, oid: str) -> bool:
     """Whether a repository has the content of this sha256."""
     return (common_dir / "lfs" / "objects" / oid[:2] / oid[2:4] / oid).exists()
 
@@ -74,7 +74,7 @@ def is_pointer(path: Path) -> bool | None:
     """Whether a file holds a pointer instead of its content; None where there is no regular file."""
     if path.is_symlink() or not path.is_file():
         return None
-    if path.stat().st_size >= LONGEST:
+    if path.stat().st_size >= MAX_POINTER_SIZE:
         return False
     with path.open("rb") as file:
         return file.read(len(POINTER)) == POINTER

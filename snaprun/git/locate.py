@@ -59,7 +59,7 @@ prints.
 """
 
 
-KEPT = "snaprun-kept"
+LIVE_BACKUP = "snaprun-kept"
 """Beside the state folder: see :attr:`Place.kept`."""
 
 
@@ -83,9 +83,9 @@ class Place:
         return self.state / "live"
 
     @property
-    def kept(self) -> Path:
+    def live_backup(self) -> Path:
         """The folder with second names of what lies in :attr:`live`: apart, so that it outlives the state folder."""
-        return self.common_dir / KEPT
+        return self.common_dir / LIVE_BACKUP
 
     @property
     def queue(self) -> Path:
@@ -93,7 +93,7 @@ class Place:
         return self.state / "queue"
 
     @property
-    def busy(self) -> Path:
+    def busy_file(self) -> Path:
         """There while runs wait in the queue or were started from it."""
         return self.queue / "busy.json"
 
@@ -103,17 +103,17 @@ class Place:
         return self.state / "searches"
 
     @property
-    def searching(self) -> Path:
+    def search_marks(self) -> Path:
         """There while a search goes on: a file for each."""
         return self.state / "searching"
 
     @property
-    def removed(self) -> bool:
+    def is_removed(self) -> bool:
         """Whether its work tree is gone: a place that :func:`standing` gave."""
         return self.top == self.common_dir
 
 
-def standing(place: Place) -> Place:
+def recover_place(place: Place) -> Place:
     """What is left of a place that was written down earlier: its work tree may have been removed, or moved, meanwhile.
 
     The repository is enough to end a run and to serve the queue. There is no work tree in it then: git is called in
@@ -156,7 +156,7 @@ def find(start: Path, env: Mapping[str, str]) -> Place:
     return _ask(start, env)
 
 
-def around(start: Path, env: Mapping[str, str]) -> Place:
+def find_enclosing(start: Path, env: Mapping[str, str]) -> Place:
     """The repository that the folder ``start`` lies in, whatever a calling hook has set.
 
     A hook's ``GIT_DIR`` and ``GIT_INDEX_FILE`` may belong to another repository than the notebook's (prek#2505); they
@@ -165,9 +165,9 @@ def around(start: Path, env: Mapping[str, str]) -> Place:
     Raises:
         Unavailable, Denied: as :func:`find`.
     """
-    here = {key: value for key, value in env.items() if key not in LOCAL_ENV or key.startswith("GIT_CONFIG")}
+    own_env = {key: value for key, value in env.items() if key not in LOCAL_ENV or key.startswith("GIT_CONFIG")}
     try:
-        return _ask(start, here)
+        return _ask(start, own_env)
     except Unavailable:
         if "GIT_DIR" not in env:
             raise
@@ -187,27 +187,27 @@ def _ask(start: Path, env: Mapping[str, str]) -> Place:
 def _rev_parse(start: Path, env: Mapping[str, str], *args: str) -> bytes:
     command = ["git", "rev-parse", "--path-format=absolute", *args]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command, cwd=start, env={**env, "LC_ALL": "C"}, capture_output=True, stdin=subprocess.DEVNULL, check=False
         )
     except FileNotFoundError as error:
         if not start.is_dir():
             raise Unavailable(f"there is no folder {start}", hint="call snaprun in a folder that exists") from error
         raise Unavailable("git is not on the PATH", hint="install git 2.31 or newer, then try again") from error
-    if done.stdout.startswith(b"--path-format"):  # before 2.31, rev-parse repeats what it does not know
+    if process.stdout.startswith(b"--path-format"):  # before 2.31, rev-parse repeats what it does not know
         raise Unavailable("this git is too old", hint="install git 2.31 or newer, then try again")
-    if done.returncode == 0:
-        return done.stdout.removesuffix(b"\n")
-    raise _refusal(start, done.stderr.decode("utf-8", "replace"))
+    if process.returncode == 0:
+        return process.stdout.removesuffix(b"\n")
+    raise _refusal(start, process.stderr.decode("utf-8", "replace"))
 
 
-def _refusal(start: Path, said: str) -> Unavailable | Denied:
+def _refusal(start: Path, stderr: str) -> Unavailable | Denied:
     """Turn git's refusal into ours."""
-    if "dubious ownership" in said or "safe.directory" in said:
-        advice = next((line.strip() for line in said.splitlines() if "git config" in line), "git config --help")
+    if "dubious ownership" in stderr or "safe.directory" in stderr:
+        advice = next((line.strip() for line in stderr.splitlines() if "git config" in line), "git config --help")
         return Denied(f"git refuses {start}: it belongs to another user", hint=advice)
-    if "must be run in a work tree" in said:
+    if "must be run in a work tree" in stderr:
         return Unavailable(f"{start} is in a bare repository or inside .git", hint="clone it, and call snaprun there")
-    if "not a git repository" in said:
+    if "not a git repository" in stderr:
         return Unavailable(f"{start} is not in a git repository", hint="git init")
-    return Unavailable(f"git rev-parse failed: {said.strip()}", hint="git status")
+    return Unavailable(f"git rev-parse failed: {stderr.strip()}", hint="git status")

@@ -19,7 +19,7 @@ TREE_MODE = "40000"
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeEntry:
     """One entry of a tree: an octal mode without leading zero, and an object id."""
 
     mode: str
@@ -35,7 +35,7 @@ class GitObject:
     oid: str
 
 
-Tree = Mapping[bytes, Entry]
+Tree = Mapping[bytes, TreeEntry]
 """The entries of one tree by name."""
 
 
@@ -51,74 +51,78 @@ def make(kind: str, data: bytes, hash_name: str) -> GitObject:
     return GitObject(kind, data, digest.hexdigest())
 
 
-def parse_tree(data: bytes, hash_name: str) -> dict[bytes, Entry]:
+def parse_tree(data: bytes, hash_name: str) -> dict[bytes, TreeEntry]:
     """The entries of a tree object."""
     size = hashlib.new(hash_name).digest_size
     entries = {}
-    at = 0
-    while at < len(data):
-        space = data.index(b" ", at)
+    offset = 0
+    while offset < len(data):
+        space = data.index(b" ", offset)
         end = data.index(b"\0", space)
-        entries[data[space + 1 : end]] = Entry(data[at:space].decode(), data[end + 1 : end + 1 + size].hex())
-        at = end + 1 + size
+        entries[data[space + 1 : end]] = TreeEntry(data[offset:space].decode(), data[end + 1 : end + 1 + size].hex())
+        offset = end + 1 + size
     return entries
 
 
 def make_tree(entries: Tree, hash_name: str) -> GitObject:
     """The tree of these entries, in git's order: a folder sorts as if its name ended in a slash."""
-    ordered = sorted(entries.items(), key=lambda item: item[0] + b"/" if item[1].mode == TREE_MODE else item[0])
-    data = b"".join(b"%s %s\0%s" % (entry.mode.encode(), name, bytes.fromhex(entry.oid)) for name, entry in ordered)
+    items = sorted(entries.items(), key=lambda item: item[0] + b"/" if item[1].mode == TREE_MODE else item[0])
+    data = b"".join(b"%s %s\0%s" % (entry.mode.encode(), name, bytes.fromhex(entry.oid)) for name, entry in items)
     return make("tree", data, hash_name)
 
 
-def lookup(base: str, path: bytes, read: Callable[[str], bytes], hash_name: str) -> Entry | None:
+def lookup(base: str, path: bytes, read: Callable[[str], bytes], hash_name: str) -> TreeEntry | None:
     """The entry at ``path`` below the tree ``base``, or None."""
-    here = Entry(TREE_MODE, base)
+    entry = TreeEntry(TREE_MODE, base)
     for name in path.split(b"/"):
-        found = parse_tree(read(here.oid), hash_name).get(name) if here.mode == TREE_MODE else None
-        if found is None:
+        child = parse_tree(read(entry.oid), hash_name).get(name) if entry.mode == TREE_MODE else None
+        if child is None:
             return None
-        here = found
-    return here
+        entry = child
+    return entry
 
 
 def graft(
-    base: str | None, changes: Mapping[bytes, Entry | None], read: Callable[[str], bytes], hash_name: str
+    base: str | None, changes: Mapping[bytes, TreeEntry | None], read: Callable[[str], bytes], hash_name: str
 ) -> tuple[GitObject, list[GitObject], set[bytes]]:
     """Put changed paths on top of a tree.
 
     ``base`` is a tree's id (None: empty), ``changes`` the new entry of each path (None: gone), ``read`` gives the
     content of a tree by its id. Returns the new top tree, all other new trees, and the paths that really differ.
     """
-    wanted: dict[bytes, dict[bytes, Entry | None]] = {b"": {}}
+    edits: dict[bytes, dict[bytes, TreeEntry | None]] = {b"": {}}
     for path, entry in changes.items():
         folder, _, name = path.rpartition(b"/")
-        wanted.setdefault(folder, {})[name] = entry
-        while folder and (folder := folder.rpartition(b"/")[0]) not in wanted:
-            wanted[folder] = {}
-    old: dict[bytes, dict[bytes, Entry]] = {}
-    differ: set[bytes] = set()
-    for folder in sorted(wanted, key=lambda path: path.count(b"/") + bool(path)):
-        above, _, name = folder.rpartition(b"/")
-        here = old[above].get(name) if folder else Entry(TREE_MODE, base) if base else None
-        old[folder] = parse_tree(read(here.oid), hash_name) if here and here.mode == TREE_MODE else {}
+        edits.setdefault(folder, {})[name] = entry
+        while folder and (folder := folder.rpartition(b"/")[0]) not in edits:
+            edits[folder] = {}
+    old_trees: dict[bytes, dict[bytes, TreeEntry]] = {}
+    changed_paths: set[bytes] = set()
+    for folder in sorted(edits, key=lambda path: path.count(b"/") + bool(path)):
+        parent, _, name = folder.rpartition(b"/")
+        old_entry = old_trees[parent].get(name) if folder else TreeEntry(TREE_MODE, base) if base else None
+        old_trees[folder] = (
+            parse_tree(read(old_entry.oid), hash_name) if old_entry and old_entry.mode == TREE_MODE else {}
+        )
         prefix = folder + b"/" if folder else b""
-        differ |= {prefix + name for name, entry in wanted[folder].items() if old[folder].get(name) != entry}
-    made: list[GitObject] = []
-    for folder in sorted(wanted, key=lambda path: path.count(b"/") + bool(path), reverse=True):
-        entries = dict(old[folder])
-        for name, entry in wanted[folder].items():
+        changed_paths |= {
+            prefix + name for name, entry in edits[folder].items() if old_trees[folder].get(name) != entry
+        }
+    trees: list[GitObject] = []
+    for folder in sorted(edits, key=lambda path: path.count(b"/") + bool(path), reverse=True):
+        entries = dict(old_trees[folder])
+        for name, entry in edits[folder].items():
             if entry is None:
                 entries.pop(name, None)
             else:
                 entries[name] = entry
         tree = make_tree(entries, hash_name)
         if folder:
-            made.append(tree)
-        above, _, name = folder.rpartition(b"/")
-        if folder and wanted[above].get(name) is None:  # where a file took a folder's place, the file stays
-            wanted[above][name] = Entry(TREE_MODE, tree.oid) if entries else None
-    return tree, made, differ
+            trees.append(tree)
+        parent, _, name = folder.rpartition(b"/")
+        if folder and edits[parent].get(name) is None:  # where a file took a folder's place, the file stays
+            edits[parent][name] = TreeEntry(TREE_MODE, tree.oid) if entries else None
+    return tree, trees, changed_paths
 
 
 def pack(objects: Sequence[GitObject], hash_name: str) -> bytes:

@@ -29,7 +29,7 @@ HOUR = 3600.0
 """Seconds after which no prune that began before the ref can still be running."""
 
 
-class Pruned(DataFault):
+class PruneFault(DataFault):
     """An object went away between its writing and its ref, and its content is not at hand any more."""
 
 
@@ -39,7 +39,7 @@ def publish(
     objects: Sequence[GitObject],
     blobs: Sequence[str],
     *,
-    again: Callable[[], bool],
+    store_again: Callable[[], bool],
     old: str | None = None,
 ) -> None:
     """Store ``objects``, the last of which is the commit, and make ``ref`` point at it.
@@ -53,35 +53,35 @@ def publish(
     """
     commit = objects[-1].oid
     oids = [*blobs, *(item.oid for item in objects)]
-    trouble: SnaprunError = Pruned("objects were pruned during the snapshot", hint="try again when git gc is over")
-    made = False
+    failure: SnaprunError = PruneFault("objects were pruned during the snapshot", hint="try again when git gc is over")
+    ref_exists = False
     with scratch(repo.place) as folder:
         announce(folder, ref, shared=old is not None)
         for turn in range(TRIES):
-            if turn and repo.missing(blobs) and not again():
+            if turn and repo.find_missing(blobs) and not store_again():
                 break
             try:
-                with repo.moving() as mover:  # its process starts while the objects are written
+                with repo.start_ref_update() as mover:  # its process starts while the objects are written
                     repo.ingest(objects)
                     repo.flush(oids)
                     _link(repo.place, ref, oids)
-                    if not made:
-                        repo.move_ref(ref, commit, old, by=mover)
-                made = True
+                    if not ref_exists:
+                        repo.move_ref(ref, commit, old, mover=mover)
+                ref_exists = True
             except (Denied, WriteFault):
                 raise
             except SnaprunError as error:
                 if old is not None and repo.refs(ref).get(ref) != old:
                     raise
-                trouble = error
+                failure = error
                 unlock(repo.place, ref, shared=old is not None)
                 continue
-            if not repo.missing(oids):
+            if not repo.find_missing(oids):
                 return
-    if made:
+    if ref_exists:
         with suppress(SnaprunError):
             repo.delete_ref(ref, commit) if old is None else repo.move_ref(ref, old, commit)
-    raise trouble
+    raise failure
 
 
 def restore(place: Place, ref: str | None = None) -> int:

@@ -42,43 +42,43 @@ def tidy(repo: GitRepo, *, loose: int = LOOSE) -> bool:
         return False
     if count < loose:
         return False
-    only = repo.run("pack-refs", "--all", "--include", f"{RUN_REF}*", "--exclude", "refs/heads/*", ok=())
-    if only.code == 129:  # git before 2.43 knows no --include, and packs the user's refs as well, as gc does
+    answer = repo.run("pack-refs", "--all", "--include", f"{RUN_REF}*", "--exclude", "refs/heads/*", ok=())
+    if answer.code == 129:  # git before 2.43 knows no --include, and packs the user's refs as well, as gc does
         repo.run("pack-refs", "--all")
-    return only.code in (0, 129)
+    return answer.code in (0, 129)
 
 
-def fold(repo: GitRepo, *, keep: int = KEEP, over: Mapping[str, bool]) -> int:
+def fold(repo: GitRepo, *, keep: int = KEEP, is_over: Mapping[str, bool]) -> int:
     """Fold the oldest runs beyond ``keep`` into the archive ref; how many.
 
     ``over`` says of each run, oldest first, whether it has ended; the others keep their ref.
     """
     refs = {name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}
-    chosen = [run for run, ended in over.items() if ended and run in refs][: max(0, len(refs) - keep)]
-    for start in range(0, len(chosen), WIDTH):
-        _fold(repo, {run: refs[run] for run in chosen[start : start + WIDTH]})
-    return len(chosen)
+    runs = [run for run, has_ended in is_over.items() if has_ended and run in refs][: max(0, len(refs) - keep)]
+    for start in range(0, len(runs), WIDTH):
+        _fold(repo, {run: refs[run] for run in runs[start : start + WIDTH]})
+    return len(runs)
 
 
-def folded(repo: GitRepo) -> dict[str, str]:
+def read_archive(repo: GitRepo) -> dict[str, str]:
     """The tip of every folded run by its id. A run that was folded, unfolded and folded again counts as last folded."""
-    found: dict[str, str] = {}
+    run_tips: dict[str, str] = {}
     for message in _messages(repo):
         for line in message.splitlines():
             run, _, tip = line.partition(" ")
             if len(run) in (40, 64) and len(tip) == len(run):
-                found.setdefault(run, tip)
-    return found
+                run_tips.setdefault(run, tip)
+    return run_tips
 
 
 def tips(repo: GitRepo) -> dict[str, str]:
     """The tip of every run by its id, whether it has a ref of its own or is folded."""
-    return {**folded(repo), **{name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}}
+    return {**read_archive(repo), **{name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}}
 
 
 def unfold(repo: GitRepo, run: str) -> bool:
     """Give a folded run its own ref back; whether there was one."""
-    tip = folded(repo).get(run)
+    tip = read_archive(repo).get(run)
     if tip is None:
         return False
     with suppress(SnaprunError):  # it has one
@@ -91,18 +91,18 @@ def _fold(repo: GitRepo, runs: Mapping[str, str]) -> None:
     last = repo.resolve(ARCHIVE)
     hash_name = algorithm(next(iter(runs)))
     tree = make_tree({}, hash_name)
-    now = f"{COMMITTER} {int(time.time())} +0000"
+    signature = f"{COMMITTER} {int(time.time())} +0000"
     parents = [*([last] if last else []), *dict.fromkeys(runs.values())]
     lines = [
         f"tree {tree.oid}",
         *(f"parent {oid}" for oid in parents),
-        f"author {now}",
-        f"committer {now}",
+        f"author {signature}",
+        f"committer {signature}",
         "",
         SUBJECT,
     ]
     text = "\n".join([*lines, "", *(f"{run} {tip}" for run, tip in runs.items()), ""])
-    publish(repo, ARCHIVE, [tree, make("commit", text.encode(), hash_name)], [], again=lambda: True, old=last)
+    publish(repo, ARCHIVE, [tree, make("commit", text.encode(), hash_name)], [], store_again=lambda: True, old=last)
     orders = b"".join(f"delete {RUN_REF}{run}\0{tip}\0".encode() for run, tip in runs.items())
     repo.run("update-ref", "--stdin", "-z", stdin=orders)
 

@@ -39,7 +39,7 @@ def scratch(place: Place) -> Iterator[Path]:
     try:
         make_private(root)
         _sweep(root, place)
-        folder, lock = _locked(root)
+        folder, lock = _make_folder(root)
         try:
             yield folder
         finally:
@@ -67,7 +67,7 @@ def unlock(place: Place, ref: str, *, shared: bool = False) -> None:
             lock.unlink()
 
 
-def _locked(root: Path) -> tuple[Path, int]:
+def _make_folder(root: Path) -> tuple[Path, int]:
     """Make a folder and hold its lock; a sweeper may win the race for a folder that is not locked yet."""
     while True:
         folder = Path(tempfile.mkdtemp(dir=root))
@@ -102,11 +102,11 @@ def _sweep(root: Path, place: Place) -> None:
 
 def _fault(error: OSError, place: Place) -> SnaprunError:
     """The error that fits what the system said about the state folder."""
-    what = f"cannot write below {place.state}: {error.strerror}"
+    message = f"cannot write below {place.state}: {error.strerror}"
     if isinstance(error, PermissionError):
-        return Denied(what, hint=f"ls -ld {place.common_dir}")
+        return Denied(message, hint=f"ls -ld {place.common_dir}")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WriteFault(what, hint="free some disk space, then try again")
+        return WriteFault(message, hint="free some disk space, then try again")
     if error.errno == errno.EROFS:
-        return CannotCreate(what, hint="the repository is read-only: clone it to where you can write")
-    return CannotCreate(what, hint=f"ls -ld {place.state}")
+        return CannotCreate(message, hint="the repository is read-only: clone it to where you can write")
+    return CannotCreate(message, hint=f"ls -ld {place.state}")

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 
 from snaprun.errors import DataFault, Denied, SnaprunError, Unavailable, WriteFault
 from snaprun.git.gitchild import out_of_space
-from snaprun.git.gitrepo import DURABLE, GitRepo
+from snaprun.git.gitrepo import REF_FSYNC, GitRepo
 from snaprun.model import RUN_REF, SNAP_DIR, Result
 
-INCOMING = "refs/snaprun/incoming/"
+INCOMING_REF = "refs/snaprun/incoming/"
 """On the far side: snapshots that have arrived and that nobody has claimed yet."""
 
-FETCHED = "refs/snaprun/fetched/"
+FETCHED_REF = "refs/snaprun/fetched/"
 """On this side: what has arrived and is not checked yet."""
 
 ADVICE = (
@@ -28,10 +28,10 @@ ADVICE = (
 )
 """What git says of every connection that ended too early, whatever the reason."""
 
-CUT = ("early EOF", "hung up", "unexpected disconnect")
+DISCONNECT_MESSAGES = ("early EOF", "hung up", "unexpected disconnect")
 """What git there says where the connection was cut in the middle of a push: it refuses what came, too."""
 
-PLAIN = (
+PUSH_OPTIONS = (
     *("-c", "push.followTags=false"),
     *("-c", "push.gpgSign=false"),
     *("-c", "push.recurseSubmodules=no"),
@@ -39,7 +39,7 @@ PLAIN = (
 )
 """Options for a push: nothing else goes along than what is named."""
 
-ALONE = (
+FETCH_OPTIONS = (
     "--quiet",
     "--no-tags",
     "--no-prune",
@@ -51,7 +51,7 @@ ALONE = (
 """Options for a fetch: nothing comes or goes but what is named. With ``fetch.prune`` and ``fetch.pruneTags`` in the
 user's configuration git would delete all their tags that are not there."""
 
-RECEIVE = " ".join(
+RECEIVE_PACK = " ".join(
     (
         "git",
         *("-c", "core.hooksPath=/dev/null"),
@@ -73,11 +73,11 @@ def push(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]
     Raises:
         SnaprunError: it cannot be reached or written; nothing of it is claimed then.
     """
-    specs = [f"{run}:{INCOMING}{run}" for run in runs]
-    quiet = ("--quiet", "--no-verify", "--atomic", f"--receive-pack={RECEIVE}")
-    done = repo.run("push", *quiet, "--end-of-options", url, *specs, env=env, options=PLAIN, ok=())
-    if done.code:
-        raise fault(done.err, url)
+    specs = [f"{run}:{INCOMING_REF}{run}" for run in runs]
+    args = ("--quiet", "--no-verify", "--atomic", f"--receive-pack={RECEIVE_PACK}")
+    answer = repo.run("push", *args, "--end-of-options", url, *specs, env=env, options=PUSH_OPTIONS, ok=())
+    if answer.code:
+        raise fault(answer.err, url)
 
 
 def fetch(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]) -> dict[str, str]:
@@ -88,16 +88,18 @@ def fetch(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str
     Raises:
         SnaprunError: the repository cannot be reached. DataFault: it has not all of them; the others have arrived.
     """
-    left = list(runs)
-    while left:
-        specs = "".join(f"+{RUN_REF}{run}:{FETCHED}{run}\n" for run in left)
-        done = repo.run("fetch", *ALONE, "--stdin", "--end-of-options", url, env=env, stdin=specs.encode(), ok=())
-        if done.code == 0:
+    candidates = list(runs)
+    while candidates:
+        specs = "".join(f"+{RUN_REF}{run}:{FETCHED_REF}{run}\n" for run in candidates)
+        answer = repo.run(
+            "fetch", *FETCH_OPTIONS, "--stdin", "--end-of-options", url, env=env, stdin=specs.encode(), ok=()
+        )
+        if answer.code == 0:
             break
-        gone = re.search(f"couldn't find remote ref {RUN_REF}([0-9a-f]+)", done.err)
-        if gone is None or gone[1] not in left:
-            raise fault(done.err, url)
-        left.remove(gone[1])
+        match = re.search(f"couldn't find remote ref {RUN_REF}([0-9a-f]+)", answer.err)
+        if match is None or match[1] not in candidates:
+            raise fault(answer.err, url)
+        candidates.remove(match[1])
     return accept(repo, runs)
 
 
@@ -107,26 +109,34 @@ def accept(repo: GitRepo, runs: Sequence[str]) -> dict[str, str]:
     Raises:
         DataFault: what has arrived is no result of its run. The others are accepted all the same.
     """
-    arrived = {run: tip for ref, tip in repo.refs(FETCHED).items() if (run := ref.removeprefix(FETCHED)) in runs}
-    standing = {run: tip for ref, tip in repo.refs(RUN_REF).items() if (run := ref.removeprefix(RUN_REF)) in arrived}
-    odd = _odd(repo, arrived)
-    wrong = [run for run in runs if run not in arrived]
+    fetched_tips = {
+        run: tip for ref, tip in repo.refs(FETCHED_REF).items() if (run := ref.removeprefix(FETCHED_REF)) in runs
+    }
+    run_tips = {
+        run: tip for ref, tip in repo.refs(RUN_REF).items() if (run := ref.removeprefix(RUN_REF)) in fetched_tips
+    }
+    mismatches = _find_mismatches(repo, fetched_tips)
+    rejects = [run for run in runs if run not in fetched_tips]
     lines = []
-    for (run, tip), commit in zip(arrived.items(), repo.blobs(arrived.values()), strict=True):
-        old = standing.get(run)
-        if tip == run or _first_parent(commit) != run or run in odd:
-            wrong.append(run)
-        elif old is None or old == run or _later(repo, tip, old):
+    for (run, tip), commit in zip(fetched_tips.items(), repo.blobs(fetched_tips.values()), strict=True):
+        old = run_tips.get(run)
+        if tip == run or _first_parent(commit) != run or run in mismatches:
+            rejects.append(run)
+        elif old is None or old == run or _is_later(repo, tip, old):
             change = f"create {RUN_REF}{run}\0{tip}\0" if old is None else f"update {RUN_REF}{run}\0{tip}\0{old}\0"
             lines.append(change)
-            standing[run] = tip
-        lines.append(f"delete {FETCHED}{run}\0{tip}\0")
-    repo.run("update-ref", "--stdin", "-z", stdin="".join(lines).encode(), options=DURABLE)
-    repo.keep_refs(f"{RUN_REF}any")
-    if wrong:
-        what = f"{arrived[wrong[0]][:8]} is no result" if wrong[0] in arrived else "nothing arrived as the result"
-        raise DataFault(f"{what} of run {wrong[0][:8]}", hint=f"snaprun fetch {wrong[0][:8]}")
-    return {run: standing[run] for run in runs}
+            run_tips[run] = tip
+        lines.append(f"delete {FETCHED_REF}{run}\0{tip}\0")
+    repo.run("update-ref", "--stdin", "-z", stdin="".join(lines).encode(), options=REF_FSYNC)
+    repo.fsync_refs(f"{RUN_REF}any")
+    if rejects:
+        reason = (
+            f"{fetched_tips[rejects[0]][:8]} is no result"
+            if rejects[0] in fetched_tips
+            else "nothing arrived as the result"
+        )
+        raise DataFault(f"{reason} of run {rejects[0][:8]}", hint=f"snaprun fetch {rejects[0][:8]}")
+    return {run: run_tips[run] for run in runs}
 
 
 def results(repo: GitRepo, runs: Sequence[str]) -> dict[str, str | None]:
@@ -138,80 +148,80 @@ def results(repo: GitRepo, runs: Sequence[str]) -> dict[str, str | None]:
     return {run: None if tip == run else tip for run, tip in tips.items() if run in (tip, parents[run])}
 
 
-def fault(said: str, url: str) -> SnaprunError:
+def fault(stderr: str, url: str) -> SnaprunError:
     """The error that fits what ssh, or git over ssh, has said."""
-    where = re.sub(r"^ssh://([^/]+).*", r"\1", url)
-    login = typed(url)
-    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("@@@")]
+    host = re.sub(r"^ssh://([^/]+).*", r"\1", url)
+    login = login_command(url)
+    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not line.startswith("@@@")]
     lines = [line for line in lines if line not in ADVICE]
-    why = next((line for line in lines if _telling(line)), lines[-1] if lines else "the connection was cut")
-    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
-        return Denied(f"the host key of {where} has changed", hint=f"if that is right: ssh-keygen -R {_known_as(url)}")
-    if "Host key verification failed" in said:
-        return Denied(f"the host key of {where} is not known yet", hint=f"{login}, and accept its key")
-    if "Permission denied (" in said or "Too many authentication failures" in said:
+    reason = next((line for line in lines if _is_cause(line)), lines[-1] if lines else "the connection was cut")
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in stderr:
+        return Denied(f"the host key of {host} has changed", hint=f"if that is right: ssh-keygen -R {_known_host(url)}")
+    if "Host key verification failed" in stderr:
+        return Denied(f"the host key of {host} is not known yet", hint=f"{login}, and accept its key")
+    if "Permission denied (" in stderr or "Too many authentication failures" in stderr:
         return Denied(
-            f"{where} lets nobody in without a question: {why}",
+            f"{host} lets nobody in without a question: {reason}",
             hint=f"ssh-add, {login.replace('ssh', 'ssh-copy-id', 1)}",
         )
-    if out_of_space(said):
-        return WriteFault(f"the disk of {where} is full: {why}", hint=f"{login} df -h")
-    if "Permission denied" in said or "insufficient permission" in said or "dubious ownership" in said:
-        return Denied(f"{where}: {why}", hint=f"{login}, and look who owns the folder")
-    refused = re.search(r"^ ! \[(?:remote )?rejected\] .*\((.+)\)$", said, re.MULTILINE)
-    if refused and not any(word in said for word in CUT):
-        return _refused(where, login, refused[1], lines)
-    return Unavailable(f"{where} cannot be reached: {why}", hint=login)
+    if out_of_space(stderr):
+        return WriteFault(f"the disk of {host} is full: {reason}", hint=f"{login} df -h")
+    if "Permission denied" in stderr or "insufficient permission" in stderr or "dubious ownership" in stderr:
+        return Denied(f"{host}: {reason}", hint=f"{login}, and look who owns the folder")
+    match = re.search(r"^ ! \[(?:remote )?rejected\] .*\((.+)\)$", stderr, re.MULTILINE)
+    if match and not any(word in stderr for word in DISCONNECT_MESSAGES):
+        return _push_refusal(host, login, match[1], lines)
+    return Unavailable(f"{host} cannot be reached: {reason}", hint=login)
 
 
 ADDRESS = re.compile(r"ssh://(?P<user>[^/@]*@)?(?P<host>\[[^]/]*\]|[^/:]*)(?::(?P<port>\d+))?(?:/|$)")
 """Of an address of ssh: the user, the host (an IPv6 address in brackets), the port."""
 
 
-def typed(url: str) -> str:
+def login_command(url: str) -> str:
     """What to type to log in at an address."""
-    found = ADDRESS.match(url)
-    if found is None:
+    match = ADDRESS.match(url)
+    if match is None:
         return f"ssh {url}"
-    port = f"-p {found['port']} " if found["port"] else ""
-    return f"ssh {port}{found['user'] or ''}{found['host'].strip('[]')}"
+    port = f"-p {match['port']} " if match["port"] else ""
+    return f"ssh {port}{match['user'] or ''}{match['host'].strip('[]')}"
 
 
-def _known_as(url: str) -> str:
+def _known_host(url: str) -> str:
     """What a machine is called in the file of known hosts, for a shell."""
-    found = ADDRESS.match(url)
-    if found is None:
+    match = ADDRESS.match(url)
+    if match is None:
         return url
-    host = found["host"].strip("[]")
-    return f"'[{host}]:{found['port']}'" if found["port"] else host
+    host = match["host"].strip("[]")
+    return f"'[{host}]:{match['port']}'" if match["port"] else host
 
 
-def _refused(where: str, login: str, why: str, lines: Sequence[str]) -> SnaprunError:
+def _push_refusal(host: str, login: str, reason: str, lines: Sequence[str]) -> SnaprunError:
     """The error for a push that arrived and that git there did not take."""
     words = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
-    text = f"the repository on {where} refuses the push: {why}{f' ({words[0]})' if words else ''}"
-    if "shallow update" in why:
+    text = f"the repository on {host} refuses the push: {reason}{f' ({words[0]})' if words else ''}"
+    if "shallow update" in reason:
         hint = "git fetch --unshallow here, or git config receive.shallowUpdate true there"
     else:
         hint = f"{login}, and look at the settings and hooks of the repository"
     return Unavailable(text, hint=hint)
 
 
-def _odd(repo: GitRepo, arrived: Mapping[str, str]) -> set[str]:
+def _find_mismatches(repo: GitRepo, fetched_tips: Mapping[str, str]) -> set[str]:
     """Those of these runs whose result says something else of what ran than their snapshot, or says no end of it."""
     names = ("run.json", "params.json")
-    asked = [[*((run, name) for name in names), *((tip, name) for name in names)] for run, tip in arrived.items()]
-    frozen = repo.blobs(f"{commit}:{SNAP_DIR}/{name}" for one in asked for commit, name in one)
-    ends = repo.blobs(f"{tip}:{SNAP_DIR}/result.json" for tip in arrived.values())
-    odd = set()
-    for run, end in zip(arrived, ends, strict=True):
-        before, after = [next(frozen) for _ in names], [next(frozen) for _ in names]
-        if before != after or not _ends(end):
-            odd.add(run)
-    return odd
+    groups = [[*((run, name) for name in names), *((tip, name) for name in names)] for run, tip in fetched_tips.items()]
+    documents = repo.blobs(f"{commit}:{SNAP_DIR}/{name}" for group in groups for commit, name in group)
+    result_documents = repo.blobs(f"{tip}:{SNAP_DIR}/result.json" for tip in fetched_tips.values())
+    mismatches = set()
+    for run, result_document in zip(fetched_tips, result_documents, strict=True):
+        before, after = [next(documents) for _ in names], [next(documents) for _ in names]
+        if before != after or not _is_result(result_document):
+            mismatches.add(run)
+    return mismatches
 
 
-def _ends(document: bytes | None) -> bool:
+def _is_result(document: bytes | None) -> bool:
     try:
         Result.from_json(json.loads((document or b"").decode("utf-8", "surrogateescape")))
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -220,14 +230,14 @@ def _ends(document: bytes | None) -> bool:
 
 
 def _first_parent(commit: bytes | None) -> str | None:
-    found = re.match(rb"tree [0-9a-f]+\nparent ([0-9a-f]+)\n", commit or b"")
-    return found[1].decode() if found else None
+    match = re.match(rb"tree [0-9a-f]+\nparent ([0-9a-f]+)\n", commit or b"")
+    return match[1].decode() if match else None
 
 
-def _later(repo: GitRepo, new: str, old: str) -> bool:
+def _is_later(repo: GitRepo, new: str, old: str) -> bool:
     """Whether ``new`` is the result of a further attempt after ``old``."""
     return repo.run("merge-base", "--is-ancestor", old, new, ok=()).code == 0
 
 
-def _telling(line: str) -> bool:
+def _is_cause(line: str) -> bool:
     return line.startswith(("ssh:", "fatal:", "error:", "kex_"))

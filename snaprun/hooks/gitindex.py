@@ -51,7 +51,7 @@ class Index:
         return self.file.name.startswith("next-index-")
 
 
-def opened(cwd: Path, env: Mapping[str, str]) -> Index:
+def open_staged_index(cwd: Path, env: Mapping[str, str]) -> Index:
     """The index that git would use in ``cwd`` with this environment: in a hook, the one that it handed over.
 
     Raises:
@@ -64,11 +64,11 @@ def opened(cwd: Path, env: Mapping[str, str]) -> Index:
 def relative(index: Index, names: Iterable[str]) -> frozenset[str]:
     """Paths as a caller in the current folder gives them, as git names them."""
     top = os.path.realpath(index.place.top)
-    found = []
+    paths = []
     for name in names:
         folder, base = os.path.split(os.path.abspath(name))
-        found.append(os.path.relpath(os.path.join(os.path.realpath(folder), base), top))
-    return frozenset(found)
+        paths.append(os.path.relpath(os.path.join(os.path.realpath(folder), base), top))
+    return frozenset(paths)
 
 
 def changes(index: Index) -> list[Change]:
@@ -81,60 +81,60 @@ def changes(index: Index) -> list[Change]:
     return parse_raw(out)
 
 
-def committed(index: Index, revision: str = "HEAD") -> list[Change]:
+def commit_changes(index: Index, revision: str = "HEAD") -> list[Change]:
     """What the commit ``revision`` changed against its first parent (or against nothing)."""
     options = ["-r", "--no-commit-id", "--raw", "-z", "--no-renames"]
     code, parent, _ = call(["rev-parse", "--verify", "--quiet", f"{revision}^1"], cwd=index.place.top, env=index.env)
-    which = [parent.decode("ascii").strip(), revision] if code == 0 else ["--root", revision]
-    return parse_raw(ask(["diff-tree", *options, *which], cwd=index.place.top, env=index.env))
+    revisions = [parent.decode("ascii").strip(), revision] if code == 0 else ["--root", revision]
+    return parse_raw(ask(["diff-tree", *options, *revisions], cwd=index.place.top, env=index.env))
 
 
 def tree(index: Index, revision: str) -> list[Change]:
     """Every regular file of a commit, as if the commit added it."""
     out = ask(["ls-tree", "-r", "-z", "--full-tree", revision], cwd=index.place.top, env=index.env)
-    found = []
+    files = []
     for line in out.split(b"\0")[:-1]:
-        about, path = line.split(b"\t", 1)
-        mode, _, oid = about.decode("ascii").split(" ")
+        attributes, path = line.split(b"\t", 1)
+        mode, _, oid = attributes.decode("ascii").split(" ")
         if mode.startswith("100"):
-            found.append(Change(os.fsdecode(path), "A", mode, oid, ""))
-    return found
+            files.append(Change(os.fsdecode(path), "A", mode, oid, ""))
+    return files
 
 
 def parse_raw(out: bytes) -> list[Change]:
     """Read git's ``--raw -z`` output."""
     parts = out.split(b"\0")
-    found = []
-    for about, path in zip(parts[::2], parts[1::2], strict=False):
-        _, mode, old_oid, oid, status = about.decode("ascii").lstrip(":").split(" ")
-        found.append(Change(os.fsdecode(path), status[0], mode, oid, old_oid))
-    return found
+    changes = []
+    for attributes, path in zip(parts[::2], parts[1::2], strict=False):
+        _, mode, old_oid, oid, status = attributes.decode("ascii").lstrip(":").split(" ")
+        changes.append(Change(os.fsdecode(path), status[0], mode, oid, old_oid))
+    return changes
 
 
 def entries(index: Index, paths: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
     """Mode and object id of every regular file in the index at these paths (folders and globs are not expanded)."""
-    wanted = ["--", *paths] if paths else []
-    out = ask(["--literal-pathspecs", "ls-files", "-s", "-z", *wanted], cwd=index.place.top, env=index.env)
-    found = {}
+    pathspec = ["--", *paths] if paths else []
+    out = ask(["--literal-pathspecs", "ls-files", "-s", "-z", *pathspec], cwd=index.place.top, env=index.env)
+    files = {}
     for line in out.split(b"\0")[:-1]:
-        about, path = line.split(b"\t", 1)
-        mode, oid, stage = about.decode("ascii").split(" ")
+        attributes, path = line.split(b"\t", 1)
+        mode, oid, stage = attributes.decode("ascii").split(" ")
         name = os.fsdecode(path)
         if stage == "0" and mode.startswith("100") and (not paths or name in paths):
-            found[name] = (mode, oid)
-    return found
+            files[name] = (mode, oid)
+    return files
 
 
 def contents(index: Index, names: Iterable[str]) -> dict[str, bytes]:
     """The content of these objects (ids, or ``<commit>:<path>``) by one child process; what is missing is left out."""
-    asked = list(dict.fromkeys(name for name in names if "\n" not in name))
-    if not asked:
+    objects = list(dict.fromkeys(name for name in names if "\n" not in name))
+    if not objects:
         return {}
-    lines = "".join(f"{name}\n" for name in asked).encode("utf-8", "surrogateescape")
+    lines = "".join(f"{name}\n" for name in objects).encode("utf-8", "surrogateescape")
     out = ask(["cat-file", "--batch"], cwd=index.place.top, env=index.env, stdin=lines)
-    found = {}
+    blobs = {}
     start = 0
-    for name in asked:
+    for name in objects:
         end = out.index(b"\n", start)
         head = out[start:end].rsplit(b" ", 2)
         start = end + 1
@@ -142,9 +142,9 @@ def contents(index: Index, names: Iterable[str]) -> dict[str, bytes]:
             continue
         size = int(head[-1])
         if head[-2] == b"blob":
-            found[name] = out[start : start + size]
+            blobs[name] = out[start : start + size]
         start += size + 1
-    return found
+    return blobs
 
 
 def is_ignored(index: Index, path: str) -> bool:

@@ -21,8 +21,8 @@ _LONG_BASE64 = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
 _HOME = re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\\\?Users\\\\?)(?!runner|jovyan|vscode|shared)[\w.-]+", re.IGNORECASE)
 """A folder in somebody's home; not those of well-known containers."""
 
-_MOST_BASE64 = 20_000
-MOST_SEARCHED = 10_000_000
+_MAX_BASE64 = 20_000
+MAX_SEARCH = 10_000_000
 """Characters of one text that are searched for secrets: of a longer one the beginning and the end."""
 
 _TEXT_MIMES = ("text/", "application/json", "application/javascript", "application/vnd.jupyter.stderr", "image/svg")
@@ -33,20 +33,20 @@ class Complaint:
     """One thing found: ``where`` names the cell (``cell 3``, ``markdown cell 1``), ``mend`` says what to do."""
 
     check: str
-    where: str
+    location: str
     text: str
     mend: str = ""
 
 
 def markers(path: str, content: bytes) -> Complaint | None:
     """Merge markers in a text notebook; for an ``.ipynb`` its JSON tells."""
-    found = {match[1][:7] for match in MARKER.finditer(content)}
-    if len(found) < 3:
+    kinds = {match[1][:7] for match in MARKER.finditer(content)}
+    if len(kinds) < 3:
         return None
     return Complaint("damaged", "", "has unresolved merge markers", f"git mergetool -- {path}")
 
 
-def damaged(path: str, error: InputMissing) -> Complaint:
+def damage(path: str, error: InputMissing) -> Complaint:
     """What is said of a file that is no readable notebook."""
     return Complaint("damaged", "", error.message.removeprefix(path).removeprefix(":").strip(), error.hint)
 
@@ -60,21 +60,24 @@ def sizes(node: Node, *, max_output: int, max_image: int) -> Iterator[Complaint]
     """Outputs that make the notebook, or one image, larger than is allowed (bytes as stored)."""
     total = 0
     heaviest: tuple[int, str] = (0, "")
-    for where, cell in _named(node):
-        here = 0
+    for label, cell in _label_cells(node):
+        weight = 0
         for output in cell.get("outputs") or ():
-            here += _weight(output)
+            weight += _weight(output)
             for mime, value in _data(output).items():
                 size = _weight(value)
                 if mime.startswith("image/") and size > max_image:
-                    yield Complaint("size", where, f"stores an image of {_human(size)} (limit {_human(max_image)})")
-        total += here
-        heaviest = max(heaviest, (here, where))
+                    yield Complaint(
+                        "size", label, f"stores an image of {_format_size(size)} (limit {_format_size(max_image)})"
+                    )
+        total += weight
+        heaviest = max(heaviest, (weight, label))
     if total > max_output:
         yield Complaint(
             "size",
             heaviest[1],
-            f"outputs weigh {_human(total)} (limit {_human(max_output)}), {_human(heaviest[0])} of it in this cell",
+            f"outputs weigh {_format_size(total)} (limit {_format_size(max_output)}), "
+            f"{_format_size(heaviest[0])} of it in this cell",
         )
 
 
@@ -82,13 +85,13 @@ def leftovers(node: Node) -> Iterator[Complaint]:
     """What a reader elsewhere has no use for: tracebacks, paths of one's own home, the state of widgets."""
     if isinstance(node["metadata"].get("widgets"), dict):
         yield Complaint("leftovers", "metadata", "stores the state of widgets")
-    for where, cell in _named(node):
+    for label, cell in _label_cells(node):
         if any(output.get("output_type") == "error" for output in cell.get("outputs") or ()):
-            yield Complaint("leftovers", where, "stores a traceback")
-        for text in (cells.joined(cell.get("source")), *_texts(cell)):
-            home = _HOME.search(text[:MOST_SEARCHED])
+            yield Complaint("leftovers", label, "stores a traceback")
+        for text in (cells.join_lines(cell.get("source")), *_texts(cell)):
+            home = _HOME.search(text[:MAX_SEARCH])
             if home is not None:
-                yield Complaint("leftovers", where, f"names a folder of one computer: {home[0]}")
+                yield Complaint("leftovers", label, f"names a folder of one computer: {home[0]}")
                 break
 
 
@@ -98,37 +101,39 @@ def leaks(node: Node, values: Mapping[str, str] | None = None) -> Iterator[Compl
     Images and other binary data are not searched: what looks like a key there is chance. ``values`` are secrets known
     by name.
     """
-    for where, cell in _named(node):
-        for found in _secrets_in(cells.joined(cell.get("source")), values):
-            yield Complaint("secrets", where, f"holds {found.kind} ({found.shown})", found.mend)
+    for label, cell in _label_cells(node):
+        for secret in _secrets_in(cells.join_lines(cell.get("source")), values):
+            yield Complaint("secrets", label, f"holds {secret.kind} ({secret.excerpt})", secret.mend)
         for text in _texts(cell):
-            if len(text) > MOST_SEARCHED:
-                yield Complaint("size", where, f"prints {_human(len(text))}: its middle is not searched for secrets")
-            for found in _secrets_in(text, values):
-                yield Complaint("secrets", where, f"its output shows {found.kind} ({found.shown})", found.mend)
+            if len(text) > MAX_SEARCH:
+                yield Complaint(
+                    "size", label, f"prints {_format_size(len(text))}: its middle is not searched for secrets"
+                )
+            for secret in _secrets_in(text, values):
+                yield Complaint("secrets", label, f"its output shows {secret.kind} ({secret.excerpt})", secret.mend)
     for text in _strings(node.get("metadata"), depth=0):
-        for found in _secrets_in(text, values):
-            yield Complaint("secrets", "metadata", f"holds {found.kind} ({found.shown})", found.mend)
+        for secret in _secrets_in(text, values):
+            yield Complaint("secrets", "metadata", f"holds {secret.kind} ({secret.excerpt})", secret.mend)
 
 
 def _secrets_in(text: str, values: Mapping[str, str] | None) -> Iterator[Secret]:
     """Secrets in a text, and in what it holds as base64 of text."""
-    seen = set()
-    if len(text) > MOST_SEARCHED:
-        text = text[: MOST_SEARCHED // 2] + "\n" + text[-MOST_SEARCHED // 2 :]
-    for found in find(text, values):
-        seen.add(found.shown)
-        yield found
+    excerpts = set()
+    if len(text) > MAX_SEARCH:
+        text = text[: MAX_SEARCH // 2] + "\n" + text[-MAX_SEARCH // 2 :]
+    for secret in find(text, values):
+        excerpts.add(secret.excerpt)
+        yield secret
     for match in _LONG_BASE64.finditer(text):
-        if len(match[0]) > _MOST_BASE64:
+        if len(match[0]) > _MAX_BASE64:
             continue
-        for found in find(_decoded(match[0]), values):
-            if found.shown not in seen:
-                seen.add(found.shown)
-                yield found
+        for secret in find(_decode_base64(match[0]), values):
+            if secret.excerpt not in excerpts:
+                excerpts.add(secret.excerpt)
+                yield secret
 
 
-def _decoded(word: str) -> str:
+def _decode_base64(word: str) -> str:
     """The text that a word of base64 stands for, or nothing where it is no printable text."""
     try:
         raw = base64.b64decode(word + "=" * (-len(word) % 4), validate=True)
@@ -138,26 +143,26 @@ def _decoded(word: str) -> str:
     return text if text.replace("\n", " ").replace("\t", " ").replace("\r", " ").isprintable() else ""
 
 
-def _named(node: Node) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _label_cells(node: Node) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every cell with the name under which messages speak of it."""
-    code = other = 0
+    code_count = text_count = 0
     for cell in node["cells"]:
         if cell["cell_type"] != "code":
-            other += 1
-            yield f"{cell['cell_type']} cell {other}", cell
-        elif cells.INJECTED in cells.tags(cell):
+            text_count += 1
+            yield f"{cell['cell_type']} cell {text_count}", cell
+        elif cells.INJECTED_TAG in cells.tags(cell):
             yield "injected parameters", cell
         else:
-            code += 1
-            yield f"cell {code}", cell
+            code_count += 1
+            yield f"cell {code_count}", cell
 
 
 def _texts(cell: Mapping[str, Any]) -> Iterator[str]:
     """What the outputs of a cell show as text."""
     for output in cell.get("outputs") or ():
-        yield cells.joined(output.get("text"))
-        yield cells.joined(output.get("traceback"))
-        yield cells.joined(output.get("evalue"))
+        yield cells.join_lines(output.get("text"))
+        yield cells.join_lines(output.get("traceback"))
+        yield cells.join_lines(output.get("evalue"))
         for mime, value in _data(output).items():
             if mime.startswith(_TEXT_MIMES) or mime.endswith("+json"):
                 yield from _strings(value, depth=0)
@@ -179,8 +184,8 @@ def _strings(value: Any, *, depth: int) -> Iterator[str]:
 
 
 def _data(output: Mapping[str, Any]) -> dict[str, Any]:
-    found = output.get("data")
-    return {str(mime): value for mime, value in found.items()} if isinstance(found, dict) else {}
+    data = output.get("data")
+    return {str(mime): value for mime, value in data.items()} if isinstance(data, dict) else {}
 
 
 def _weight(value: Any) -> int:
@@ -194,7 +199,7 @@ def _weight(value: Any) -> int:
     return 5
 
 
-def _human(size: int) -> str:
+def _format_size(size: int) -> str:
     amount = float(size)
     for unit in ("B", "kB", "MB"):
         if amount < 1000:

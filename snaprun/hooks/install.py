@@ -12,9 +12,9 @@ from snaprun.errors import CannotCreate, Unavailable, UsageFault
 from snaprun.git.command import ask, call, git_version
 from snaprun.git.locate import Place
 from snaprun.hooks import script
-from snaprun.hooks.script import ORIGINAL, Known, Owner
+from snaprun.hooks.script import ORIGINAL_SUFFIX, HookFile, Owner
 
-EDITED = ".snaprun-edited"
+EDITED_SUFFIX = ".snaprun-edited"
 """What the name of an edited hook file of ours gets at its end when it is replaced by force."""
 
 CONFIG_GIT = (2, 54)
@@ -59,7 +59,7 @@ PASTE["prek"] = PASTE["pre-commit"]
 """What to paste into the configuration of each program that manages hooks."""
 
 
-class Managed(UsageFault):
+class ManagerConflict(UsageFault):
     """Another program manages this hook: ``block`` is what to paste into its configuration."""
 
     def __init__(self, message: str, *, hint: str, block: str) -> None:
@@ -74,8 +74,8 @@ class Folder:
     path: Path
     origin: str | None = None
     scope: str | None = None
-    inside: str = "git"  # "git": the repository's own; "tree": below the work tree; "outside"; "off": no folder
-    tracked: bool = False
+    location: str = "git"  # "git": the repository's own; "tree": below the work tree; "outside"; "off": no folder
+    is_tracked: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ class Step:
 
     hook: str
     path: str
-    done: str
+    outcome: str
 
 
 def folder(place: Place, env: Mapping[str, str]) -> Folder:
     """The folder of hooks that git uses in this repository, whatever names it (``core.hooksPath``, a worktree)."""
-    said = ask(["rev-parse", "--path-format=absolute", "--git-path", "hooks"], cwd=place.top, env=env)
-    path = Path(os.fsdecode(said.removesuffix(b"\n")))
+    raw_path = ask(["rev-parse", "--path-format=absolute", "--git-path", "hooks"], cwd=place.top, env=env)
+    path = Path(os.fsdecode(raw_path.removesuffix(b"\n")))
     code, out, _ = call(
         ["config", "--show-scope", "--show-origin", "-z", "--get", "core.hooksPath"], cwd=place.top, env=env
     )
@@ -101,7 +101,7 @@ def folder(place: Place, env: Mapping[str, str]) -> Folder:
     if any(_below(real, Path(os.path.realpath(home))) for home in (place.common_dir, place.git_dir)):
         return Folder(path, origin, scope, "git")
     if _below(real, Path(os.path.realpath(place.top))):
-        return Folder(path, origin, scope, "tree", tracked=_is_shared(place, env, real))
+        return Folder(path, origin, scope, "tree", is_tracked=_is_shared(place, env, real))
     return Folder(path, origin, scope, "outside")
 
 
@@ -124,20 +124,21 @@ def install(
             ``force`` installs all the same, chained before or behind. The hint says what to do instead.
         CannotCreate: the folder or a file cannot be written.
     """
-    where = folder(place, env)
-    _check_folder(place, where, kinds, force=force)
-    plans = [(kind, _plan(where.path / kind, kind, python=python, fix=fix, force=force)) for kind in kinds]
+    hooks_folder = folder(place, env)
+    _check_folder(place, hooks_folder, kinds, force=force)
+    plans = [(kind, _plan(hooks_folder.path / kind, kind, python=python, fix=fix, force=force)) for kind in kinds]
     if not dry_run:
         try:
-            where.path.mkdir(parents=True, exist_ok=True)
-            for kind, done in plans:
-                if done != "up to date":
-                    _write(where.path / kind, script.text(kind, python=python, fix=fix), force=force)
+            hooks_folder.path.mkdir(parents=True, exist_ok=True)
+            for kind, plan in plans:
+                if plan != "up to date":
+                    _write(hooks_folder.path / kind, script.text(kind, python=python, fix=fix), force=force)
         except OSError as error:
             raise CannotCreate(
-                f"{error.filename or where.path} cannot be written: {error.strerror}", hint=f"ls -ld {where.path}"
+                f"{error.filename or hooks_folder.path} cannot be written: {error.strerror}",
+                hint=f"ls -ld {hooks_folder.path}",
             ) from error
-    return [Step(kind, str(where.path / kind), done) for kind, done in plans]
+    return [Step(kind, str(hooks_folder.path / kind), outcome) for kind, outcome in plans]
 
 
 def uninstall(
@@ -147,26 +148,32 @@ def uninstall(
 
     A file of ours that pre-commit has moved to ``<hook>.legacy`` is found there.
     """
-    where = folder(place, env)
+    hooks_folder = folder(place, env)
     steps = []
     for kind in kinds:
         for name in (kind, f"{kind}.legacy"):
-            step = _remove(where.path / name, where.path / (kind + ORIGINAL), kind, force=force, dry_run=dry_run)
+            step = _remove(
+                hooks_folder.path / name,
+                hooks_folder.path / (kind + ORIGINAL_SUFFIX),
+                kind,
+                force=force,
+                dry_run=dry_run,
+            )
             if step is not None:
                 steps.append(step)
     return [*steps, *_unconfigure(place, env, kinds, dry_run=dry_run)]
 
 
-def read(path: Path) -> Known:
+def read(path: Path) -> HookFile:
     """Whose the hook file at ``path`` is."""
     if not os.path.lexists(path):
-        return Known(Owner.NOBODY)
+        return HookFile(Owner.ABSENT)
     if path.is_dir():
-        return Known(Owner.FOREIGN)
+        return HookFile(Owner.FOREIGN)
     try:
-        return script.know(path.read_bytes())
+        return script.identify(path.read_bytes())
     except OSError:  # a symbolic link to nowhere, or unreadable: not ours
-        return Known(Owner.FOREIGN)
+        return HookFile(Owner.FOREIGN)
 
 
 def configure(
@@ -181,8 +188,10 @@ def configure(
     """
     version = git_version(cwd=place.top, env=env)
     if version < CONFIG_GIT:
-        said = ".".join(map(str, version))
-        raise Unavailable(f"git {said} runs no hooks from its configuration, 2.54 does", hint="snaprun hook install")
+        version_text = ".".join(map(str, version))
+        raise Unavailable(
+            f"git {version_text} runs no hooks from its configuration, 2.54 does", hint="snaprun hook install"
+        )
     steps = []
     for kind in kinds:
         path = place.state / "hooks" / kind
@@ -191,13 +200,13 @@ def configure(
             continue
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _replace(path, script.text(kind, python=python, fix=fix))
-        quoted = "'" + str(path).replace("'", "'\\''") + "'"
-        for key, value in (("command", quoted), ("event", kind)):
+        command = "'" + str(path).replace("'", "'\\''") + "'"
+        for key, value in (("command", command), ("event", kind)):
             ask(["config", "--local", f"hook.snaprun-{kind}.{key}", value], cwd=place.top, env=env)
     return steps
 
 
-def configured(place: Place, env: Mapping[str, str], kind: str) -> bool:
+def is_configured(place: Place, env: Mapping[str, str], kind: str) -> bool:
     """Whether the configuration names our hook of this kind."""
     code, _, _ = call(["config", "--local", "--get", f"hook.snaprun-{kind}.command"], cwd=place.top, env=env)
     return code == 0
@@ -206,7 +215,7 @@ def configured(place: Place, env: Mapping[str, str], kind: str) -> bool:
 def _unconfigure(place: Place, env: Mapping[str, str], kinds: Sequence[str], *, dry_run: bool) -> list[Step]:
     steps = []
     for kind in kinds:
-        if not configured(place, env, kind):
+        if not is_configured(place, env, kind):
             continue
         script = place.state / "hooks" / kind
         steps.append(Step(kind, str(script), "removed from the configuration"))
@@ -226,29 +235,30 @@ def _is_shared(place: Place, env: Mapping[str, str], path: Path) -> bool:
     Husky's ``.husky/_`` is ignored, but the folder above is not: the hooks that count are there.
     """
     home = path.parent if path.name == "_" else path
-    listed = ask(["--literal-pathspecs", "ls-files", "-z", "--", str(home)], cwd=place.top, env=env, ok=())
-    ignored, _, _ = call(["check-ignore", "-q", "--", str(path / "pre-commit")], cwd=place.top, env=env)
-    return bool(listed) or ignored != 0
+    tracked_files = ask(["--literal-pathspecs", "ls-files", "-z", "--", str(home)], cwd=place.top, env=env, ok=())
+    code, _, _ = call(["check-ignore", "-q", "--", str(path / "pre-commit")], cwd=place.top, env=env)
+    return bool(tracked_files) or code != 0
 
 
-def _check_folder(place: Place, where: Folder, kinds: Sequence[str], *, force: bool) -> None:
+def _check_folder(place: Place, hooks_folder: Folder, kinds: Sequence[str], *, force: bool) -> None:
     """Refuse a folder that is not this repository's own affair."""
-    named = f"core.hooksPath, set in {where.origin}," if where.origin else "core.hooksPath"
-    if where.inside == "off":
+    setting = f"core.hooksPath, set in {hooks_folder.origin}," if hooks_folder.origin else "core.hooksPath"
+    if hooks_folder.location == "off":
         raise UsageFault(
-            f"{named} turns hooks off: {where.path} is no folder", hint="git config --local core.hooksPath .git/hooks"
+            f"{setting} turns hooks off: {hooks_folder.path} is no folder",
+            hint="git config --local core.hooksPath .git/hooks",
         )
-    if force or where.inside == "git":
+    if force or hooks_folder.location == "git":
         return
-    if where.inside == "outside":
+    if hooks_folder.location == "outside":
         raise UsageFault(
-            f"{named} is {where.path}, outside this repository: a hook there would run in every repository",
+            f"{setting} is {hooks_folder.path}, outside this repository: a hook there would run in every repository",
             hint=f"git config --local core.hooksPath {_own(place)} for hooks of this repository only, or --force",
         )
-    if where.tracked:
-        home = where.path.parent if where.path.name == "_" else where.path
-        raise Managed(
-            f"{named} is {where.path}, which belongs to the project",
+    if hooks_folder.is_tracked:
+        home = hooks_folder.path.parent if hooks_folder.path.name == "_" else hooks_folder.path
+        raise ManagerConflict(
+            f"{setting} is {hooks_folder.path}, which belongs to the project",
             hint="add the lines above to its files, or --force to install there",
             block="".join(f'# add to {home / kind}\nsnaprun hook run {kind} "$@"\n' for kind in kinds),
         )
@@ -260,27 +270,28 @@ def _own(place: Place) -> Path:
 
 def _plan(path: Path, kind: str, *, python: str, fix: bool, force: bool) -> str:
     """What installing at ``path`` will do."""
-    known = read(path)
-    original = path.with_name(path.name + ORIGINAL)
-    if known.owner is Owner.NOBODY:
+    file = read(path)
+    original = path.with_name(path.name + ORIGINAL_SUFFIX)
+    if file.owner is Owner.ABSENT:
         return "installed"
-    if known.owner is Owner.OURS:
+    if file.owner is Owner.OURS:
         if path.read_bytes() == script.text(kind, python=python, fix=fix) and os.access(path, os.X_OK):
             return "up to date"
         return "brought up to date"
-    if known.owner is Owner.EDITED:
+    if file.owner is Owner.OURS_EDITED:
         if not force:
             raise UsageFault(
-                f"{path} is ours, but was edited", hint=f"snaprun hook install --force keeps it as {path.name}{EDITED}"
+                f"{path} is ours, but was edited",
+                hint=f"snaprun hook install --force keeps it as {path.name}{EDITED_SUFFIX}",
             )
-        return f"replaced, the edited one kept as {path.name}{EDITED}"
+        return f"replaced, the edited one kept as {path.name}{EDITED_SUFFIX}"
     if path.is_dir():
         raise UsageFault(f"{path} is a folder", hint="move it away, then install again")
-    if known.owner is Owner.MANAGER and not force:
-        raise Managed(
-            f"{path} belongs to {known.manager}",
+    if file.owner is Owner.MANAGER and not force:
+        raise ManagerConflict(
+            f"{path} belongs to {file.manager}",
             hint="add the lines above to its configuration, or --force to run it from our hook",
-            block=PASTE[known.manager or ""],
+            block=PASTE[file.manager or ""],
         )
     if os.path.lexists(original):
         raise UsageFault(
@@ -292,11 +303,11 @@ def _plan(path: Path, kind: str, *, python: str, fix: bool, force: bool) -> str:
 
 def _write(path: Path, text: bytes, *, force: bool) -> None:
     """Put our file at ``path``; at no moment is there no hook, and what was there stays under another name."""
-    known = read(path)
-    if known.owner is Owner.EDITED and force:
-        _keep(path, path.with_name(path.name + EDITED), overwrite=True)
-    elif known.owner in (Owner.FOREIGN, Owner.MANAGER):
-        _keep(path, path.with_name(path.name + ORIGINAL), overwrite=False)
+    file = read(path)
+    if file.owner is Owner.OURS_EDITED and force:
+        _keep(path, path.with_name(path.name + EDITED_SUFFIX), overwrite=True)
+    elif file.owner in (Owner.FOREIGN, Owner.MANAGER):
+        _keep(path, path.with_name(path.name + ORIGINAL_SUFFIX), overwrite=False)
     _replace(path, text)
 
 
@@ -329,18 +340,18 @@ def _replace(path: Path, text: bytes) -> None:
 
 
 def _remove(path: Path, original: Path, kind: str, *, force: bool, dry_run: bool) -> Step | None:
-    known = read(path)
-    if known.owner is Owner.EDITED and not force:
+    file = read(path)
+    if file.owner is Owner.OURS_EDITED and not force:
         return Step(kind, str(path), "left: it was edited (--force removes it)")
-    if known.owner not in (Owner.OURS, Owner.EDITED):
+    if file.owner not in (Owner.OURS, Owner.OURS_EDITED):
         return None
-    restores = os.path.lexists(original)
+    has_original = os.path.lexists(original)
     if not dry_run:
         try:
-            if restores:
+            if has_original:
                 os.replace(original, path)
             else:
                 path.unlink()
         except OSError as error:
             raise CannotCreate(f"{path} cannot be removed: {error.strerror}", hint=f"ls -ld {path.parent}") from error
-    return Step(kind, str(path), "removed, the hook that was there before is back" if restores else "removed")
+    return Step(kind, str(path), "removed, the hook that was there before is back" if has_original else "removed")

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from snaprun.hooks.guards import Complaint
 from snaprun.hooks.pairs import PairVerdict
-from snaprun.hooks.provenance import Origin, Verdict
+from snaprun.hooks.provenance import Origin, ProvenanceVerdict
 from snaprun.model import Run
 from snaprun.notebooks import exact
 
-SHOWN_PARAMS = 4
-SHOWN_CELLS = 6
+MAX_PARAMS = 4
+MAX_CELLS = 6
 
 
 @dataclass(frozen=True)
-class Finding:
+class HookFinding:
     """One line of the hook: ``level`` is ``note``, ``warn`` or ``fail``; ``mend`` is the command that mends it."""
 
     path: str
@@ -31,143 +31,145 @@ def level(policy: str) -> str:
     return "fail" if policy == "require" else "warn"
 
 
-def complained(path: str, complaint: Complaint, how_bad: str, mend: str = "") -> Finding:
+def of_complaint(path: str, complaint: Complaint, severity: str, mend: str = "") -> HookFinding:
     """What a guard found."""
-    where = f"{complaint.where}: " if complaint.where else ""
-    return Finding(path, complaint.check, how_bad, f"{where}{complaint.text}", complaint.mend or mend)
+    prefix = f"{complaint.location}: " if complaint.location else ""
+    return HookFinding(path, complaint.check, severity, f"{prefix}{complaint.text}", complaint.mend or mend)
 
 
-def of_run(path: str, verdict: Verdict, how_bad: str) -> Finding:
+def of_run(path: str, verdict: ProvenanceVerdict, severity: str) -> HookFinding:
     """Which run executed a notebook's source."""
-    again = f"snaprun exec {quoted(path)}"
+    command = f"snaprun exec {quote(path)}"
     run = verdict.runs[0] if verdict.runs else None
     if run is None:
-        return Finding(path, "run", how_bad, "no run executed this source", again)
+        return HookFinding(path, "run", severity, "no run executed this source", command)
     if verdict.kind == "validated":
-        more = f", and {len(verdict.runs) - 1} more" if len(verdict.runs) > 1 else ""
-        return Finding(path, "run", "note", f"run {named(run)} executed this very source{more}")
+        suffix = f", and {len(verdict.runs) - 1} more" if len(verdict.runs) > 1 else ""
+        return HookFinding(path, "run", "note", f"run {describe_run(run)} executed this very source{suffix}")
     if verdict.kind == "running":
         text = f"run {run.id[:8]} of this source is {run.status}"
-        return Finding(path, "run", how_bad, text, f"snaprun wait {run.id[:8]}")
+        return HookFinding(path, "run", severity, text, f"snaprun wait {run.id[:8]}")
     if verdict.kind == "failed":
-        text = f"this source never succeeded: run {named(run)}"
-        return Finding(path, "run", how_bad, text, f"snaprun show {run.id[:8]}")
-    changed = f": {in_cells(verdict.cells)}" if verdict.cells else ""
-    return Finding(path, "run", how_bad, f"changed since run {named(run)}{changed}", again)
+        text = f"this source never succeeded: run {describe_run(run)}"
+        return HookFinding(path, "run", severity, text, f"snaprun show {run.id[:8]}")
+    detail = f": {describe_cells(verdict.cells)}" if verdict.cells else ""
+    return HookFinding(path, "run", severity, f"changed since run {describe_run(run)}{detail}", command)
 
 
-def of_outputs(path: str, origin: Origin, how_bad: str) -> Finding:
+def of_outputs(path: str, origin: Origin, severity: str) -> HookFinding:
     """How the stored outputs compare with those of the run that comes nearest."""
     run, match = origin.run.id[:8], origin.match
-    again = f"snaprun restore {run} --outputs {quoted(path)}"
-    if match.whole:
-        return Finding(path, "outputs", "note", f"its outputs are run {run}'s")
+    command = f"snaprun restore {run} --outputs {quote(path)}"
+    if match.is_exact:
+        return HookFinding(path, "outputs", "note", f"its outputs are run {run}'s")
     if not match.same:
-        return Finding(path, "outputs", how_bad, f"its outputs are not those of run {run}", again)
-    if match.kept:
-        text = f"its outputs are part of run {run}'s, those of {_numbers(match.missing)} are missing"
+        return HookFinding(path, "outputs", severity, f"its outputs are not those of run {run}", command)
+    if match.is_recorded:
+        text = f"its outputs are part of run {run}'s, those of {_describe_numbers(match.missing)} are missing"
     else:
-        wrong = _numbers(sorted((*match.other, *match.extra)))
+        wrong = _describe_numbers(sorted((*match.other, *match.extra)))
         text = f"outputs of {wrong} are not run {run}'s: edited by hand, or executed since"
-    return Finding(path, "outputs", how_bad, text, again)
+    return HookFinding(path, "outputs", severity, text, command)
 
 
-def of_before(path: str, origin: Origin, how_bad: str) -> Finding:
+def of_before(path: str, origin: Origin, severity: str) -> HookFinding:
     """Outputs of a run of this notebook as it was before."""
     text = f"its outputs are run {origin.run.id[:8]}'s, from before the change"
-    return Finding(path, "outputs", how_bad, text, f"snaprun exec {quoted(path)}")
+    return HookFinding(path, "outputs", severity, text, f"snaprun exec {quote(path)}")
 
 
-def of_order(path: str, order: Sequence[int], how_bad: str) -> Finding:
+def of_order(path: str, order: Sequence[int], severity: str) -> HookFinding:
     """Outputs of no run, executed in another order than they stand in."""
-    text = f"outputs are out of order: {_numbers(order)} ran before a cell above"
-    return Finding(path, "outputs", how_bad, text, f"snaprun exec {quoted(path)}")
+    text = f"outputs are out of order: {_describe_numbers(order)} ran before a cell above"
+    return HookFinding(path, "outputs", severity, text, f"snaprun exec {quote(path)}")
 
 
-def of_no_run(path: str, how_bad: str) -> Finding:
+def of_no_run(path: str, severity: str) -> HookFinding:
     """Outputs that no run made."""
-    return Finding(path, "outputs", how_bad, "its outputs are of no run", f"snaprun exec {quoted(path)}")
+    return HookFinding(path, "outputs", severity, "its outputs are of no run", f"snaprun exec {quote(path)}")
 
 
-def not_kept(path: str, origin: Origin | None) -> Finding:
+def not_kept(path: str, origin: Origin | None) -> HookFinding:
     """Outputs that were to be stripped, and would be lost."""
-    where = "" if origin is None else f" of {_numbers((*origin.match.other, *origin.match.extra))}"
-    text = f"outputs{where} are kept by no run, so they are not stripped"
-    return Finding(path, "outputs", "fail", text, f"snaprun exec {quoted(path)}, or clear the outputs")
+    suffix = "" if origin is None else f" of {_describe_numbers((*origin.match.other, *origin.match.extra))}"
+    text = f"outputs{suffix} are kept by no run, so they are not stripped"
+    return HookFinding(path, "outputs", "fail", text, f"snaprun exec {quote(path)}, or clear the outputs")
 
 
-def not_stripped(path: str, origin: Origin, why: str) -> Finding:
+def not_stripped(path: str, origin: Origin, reason: str) -> HookFinding:
     """Outputs that were to be stripped where the hook may stage nothing."""
     run = origin.run.id[:8]
-    text = f"is to be committed without its outputs (run {run} keeps them); under {why} the hook stages nothing"
-    clear = f"jupyter nbconvert --clear-output --inplace {quoted(path)} && git add {quoted(path)}"
-    return Finding(path, "outputs", "fail", text, clear)
+    text = f"is to be committed without its outputs (run {run} keeps them); under {reason} the hook stages nothing"
+    clear = f"jupyter nbconvert --clear-output --inplace {quote(path)} && git add {quote(path)}"
+    return HookFinding(path, "outputs", "fail", text, clear)
 
 
-def stripped(path: str, origin: Origin, *, on_disk: bool) -> Finding:
+def of_strip(path: str, origin: Origin, *, on_disk: bool) -> HookFinding:
     """Outputs that were stripped."""
     run = origin.run.id[:8]
-    where = "" if on_disk else " in the commit alone: the file on disk has further edits"
-    back = f"snaprun restore {run} --outputs {quoted(path)}"
-    return Finding(path, "outputs", "note", f"outputs stripped{where}; run {run} keeps them: {back}")
+    suffix = "" if on_disk else " in the commit alone: the file on disk has further edits"
+    command = f"snaprun restore {run} --outputs {quote(path)}"
+    return HookFinding(path, "outputs", "note", f"outputs stripped{suffix}; run {run} keeps them: {command}")
 
 
-def of_pair(verdict: PairVerdict, how_bad: str, mend_stale: str) -> Finding | None:
+def of_pair(verdict: PairVerdict, severity: str, mend_stale: str) -> HookFinding | None:
     """How the halves of a pair stand to each other; nothing of a half that git ignores."""
     notebook, text, side = verdict.pair.notebook, verdict.pair.text.path, verdict.side
-    other = notebook if side == text else text
-    sync = f"jupytext --sync {quoted(notebook)} && git add"
-    said, mend = {
+    other_side = notebook if side == text else text
+    sync = f"jupytext --sync {quote(notebook)} && git add"
+    message, mend = {
         "same": (f"in sync with {text}", ""),
-        "stale": (f"{side} is stale: {in_cells(verdict.cells)}", mend_stale),
-        "both": (f"differs from {text}: {in_cells(verdict.cells)}", f"{sync} {quoted(notebook)} {quoted(text)}"),
+        "stale": (f"{side} is stale: {describe_cells(verdict.cells)}", mend_stale),
+        "both": (f"differs from {text}: {describe_cells(verdict.cells)}", f"{sync} {quote(notebook)} {quote(text)}"),
         "deleted": (
-            f"the commit deletes {side}, and keeps its other half {other}",
-            f"git restore --staged --worktree {quoted(side)}, or git rm {quoted(other)}",
+            f"the commit deletes {side}, and keeps its other half {other_side}",
+            f"git restore --staged --worktree {quote(side)}, or git rm {quote(other_side)}",
         ),
-        "unstaged": (f"its other half {side} is not staged", f"git add {quoted(side)}"),
+        "unstaged": (f"its other half {side} is not staged", f"git add {quote(side)}"),
         "absent": (
             f"its other half {side} does not exist",
-            f"jupytext --sync {quoted(other)} && git add {quoted(side)}",
+            f"jupytext --sync {quote(other_side)} && git add {quote(side)}",
         ),
     }.get(verdict.kind, ("", ""))
-    if not said:
+    if not message:
         return None
-    return Finding(notebook, "pair", "note" if verdict.kind == "same" else how_bad, said, mend)
+    return HookFinding(notebook, "pair", "note" if verdict.kind == "same" else severity, message, mend)
 
 
-def fixed(verdict: PairVerdict, *, on_disk: bool) -> Finding:
+def of_fix(verdict: PairVerdict, *, on_disk: bool) -> HookFinding:
     """A stale half that was staged anew."""
-    where = "" if on_disk else "; the file on disk has further edits, and was left alone"
-    text = f"{verdict.side} was stale ({in_cells(verdict.cells)}), and is staged anew{where}"
-    return Finding(verdict.pair.notebook, "pair", "note", text)
+    suffix = "" if on_disk else "; the file on disk has further edits, and was left alone"
+    text = f"{verdict.side} was stale ({describe_cells(verdict.cells)}), and is staged anew{suffix}"
+    return HookFinding(verdict.pair.notebook, "pair", "note", text)
 
 
-def named(run: Run) -> str:
+def describe_run(run: Run) -> str:
     """A run in one breath: id, status, exit code, the first of its parameters."""
     code = "" if run.exit_code is None else f", exit {run.exit_code}"
-    shown = [f"{name}={exact.text(exact.from_json(value))}" for name, value in list(run.params.items())[:SHOWN_PARAMS]]
-    more = " …" if len(run.params) > SHOWN_PARAMS else ""
-    params = f" ({', '.join(shown)}{more})" if shown else ""
+    assignments = [
+        f"{name}={exact.text(exact.from_json(value))}" for name, value in list(run.params.items())[:MAX_PARAMS]
+    ]
+    ellipsis = " …" if len(run.params) > MAX_PARAMS else ""
+    params = f" ({', '.join(assignments)}{ellipsis})" if assignments else ""
     return f"{run.id[:8]} ({run.status}{code}){params}"
 
 
-def in_cells(names: Sequence[str]) -> str:
+def describe_cells(names: Sequence[str]) -> str:
     """Cells in words: ``cell 3``, ``cells 3, 5``, ``markdown cell 1``."""
-    shown = [name.removeprefix("cell ") for name in names[:SHOWN_CELLS]]
-    more = f" and {len(names) - SHOWN_CELLS} more" if len(names) > SHOWN_CELLS else ""
-    plain = [name for name in shown if name.isdigit()]
+    labels = [name.removeprefix("cell ") for name in names[:MAX_CELLS]]
+    suffix = f" and {len(names) - MAX_CELLS} more" if len(names) > MAX_CELLS else ""
+    plain = [name for name in labels if name.isdigit()]
     if not plain:
-        return ", ".join(shown) + more
-    word = "cell " if len(plain) == 1 and not more else "cells "
-    return word + ", ".join([*plain, *(name for name in shown if not name.isdigit())]) + more
+        return ", ".join(labels) + suffix
+    word = "cell " if len(plain) == 1 and not suffix else "cells "
+    return word + ", ".join([*plain, *(name for name in labels if not name.isdigit())]) + suffix
 
 
-def quoted(path: str) -> str:
+def quote(path: str) -> str:
     """A path as a shell takes it."""
     plain = all(char.isalnum() or char in "_./+=:,@%-" for char in path) and not path.startswith("-")
     return path if plain else "'" + path.replace("'", "'\\''") + "'"
 
 
-def _numbers(cells: Sequence[int]) -> str:
-    return in_cells([str(number) for number in cells])
+def _describe_numbers(cells: Sequence[int]) -> str:
+    return describe_cells([str(number) for number in cells])

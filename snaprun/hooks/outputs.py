@@ -14,7 +14,7 @@ Canonical = list[tuple[str, Any]]
 
 
 @dataclass(frozen=True)
-class Match:
+class OutputMatch:
     """How the stored outputs compare with a run's, as numbers of code cells.
 
     ``same`` counts cells that have outputs in both; ``other`` have different ones, ``missing`` have some in the run
@@ -27,29 +27,37 @@ class Match:
     extra: tuple[int, ...] = ()
 
     @property
-    def whole(self) -> bool:
+    def is_exact(self) -> bool:
         """Whether the notebook stores exactly what the run recorded."""
         return not (self.other or self.missing or self.extra)
 
     @property
-    def kept(self) -> bool:
+    def is_recorded(self) -> bool:
         """Whether everything that the notebook stores is recorded by the run: nothing is lost without it."""
         return not (self.other or self.extra)
 
 
-def match(node: Node, executed: Node) -> Match:
+def match(node: Node, run_node: Node) -> OutputMatch:
     """Compare the outputs of a notebook with those of an executed notebook that has the same code."""
-    pairs = list(zip(_code(node), _code(executed), strict=False))
-    found: dict[str, list[int]] = {"same": [], "other": [], "missing": [], "extra": []}
-    for (number, mine), (_, theirs) in pairs:
-        here, there = canonical(mine), canonical(theirs)
-        if here or there:
-            kind = "same" if here == there else "missing" if not here else "extra" if not there else "other"
-            found[kind].append(number)
-    for number, mine in _code(node)[len(pairs) :]:
-        if mine.get("outputs"):
-            found["extra"].append(number)
-    return Match(**{kind: tuple(numbers) for kind, numbers in found.items()})
+    pairs = list(zip(_code(node), _code(run_node), strict=False))
+    groups: dict[str, list[int]] = {"same": [], "other": [], "missing": [], "extra": []}
+    for (number, cell), (_, run_cell) in pairs:
+        cell_outputs, run_outputs = canonical(cell), canonical(run_cell)
+        if cell_outputs or run_outputs:
+            kind = (
+                "same"
+                if cell_outputs == run_outputs
+                else "missing"
+                if not cell_outputs
+                else "extra"
+                if not run_outputs
+                else "other"
+            )
+            groups[kind].append(number)
+    for number, cell in _code(node)[len(pairs) :]:
+        if cell.get("outputs"):
+            groups["extra"].append(number)
+    return OutputMatch(**{kind: tuple(numbers) for kind, numbers in groups.items()})
 
 
 def has_outputs(node: Node) -> bool:
@@ -59,20 +67,20 @@ def has_outputs(node: Node) -> bool:
 
 def out_of_order(node: Node) -> tuple[int, ...]:
     """The code cells that were executed before one that stands above them: their outputs may show another state."""
-    found = []
+    numbers = []
     highest = 0
     for number, cell in _code(node):
         count = cell.get("execution_count")
         if isinstance(count, int):
             if count < highest:
-                found.append(number)
+                numbers.append(number)
             highest = max(highest, count)
-    return tuple(found)
+    return tuple(numbers)
 
 
 def canonical(cell: Mapping[str, Any]) -> Canonical:
     """The outputs of a cell as they count: streams joined by name, counts, metadata and line splitting left aside."""
-    made: Canonical = []
+    parts: Canonical = []
     streams: dict[str, list[str]] = {}
     for output in cell.get("outputs") or ():
         kind = output.get("output_type")
@@ -80,31 +88,31 @@ def canonical(cell: Mapping[str, Any]) -> Canonical:
             name = str(output.get("name"))
             if name not in streams:
                 streams[name] = []
-                made.append((f"stream {name}", streams[name]))
-            streams[name].append(cells.joined(output.get("text")))
+                parts.append((f"stream {name}", streams[name]))
+            streams[name].append(cells.join_lines(output.get("text")))
         elif kind in ("execute_result", "display_data"):
             data = output.get("data")
-            made.append(("data", {str(mime): _plain(str(mime), value) for mime, value in _mapping(data).items()}))
+            parts.append(("data", {str(mime): _plain(str(mime), value) for mime, value in _mapping(data).items()}))
         elif kind == "error":
-            made.append(("error", [str(output.get("ename")), str(output.get("evalue"))]))
+            parts.append(("error", [str(output.get("ename")), str(output.get("evalue"))]))
         else:
-            made.append((str(kind), json.dumps(output, sort_keys=True, default=str)))
-    joined = [(kind, "".join(value) if kind.startswith("stream ") else value) for kind, value in made]
-    return [(kind, value) for kind, value in joined if value]
+            parts.append((str(kind), json.dumps(output, sort_keys=True, default=str)))
+    outputs = [(kind, "".join(value) if kind.startswith("stream ") else value) for kind, value in parts]
+    return [(kind, value) for kind, value in outputs if value]
 
 
 def _code(node: Node, *, every: bool = False) -> list[tuple[int, Mapping[str, Any]]]:
     """Every code cell that executes something, with its number; injected and empty ones only if ``every``."""
     number = 0
-    found = []
+    code_cells = []
     for cell in node["cells"]:
         if cell["cell_type"] != "code":
             continue
-        injected = cells.INJECTED in cells.tags(cell)
-        number += not injected
-        if every or (not injected and cells.plain(cell["source"])):
-            found.append((number, cell))
-    return found
+        is_injected = cells.INJECTED_TAG in cells.tags(cell)
+        number += not is_injected
+        if every or (not is_injected and cells.normalize_source(cell["source"])):
+            code_cells.append((number, cell))
+    return code_cells
 
 
 def _plain(mime: str, value: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from snaprun.errors import InputMissing
 from snaprun.git.command import call
 from snaprun.hooks import gitindex
-from snaprun.hooks.gate import NOTEBOOK, TEXT, related
+from snaprun.hooks.gate import NOTEBOOK, TEXT, is_related
 from snaprun.hooks.gitindex import Change, Index
 from snaprun.hooks.strip import overwrite
 from snaprun.notebooks.half import Config, Half, Jupytext, config_paths, is_config
@@ -19,7 +19,7 @@ HEADER = 4096
 
 
 @dataclass(frozen=True)
-class Staged:
+class IndexView:
     """What the hook has read of an index: what the commit changes, every file with mode and id, contents by id."""
 
     index: Index
@@ -32,7 +32,7 @@ class Staged:
         entry = self.entries.get(path)
         return None if entry is None else self.blobs.get(entry[1])
 
-    def changed(self, path: str) -> Change | None:
+    def change_of(self, path: str) -> Change | None:
         """What the commit does to a path."""
         return next((change for change in self.changes if change.path == path), None)
 
@@ -72,15 +72,15 @@ def is_text_notebook(path: str, content: bytes) -> bool:
     return os.path.splitext(path)[1] in TEXT and b"jupytext:" in content[:HEADER]
 
 
-def find(seen: Staged, load: Callable[[], Jupytext]) -> list[Pair]:
+def find(view: IndexView, load: Callable[[], Jupytext]) -> list[Pair]:
     """Every pair of which the commit changes a half. jupytext is loaded only where there may be one."""
-    found: dict[tuple[str, str], Pair] = {}
-    for change in sorted(seen.changes, key=lambda change: not change.path.endswith(NOTEBOOK)):
+    pairs: dict[tuple[str, str], Pair] = {}
+    for change in sorted(view.changes, key=lambda change: not change.path.endswith(NOTEBOOK)):
         extension = os.path.splitext(change.path)[1]
-        if (extension != NOTEBOOK and extension not in TEXT) or any(change.path == text for _, text in found):
+        if (extension != NOTEBOOK and extension not in TEXT) or any(change.path == text for _, text in pairs):
             continue
-        for path, content in _sources(seen, change):
-            config = _config(seen, path)
+        for path, content in _sources(view, change):
+            config = _config(view, path)
             if config is None and not is_candidate(path, content):
                 continue
             try:
@@ -89,59 +89,59 @@ def find(seen: Staged, load: Callable[[], Jupytext]) -> list[Pair]:
                 continue  # damaged: that is told elsewhere
             for pair in _pairs(halves):
                 if change.path in (pair.notebook, pair.text.path):
-                    found.setdefault((pair.notebook, pair.text.path), pair)
-    return [pair for pair in found.values() if not _given_up(seen, pair, load)]
+                    pairs.setdefault((pair.notebook, pair.text.path), pair)
+    return [pair for pair in pairs.values() if not _ends_pair(view, pair, load)]
 
 
-def judge(seen: Staged, pair: Pair, load: Callable[[], Jupytext]) -> PairVerdict:
+def judge(view: IndexView, pair: Pair, load: Callable[[], Jupytext]) -> PairVerdict:
     """Compare the staged halves of a pair, whether or not both were changed.
 
     Raises:
         InputMissing: a half is damaged.
     """
     for side in (pair.text.path, pair.notebook):
-        if side not in seen.entries:
-            return PairVerdict(pair, _absence(seen, side), side)
-    notebook, text = seen.content(pair.notebook), seen.content(pair.text.path)
+        if side not in view.entries:
+            return PairVerdict(pair, _absence(view, side), side)
+    notebook, text = view.content(pair.notebook), view.content(pair.text.path)
     if notebook is None or text is None or gitindex.is_lfs(notebook) or gitindex.is_lfs(text):
         return PairVerdict(pair, "skipped")
-    cells = load().differing(notebook, text, pair.text)
+    cells = load().find_differences(notebook, text, pair.text)
     if not cells:
         return PairVerdict(pair, "same")
-    changed = [side for side in (pair.notebook, pair.text.path) if seen.changed(side) is not None]
-    if len(changed) == 2:
+    staged_sides = [side for side in (pair.notebook, pair.text.path) if view.change_of(side) is not None]
+    if len(staged_sides) == 2:
         return PairVerdict(pair, "both", cells=cells)
-    stale = pair.text.path if changed == [pair.notebook] else pair.notebook
+    stale = pair.text.path if staged_sides == [pair.notebook] else pair.notebook
     return PairVerdict(pair, "stale", stale, cells)
 
 
-def fix(seen: Staged, verdict: PairVerdict, load: Callable[[], Jupytext]) -> bool:
+def fix(view: IndexView, verdict: PairVerdict, load: Callable[[], Jupytext]) -> bool:
     """Stage the stale half anew, made from the other one; whether the file on disk was brought along.
 
     It is only where it is still what the index held: edits that are not staged stay as they are.
     """
     pair = verdict.pair
-    notebook, text = seen.content(pair.notebook), seen.content(pair.text.path)
+    notebook, text = view.content(pair.notebook), view.content(pair.text.path)
     if notebook is None or text is None:
         return False
     if verdict.side == pair.notebook:
-        made = load().notebook_from(text, notebook, pair.text)
+        content = load().notebook_from(text, notebook, pair.text)
     else:
-        made = load().text_from(notebook, text, pair.text)
-    return put(seen, verdict.side, made)
+        content = load().text_from(notebook, text, pair.text)
+    return put(view, verdict.side, content)
 
 
-def put(seen: Staged, path: str, content: bytes) -> bool:
+def put(view: IndexView, path: str, content: bytes) -> bool:
     """Stage ``content`` at ``path``, and write it to disk where the file there is what the index held before."""
-    mode, old = seen.entries[path]
-    same = on_disk(seen.index, path) == old
-    oid = gitindex.write_blob(seen.index, content, path)
-    gitindex.stage(seen.index, path, mode=mode, oid=oid)
-    if same:
-        overwrite(seen.index.place.top / path, content)
+    mode, old_oid = view.entries[path]
+    in_sync = on_disk(view.index, path) == old_oid
+    oid = gitindex.write_blob(view.index, content, path)
+    gitindex.stage(view.index, path, mode=mode, oid=oid)
+    if in_sync:
+        overwrite(view.index.place.top / path, content)
         # without this, git would show the file as modified until the next `git status`
-        call(["update-index", "-q", "--refresh", "--", path], cwd=seen.index.place.top, env=seen.index.env)
-    return same
+        call(["update-index", "-q", "--refresh", "--", path], cwd=view.index.place.top, env=view.index.env)
+    return in_sync
 
 
 def on_disk(index: Index, path: str) -> str | None:
@@ -152,61 +152,67 @@ def on_disk(index: Index, path: str) -> str | None:
     return out.decode("ascii").strip() if code == 0 else None
 
 
-def others(seen: Staged) -> list[str]:
+def related_oids(view: IndexView) -> list[str]:
     """The object ids that :func:`find` and :func:`judge` may want to read beyond the changed files."""
-    stems = {os.path.basename(path)[: -len(NOTEBOOK)]: path for path in seen.entries if path.endswith(NOTEBOOK)}
-    wanted = []
-    for change in seen.changes:
+    stems = {os.path.basename(path)[: -len(NOTEBOOK)]: path for path in view.entries if path.endswith(NOTEBOOK)}
+    paths = []
+    for change in view.changes:
         if os.path.splitext(change.path)[1] in TEXT:
-            wanted += [path for stem, path in stems.items() if related(change.path, stem)]
-        wanted += [path for path in config_paths(change.path) if path in seen.entries]
-    return [seen.entries[path][1] for path in dict.fromkeys(wanted)]
+            paths += [path for stem, path in stems.items() if is_related(change.path, stem)]
+        paths += [path for path in config_paths(change.path) if path in view.entries]
+    return [view.entries[path][1] for path in dict.fromkeys(paths)]
 
 
-def _sources(seen: Staged, change: Change) -> list[tuple[str, bytes]]:
+def _sources(view: IndexView, change: Change) -> list[tuple[str, bytes]]:
     """The files that may say to which pair a changed file belongs: itself, and notebooks that may be its other half."""
-    own = seen.blobs.get(change.old_oid if change.status == "D" else change.oid)
-    found = [(change.path, own)] if own is not None and not gitindex.is_lfs(own) else []
+    own_content = view.blobs.get(change.old_oid if change.status == "D" else change.oid)
+    sources = [(change.path, own_content)] if own_content is not None and not gitindex.is_lfs(own_content) else []
     if not change.path.endswith(NOTEBOOK):
-        for path in seen.entries:
-            if path.endswith(NOTEBOOK) and related(change.path, os.path.basename(path)[: -len(NOTEBOOK)]):
-                content = seen.content(path)
+        for path in view.entries:
+            if path.endswith(NOTEBOOK) and is_related(change.path, os.path.basename(path)[: -len(NOTEBOOK)]):
+                content = view.content(path)
                 if content is not None and not gitindex.is_lfs(content):
-                    found.append((path, content))
-    return found
+                    sources.append((path, content))
+    return sources
 
 
-def _given_up(seen: Staged, pair: Pair, load: Callable[[], Jupytext]) -> bool:
+def _ends_pair(view: IndexView, pair: Pair, load: Callable[[], Jupytext]) -> bool:
     """Whether the commit ends the pair: it deletes both halves, or the script, and the notebook names it no more."""
-    if pair.text.path in seen.entries:
+    if pair.text.path in view.entries:
         return False
-    content = seen.content(pair.notebook)
+    content = view.content(pair.notebook)
     if content is None:
-        return pair.notebook not in seen.entries
+        return pair.notebook not in view.entries
     try:
-        halves = load().members(pair.notebook, content, _config(seen, pair.notebook))
+        halves = load().members(pair.notebook, content, _config(view, pair.notebook))
     except InputMissing:
         return False
     return all(half.path != pair.text.path for half in halves)
 
 
 def _pairs(halves: Sequence[Half]) -> list[Pair]:
-    return [Pair(nb.path, text) for nb in halves if nb.is_notebook for text in halves if not text.is_notebook]
+    return [
+        Pair(notebook.path, text)
+        for notebook in halves
+        if notebook.is_notebook
+        for text in halves
+        if not text.is_notebook
+    ]
 
 
-def _config(seen: Staged, path: str) -> Config | None:
+def _config(view: IndexView, path: str) -> Config | None:
     for name in config_paths(path):
-        content = seen.content(name)
+        content = view.content(name)
         if content is not None and is_config(name, content):
             return Config(name, content)
     return None
 
 
-def _absence(seen: Staged, side: str) -> str:
+def _absence(view: IndexView, side: str) -> str:
     """Why the index has no such half."""
-    change = seen.changed(side)
+    change = view.change_of(side)
     if change is not None and change.status == "D":
         return "deleted"
-    if gitindex.is_ignored(seen.index, side):
+    if gitindex.is_ignored(view.index, side):
         return "skipped"
-    return "unstaged" if (seen.index.place.top / side).exists() else "absent"
+    return "unstaged" if (view.index.place.top / side).exists() else "absent"

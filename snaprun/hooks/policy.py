@@ -31,7 +31,7 @@ class Policy:
     max_image: int = 2 * 10**6
 
     @property
-    def off(self) -> bool:
+    def is_off(self) -> bool:
         """Whether nothing at all is demanded."""
         return all(getattr(self, check) == "off" for check in CHECKS)
 
@@ -47,9 +47,9 @@ class Policies:
     def of(self, path: str) -> Policy:
         """What is demanded of the notebook at ``path``."""
         policy = self.base
-        for glob, said in self.globs:
+        for glob, values in self.globs:
             if _pattern(glob).fullmatch(path):
-                policy = replace(policy, **said)
+                policy = replace(policy, **values)
         return policy
 
 
@@ -59,24 +59,24 @@ def read(table: Mapping[str, Any], *, skip: str = "") -> Policies:
     Raises:
         SettingsFault: an unknown key, or a value that it cannot have.
     """
-    known = {item.name.replace("_", "-") for item in fields(Policy)} | {"trailer", "globs"}
-    unknown = sorted(set(table) - known)
+    keys = {item.name.replace("_", "-") for item in fields(Policy)} | {"trailer", "globs"}
+    unknown = sorted(set(table) - keys)
     if unknown:
-        raise SettingsFault(f"hook.{unknown[0]} is no setting", hint=f"known are {' '.join(sorted(known))}")
+        raise SettingsFault(f"hook.{unknown[0]} is no setting", hint=f"known are {' '.join(sorted(keys))}")
     globs = table.get("globs", {})
     if not isinstance(globs, Mapping):
         raise SettingsFault("hook.globs is no table", hint='[tool.snaprun.hook.globs] "drafts/**" = "off"')
-    skipped = _skipped(skip)
+    overrides = _read_skip(skip)
     base = replace(Policy(), **_values("hook", {key: table[key] for key in table if key not in ("trailer", "globs")}))
-    rules = tuple((glob, {**_rule(glob, said), **skipped}) for glob, said in globs.items())
+    rules = tuple((glob, {**_rule(glob, rule), **overrides}) for glob, rule in globs.items())
     trailer = table.get("trailer", False)
     if not isinstance(trailer, bool):
         raise SettingsFault(f"hook.trailer is {trailer!r}", hint="true or false")
-    return Policies(base=replace(base, **skipped), globs=rules, trailer=trailer)
+    return Policies(base=replace(base, **overrides), globs=rules, trailer=trailer)
 
 
-def _skipped(said: str) -> dict[str, Any]:
-    names = [name.strip() for name in said.split(",") if name.strip()]
+def _read_skip(text: str) -> dict[str, Any]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
     if "all" in names:
         names = list(CHECKS)
     unknown = [name for name in names if name not in CHECKS]
@@ -85,35 +85,35 @@ def _skipped(said: str) -> dict[str, Any]:
     return dict.fromkeys(names, "off")
 
 
-def _rule(glob: str, said: Any) -> dict[str, Any]:
-    if isinstance(said, str):
-        return _values(f"hook.globs.{glob!r}", dict.fromkeys(CHECKS, said))
-    if isinstance(said, Mapping):
-        return _values(f"hook.globs.{glob!r}", said)
-    raise SettingsFault(f"hook.globs.{glob!r} is {said!r}", hint='"off", or a table as {run = "off"}')
+def _rule(glob: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        return _values(f"hook.globs.{glob!r}", dict.fromkeys(CHECKS, value))
+    if isinstance(value, Mapping):
+        return _values(f"hook.globs.{glob!r}", value)
+    raise SettingsFault(f"hook.globs.{glob!r} is {value!r}", hint='"off", or a table as {run = "off"}')
 
 
-def _values(where: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in said.items():
+def _values(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in table.items():
         name = key.replace("-", "_")
         if name in CHECKS:
-            allowed = (*LEVELS, "strip") if name == "outputs" else LEVELS
-            if value not in allowed:
-                raise SettingsFault(f"{where}.{key} is {value!r}", hint=f"it takes {', '.join(allowed)}")
-            found[name] = value
+            levels = (*LEVELS, "strip") if name == "outputs" else LEVELS
+            if value not in levels:
+                raise SettingsFault(f"{section}.{key} is {value!r}", hint=f"it takes {', '.join(levels)}")
+            values[name] = value
         elif name in ("max_output", "max_image"):
-            found[name] = _bytes(f"{where}.{key}", value)
+            values[name] = _bytes(f"{section}.{key}", value)
         else:
-            raise SettingsFault(f"{where}.{key} is no setting", hint=f"known are {' '.join(CHECKS)}")
-    return found
+            raise SettingsFault(f"{section}.{key} is no setting", hint=f"known are {' '.join(CHECKS)}")
+    return values
 
 
-def _bytes(where: str, said: Any) -> int:
+def _bytes(setting: str, value: Any) -> int:
     try:
-        return size(said)
+        return size(value)
     except ValueError as error:
-        raise SettingsFault(f"{where} is {said!r}: {error}", hint=f"mend {where}") from error
+        raise SettingsFault(f"{setting} is {value!r}: {error}", hint=f"mend {setting}") from error
 
 
 @lru_cache(maxsize=256)
@@ -122,17 +122,17 @@ def _pattern(glob: str) -> re.Pattern[str]:
     text = glob.lstrip("/") if "/" in glob else f"**/{glob}"
     if text.endswith("/"):
         text += "**"
-    made = ""
-    place = 0
-    while place < len(text):
-        if text.startswith("**/", place):
-            made, place = made + "(?:.*/)?", place + 3
-        elif text.startswith("**", place):
-            made, place = made + ".*", place + 2
-        elif text[place] == "*":
-            made, place = made + "[^/]*", place + 1
-        elif text[place] == "?":
-            made, place = made + "[^/]", place + 1
+    pattern = ""
+    position = 0
+    while position < len(text):
+        if text.startswith("**/", position):
+            pattern, position = pattern + "(?:.*/)?", position + 3
+        elif text.startswith("**", position):
+            pattern, position = pattern + ".*", position + 2
+        elif text[position] == "*":
+            pattern, position = pattern + "[^/]*", position + 1
+        elif text[position] == "?":
+            pattern, position = pattern + "[^/]", position + 1
         else:
-            made, place = made + re.escape(text[place]), place + 1
-    return re.compile(made, re.DOTALL)
+            pattern, position = pattern + re.escape(text[position]), position + 1
+    return re.compile(pattern, re.DOTALL)

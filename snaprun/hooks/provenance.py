@@ -12,15 +12,15 @@ from snaprun.errors import DataFault, InputMissing, SettingsFault
 from snaprun.git.command import ask
 from snaprun.hooks import outputs
 from snaprun.hooks.gitindex import Index, contents
-from snaprun.hooks.outputs import Match
+from snaprun.hooks.outputs import OutputMatch
 from snaprun.index import runlist
 from snaprun.index.runlist import Filter
 from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import Node
-from snaprun.notebooks.opcodes import changed
+from snaprun.notebooks.opcodes import find_changes
 
-MOST = 10
+MAX_RUNS = 10
 """So many runs of one source are looked at for its outputs, the newest first."""
 
 
@@ -33,12 +33,12 @@ class Runs(Protocol):
     def by_notebook(self, path: str) -> list[Run]:
         """The runs of the notebook at this path, whatever its code was."""
 
-    def any(self) -> bool:
+    def has_runs(self) -> bool:
         """Whether there is any run at all."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ProvenanceVerdict:
     """What the runs say about one source.
 
     ``kind`` is ``validated`` (a run of it succeeded), ``running``, ``failed`` (it was run, and never succeeded),
@@ -56,7 +56,7 @@ class Origin:
     """The run whose outputs come nearest to what a notebook stores."""
 
     run: Run
-    match: Match
+    match: OutputMatch
 
 
 class IndexRuns:
@@ -66,13 +66,13 @@ class IndexRuns:
         self._reader = reader
 
     def by_code(self, code_hash: str) -> list[Run]:
-        return runlist.query(self._reader, Filter(code_hash=code_hash, limit=MOST))
+        return runlist.query(self._reader, Filter(code_hash=code_hash, limit=MAX_RUNS))
 
     def by_notebook(self, path: str) -> list[Run]:
-        found = runlist.query(self._reader, Filter(notebook=path, limit=MOST))
-        return [run for run in found if run.notebook == path]
+        runs = runlist.query(self._reader, Filter(notebook=path, limit=MAX_RUNS))
+        return [run for run in runs if run.notebook == path]
 
-    def any(self) -> bool:
+    def has_runs(self) -> bool:
         return bool(runlist.query(self._reader, Filter(limit=1)))
 
 
@@ -81,21 +81,21 @@ class RefRuns:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._read: list[Run] | None = None
+        self._runs: list[Run] | None = None
 
     def by_code(self, code_hash: str) -> list[Run]:
-        return [run for run in self._all() if run.code_hash == code_hash][:MOST]
+        return [run for run in self._load() if run.code_hash == code_hash][:MAX_RUNS]
 
     def by_notebook(self, path: str) -> list[Run]:
-        return [run for run in self._all() if run.notebook == path][:MOST]
+        return [run for run in self._load() if run.notebook == path][:MAX_RUNS]
 
-    def any(self) -> bool:
-        return bool(self._all())
+    def has_runs(self) -> bool:
+        return bool(self._load())
 
-    def _all(self) -> list[Run]:
-        if self._read is None:
-            self._read = sorted(self._from_refs(), key=lambda run: run.created, reverse=True)
-        return self._read
+    def _load(self) -> list[Run]:
+        if self._runs is None:
+            self._runs = sorted(self._from_refs(), key=lambda run: run.created, reverse=True)
+        return self._runs
 
     def _from_refs(self) -> list[Run]:
         out = ask(
@@ -105,8 +105,8 @@ class RefRuns:
         )
         tips = [line.split(" ", 1) for line in out.decode("ascii", "replace").splitlines()]
         names = [f"{tip}:{SNAP_DIR}/{name}.json" for tip, _ in tips for name in ("run", "params", "result")]
-        found = contents(self._index, names)
-        return [run for tip, ref in tips if (run := _run(ref.removeprefix(RUN_REF), tip, found)) is not None]
+        blobs = contents(self._index, names)
+        return [run for tip, ref in tips if (run := _run(ref.removeprefix(RUN_REF), tip, blobs)) is not None]
 
 
 def lookup(index: Index, url: str | None) -> Runs:
@@ -117,93 +117,95 @@ def lookup(index: Index, url: str | None) -> Runs:
         return RefRuns(index)
 
 
-def judge(index: Index, runs: Runs, path: str, node: Node, read: Callable[[str, bytes], Node]) -> Verdict:
+def judge(index: Index, runs: Runs, path: str, node: Node, read: Callable[[str, bytes], Node]) -> ProvenanceVerdict:
     """Say which runs executed the code of ``node``; ``read`` makes a document of a notebook's bytes."""
-    same = [run for run in runs.by_code(cells.code_hash(node)) if run.status is not Status.SAVED]
-    for kind, wanted in (
+    source_runs = [run for run in runs.by_code(cells.code_hash(node)) if run.status is not Status.SAVED]
+    for kind, statuses in (
         ("validated", {Status.SUCCEEDED}),
         ("running", {Status.RUNNING, Status.QUEUED}),
         ("failed", set(Status)),
     ):
-        found = tuple(run for run in same if run.status in wanted)
-        if found:
-            return Verdict(kind, found)
-    before = [run for run in runs.by_notebook(path) if run.status is not Status.SAVED]
-    if not before:
-        return Verdict("never")
-    return Verdict("changed", tuple(before[:1]), tuple(_changed_since(index, before[0], node, read)))
+        matches = tuple(run for run in source_runs if run.status in statuses)
+        if matches:
+            return ProvenanceVerdict(kind, matches)
+    notebook_runs = [run for run in runs.by_notebook(path) if run.status is not Status.SAVED]
+    if not notebook_runs:
+        return ProvenanceVerdict("never")
+    return ProvenanceVerdict(
+        "changed", tuple(notebook_runs[:1]), tuple(_changed_since(index, notebook_runs[0], node, read))
+    )
 
 
 def origin(index: Index, node: Node, runs: Sequence[Run]) -> Origin | None:
     """The run among these that recorded the outputs that ``node`` stores, or the one that comes nearest."""
-    names = {run.id: f"{run.commit}:{SNAP_DIR}/executed.ipynb" for run in runs[:MOST]}
+    names = {run.id: f"{run.commit}:{SNAP_DIR}/executed.ipynb" for run in runs[:MAX_RUNS]}
     best: Origin | None = None
-    for run in runs[:MOST]:
+    for run in runs[:MAX_RUNS]:
         raw = contents(index, [names[run.id]]).get(names[run.id])
         if raw is None:
             continue
         try:
-            executed = cells.normal(cells.decode(raw, "executed.ipynb"), "executed.ipynb")
+            run_node = cells.normalize(cells.decode(raw, "executed.ipynb"), "executed.ipynb")
         except InputMissing:
             continue
-        found = Origin(run, outputs.match(node, executed))
-        if found.match.whole:
-            return found
-        if best is None or _rank(found.match) > _rank(best.match):
-            best = found
+        candidate = Origin(run, outputs.match(node, run_node))
+        if candidate.match.is_exact:
+            return candidate
+        if best is None or _rank(candidate.match) > _rank(best.match):
+            best = candidate
     return best
 
 
 def source(index: Index, run: Run) -> tuple[str, bytes] | None:
     """Name and bytes of the notebook that a run executed: its raw bytes where a filter changed what git stores."""
     raw, plain = f"{run.id}:{SNAP_DIR}/source.ipynb", f"{run.id}:{run.notebook}"
-    found = contents(index, [raw, plain])
-    content = found.get(raw, found.get(plain))
+    blobs = contents(index, [raw, plain])
+    content = blobs.get(raw, blobs.get(plain))
     return None if content is None else (run.notebook, content)
 
 
-def _rank(found: Match) -> tuple[int, int]:
-    return len(found.same), -len(found.other) - len(found.extra)
+def _rank(match: OutputMatch) -> tuple[int, int]:
+    return len(match.same), -len(match.other) - len(match.extra)
 
 
 def _changed_since(index: Index, run: Run, node: Node, read: Callable[[str, bytes], Node]) -> list[str]:
     """The code cells that differ from what ``run`` executed, in the numbers of ``node``."""
-    there = source(index, run)
-    if there is None:
+    run_source = source(index, run)
+    if run_source is None:
         return []
     try:
-        before = _sources(read(*there))
+        before = _sources(read(*run_source))
     except InputMissing:
         return []
     after = _sources(node)
-    found = []
-    for tag, _, _, start, end in changed([text for _, text in before], [text for _, text in after]):
+    labels = []
+    for tag, _, _, start, end in find_changes([text for _, text in before], [text for _, text in after]):
         if tag in ("replace", "insert"):
-            found += [str(number) for number, _ in after[start:end]]
+            labels += [str(number) for number, _ in after[start:end]]
         elif tag == "delete":
-            found.append(f"one removed after {after[start - 1][0]}" if start else "one removed at the top")
-    return found
+            labels.append(f"one removed after {after[start - 1][0]}" if start else "one removed at the top")
+    return labels
 
 
 def _sources(node: Node) -> list[tuple[int, str]]:
     """Number and text of every code cell that executes something; which cell holds the parameters counts."""
     return [
-        (cell.number, f"{cells.PARAMETERS in cell.tags} {cells.plain(cell.source)}")
+        (cell.number, f"{cells.PARAMETERS_TAG in cell.tags} {cells.normalize_source(cell.source)}")
         for cell in cells.code_cells(node)
-        if cell.number and cells.plain(cell.source)
+        if cell.number and cells.normalize_source(cell.source)
     ]
 
 
-def _run(run_id: str, tip: str, found: dict[str, bytes]) -> Run | None:
-    spec = _json(found.get(f"{tip}:{SNAP_DIR}/run.json"))
+def _run(run_id: str, tip: str, blobs: dict[str, bytes]) -> Run | None:
+    spec = _json(blobs.get(f"{tip}:{SNAP_DIR}/run.json"))
     if spec is None:
         return None
-    result = _json(found.get(f"{tip}:{SNAP_DIR}/result.json"))
+    result = _json(blobs.get(f"{tip}:{SNAP_DIR}/result.json"))
     try:
-        return Run.of(
+        return Run.from_commits(
             run_id,
             RunSpec.from_json(spec),
-            _json(found.get(f"{tip}:{SNAP_DIR}/params.json")) or {},
+            _json(blobs.get(f"{tip}:{SNAP_DIR}/params.json")) or {},
             commit=tip,
             status=Status.RUNNING,
             result=Result.from_json(result) if result is not None else None,
@@ -214,10 +216,10 @@ def _run(run_id: str, tip: str, found: dict[str, bytes]) -> Run | None:
 
 def _json(raw: bytes | None) -> dict[str, Any] | None:
     try:
-        found = json.loads(raw or b"null")
+        data = json.loads(raw or b"null")
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return data if isinstance(data, dict) else None
 
 
 def document(path: str, content: bytes) -> Node:
@@ -226,4 +228,4 @@ def document(path: str, content: bytes) -> Node:
     Raises:
         InputMissing: it is no notebook of format 4.
     """
-    return cells.normal(cells.decode(content, Path(path).name), Path(path).name)
+    return cells.normalize(cells.decode(content, Path(path).name), Path(path).name)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from snaprun.hooks.check import Report
-from snaprun.hooks.status import Hook, Status, outdated
+from snaprun.hooks.status import Hook, HookStatus, is_outdated
 from snaprun.model import SCHEMA
 
 MARKS = {"note": "ok  ", "warn": "warn", "fail": "FAIL"}
@@ -14,14 +14,14 @@ MARKS = {"note": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 def lines(report: Report, *, quiet: bool = False) -> list[str]:
     """One line a finding, and one below it with the command that mends it; ``quiet`` leaves the notes out."""
-    made = []
+    rows = []
     for finding in report.findings:
         if quiet and finding.level == "note":
             continue
-        made.append(f"{MARKS[finding.level]}  {one_line(finding.path)}: {one_line(finding.text)}")
+        rows.append(f"{MARKS[finding.level]}  {one_line(finding.path)}: {one_line(finding.text)}")
         if finding.mend and finding.level != "note":
-            made.append(f"      mend: {one_line(finding.mend)}")
-    return made
+            rows.append(f"      mend: {one_line(finding.mend)}")
+    return rows
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -35,19 +35,19 @@ def to_json(report: Report) -> dict[str, Any]:
     }
 
 
-def status_lines(status: Status) -> list[str]:
+def status_lines(status: HookStatus) -> list[str]:
     """The state of every hook, one line each, and where git looks for them."""
     origin = f"  (core.hooksPath, {status.folder.scope}: {status.folder.origin})" if status.folder.origin else ""
-    made = [f"hooks in {one_line(str(status.folder.path))}{origin}"]
-    made += [f"{hook.kind:<16}  {_about(hook)}" for hook in status.hooks]
+    rows = [f"hooks in {one_line(str(status.folder.path))}{origin}"]
+    rows += [f"{hook.kind:<16}  {_describe(hook)}" for hook in status.hooks]
     if status.framework:
-        made.append(f"{'framework':<16}  {status.framework} has our hook")
+        rows.append(f"{'framework':<16}  {status.framework} has our hook")
     if status.last:
-        refused = "refused" if status.last.get("refused") else "passed"
-        made.append(f"last check        {status.last.get('time')}: {status.last.get('notebooks')} notebooks, {refused}")
-    if not status.required:
-        made.append("snaprun.hookRequired is false: a hook that cannot run only warns")
-    return made
+        verdict = "refused" if status.last.get("refused") else "passed"
+        rows.append(f"last check        {status.last.get('time')}: {status.last.get('notebooks')} notebooks, {verdict}")
+    if not status.is_required:
+        rows.append("snaprun.hookRequired is false: a hook that cannot run only warns")
+    return rows
 
 
 def one_line(text: str) -> str:
@@ -55,7 +55,7 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() or char == " " else "?" for char in text.replace("\n", " "))
 
 
-def _about(hook: Hook) -> str:
+def _describe(hook: Hook) -> str:
     if hook.state == "none":
         return hook.problem or "not installed"
     if hook.via == "framework":
@@ -69,7 +69,7 @@ def _about(hook: Hook) -> str:
         words.append(f"via {hook.manager or 'git'}'s {hook.via}")
     if hook.chained:
         words.append("runs the hook that was there first")
-    if outdated(hook):
+    if is_outdated(hook):
         words.append("out of date: snaprun hook install")
     if hook.problem:
         words.append(f"BROKEN: {hook.problem}")

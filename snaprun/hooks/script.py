@@ -19,7 +19,7 @@ VERSION = 1
 KINDS = ("pre-commit", "commit-msg", "post-commit", "post-rewrite", "pre-merge-commit")
 """The hooks that snaprun knows how to be."""
 
-ORIGINAL = ".snaprun-orig"
+ORIGINAL_SUFFIX = ".snaprun-orig"
 """What the name of a hook that was there before gets at its end; it is run first."""
 
 _MARK = re.compile(rb"\A#!/bin/sh\n# snaprun-hook v(\d+) ([0-9a-f]{64})\n")
@@ -75,15 +75,15 @@ exit 1
 class Owner(str, Enum):
     """Whose a hook file is."""
 
-    NOBODY = "none"
+    ABSENT = "none"
     OURS = "ours"
-    EDITED = "ours, edited"
+    OURS_EDITED = "ours, edited"
     MANAGER = "manager"
     FOREIGN = "foreign"
 
 
 @dataclass(frozen=True)
-class Known:
+class HookFile:
     """What a hook file's text tells: whose it is, and for our own the version, interpreter and options."""
 
     owner: Owner
@@ -106,40 +106,40 @@ MANAGERS = (
 def text(kind: str, *, python: str, fix: bool = False) -> bytes:
     """The hook file for ``kind`` that calls the interpreter ``python``; ``fix`` lets it stage stale halves of pairs."""
     reads_stdin = kind == "post-rewrite"
-    filled = _BODY
+    script = _BODY
     for name, value in {
         "kind": kind,
-        "original": ORIGINAL,
+        "original": ORIGINAL_SUFFIX,
         "options": "--fix" if fix and kind == "pre-commit" else "",
         "python": python.replace("'", "'\\''"),
         "stdin": "input=$(cat)\n" if reads_stdin else "",
         "feed": "printf '%s\\n' \"$input\" | " if reads_stdin else "",
     }.items():
-        filled = filled.replace(f"@{name}@", value)
-    body = filled.encode("utf-8", "surrogateescape")
+        script = script.replace(f"@{name}@", value)
+    body = script.encode("utf-8", "surrogateescape")
     return b"#!/bin/sh\n# snaprun-hook v%d %s\n%s" % (VERSION, hashlib.sha256(body).hexdigest().encode(), body)
 
 
-def know(content: bytes) -> Known:
+def identify(content: bytes) -> HookFile:
     """Whose hook file this is."""
-    marked = _MARK.match(content)
-    if marked:
-        body = content[marked.end() :]
-        whole = hashlib.sha256(body).hexdigest().encode() == marked[2]
-        said = body.decode("utf-8", "surrogateescape")
-        python, options = _PYTHON.search(said), _OPTIONS.search(said)
-        return Known(
-            Owner.OURS if whole else Owner.EDITED,
-            version=int(marked[1]),
+    header = _MARK.match(content)
+    if header:
+        body = content[header.end() :]
+        is_intact = hashlib.sha256(body).hexdigest().encode() == header[2]
+        source = body.decode("utf-8", "surrogateescape")
+        python, options = _PYTHON.search(source), _OPTIONS.search(source)
+        return HookFile(
+            Owner.OURS if is_intact else Owner.OURS_EDITED,
+            version=int(header[1]),
             python=python[1].replace("'\\''", "'") if python else None,
             options=options[1] if options else None,
         )
     for name, signs in MANAGERS:
         if any(sign in content for sign in signs):
-            return Known(Owner.MANAGER, manager=name)
-    return Known(Owner.FOREIGN)
+            return HookFile(Owner.MANAGER, manager=name)
+    return HookFile(Owner.FOREIGN)
 
 
-def here() -> str:
+def current_python() -> str:
     """The interpreter that runs now, as a hook file names it."""
     return sys.executable.replace("\\", "/") if sys.platform == "win32" else sys.executable

@@ -6,7 +6,7 @@ are what matters here: a notebook is full of hashes and of base64, so no rule go
 
 from __future__ import annotations
 
-PREFIXED = (
+PREFIX_RULES = (
     # what it is, words of which one must stand in the text (lower case), the form
     ("an AWS access key", ("akia", "asia", "abia", "acca"), r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
     ("an AWS MWS key", ("amzn.mws.",), r"amzn\.mws\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from snaprun.hooks.secretrules import IN_HEADER, IN_URL, KEY_BLOCK, NAMES, PREFIXED
+from snaprun.hooks.secretrules import IN_HEADER, IN_URL, KEY_BLOCK, NAMES, PREFIX_RULES
 
-ALLOWED = ("pragma: allowlist secret", "gitleaks:allow", "snaprun: not-a-secret")
+ALLOW_MARKS = ("pragma: allowlist secret", "gitleaks:allow", "snaprun: not-a-secret")
 """What a line may say to be passed over: detect-secrets' mark, gitleaks' and our own."""
 
 MEND = "take it out (os.environ, getpass), and revoke it where it was shared"
@@ -27,7 +27,7 @@ class Secret:
     """Something found. ``shown`` is enough of it to recognise it, and too little to use it."""
 
     kind: str
-    shown: str
+    excerpt: str
     start: int
     mend: str = MEND
 
@@ -39,7 +39,7 @@ _WORDS = ("pass", "pwd", "secret", "key", "token", "credential")
 """One of these stands in every name of :data:`NAMES`."""
 
 _VALUE = r"[^\s'\"`\\,;(){}\[\]<>]{8,200}"
-_GIVEN = re.compile(
+_ASSIGNMENT = re.compile(
     rf"(?:--)?(?P<name>[A-Za-z0-9_.-]{{0,40}}?{NAMES}[A-Za-z0-9_-]{{0,20}})(?:"
     rf"[\"']?\]?\s*(?::\s*str\s*)?(?::=|=>|==?|:|,)\s*[rbuf]{{0,2}}(?P<quote>[\"'])(?P<value>[^\"'\n]{{8,200}})(?P=quote)|"
     rf"(?<=[A-Z0-9])(?:=|\s*:\s*|\s+(?=\S{{16}}))(?P<bare>{_VALUE}))",
@@ -57,8 +57,8 @@ _SERVICES = """
 wandb comet_ml neptune kaggle dagshub cohere mistral together datadog cloudflare algolia twitter linkedin okta fastly
 circleci travis codecov snyk sonar heroku vercel deepl mapbox etherscan openweather
 """
-_PLACES = tuple(_SERVICES.split())
-_BY_PLACE = re.compile(
+_SERVICE_NAMES = tuple(_SERVICES.split())
+_BY_SERVICE = re.compile(
     r"(?P<name>\w+)[\w.\s\"'\[\]-]{0,40}(?:key|token|secret|login|auth)[\w\"'\]]{0,20}\s*(?:=|:|\(|,)\s*"
     r"(?:\w+\s*=\s*)?[\"'](?P<value>[A-Za-z0-9_-]{16,80})[\"']",
     re.IGNORECASE,
@@ -80,9 +80,9 @@ _NO_SECRET_NAME = re.compile(
 )
 
 
-def known(env: Mapping[str, str]) -> dict[str, str]:
+def from_environment(env: Mapping[str, str]) -> dict[str, str]:
     """The values of the environment variables that hold secrets, by name; short ones would be found everywhere."""
-    return {name: value for name, value in env.items() if SECRET_NAME.search(name) and _is_telling(value)}
+    return {name: value for name, value in env.items() if SECRET_NAME.search(name) and _is_plausible(value)}
 
 
 def find(text: str, values: Mapping[str, str] | None = None) -> Iterator[Secret]:
@@ -90,14 +90,14 @@ def find(text: str, values: Mapping[str, str] | None = None) -> Iterator[Secret]
     if not text:
         return
     clean = _DATA_URI.sub("data:", text) if "base64," in text else text
-    taken: list[tuple[int, int]] = []
-    found = []
+    spans: list[tuple[int, int]] = []
+    secrets = []
     for secret, end in _candidates(clean, values or {}):
-        if any(start < end and secret.start < stop for start, stop in taken) or _is_allowed(clean, secret.start):
+        if any(start < end and secret.start < stop for start, stop in spans) or _is_allowed(clean, secret.start):
             continue
-        taken.append((secret.start, end))
-        found.append(secret)
-    yield from sorted(found, key=lambda secret: secret.start)
+        spans.append((secret.start, end))
+        secrets.append(secret)
+    yield from sorted(secrets, key=lambda secret: secret.start)
 
 
 def _candidates(text: str, values: Mapping[str, str]) -> Iterator[tuple[Secret, int]]:
@@ -107,7 +107,7 @@ def _candidates(text: str, values: Mapping[str, str]) -> Iterator[tuple[Secret, 
         start = text.find(value)
         if start >= 0:
             yield Secret(f"the value of ${name}", _mask(value), start), start + len(value)
-    for kind, words, form in PREFIXED:
+    for kind, words, form in PREFIX_RULES:
         if any(word in lower for word in words):
             for match in _pattern(form).finditer(text):
                 if not match.start() or text[match.start() - 1] not in _WORD_CHARS or ".com/" in match[0]:
@@ -120,7 +120,7 @@ def _candidates(text: str, values: Mapping[str, str]) -> Iterator[tuple[Secret, 
         yield from _proof("a password in an address", _IN_URL.match(text, _start_of_name(lower, hit)))
     for hit in _hits(lower, "authorization"):
         yield from _proof("a credential", _IN_HEADER.match(text, hit))
-    yield from _named(text, lower)
+    yield from _find_assignments(text, lower)
 
 
 def _proof(kind: str, match: re.Match[str] | None) -> Iterator[tuple[Secret, int]]:
@@ -134,42 +134,42 @@ def _pattern(form: str) -> re.Pattern[str]:
     return re.compile(form)
 
 
-def _named(text: str, lower: str) -> Iterator[tuple[Secret, int]]:
+def _find_assignments(text: str, lower: str) -> Iterator[tuple[Secret, int]]:
     """Values that are given to something named like a secret.
 
     Each form is tried only where a word of it stands: searching a whole text for it takes seconds a megabyte.
     """
-    seen = set()
+    starts = set()
     for word in _WORDS:
         for hit in _hits(lower, word):
             start = _start_of_name(lower, hit)
-            if start not in seen:
-                seen.add(start)
+            if start not in starts:
+                starts.add(start)
                 yield from _value_in(
-                    _GIVEN.match(text, start) or _OPTION.match(text, start) or _LOOSE.match(text, start)
+                    _ASSIGNMENT.match(text, start) or _OPTION.match(text, start) or _LOOSE.match(text, start)
                 )
-    for place in _PLACES:
-        for hit in _hits(lower, place):
-            yield from _value_in(_BY_PLACE.match(text, hit))
+    for service in _SERVICE_NAMES:
+        for hit in _hits(lower, service):
+            yield from _value_in(_BY_SERVICE.match(text, hit))
 
 
 def _value_in(match: re.Match[str] | None) -> Iterator[tuple[Secret, int]]:
     if match is None:
         return
-    group = "bare" if match.re is _GIVEN and match["value"] is None else "value"
+    group = "bare" if match.re is _ASSIGNMENT and match["value"] is None else "value"
     name, value = match["name"].strip(".-"), match[group]
     if group == "bare" and name != name.upper():
         return  # without quotes only as shells and .env files have it
-    if not _NO_SECRET_NAME.search(name) and _is_telling(value) and not _PLACEHOLDER.match(value):
+    if not _NO_SECRET_NAME.search(name) and _is_plausible(value) and not _PLACEHOLDER.match(value):
         yield Secret(f"a value given to {name}", _mask(value), match.start(group)), match.end(group)
 
 
 def _hits(lower: str, word: str) -> Iterator[int]:
     """Every place of ``word``."""
-    place = lower.find(word)
-    while place >= 0:
-        yield place
-        place = lower.find(word, place + len(word))
+    position = lower.find(word)
+    while position >= 0:
+        yield position
+        position = lower.find(word, position + len(word))
 
 
 def _start_of_name(lower: str, hit: int) -> int:
@@ -180,14 +180,14 @@ def _start_of_name(lower: str, hit: int) -> int:
     return start
 
 
-def _is_telling(value: str) -> bool:
+def _is_plausible(value: str) -> bool:
     """Whether a value may be a secret at all: long enough, of more than one sort of character, no sentence, no path."""
     if len(value) < 8 or _is_dull(value) or value.startswith(("/", "./", "~/", "http:", "https:", "[", "#")):
         return False
     if value.count(" ") > 1 or (" " in value and not re.search(r"\d", value)):
         return False
     sorts = (re.search(form, value) for form in (r"[a-z]", r"[A-Z]", r"\d", r"[^A-Za-z0-9\s._-]"))
-    return sum(found is not None for found in sorts) > 1
+    return sum(match is not None for match in sorts) > 1
 
 
 def _is_dull(value: str) -> bool:
@@ -199,7 +199,7 @@ def _is_allowed(text: str, start: int) -> bool:
     """Whether the line of a secret says that it is none."""
     end = text.find("\n", start)
     line = text[text.rfind("\n", 0, start) + 1 : end if end >= 0 else len(text)]
-    return any(mark in line for mark in ALLOWED)
+    return any(mark in line for mark in ALLOW_MARKS)
 
 
 def _mask(value: str) -> str:

@@ -17,7 +17,7 @@ from snaprun.git.locate import Place, make_private
 from snaprun.hooks import install
 from snaprun.hooks.check import Report
 from snaprun.hooks.install import Folder
-from snaprun.hooks.script import ORIGINAL, VERSION, Owner
+from snaprun.hooks.script import ORIGINAL_SUFFIX, VERSION, Owner
 from snaprun.model import SCHEMA, utc
 
 NOTE = "hook.json"
@@ -51,29 +51,29 @@ class Hook:
 
 
 @dataclass(frozen=True)
-class Status:
+class HookStatus:
     """All of it. ``ok``: every wanted hook is ours and works; ``broken``: one is ours and does not."""
 
     folder: Folder
     hooks: tuple[Hook, ...]
     framework: str | None
-    required: bool
+    is_required: bool
     last: Mapping[str, Any] | None = None
 
     @property
     def ok(self) -> bool:
         """Whether a commit is checked."""
-        return not self.broken and any(hook.works for hook in self.hooks if hook.kind == "pre-commit")
+        return not self.is_broken and any(hook.works for hook in self.hooks if hook.kind == "pre-commit")
 
     @property
-    def broken(self) -> bool:
+    def is_broken(self) -> bool:
         """Whether a hook of ours is there and cannot do its work."""
         return any(hook.problem for hook in self.hooks)
 
     @property
     def exit_code(self) -> int:
         """0: checked; 1: not installed; 2: broken."""
-        return 2 if self.broken else 0 if self.ok else 1
+        return 2 if self.is_broken else 0 if self.ok else 1
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``hook status --json`` prints; docs/hook.md describes it."""
@@ -84,20 +84,22 @@ class Status:
             "hooks_path_origin": self.folder.origin,
             "hooks_path_scope": self.folder.scope,
             "framework": self.framework,
-            "required": self.required,
+            "required": self.is_required,
             "last": self.last,
             "hooks": [asdict(hook) for hook in self.hooks],
         }
 
 
-def status(place: Place, env: Mapping[str, str], kinds: Sequence[str]) -> Status:
+def status(place: Place, env: Mapping[str, str], kinds: Sequence[str]) -> HookStatus:
     """Look at every kind of hook."""
-    where = install.folder(place, env)
+    hooks_folder = install.folder(place, env)
     framework = _framework(place)
     code, out, _ = call(["config", "--type=bool", "--get", "snaprun.hookRequired"], cwd=place.top, env=env)
-    checked: dict[str, str | None] = {}
-    hooks = tuple(_hook(place, env, where, kind, framework, checked) for kind in kinds)
-    return Status(where, hooks, framework, required=code != 0 or out.strip() != b"false", last=_last(place))
+    faults: dict[str, str | None] = {}
+    hooks = tuple(_hook(place, env, hooks_folder, kind, framework, faults) for kind in kinds)
+    return HookStatus(
+        hooks_folder, hooks, framework, is_required=code != 0 or out.strip() != b"false", last=_last(place)
+    )
 
 
 def note(place: Place, report: Report, *, now: float) -> None:
@@ -113,54 +115,54 @@ def note(place: Place, report: Report, *, now: float) -> None:
 
 def _last(place: Place) -> Mapping[str, Any] | None:
     try:
-        found = json.loads((place.state / NOTE).read_bytes())
+        document = json.loads((place.state / NOTE).read_bytes())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def _hook(
     place: Place,
     env: Mapping[str, str],
-    where: Folder,
+    hooks_folder: Folder,
     kind: str,
     framework: str | None,
-    checked: dict[str, str | None],
+    faults: dict[str, str | None],
 ) -> Hook:
-    path = where.path / kind
-    known = install.read(path)
+    path = hooks_folder.path / kind
+    file = install.read(path)
     via = "file"
-    manager = known.manager
-    if known.owner not in (Owner.OURS, Owner.EDITED):
-        legacy = where.path / f"{kind}.legacy"
-        moved = install.read(legacy)
+    manager = file.manager
+    if file.owner not in (Owner.OURS, Owner.OURS_EDITED):
+        legacy = hooks_folder.path / f"{kind}.legacy"
+        legacy_file = install.read(legacy)
         script = place.state / "hooks" / kind
-        if known.owner is Owner.MANAGER and moved.owner in (Owner.OURS, Owner.EDITED):
-            path, known, via = legacy, moved, "legacy"
-        elif install.configured(place, env, kind):
-            path, known, via = script, install.read(script), "config"
-            if known.owner is Owner.NOBODY:
+        if file.owner is Owner.MANAGER and legacy_file.owner in (Owner.OURS, Owner.OURS_EDITED):
+            path, file, via = legacy, legacy_file, "legacy"
+        elif install.is_configured(place, env, kind):
+            path, file, via = script, install.read(script), "config"
+            if file.owner is Owner.ABSENT:
                 return Hook(kind, str(path), "none", via="config", problem=f"{path} is gone: snaprun hook install")
-        elif known.owner is Owner.MANAGER and kind == "pre-commit" and framework:
+        elif file.owner is Owner.MANAGER and kind == "pre-commit" and framework:
             return Hook(kind, str(path), "manager", via="framework", manager=manager, works=True)
         else:
-            state = {Owner.NOBODY: "none", Owner.MANAGER: "manager"}.get(known.owner, "foreign")
+            state = {Owner.ABSENT: "none", Owner.MANAGER: "manager"}.get(file.owner, "foreign")
             return Hook(kind, str(path), state, manager=manager)
-    original = where.path / (kind + ORIGINAL)
-    interpreter = env.get("SNAPRUN_PYTHON") or known.python
+    original = hooks_folder.path / (kind + ORIGINAL_SUFFIX)
+    interpreter = env.get("SNAPRUN_PYTHON") or file.python
     executable = os.access(path, os.X_OK)
-    if interpreter not in checked:
-        checked[interpreter or ""] = _fault(interpreter or "", env)
-    problem = "git does not run it: it is not executable" if not executable else checked[interpreter or ""]
-    if problem is None and where.inside == "off" and via == "file":
+    if interpreter not in faults:
+        faults[interpreter or ""] = _fault(interpreter or "", env)
+    problem = "git does not run it: it is not executable" if not executable else faults[interpreter or ""]
+    if problem is None and hooks_folder.location == "off" and via == "file":
         problem = "core.hooksPath turns hooks off"
     return Hook(
         kind=kind,
         path=str(path),
-        state="ours" if known.owner is Owner.OURS else "ours-edited",
+        state="ours" if file.owner is Owner.OURS else "ours-edited",
         via=via,
-        version=known.version,
-        mode="fix" if known.options else "check",
+        version=file.version,
+        mode="fix" if file.options else "check",
         manager=manager,
         chained=str(original) if os.path.lexists(original) else None,
         executable=executable,
@@ -170,7 +172,7 @@ def _hook(
     )
 
 
-def outdated(hook: Hook) -> bool:
+def is_outdated(hook: Hook) -> bool:
     """Whether `hook install` would write a newer text."""
     return hook.version is not None and hook.version < VERSION
 
@@ -179,12 +181,12 @@ def _fault(interpreter: str, env: Mapping[str, str]) -> str | None:
     """Why an interpreter cannot run snaprun, or None where it can."""
     command = [interpreter, "-c", "import sys; sys.path[:1] == [''] and sys.path.pop(0); import snaprun.hooks.gate"]
     try:
-        done = subprocess.run(command, env=dict(env), capture_output=True, timeout=PATIENCE, check=False)
+        process = subprocess.run(command, env=dict(env), capture_output=True, timeout=PATIENCE, check=False)
     except OSError as error:
         return f"{interpreter or 'the interpreter'} does not start: {error.strerror}"
     except subprocess.TimeoutExpired:
         return f"{interpreter} does not answer"
-    return None if done.returncode == 0 else f"{interpreter} has no snaprun"
+    return None if process.returncode == 0 else f"{interpreter} has no snaprun"
 
 
 def _framework(place: Place) -> str | None:

@@ -19,7 +19,7 @@ _INDENT = re.compile(rb"\A\s*\{\r?\n([ \t]+)")
 
 
 @dataclass(frozen=True)
-class Restored:
+class Restoration:
     """A notebook with a run's outputs: how many cells got them, and which of its cells the run knows nothing of."""
 
     content: bytes
@@ -34,16 +34,16 @@ def strip(content: bytes) -> bytes:
         InputMissing: it is no notebook.
     """
     document = cells.decode(content, "notebook")
-    found = False
+    has_outputs = False
     for cell in _cells(document):
         if cell.get("outputs") or cell.get("execution_count") is not None:
-            found = True
+            has_outputs = True
             cell["outputs"] = []
             cell["execution_count"] = None
-    return _dump(document, content) if found else content
+    return _dump(document, content) if has_outputs else content
 
 
-def restore_outputs(content: bytes, executed: bytes) -> Restored:
+def restore_outputs(content: bytes, run_content: bytes) -> Restoration:
     """The notebook ``content`` with the outputs that a run's executed notebook has for the same cells.
 
     Cells are matched by their source, in order; a cell that was edited since keeps what it has.
@@ -53,67 +53,78 @@ def restore_outputs(content: bytes, executed: bytes) -> Restored:
         DataFault: they have no code in common.
     """
     document = cells.decode(content, "notebook")
-    source = cells.normal(cells.decode(executed, "executed.ipynb"), "executed.ipynb")
-    ran = [cell for cell in source["cells"] if _counts(cell)]
-    given = 0
+    run_node = cells.normalize(cells.decode(run_content, "executed.ipynb"), "executed.ipynb")
+    run_cells = [cell for cell in run_node["cells"] if _has_code(cell)]
+    count = 0
     unknown = []
     start = 0
     for number, cell in enumerate(_cells(document), 1):
-        wanted = cells.plain(cells.joined(cell.get("source")))
-        if not wanted:
+        text = cells.normalize_source(cells.join_lines(cell.get("source")))
+        if not text:
             continue
-        place = next((at for at in range(start, len(ran)) if cells.plain(ran[at]["source"]) == wanted), None)
-        if place is None:
+        position = next(
+            (
+                index
+                for index in range(start, len(run_cells))
+                if cells.normalize_source(run_cells[index]["source"]) == text
+            ),
+            None,
+        )
+        if position is None:
             unknown.append(number)
             continue
-        start = place + 1
-        cell["outputs"] = ran[place]["outputs"]
-        cell["execution_count"] = ran[place]["execution_count"]
-        given += 1
-    if not given and unknown:
+        start = position + 1
+        cell["outputs"] = run_cells[position]["outputs"]
+        cell["execution_count"] = run_cells[position]["execution_count"]
+        count += 1
+    if not count and unknown:
         raise DataFault("the notebook has no code in common with that run", hint="snaprun diff shows both")
-    return Restored(_dump(document, content), given, tuple(unknown))
+    return Restoration(_dump(document, content), count, tuple(unknown))
 
 
 def overwrite(path: Path, content: bytes) -> None:
     """Replace a file in one step, its mode kept: whoever reads it meanwhile sees the old one or the new one."""
-    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".snaprun")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".snaprun")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        os.chmod(made, path.stat().st_mode & 0o7777)
-        os.replace(made, path)
+        os.chmod(temporary, path.stat().st_mode & 0o7777)
+        os.replace(temporary, path)
     except BaseException:
-        os.unlink(made)
+        os.unlink(temporary)
         raise
 
 
 def _cells(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The code cells of the user's own, to be changed in place."""
-    found = document.get("cells")
-    listed = found if isinstance(found, list) else []
+    value = document.get("cells")
+    items = value if isinstance(value, list) else []
     return [
         cell
-        for cell in listed
-        if isinstance(cell, dict) and cell.get("cell_type") == "code" and cells.INJECTED not in cells.tags(cell)
+        for cell in items
+        if isinstance(cell, dict) and cell.get("cell_type") == "code" and cells.INJECTED_TAG not in cells.tags(cell)
     ]
 
 
-def _counts(cell: Node) -> bool:
-    return cell["cell_type"] == "code" and cells.INJECTED not in cells.tags(cell) and bool(cells.plain(cell["source"]))
+def _has_code(cell: Node) -> bool:
+    return (
+        cell["cell_type"] == "code"
+        and cells.INJECTED_TAG not in cells.tags(cell)
+        and bool(cells.normalize_source(cell["source"]))
+    )
 
 
-def _dump(document: Mapping[str, Any], like: bytes) -> bytes:
+def _dump(document: Mapping[str, Any], original: bytes) -> bytes:
     """JSON in the layout of ``like``: its indent, its line ends, its last newline, its way with non-ASCII text."""
-    indent = _INDENT.match(like)
+    indent = _INDENT.match(original)
     text = json.dumps(
         document,
         indent=indent[1].decode("ascii") if indent else None,
-        ensure_ascii=like.isascii(),
-        separators=None if indent or b'": ' in like[:200] else (",", ":"),
+        ensure_ascii=original.isascii(),
+        separators=None if indent or b'": ' in original[:200] else (",", ":"),
     )
-    made = text.encode("utf-8", "surrogatepass")
-    if b"\r\n" in like:
-        made = made.replace(b"\n", b"\r\n")
-    end = like[len(like.rstrip()) :]
-    return made + end
+    raw = text.encode("utf-8", "surrogatepass")
+    if b"\r\n" in original:
+        raw = raw.replace(b"\n", b"\r\n")
+    end = original[len(original.rstrip()) :]
+    return raw + end

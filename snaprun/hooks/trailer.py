@@ -11,9 +11,9 @@ from pathlib import Path
 from snaprun.errors import InputMissing, UsageFault
 from snaprun.git.command import ask, call
 from snaprun.hooks import gitindex, pairs, provenance
-from snaprun.hooks.gate import NOTEBOOK, TEXT, related
+from snaprun.hooks.gate import NOTEBOOK, TEXT, is_related
 from snaprun.hooks.gitindex import Change, Index
-from snaprun.hooks.pairs import Staged
+from snaprun.hooks.pairs import IndexView
 from snaprun.hooks.provenance import Runs
 from snaprun.model import Run, Status
 from snaprun.notebooks import cells
@@ -28,7 +28,7 @@ _SCISSORS = re.compile(rb"^\S+ -{24} >8 -{24}\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Link:
+class RunLink:
     """A notebook of a commit and the run that executed its source."""
 
     path: str
@@ -43,7 +43,7 @@ class Library:
     load: Callable[[], Jupytext]
 
 
-def write(index: Index, message: Path, seen: Staged, library: Library) -> list[Link]:
+def write(index: Index, message: Path, view: IndexView, library: Library) -> list[RunLink]:
     """Bring the trailers of a commit message up to date with the staged notebooks; returns the links that it now has.
 
     Trailers that are no longer true are dropped. A message that git takes for "abort" is left alone.
@@ -59,12 +59,15 @@ def write(index: Index, message: Path, seen: Staged, library: Library) -> list[L
         ) from error
     if _is_abort(index, text):
         return []
-    kept = list(_still_true(index, text, library))
-    changed = {change.path for change in seen.changes}
-    links = [*(link for link in kept if link.path not in changed), *found(index, seen, library, prefer=kept)]
-    cleaned = _LINE.sub(b"", text)
-    if cleaned != text:
-        message.write_bytes(cleaned)
+    valid_links = list(_valid_links(index, text, library))
+    changed_paths = {change.path for change in view.changes}
+    links = [
+        *(link for link in valid_links if link.path not in changed_paths),
+        *find_links(index, view, library, prefer=valid_links),
+    ]
+    bare_text = _LINE.sub(b"", text)
+    if bare_text != text:
+        message.write_bytes(bare_text)
     args = [f"--trailer={NAME}: {link.run.id} {link.path}" for link in links if "\n" not in link.path]
     if args:
         command = ["interpret-trailers", "--in-place", "--no-divider", "--if-exists=addIfDifferent", *args]
@@ -72,24 +75,24 @@ def write(index: Index, message: Path, seen: Staged, library: Library) -> list[L
     return links
 
 
-def found(index: Index, seen: Staged, library: Library, *, prefer: Sequence[Link] = ()) -> Iterator[Link]:
+def find_links(index: Index, view: IndexView, library: Library, *, prefer: Sequence[RunLink] = ()) -> Iterator[RunLink]:
     """The links of every changed notebook whose very source a run executed with success.
 
     Of several runs, the one whose outputs the notebook stores is taken, else one in ``prefer``, else the newest.
     """
-    notebooks: list[Link] = []
-    for change in sorted(seen.changes, key=lambda change: not change.path.endswith(NOTEBOOK)):
-        content = seen.blobs.get(change.oid) if change.is_file else None
+    notebooks: list[RunLink] = []
+    for change in sorted(view.changes, key=lambda change: not change.path.endswith(NOTEBOOK)):
+        content = view.blobs.get(change.oid) if change.is_file else None
         if content is None:
             continue
         run = _run_of(index, change.path, content, library, {link.run.id for link in prefer})
         if run is None or any(_is_half(change.path, run, link) for link in notebooks):
             continue
-        notebooks.append(Link(change.path, run))
+        notebooks.append(RunLink(change.path, run))
         yield notebooks[-1]
 
 
-MOST_SOURCES = 500
+MAX_SOURCES = 500
 """So many notebooks of a commit are asked about: SQLite before 3.32 takes no more than 999 values."""
 
 
@@ -98,46 +101,46 @@ def sources(index: Index, revision: str, load: Callable[[], Jupytext]) -> tuple[
 
     None for a commit of snaprun's own: a run belongs to itself alone. ``revision`` is a resolved commit id.
     """
-    about = ask(["cat-file", "commit", revision], cwd=index.place.top, env=index.env)
-    if b"\nSnaprun-Schema: " in about:
+    commit = ask(["cat-file", "commit", revision], cwd=index.place.top, env=index.env)
+    if b"\nSnaprun-Schema: " in commit:
         return ()
-    found = []
+    hashes = []
     for change, content in _notebooks(index, revision, changed_only=False):
         node = _document(change.path, content, load)
         if node is not None:
-            found.append(cells.code_hash(node))
-    return tuple(dict.fromkeys(found))[:MOST_SOURCES]
+            hashes.append(cells.code_hash(node))
+    return tuple(dict.fromkeys(hashes))[:MAX_SOURCES]
 
 
-def of_commit(index: Index, revision: str, library: Library, *, changed_only: bool = False) -> list[Link]:
+def of_commit(index: Index, revision: str, library: Library, *, changed_only: bool = False) -> list[RunLink]:
     """Which runs the notebooks of a commit are from: by their source, so that nothing needs to be kept or can go stale.
 
     Asked are the notebooks that the commit changed, and all that it holds where it changed none (unless
     ``changed_only``). ``revision`` is a resolved commit id.
     """
-    books = _notebooks(index, revision, changed_only=changed_only)
-    changes = tuple(change for change, _ in books)
-    seen = Staged(index, changes, {}, {change.oid: content for change, content in books})
-    return list(found(index, seen, library))
+    notebooks = _notebooks(index, revision, changed_only=changed_only)
+    changes = tuple(change for change, _ in notebooks)
+    view = IndexView(index, changes, {}, {change.oid: content for change, content in notebooks})
+    return list(find_links(index, view, library))
 
 
 def _notebooks(index: Index, revision: str, *, changed_only: bool) -> list[tuple[Change, bytes]]:
     """The notebooks that a commit changed, or all that it holds where it changed none, with their contents."""
-    looks = [gitindex.committed] if changed_only else [gitindex.committed, gitindex.tree]
-    for look in looks:
-        changes = [change for change in look(index, revision) if change.is_file and _may_be(change.path)]
+    readers = [gitindex.commit_changes] if changed_only else [gitindex.commit_changes, gitindex.tree]
+    for reader in readers:
+        changes = [change for change in reader(index, revision) if change.is_file and _may_be_notebook(change.path)]
         blobs = gitindex.contents(index, [change.oid for change in changes])
-        found = [(change, blobs[change.oid]) for change in changes if change.oid in blobs]
-        books = [(change, content) for change, content in found if _is_notebook(change.path, content)]
-        if books:
-            return books
+        files = [(change, blobs[change.oid]) for change in changes if change.oid in blobs]
+        notebooks = [(change, content) for change, content in files if _is_notebook(change.path, content)]
+        if notebooks:
+            return notebooks
     return []
 
 
-def _is_half(path: str, run: Run, link: Link) -> bool:
+def _is_half(path: str, run: Run, link: RunLink) -> bool:
     """Whether ``path`` is the text half of a notebook that has its link already."""
     stem = os.path.basename(link.path).removesuffix(NOTEBOOK)
-    return link.path.endswith(NOTEBOOK) and run.code_hash == link.run.code_hash and related(path, stem)
+    return link.path.endswith(NOTEBOOK) and run.code_hash == link.run.code_hash and is_related(path, stem)
 
 
 def _is_abort(index: Index, message: bytes) -> bool:
@@ -145,8 +148,8 @@ def _is_abort(index: Index, message: bytes) -> bool:
 
     What git itself looks at: builtin/commit.c, ``message_is_empty`` and ``template_untouched``.
     """
-    said = _said(index, message)
-    lines = [line for line in said.splitlines() if line and not line.startswith(b"Signed-off-by: ")]
+    clean_text = _clean_message(index, message)
+    lines = [line for line in clean_text.splitlines() if line and not line.startswith(b"Signed-off-by: ")]
     if not lines:
         return True
     code, out, _ = call(["config", "--type=path", "--get", "commit.template"], cwd=index.place.top, env=index.env)
@@ -156,17 +159,17 @@ def _is_abort(index: Index, message: bytes) -> bool:
         template = (index.place.top / os.fsdecode(out.rstrip(b"\n"))).read_bytes()
     except OSError:
         return False
-    return _said(index, template) == said
+    return _clean_message(index, template) == clean_text
 
 
-def _said(index: Index, message: bytes) -> bytes:
+def _clean_message(index: Index, message: bytes) -> bytes:
     """A message as git will store it: without the diff of ``commit -v``, comments and empty lines around it."""
     cut = _SCISSORS.search(message)
     text = message[: cut.start()] if cut else message
     return ask(["stripspace", "-s"], cwd=index.place.top, env=index.env, stdin=text).strip()
 
 
-def _may_be(path: str) -> bool:
+def _may_be_notebook(path: str) -> bool:
     return os.path.splitext(path)[1] in (NOTEBOOK, *TEXT)
 
 
@@ -182,7 +185,7 @@ def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: s
     if len(runs) < 2 or not path.endswith(NOTEBOOK):
         return runs[0] if runs else None
     origin = provenance.origin(index, node, runs)
-    if origin is not None and origin.match.same and origin.match.kept:
+    if origin is not None and origin.match.same and origin.match.is_recorded:
         return origin.run
     return next((run for run in runs if run.id in prefer), runs[0])
 
@@ -196,7 +199,7 @@ def _document(path: str, content: bytes, load: Callable[[], Jupytext]) -> Node |
         return None
 
 
-def _still_true(index: Index, message: bytes, library: Library) -> Iterator[Link]:
+def _valid_links(index: Index, message: bytes, library: Library) -> Iterator[RunLink]:
     """The links that a message has already, as far as the staged notebook is still what that run executed."""
     for match in _LINE.finditer(message):
         path = os.fsdecode(match[2])
@@ -207,4 +210,4 @@ def _still_true(index: Index, message: bytes, library: Library) -> Iterator[Link
             continue
         for run in library.runs().by_code(cells.code_hash(node)):
             if run.id.startswith(match[1].decode("ascii")):
-                yield Link(path, run)
+                yield RunLink(path, run)

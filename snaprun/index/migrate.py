@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 import snaprun
 from snaprun.errors import SettingsFault
-from snaprun.index.runlist import newer
+from snaprun.index.runlist import newer_version_error
 
 
-def upgrade(connection: Connection, shown: str, *, to: str = "head") -> None:
+def upgrade(connection: Connection, display_name: str, *, revision: str = "head") -> None:
     """Run every migration up to ``to`` that the index behind ``connection`` lacks, inside its transaction.
 
     Raises:
@@ -25,17 +25,19 @@ def upgrade(connection: Connection, shown: str, *, to: str = "head") -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, to)
+        command.upgrade(config, revision)
     except CommandError as error:
         if "Can't locate revision" in str(error):
-            raise newer(shown) from error
+            raise newer_version_error(display_name) from error
         raise
 
 
 def _folder() -> Path:
     """The migrations: in the installed package, or beside it in an editable install."""
-    here = Path(str(snaprun.__file__)).resolve().parent
-    for folder in (here / "migrations", here.parent / "migrations"):
+    package_folder = Path(str(snaprun.__file__)).resolve().parent
+    for folder in (package_folder / "migrations", package_folder.parent / "migrations"):
         if (folder / "env.py").is_file():
             return folder
-    raise SettingsFault(f"the migrations are missing beside {here}", hint="pip install --force-reinstall snaprun")
+    raise SettingsFault(
+        f"the migrations are missing beside {package_folder}", hint="pip install --force-reinstall snaprun"
+    )

@@ -54,13 +54,13 @@ def moment(text: str, *, now: float) -> str:
         UsageFault: ``text`` is none of these.
     """
     seconds = duration(text)
-    found = before(seconds, now=now) if seconds is not None else (span(text) or (None,))[0]
-    if found is None:
+    timestamp = moment_before(seconds, now=now) if seconds is not None else (span(text) or (None,))[0]
+    if timestamp is None:
         raise UsageFault(f"{text!r} is no time", hint=_EXAMPLES)
-    return found
+    return timestamp
 
 
-def before(seconds: float, *, now: float) -> str | None:
+def moment_before(seconds: float, *, now: float) -> str | None:
     """The moment ``seconds`` before ``now``; None where the calendar does not reach."""
     try:
         return _utc(datetime.fromtimestamp(now - seconds, tz=timezone.utc))

@@ -48,7 +48,7 @@ _HEX = re.compile(r"[0-9a-f]{4,64}")
 _STAT = re.compile(rf"(.+)\.({'|'.join(STATS)})", re.DOTALL)
 
 
-class Unfit(Exception):
+class ComparisonError(Exception):
     """This comparison makes no sense; the text says why."""
 
 
@@ -87,14 +87,14 @@ class Literal:
 def literal(pieces: Sequence[tuple[str, bool]]) -> Literal:
     """Read a value: quoted it is text, bare it may be a number, ``true``, ``false``, ``none``, or else text too."""
     text = "".join(piece for piece, _ in pieces)
-    if any(quoted for _, quoted in pieces):
+    if any(is_quoted for _, is_quoted in pieces):
         return Literal(text)
-    low = text.lower()
-    if low in ("none", "null"):
+    lowercase = text.lower()
+    if lowercase in ("none", "null"):
         return Literal(text, absent=True)
-    if low in ("true", "false"):
-        return Literal(text, flag=low == "true")
-    if _NUMBER.fullmatch(text) or low in ("inf", "+inf", "-inf"):
+    if lowercase in ("true", "false"):
+        return Literal(text, flag=lowercase == "true")
+    if _NUMBER.fullmatch(text) or lowercase in ("inf", "+inf", "-inf"):
         return Literal(text, number=float(text))
     return Literal(text)
 
@@ -119,21 +119,21 @@ class Operand(Protocol):
         """SQL to sort by."""
 
 
-def named(pieces: Sequence[tuple[str, bool]], marks: Marks) -> Operand | None:
+def make_operand(pieces: Sequence[tuple[str, bool]], marks: Marks) -> Operand | None:
     """The operand of a name, None where it is empty; quoted as a whole it is a parameter or metric of that name."""
     text = "".join(piece for piece, _ in pieces)
-    first, quoted = pieces[0]
+    first, is_quoted = pieces[0]
     stat = None if pieces[-1][1] else _STAT.fullmatch(text)
-    if not quoted and first.lower().startswith("params."):
-        return Value(marks, text[7:], metric=False) if text[7:] else None
-    if not quoted and first.lower().startswith("metrics."):
+    if not is_quoted and first.lower().startswith("params."):
+        return ParamOrMetric(marks, text[7:], metric=False) if text[7:] else None
+    if not is_quoted and first.lower().startswith("metrics."):
         stat = None if pieces[-1][1] else _STAT.fullmatch(text[8:])
-        return Value(marks, text[8:], param=False, stat=stat) if text[8:] else None
-    if not quoted and text.lower() in KINDS:
+        return ParamOrMetric(marks, text[8:], param=False, stat=stat) if text[8:] else None
+    if not is_quoted and text.lower() in KINDS:
         return Field(marks, text.lower())
-    if not quoted and text.lower() in ("tag", "tags"):
+    if not is_quoted and text.lower() in ("tag", "tags"):
         return Tag(marks)
-    return Value(marks, text, stat=stat) if text else None
+    return ParamOrMetric(marks, text, stat=stat) if text else None
 
 
 @dataclass(frozen=True)
@@ -160,65 +160,69 @@ class Field:
     def compare(self, op: str, value: Literal) -> str:
         """The comparison as SQL; see :class:`Operand`."""
         if value.absent:
-            return _absent(op, f"({self.sql} IS NULL)")
+            return _compare_none(op, f"({self.sql} IS NULL)")
         kind = KINDS[self.name]
         if op == "~":
             if kind not in ("text", "status", "oid"):
-                raise Unfit(f"~ compares text, and {self.name} is none")
+                raise ComparisonError(f"~ compares text, and {self.name} is none")
             return _contains(self.sql, value, self.marks)
         return _FIELD[kind](self, op, value)
 
 
-def _text(it: Field, op: str, value: Literal) -> str:
-    return _sure(f"{it.sql} {_sign(op)} {it.marks.value(value.text)}")
+def _text(field: Field, op: str, value: Literal) -> str:
+    return _coalesce(f"{field.sql} {_sign(op)} {field.marks.value(value.text)}")
 
 
-def _oid(it: Field, op: str, value: Literal) -> str:
+def _oid(field: Field, op: str, value: Literal) -> str:
     prefix = value.text.lower()
     if op != "==" or not _HEX.fullmatch(prefix):
-        return _text(it, op, value)
-    return _sure(f"({it.sql} >= {it.marks.value(prefix)} AND {it.sql} < {it.marks.value(prefix + 'g')})")
+        return _text(field, op, value)
+    return _coalesce(
+        f"({field.sql} >= {field.marks.value(prefix)} AND {field.sql} < {field.marks.value(prefix + 'g')})"
+    )
 
 
-def _status(it: Field, op: str, value: Literal) -> str:
-    known = [status.value for status in Status]
-    if value.text not in known:
-        near = get_close_matches(value.text, known, n=1)
-        raise Unfit(f"there is no status {value.text!r}" + (f" (did you mean {near[0]}?)" if near else ""))
-    return _text(it, op, value)
+def _status(field: Field, op: str, value: Literal) -> str:
+    values = [status.value for status in Status]
+    if value.text not in values:
+        suggestions = get_close_matches(value.text, values, n=1)
+        raise ComparisonError(
+            f"there is no status {value.text!r}" + (f" (did you mean {suggestions[0]}?)" if suggestions else "")
+        )
+    return _text(field, op, value)
 
 
-def _numeric(it: Field, op: str, value: Literal) -> str:
+def _numeric(field: Field, op: str, value: Literal) -> str:
     if value.number is None:
-        raise Unfit(f"{it.name} is a number, and {value.text!r} is none")
-    return _sure(f"{it.sql} {_sign(op)} {it.marks.value(value.number)}")
+        raise ComparisonError(f"{field.name} is a number, and {value.text!r} is none")
+    return _coalesce(f"{field.sql} {_sign(op)} {field.marks.value(value.number)}")
 
 
-def _duration(it: Field, op: str, value: Literal) -> str:
+def _duration(field: Field, op: str, value: Literal) -> str:
     seconds = value.number if value.number is not None else moments.duration(value.text)
     if seconds is None or math.isinf(seconds):
-        raise Unfit(f"{it.name} is a duration such as 90s or 1h30m, and {value.text!r} is none")
-    return _sure(f"{it.sql} {_sign(op)} {it.marks.value(seconds)}")
+        raise ComparisonError(f"{field.name} is a duration such as 90s or 1h30m, and {value.text!r} is none")
+    return _coalesce(f"{field.sql} {_sign(op)} {field.marks.value(seconds)}")
 
 
-def _time(it: Field, op: str, value: Literal) -> str:
-    ago = moments.duration(value.text)
-    moment = moments.before(ago, now=it.marks.now) if ago is not None else None
+def _time(field: Field, op: str, value: Literal) -> str:
+    seconds_ago = moments.duration(value.text)
+    moment = moments.moment_before(seconds_ago, now=field.marks.now) if seconds_ago is not None else None
     span = (moment, moment) if moment else moments.span(value.text)
     if span is None:
-        raise Unfit(f"{it.name} is a time such as 2026-11-22 or 2h (ago), and {value.text!r} is none")
+        raise ComparisonError(f"{field.name} is a time such as 2026-11-22 or 2h (ago), and {value.text!r} is none")
     start, end = span
     if op == "==" and start != end:
-        return _sure(f"({it.sql} >= {it.marks.value(start)} AND {it.sql} < {it.marks.value(end)})")
+        return _coalesce(f"({field.sql} >= {field.marks.value(start)} AND {field.sql} < {field.marks.value(end)})")
     if op in (">", "<=") and start != end:  # after a day is after its end
-        return _sure(f"{it.sql} {'>=' if op == '>' else '<'} {it.marks.value(end)}")
-    return _sure(f"{it.sql} {_sign(op)} {it.marks.value(start)}")
+        return _coalesce(f"{field.sql} {'>=' if op == '>' else '<'} {field.marks.value(end)}")
+    return _coalesce(f"{field.sql} {_sign(op)} {field.marks.value(start)}")
 
 
-def _bool(it: Field, op: str, value: Literal) -> str:
+def _bool(field: Field, op: str, value: Literal) -> str:
     if value.flag is None or op != "==":
-        raise Unfit(f"{it.name} is true or false")
-    return it.sql if value.flag else f"(NOT {it.sql})"
+        raise ComparisonError(f"{field.name} is true or false")
+    return field.sql if value.flag else f"(NOT {field.sql})"
 
 
 _FIELD = {
@@ -251,16 +255,16 @@ class Tag:
         """The comparison as SQL; see :class:`Operand`."""
         any_tag = "EXISTS (SELECT 1 FROM tags t WHERE t.run = r.key"
         if value.absent:
-            return _absent(op, f"(NOT {any_tag}))")
+            return _compare_none(op, f"(NOT {any_tag}))")
         if op == "==":
             return f"{any_tag} AND t.tag = {self.marks.value(value.text)})"
         if op == "~":
             return f"{any_tag} AND {_contains('t.tag', value, self.marks)})"
-        raise Unfit("tags compare with ==, !=, ~ and in")
+        raise ComparisonError("tags compare with ==, !=, ~ and in")
 
 
 @dataclass(frozen=True)
-class Value:
+class ParamOrMetric:
     """A parameter, else a metric's last value; ``stat`` is the match of a name that ends in ``.min`` and the like."""
 
     marks: Marks
@@ -290,22 +294,22 @@ class Value:
     def compare(self, op: str, value: Literal) -> str:
         """The comparison as SQL; see :class:`Operand`."""
         if value.absent:
-            null = f" OR {_sure(self._param('value') + ' = ' + self.marks.value('null'))}" if self.param else ""
-            return _absent(op, f"(NOT {self.has()}{null})")
+            null = f" OR {_coalesce(self._param('value') + ' = ' + self.marks.value('null'))}" if self.param else ""
+            return _compare_none(op, f"(NOT {self.has()}{null})")
         if op == "~":
             return _contains(self._text(), value, self.marks)
         if value.number is not None:
-            return _sure(f"{self._number()} {_sign(op)} {self.marks.value(value.number)}")
+            return _coalesce(f"{self._number()} {_sign(op)} {self.marks.value(value.number)}")
         if value.flag is not None:
             if op != "==":
-                raise Unfit("true and false compare with == and !=")
-            return _sure(f"{self._text()} = {self.marks.value(value.text.lower())}")
-        return _sure(f"{self._text()} {_sign(op)} {self.marks.value(value.text)}")
+                raise ComparisonError("true and false compare with == and !=")
+            return _coalesce(f"{self._text()} = {self.marks.value(value.text.lower())}")
+        return _coalesce(f"{self._text()} {_sign(op)} {self.marks.value(value.text)}")
 
     def _series(self) -> list[tuple[str, str]]:
         """The metrics and their figures that the name may mean, in order."""
-        plainly = [(self.name, "last")]
-        return plainly if self.stat is None else [*plainly, (self.stat[1], self.stat[2])]
+        series = [(self.name, "last")]
+        return series if self.stat is None else [*series, (self.stat[1], self.stat[2])]
 
     def _number(self) -> str:
         parts = [self._param("number")] if self.param else []
@@ -325,16 +329,16 @@ class Value:
 
 
 def _contains(sql: str, value: Literal, marks: Marks) -> str:
-    return _sure(f"lower({sql}) LIKE lower({marks.value('%' + like(value.text) + '%')}) ESCAPE '!'")
+    return _coalesce(f"lower({sql}) LIKE lower({marks.value('%' + like(value.text) + '%')}) ESCAPE '!'")
 
 
-def _absent(op: str, sql: str) -> str:
+def _compare_none(op: str, sql: str) -> str:
     if op != "==":
-        raise Unfit("none compares with == and !=")
+        raise ComparisonError("none compares with == and !=")
     return sql
 
 
-def _sure(sql: str) -> str:
+def _coalesce(sql: str) -> str:
     """A comparison that is false where a side is missing."""
     return f"COALESCE({sql}, 1 = 0)"
 

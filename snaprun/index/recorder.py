@@ -26,9 +26,9 @@ class _FileWriter:
     def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return self._reader.rows(sql, values)
 
-    def change(self, sql: str, many: Sequence[Mapping[str, Any]]) -> None:
+    def change(self, sql: str, parameter_sets: Sequence[Mapping[str, Any]]) -> None:
         with runlist.faults(self._reader.path):
-            self._reader.connection.executemany(sql, many)
+            self._reader.connection.executemany(sql, parameter_sets)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -41,7 +41,7 @@ class _FileWriter:
                 yield
 
 
-def record(state: Path, url: str | None, found: Sequence[Run]) -> bool:
+def record(state: Path, url: str | None, runs: Sequence[Run]) -> bool:
     """Write runs with everything that belongs to them, in one transaction; False where the index is not ready for it.
 
     Raises:
@@ -53,14 +53,14 @@ def record(state: Path, url: str | None, found: Sequence[Run]) -> bool:
         with runlist.connect(state, url) as reader:
             writer = _FileWriter(reader)
             with writer.transaction():
-                for run in found:
+                for run in runs:
                     put(writer, run)
     except IndexGap:
         return False
     return True
 
 
-_THIS = "repo = :repo AND id = :id"
+_RUN_CONDITION = "repo = :repo AND id = :id"
 
 
 class Writer(Protocol):
@@ -73,7 +73,7 @@ class Writer(Protocol):
     def rows(self, sql: str, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """Every row that ``sql`` gives, its ``:name`` marks bound to ``values``."""
 
-    def change(self, sql: str, many: Sequence[Mapping[str, Any]]) -> None:
+    def change(self, sql: str, parameter_sets: Sequence[Mapping[str, Any]]) -> None:
         """Carry ``sql`` out once for each of ``many``, which bind its marks."""
 
 
@@ -82,17 +82,17 @@ def put(writer: Writer, run: Run) -> None:
 
     A run that is over is not put back to queued or running by a latecomer, except in a later attempt.
     """
-    this = {"repo": writer.repo, "id": run.id}
-    known = writer.rows(f"SELECT key, status, attempts FROM runs WHERE {_THIS}", this)
-    if not known:
+    values = {"repo": writer.repo, "id": run.id}
+    stored_rows = writer.rows(f"SELECT key, status, attempts FROM runs WHERE {_RUN_CONDITION}", values)
+    if not stored_rows:
         insert(writer, [run])
         return
-    key, status, attempts = known[0]
+    key, status, attempts = stored_rows[0]
     if not run.status.over and Status(status).over and run.attempts <= attempts:
         return
     row = rows.of_run(writer.repo, run)
     changes = ", ".join(f'"{name}" = :{name}' for name in row)
-    writer.change(f"UPDATE runs SET {changes} WHERE {_THIS}", [row])
+    writer.change(f"UPDATE runs SET {changes} WHERE {_RUN_CONDITION}", [row])
     for table in rows.CHILDREN:
         writer.change(f"DELETE FROM {table} WHERE run = :run", [{"run": key}])
     _insert_children(writer, {key: run})
@@ -102,9 +102,9 @@ def insert(writer: Writer, batch: Sequence[Run]) -> None:
     """Write runs that the index does not know, each once in ``batch``."""
     _insert(writer, "runs", [rows.of_run(writer.repo, run) for run in batch])
     ids = {run.id: run for run in batch}
-    ends = {"repo": writer.repo, "low": min(ids), "high": max(ids)}
-    found = writer.rows("SELECT key, id FROM runs WHERE repo = :repo AND id >= :low AND id <= :high", ends)
-    _insert_children(writer, {key: ids[id] for key, id in found if id in ids})
+    id_range = {"repo": writer.repo, "low": min(ids), "high": max(ids)}
+    pairs = writer.rows("SELECT key, id FROM runs WHERE repo = :repo AND id >= :low AND id <= :high", id_range)
+    _insert_children(writer, {key: ids[id] for key, id in pairs if id in ids})
 
 
 def _insert_children(writer: Writer, keys: Mapping[int, Run]) -> None:
@@ -112,15 +112,15 @@ def _insert_children(writer: Writer, keys: Mapping[int, Run]) -> None:
         _insert(writer, table, [row for key, run in keys.items() for row in rows.of_children(table, key, run)])
 
 
-def _insert(writer: Writer, table: str, made: Sequence[Mapping[str, Any]]) -> None:
-    if made:
-        names = list(made[0])
-        writer.change(f"INSERT INTO {table} ({_listed(names)}) VALUES ({_marks(names)})", made)
+def _insert(writer: Writer, table: str, table_rows: Sequence[Mapping[str, Any]]) -> None:
+    if table_rows:
+        names = list(table_rows[0])
+        writer.change(f"INSERT INTO {table} ({_column_list(names)}) VALUES ({_mark_list(names)})", table_rows)
 
 
-def _listed(names: Iterable[str]) -> str:
+def _column_list(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _marks(names: Iterable[str]) -> str:
+def _mark_list(names: Iterable[str]) -> str:
     return ", ".join(f":{name}" for name in names)

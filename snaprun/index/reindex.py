@@ -10,71 +10,71 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snaprun import records
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import recorder
 from snaprun.index.runlist import Reader
 from snaprun.live import livefolder
 from snaprun.model import RUN_REF, Run
-from snaprun.records import Damaged
+from snaprun.records import DamagedRun
 
 if TYPE_CHECKING:
-    from snaprun.index.store import Store
+    from snaprun.index.store import IndexStore
 
 
 @dataclass(frozen=True)
-class Rebuilt:
+class RebuildReport:
     """How many runs the index now has, which refs could not be read, and where a damaged index file was put."""
 
     count: int
-    damaged: tuple[Damaged, ...]
+    damaged: tuple[DamagedRun, ...]
     set_aside: str | None
 
 
-def rebuild(door: Door) -> Rebuilt:
+def rebuild(context: Context) -> RebuildReport:
     """Throw the rows of this repository away and read every run from its ref again; a damaged file is moved aside."""
     from snaprun.index.store import mend
 
-    index = mend(door.place.state, door.settings.index_url)
-    damaged: list[Damaged] = []
-    count = index.rebuild(_readable(GitRepo(door.place), damaged))
-    return Rebuilt(count, tuple(damaged), str(index.set_aside) if index.set_aside else None)
+    index = mend(context.place.state, context.settings.index_url)
+    damaged_runs: list[DamagedRun] = []
+    count = index.rebuild(_readable_runs(GitRepo(context.place), damaged_runs))
+    return RebuildReport(count, tuple(damaged_runs), str(index.set_aside) if index.set_aside else None)
 
 
-def record_missing(door: Door, ids: Iterable[str]) -> None:
+def record_missing(context: Context, ids: Iterable[str]) -> None:
     """Record runs that have started so lately that their worker has not recorded them yet."""
-    repo, index = GitRepo(door.place), open_index(door)
+    repo, index = GitRepo(context.place), open_index(context)
     for run_id in ids:
         try:
             index.record(records.read_run(repo, run_id))
         except DataFault:
-            if livefolder.find(door.place, run_id) is not None:  # else it was discarded just now
+            if livefolder.find(context.place, run_id) is not None:  # else it was discarded just now
                 raise
 
 
-def reader(door: Door) -> Reader:
+def reader(context: Context) -> Reader:
     """Who answers queries where the index is no SQLite file; the index is rebuilt first where it must be."""
-    index = open_index(door)
-    if not index.built:
-        rebuild(door)
+    index = open_index(context)
+    if not index.is_built:
+        rebuild(context)
     return index.reader()
 
 
-def open_index(door: Door) -> Store:
+def open_index(context: Context) -> IndexStore:
     """The index of this repository, made where there is none."""
     from snaprun.index.store import open_store
 
-    return open_store(door.place.state, door.settings.index_url)
+    return open_store(context.place.state, context.settings.index_url)
 
 
-def _readable(repo: GitRepo, damaged: list[Damaged]) -> Iterator[Run]:
+def _readable_runs(repo: GitRepo, damaged_runs: list[DamagedRun]) -> Iterator[Run]:
     tips = {name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}
-    for found in records.read_runs(repo, tips):
-        if isinstance(found, Damaged):
-            damaged.append(found)
+    for run in records.read_runs(repo, tips):
+        if isinstance(run, DamagedRun):
+            damaged_runs.append(run)
         else:
-            yield found
+            yield run
 
 
 def index(repo: GitRepo, url: str | None, *runs: Run) -> None:
@@ -90,6 +90,6 @@ def index(repo: GitRepo, url: str | None, *runs: Run) -> None:
     from snaprun.index.store import open_store  # SQLAlchemy
 
     store = open_store(repo.place.state, url)
-    if not store.built:
-        store.rebuild(found for found in records.read_runs(repo) if isinstance(found, Run))
+    if not store.is_built:
+        store.rebuild(run for run in records.read_runs(repo) if isinstance(run, Run))
     store.record(*runs)

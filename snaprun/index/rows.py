@@ -20,20 +20,20 @@ def of_run(repo: str, run: Run) -> dict[str, Any]:
         "commit": run.commit,
         "notebook": plain(run.notebook),
         "status": run.status.value,
-        "reason": _maybe(run.reason),
+        "reason": _plain_or_none(run.reason),
         "exit_code": run.exit_code,
-        "name": _maybe(run.name),
-        "message": _maybe(run.message),
+        "name": _plain_or_none(run.name),
+        "message": _plain_or_none(run.message),
         "engine": plain(run.engine),
         "launcher": plain(run.launcher),
-        "group": _maybe(run.group),
+        "group": _plain_or_none(run.group),
         "seed": run.seed if run.seed is None or -INT64 <= run.seed < INT64 else None,
         "created": run.created,
         "started": run.started,
         "ended": run.ended,
-        "seconds": _finite(run.seconds),
+        "seconds": _finite_or_none(run.seconds),
         "parent": run.parent,
-        "branch": _maybe(run.branch),
+        "branch": _plain_or_none(run.branch),
         "dirty": bool(run.dirty),
         "host": plain(run.host),
         "user": plain(run.user),
@@ -48,20 +48,20 @@ def of_children(table: str, key: int, run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _params(key: int, run: Run) -> Iterator[dict[str, Any]]:
-    for position, (name, value) in enumerate(_named(run.params).items()):
-        written = as_json(value)
+    for position, (name, value) in enumerate(_plain_names(run.params).items()):
+        json_text = as_json(value)
         yield {
             "run": key,
             "name": name,
             "position": position,
-            "value": written,
+            "value": json_text,
             "number": _number(value),
-            "text": plain(value) if isinstance(value, str) else written,
+            "text": plain(value) if isinstance(value, str) else json_text,
         }
 
 
 def _metrics(key: int, run: Run) -> Iterator[dict[str, Any]]:
-    for position, (name, metric) in enumerate(_named(run.metrics).items()):
+    for position, (name, metric) in enumerate(_plain_names(run.metrics).items()):
         ends = {"last": _number(metric.last), "min": _number(metric.min), "max": _number(metric.max)}
         yield {"run": key, "name": name, "position": position, **ends, "steps": metric.steps}
 
@@ -78,8 +78,8 @@ def _cells(key: int, run: Run) -> Iterator[dict[str, Any]]:
             "number": cell.number,
             "label": plain(cell.label),
             "state": cell.state,
-            "seconds": _finite(cell.seconds),
-            "cell_id": _maybe(cell.id),
+            "seconds": _finite_or_none(cell.seconds),
+            "cell_id": _plain_or_none(cell.id),
         }
 
 
@@ -92,18 +92,18 @@ def as_json(value: Any) -> str:
     try:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
-        return json.dumps(_sayable(value), allow_nan=False)
+        return json.dumps(_json_value(value), allow_nan=False)
 
 
-def _sayable(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return {"$yaml": ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _sayable(item) for key, item in value.items()}
+        return {str(key): _json_value(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [_sayable(item) for item in value]
+        return [_json_value(item) for item in value]
     return {"$yaml": str(value)}
 
 
@@ -117,15 +117,15 @@ def like(text: str) -> str:
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
-def _named(items: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_names(items: Mapping[str, Any]) -> dict[str, Any]:
     return {plain(str(name)): value for name, value in items.items()}
 
 
-def _maybe(text: str | None) -> str | None:
+def _plain_or_none(text: str | None) -> str | None:
     return None if text is None else plain(text)
 
 
-def _finite(value: float | None) -> float | None:
+def _finite_or_none(value: float | None) -> float | None:
     return value if value is None or math.isfinite(value) else None
 
 

@@ -19,7 +19,7 @@ from snaprun.index.rows import like, plain
 from snaprun.model import Cell, Metric, Run, Status
 
 if TYPE_CHECKING:  # a listing without --where and --sort never loads their parser
-    from snaprun.index.where import Condition, Order
+    from snaprun.index.where import Condition, SortKey
 
 INDEX_NAME = "index.sqlite3"
 INDEX_VERSION = 3
@@ -64,9 +64,9 @@ COLUMNS = ", ".join(f'r."{name}"' for name in FIELDS)
 class IndexGap(DataFault):
     """The index must be rebuilt before it can answer; ``why`` is ``missing``, ``older``, ``unbuilt`` or ``damaged``."""
 
-    def __init__(self, why: str, path: str) -> None:
-        super().__init__(f"the index {path} is {why}", hint="snaprun reindex")
-        self.why = why
+    def __init__(self, reason: str, path: str) -> None:
+        super().__init__(f"the index {path} is {reason}", hint="snaprun reindex")
+        self.reason = reason
 
 
 class Reader(Protocol):
@@ -97,7 +97,7 @@ class Filter:
     limit: int | None = None
     offset: int = 0
     id: str | None = None
-    named: str | None = None
+    exact_name: str | None = None
     status: frozenset[Status] = frozenset()
     notebook: str | None = None
     since: str | None = None
@@ -108,7 +108,7 @@ class Filter:
     group: str | None = None
     code_hash: str | None = None
     where: Condition | None = None
-    sort: Order | None = None
+    sort: SortKey | None = None
     ascending: bool = False
 
 
@@ -123,7 +123,7 @@ class SqliteReader:
     def rows(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Every row that ``sql`` gives, its ``:name`` marks bound to ``values``."""
         with faults(self.path):
-            return self.connection.execute(sql, bound(values)).fetchall()
+            return self.connection.execute(sql, plain_values(values)).fetchall()
 
     @contextmanager
     def steady(self) -> Iterator[None]:
@@ -146,7 +146,7 @@ class SqliteReader:
         self.close()
 
 
-def bound(values: Mapping[str, Any]) -> dict[str, Any]:
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """``values`` as every database takes them; the index spells odd text the same way, so that it is found."""
     return {name: plain(value) if isinstance(value, str) else value for name, value in values.items()}
 
@@ -157,10 +157,10 @@ def sqlite_path(state: Path, url: str | None) -> Path | None:
         return state / INDEX_NAME
     if not url.startswith("sqlite"):
         return None
-    _, mark, rest = url.partition(":///")
-    if not mark or not rest or rest.startswith((":memory:", "file:")):
+    _, mark, location = url.partition(":///")
+    if not mark or not location or location.startswith((":memory:", "file:")):
         raise SettingsFault(f"the index cannot be {url!r}", hint="index-url = sqlite:////absolute/path.sqlite3")
-    return state / os.path.expanduser(rest.partition("?")[0])
+    return state / os.path.expanduser(location.partition("?")[0])
 
 
 def repo_key(state: Path) -> str | None:
@@ -203,14 +203,14 @@ def check(reader: SqliteReader) -> None:
     """Make sure that the file is of this snaprun's version and complete for this repository."""
     version = reader.rows("PRAGMA user_version", {})[0][0]
     if version > INDEX_VERSION:
-        raise newer(str(reader.path))
+        raise newer_version_error(str(reader.path))
     if version < INDEX_VERSION:
         raise IndexGap("older", str(reader.path))
     if not reader.rows("SELECT 1 FROM repos WHERE repo = :repo AND built IS NOT NULL", {"repo": reader.repo}):
         raise IndexGap("unbuilt", str(reader.path))
 
 
-def newer(path: str) -> SettingsFault:
+def newer_version_error(path: str) -> SettingsFault:
     """The refusal of an index that a later version wrote."""
     return SettingsFault(
         f"the index {path} was written by a newer snaprun",
@@ -218,23 +218,23 @@ def newer(path: str) -> SettingsFault:
     )
 
 
-def query(reader: Reader, wanted: Filter, *, cells: bool = False) -> list[Run]:
+def query(reader: Reader, run_filter: Filter, *, cells: bool = False) -> list[Run]:
     """The runs that pass ``wanted``, newest first unless it says otherwise; ``cells`` also reads their cells."""
     values: dict[str, Any] = {"repo": reader.repo}
-    conditions = _conditions(wanted, values)
-    order = _order(wanted, values)
+    conditions = _conditions(run_filter, values)
+    order = _order(run_filter, values)
     sql = f"SELECT r.key, {COLUMNS} FROM runs r WHERE {' AND '.join(conditions)} ORDER BY {order}"
-    if wanted.limit is not None:
+    if run_filter.limit is not None:
         sql += " LIMIT :limit OFFSET :offset"
-        values.update(limit=max(wanted.limit, 0), offset=wanted.offset)
+        values.update(limit=max(run_filter.limit, 0), offset=run_filter.offset)
     with reader.steady():
         return _with_children(reader, reader.rows(sql, values), cells=cells)
 
 
-def count(reader: Reader, wanted: Filter) -> int:
+def count(reader: Reader, run_filter: Filter) -> int:
     """How many runs pass ``wanted``, its limit left aside."""
     values: dict[str, Any] = {"repo": reader.repo}
-    conditions = _conditions(wanted, values)
+    conditions = _conditions(run_filter, values)
     return int(reader.rows(f"SELECT count(*) FROM runs r WHERE {' AND '.join(conditions)}", values)[0][0])
 
 
@@ -245,50 +245,57 @@ def names(reader: Reader, table: str) -> list[str]:
     return [row[0] for row in reader.rows(sql, {"repo": reader.repo})]
 
 
-def _conditions(wanted: Filter, values: dict[str, Any]) -> list[str]:
+def _conditions(run_filter: Filter, values: dict[str, Any]) -> list[str]:
     """The parts of the WHERE; what the user gave goes into ``values``."""
-    found = ["r.repo = :repo"]
-    if wanted.status:
-        marks = _bind(values, "status", sorted(status.value for status in wanted.status))
-        found.append(f"r.status IN ({marks})")
-    if wanted.notebook is not None:
-        found.append(_path(values, wanted.notebook))
-    if wanted.since is not None:
-        found.append("r.created >= :since")
-        values["since"] = wanted.since
-    if wanted.name is not None:
-        found.append(_like(values, "name", wanted.name))
-    for number, tag in enumerate(wanted.tags):
-        found.append(f"EXISTS (SELECT 1 FROM tags t WHERE t.run = r.key AND t.tag = :tag{number})")
+    conditions = ["r.repo = :repo"]
+    if run_filter.status:
+        marks = _bind(values, "status", sorted(status.value for status in run_filter.status))
+        conditions.append(f"r.status IN ({marks})")
+    if run_filter.notebook is not None:
+        conditions.append(_path(values, run_filter.notebook))
+    if run_filter.since is not None:
+        conditions.append("r.created >= :since")
+        values["since"] = run_filter.since
+    if run_filter.name is not None:
+        conditions.append(_like(values, "name", run_filter.name))
+    for number, tag in enumerate(run_filter.tags):
+        conditions.append(f"EXISTS (SELECT 1 FROM tags t WHERE t.run = r.key AND t.tag = :tag{number})")
         values[f"tag{number}"] = tag
-    if wanted.commit is not None:
-        values["commit"], values["commit_end"] = wanted.commit, wanted.commit + "g"
+    if run_filter.commit is not None:
+        values["commit"], values["commit_end"] = run_filter.commit, run_filter.commit + "g"
         sides = (f'(r."{name}" >= :commit AND r."{name}" < :commit_end)' for name in ("id", "commit", "parent"))
-        source = f"r.code_hash IN ({_bind(values, 'source', wanted.sources)})" if wanted.sources else "0 = 1"
-        found.append(f"({' OR '.join([*sides, source])})")
-    for column, value in _exact(wanted).items():
+        source = f"r.code_hash IN ({_bind(values, 'source', run_filter.sources)})" if run_filter.sources else "0 = 1"
+        conditions.append(f"({' OR '.join([*sides, source])})")
+    for column, value in _exact_columns(run_filter).items():
         if value is not None:
-            found.append(f'r."{column}" = :is_{column}')
+            conditions.append(f'r."{column}" = :is_{column}')
             values[f"is_{column}"] = value
-    if wanted.where is not None:
-        found.append(f"({wanted.where.sql})")
-        values.update(wanted.where.values)
-    return found
+    if run_filter.where is not None:
+        conditions.append(f"({run_filter.where.sql})")
+        values.update(run_filter.where.values)
+    return conditions
 
 
-def _exact(wanted: Filter) -> Mapping[str, str | None]:
+def _exact_columns(run_filter: Filter) -> Mapping[str, str | None]:
     """The columns that must hold the very value."""
-    return {"id": wanted.id, "name": wanted.named, "group": wanted.group, "code_hash": wanted.code_hash}
+    return {
+        "id": run_filter.id,
+        "name": run_filter.exact_name,
+        "group": run_filter.group,
+        "code_hash": run_filter.code_hash,
+    }
 
 
-def _order(wanted: Filter, values: dict[str, Any]) -> str:
+def _order(run_filter: Filter, values: dict[str, Any]) -> str:
     """The ORDER BY: what was asked for, then newest first; runs without the value come last."""
-    way = "ASC" if wanted.ascending else "DESC"
-    if wanted.sort is None:
-        return f"r.created {way}, r.id {way}"
-    values.update(wanted.sort.values)
+    direction = "ASC" if run_filter.ascending else "DESC"
+    if run_filter.sort is None:
+        return f"r.created {direction}, r.id {direction}"
+    values.update(run_filter.sort.values)
     parts = [
-        part for key in wanted.sort.keys for part in (f"CASE WHEN {key} IS NULL THEN 1 ELSE 0 END", f"{key} {way}")
+        part
+        for key in run_filter.sort.keys
+        for part in (f"CASE WHEN {key} IS NULL THEN 1 ELSE 0 END", f"{key} {direction}")
     ]
     return ", ".join([*parts, "r.created DESC", "r.id DESC"])
 
@@ -317,32 +324,36 @@ def _bind(values: dict[str, Any], stem: str, items: Sequence[Any]) -> str:
 
 def _with_children(reader: Reader, rows: Sequence[tuple[Any, ...]], *, cells: bool) -> list[Run]:
     """The runs of these rows with what belongs to them, in the same order."""
-    made = []
+    runs = []
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         values: dict[str, Any] = {}
         marks = _bind(values, "k", [row[0] for row in part])
-        params = _grouped(reader, "name, value", "params", marks, values)
-        metrics = _grouped(reader, 'name, "last", "min", "max", steps', "metrics", marks, values)
-        tags = _grouped(reader, "tag", "tags", marks, values)
-        done = _grouped(reader, "number, label, state, seconds, cell_id", "cells", marks, values) if cells else {}
+        params = _group_children(reader, "name, value", "params", marks, values)
+        metrics = _group_children(reader, 'name, "last", "min", "max", steps', "metrics", marks, values)
+        tags = _group_children(reader, "tag", "tags", marks, values)
+        cells_by_run = (
+            _group_children(reader, "number, label, state, seconds, cell_id", "cells", marks, values) if cells else {}
+        )
         for row in part:
             key = row[0]
-            made.append(_run(row[1:], params.get(key, ()), metrics.get(key, ()), tags.get(key, ()), done.get(key, ())))
-    return made
+            runs.append(
+                _run(row[1:], params.get(key, ()), metrics.get(key, ()), tags.get(key, ()), cells_by_run.get(key, ()))
+            )
+    return runs
 
 
 Children = Mapping[int, list[tuple[Any, ...]]]
 
 
-def _grouped(reader: Reader, columns: str, table: str, marks: str, values: Mapping[str, Any]) -> Children:
+def _group_children(reader: Reader, columns: str, table: str, marks: str, values: Mapping[str, Any]) -> Children:
     order = "number" if table == "cells" else "position"
-    found: dict[int, list[tuple[Any, ...]]] = {}
-    for key, *rest in reader.rows(
+    groups: dict[int, list[tuple[Any, ...]]] = {}
+    for key, *row in reader.rows(
         f"SELECT run, {columns} FROM {table} WHERE run IN ({marks}) ORDER BY run, {order}", values
     ):
-        found.setdefault(key, []).append(tuple(rest))
-    return found
+        groups.setdefault(key, []).append(tuple(row))
+    return groups
 
 
 def _run(
@@ -377,14 +388,19 @@ def faults(path: Path) -> Iterator[None]:
         raise fault(str(error), str(path)) from error
 
 
-def fault(said: str, path: str) -> SnaprunError:
+def fault(message: str, path: str) -> SnaprunError:
     """The error that fits what SQLite said; Python 3.10 knows no error codes, so the words decide."""
-    if "malformed" in said or "not a database" in said or "no such table" in said or "no such column" in said:
+    if (
+        "malformed" in message
+        or "not a database" in message
+        or "no such table" in message
+        or "no such column" in message
+    ):
         return IndexGap("damaged", path)
-    if "locked" in said or "busy" in said:
+    if "locked" in message or "busy" in message:
         return Busy(f"another process holds the index {path}", hint="try again in a moment")
-    if "readonly" in said or "unable to open" in said or "permission" in said:
-        return Denied(f"the index {path} cannot be opened: {said}", hint=f"ls -l {path}")
-    if "full" in said or "I/O" in said:
-        return WriteFault(f"the index {path}: {said}", hint="free some disk space, then try again")
-    return DataFault(f"the index {path}: {said}", hint="snaprun reindex")
+    if "readonly" in message or "unable to open" in message or "permission" in message:
+        return Denied(f"the index {path} cannot be opened: {message}", hint=f"ls -l {path}")
+    if "full" in message or "I/O" in message:
+        return WriteFault(f"the index {path}: {message}", hint="free some disk space, then try again")
+    return DataFault(f"the index {path}: {message}", hint="snaprun reindex")

@@ -34,7 +34,7 @@ BATCH = 500
 """Runs written at a time when the index is built anew."""
 
 
-class Store:
+class IndexStore:
     """The index, opened for one repository. Holds no connection between calls; not to be carried over a fork."""
 
     def __init__(self, engine: Engine, repo: str, *, path: Path | None = None) -> None:
@@ -45,12 +45,12 @@ class Store:
         self._engine = engine
 
     @property
-    def shown(self) -> str:
+    def display_name(self) -> str:
         """The index as it may be told to the user: its file, or its address without the password."""
         return str(self.path) if self.path else self._engine.url.render_as_string(hide_password=True)
 
     @property
-    def built(self) -> bool:
+    def is_built(self) -> bool:
         """Whether the index holds every run of this repository; if not, call :meth:`rebuild`."""
         with self.transaction() as connection:
             return connection.scalar(select(repos.c.built).where(repos.c.repo == self.repo)) is not None
@@ -64,22 +64,22 @@ class Store:
         except IntegrityError:  # PostgreSQL: another process was faster
             pass
 
-    def record(self, *found: Run) -> None:
+    def record(self, *new_runs: Run) -> None:
         """Write runs with everything that belongs to them, in one transaction.
 
         A run that is over is not put back to queued or running by a latecomer, except in a later attempt.
         """
         try:
-            self._record(found)
+            self._record(new_runs)
         except IntegrityError:  # PostgreSQL: another process inserted the same run in between
-            self._record(found)
+            self._record(new_runs)
 
-    def add(self, connection: Connection, found: Sequence[Run]) -> None:
+    def add(self, connection: Connection, new_runs: Sequence[Run]) -> None:
         """Write many runs inside a caller's transaction, in place of what the index says of them."""
-        for start in range(0, len(found), BATCH):
-            batch = list(found[start : start + BATCH])
-            these = (runs.c.repo == self.repo) & runs.c.id.in_([run.id for run in batch])
-            connection.execute(delete(runs).where(these))  # a rebuild has met their refs already
+        for start in range(0, len(new_runs), BATCH):
+            batch = list(new_runs[start : start + BATCH])
+            condition = (runs.c.repo == self.repo) & runs.c.id.in_([run.id for run in batch])
+            connection.execute(delete(runs).where(condition))  # a rebuild has met their refs already
             recorder.insert(_Writer(self.repo, connection), batch)
 
     def forget(self, ids: Iterable[str]) -> None:
@@ -88,49 +88,49 @@ class Store:
             for id in ids:
                 connection.execute(delete(runs).where(runs.c.repo == self.repo, runs.c.id == id))
 
-    def rebuild(self, found: Iterable[Run]) -> int:
+    def rebuild(self, all_runs: Iterable[Run]) -> int:
         """Replace all rows of this repository by ``found``, in one transaction; how many there are.
 
         Give a generator that reads the refs only when it is asked: no other process can record a run meanwhile.
         """
         total = 0
         with self.transaction() as connection:
-            self.alone(connection)
-            source = iter(found)
-            batch = _take(source)
+            self.lock_repo(connection)
+            source = iter(all_runs)
+            batch = _next_batch(source)
             connection.execute(delete(runs).where(runs.c.repo == self.repo))
             while batch:
                 total += len(batch)
                 recorder.insert(_Writer(self.repo, connection), batch)
-                batch = _take(source)
-            waiting = select(queue.c.run).where(queue.c.repo == self.repo)
-            lost = (runs.c.repo == self.repo) & (runs.c.status == Status.LOST.value) & runs.c.id.in_(waiting)
-            connection.execute(update(runs).where(lost).values(status=Status.QUEUED.value))
+                batch = _next_batch(source)
+            queued_ids = select(queue.c.run).where(queue.c.repo == self.repo)
+            condition = (runs.c.repo == self.repo) & (runs.c.status == Status.LOST.value) & runs.c.id.in_(queued_ids)
+            connection.execute(update(runs).where(condition).values(status=Status.QUEUED.value))
             connection.execute(update(repos).where(repos.c.repo == self.repo).values(built=utc(time.time())))
         return total
 
     def reader(self) -> EngineReader:
         """What :mod:`snaprun.index.runlist` asks where the index is no SQLite file."""
-        if not self.built:
-            raise IndexGap("unbuilt", self.shown)
+        if not self.is_built:
+            raise IndexGap("unbuilt", self.display_name)
         return EngineReader(self)
 
-    def alone(self, connection: Connection) -> None:
+    def lock_repo(self, connection: Connection) -> None:
         """Let no other process into a transaction like this one until it ends (SQLite's always are alone)."""
         connection.execute(select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update())
 
-    def _record(self, found: Sequence[Run]) -> None:
+    def _record(self, new_runs: Sequence[Run]) -> None:
         with self.transaction() as connection:
-            mine = select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update(read=True)
-            connection.execute(mine)
+            statement = select(repos.c.repo).where(repos.c.repo == self.repo).with_for_update(read=True)
+            connection.execute(statement)
             writer = _Writer(self.repo, connection)
-            for run in found:
+            for run in new_runs:
                 recorder.put(writer, run)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """One transaction, all of it or nothing. Raises the kind of error that fits what the database says."""
-        with _faults(self.shown), self._engine.begin() as connection:
+        with _faults(self.display_name), self._engine.begin() as connection:
             yield connection
 
 
@@ -144,14 +144,14 @@ class _Writer:
     def rows(self, sql: str, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         return self._connection.execute(text(sql), values).all()
 
-    def change(self, sql: str, many: Sequence[Mapping[str, Any]]) -> None:
-        self._connection.execute(text(sql), many)
+    def change(self, sql: str, parameter_sets: Sequence[Mapping[str, Any]]) -> None:
+        self._connection.execute(text(sql), parameter_sets)
 
 
 class EngineReader:
     """A :class:`snaprun.index.runlist.Reader` over SQLAlchemy."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: IndexStore) -> None:
         self.repo = store.repo
         self._store = store
         self._connection: Connection | None = None
@@ -161,13 +161,16 @@ class EngineReader:
         if self._connection is None:
             with self.steady():
                 return self.rows(sql, values)
-        return [tuple(row) for row in self._connection.execute(text(sql), runlist.bound(values))]
+        return [tuple(row) for row in self._connection.execute(text(sql), runlist.plain_values(values))]
 
     @contextmanager
     def steady(self) -> Iterator[None]:
         """A stretch in which all queries see the same state of the index."""
         engine = self._store._engine
-        with _faults(self._store.shown), engine.connect().execution_options(**_SNAPSHOT[engine.name]) as connection:
+        with (
+            _faults(self._store.display_name),
+            engine.connect().execution_options(**_SNAPSHOT[engine.name]) as connection,
+        ):
             self._connection = connection
             try:
                 yield
@@ -181,7 +184,7 @@ _SNAPSHOT: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def open_store(state: Path, url: str | None = None) -> Store:
+def open_store(state: Path, url: str | None = None) -> IndexStore:
     """Open the index of the repository whose state folder is ``state``, made and brought to this version where needed.
 
     A file that turns out to be damaged is moved aside; then :attr:`Store.set_aside` says where, and it is to be built.
@@ -196,7 +199,7 @@ def open_store(state: Path, url: str | None = None) -> Store:
     if path is None:
         engine = _server(url or "")
         _ready_server(engine)
-        store = Store(engine, repo)
+        store = IndexStore(engine, repo)
         store.register(state)
         return store
     try:
@@ -205,7 +208,7 @@ def open_store(state: Path, url: str | None = None) -> Store:
         return mend(state, url)
 
 
-def mend(state: Path, url: str | None = None) -> Store:
+def mend(state: Path, url: str | None = None) -> IndexStore:
     """Open the index after a thorough check: a damaged file is moved aside for an empty one.
 
     The check reads the whole file; what is not SQLite is only opened.
@@ -214,27 +217,27 @@ def mend(state: Path, url: str | None = None) -> Store:
     if path is None:
         return open_store(state, url)
     set_aside = None
-    with _locked(path):
-        if not _sound(path):
+    with _file_lock(path):
+        if not _is_sound(path):
             set_aside = move_aside(path)
     store = _open_file(state, ensure_repo(state), path)
     store.set_aside = set_aside
     return store
 
 
-def _open_file(state: Path, repo: str, path: Path) -> Store:
+def _open_file(state: Path, repo: str, path: Path) -> IndexStore:
     engine = _sqlite(path)
     _ready_sqlite(engine, path)
-    store = Store(engine, repo, path=path)
+    store = IndexStore(engine, repo, path=path)
     store.register(state)
     return store
 
 
 def ensure_repo(state: Path) -> str:
     """The key of this repository in the index, made on first use; processes that start at once agree on it."""
-    found = runlist.repo_key(state)
-    if found:
-        return found
+    key = runlist.repo_key(state)
+    if key:
+        return key
     try:
         make_private(state)
         draft = state / f"repo.{uuid.uuid4().hex}"
@@ -248,11 +251,11 @@ def ensure_repo(state: Path) -> str:
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
-        raise _cannot(error, state) from error
+        raise _write_error(error, state) from error
     return runlist.repo_key(state) or ensure_repo(state)
 
 
-def _cannot(error: OSError, path: Path) -> SnaprunError:
+def _write_error(error: OSError, path: Path) -> SnaprunError:
     text = f"cannot write {path}: {error.strerror}"
     if isinstance(error, PermissionError):
         return Denied(text, hint=f"ls -ld {path.parent}")
@@ -269,13 +272,13 @@ def _sqlite(path: Path) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _: Any) -> None:
+    def _configure(connection: Any, _: Any) -> None:
         connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")
-    def _begun(connection: Connection) -> None:
+    def _begin_immediate(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
@@ -285,11 +288,11 @@ def _ready_sqlite(engine: Engine, path: Path) -> None:
     """Make and upgrade the file under a lock, after looking again."""
     if _version(path) == SCHEMA_VERSION:
         return
-    with _locked(path):
+    with _file_lock(path):
         _create(path)
         version = _version(path)
         if version > SCHEMA_VERSION:
-            raise runlist.newer(str(path))
+            raise runlist.newer_version_error(str(path))
         if version < SCHEMA_VERSION:
             with _faults(str(path)), engine.begin() as connection:
                 _upgrade(connection, str(path))
@@ -298,21 +301,21 @@ def _ready_sqlite(engine: Engine, path: Path) -> None:
 
 def _version(path: Path) -> int:
     """The version of an index file, 0 where there is none yet."""
-    return int(_ask(path, "PRAGMA user_version")) if path.exists() else 0
+    return int(_query_value(path, "PRAGMA user_version")) if path.exists() else 0
 
 
-def _sound(path: Path) -> bool:
+def _is_sound(path: Path) -> bool:
     """Whether the file is a whole database with our tables in it, or not made yet."""
     try:
-        if not path.exists() or _ask(path, "PRAGMA user_version") == 0:
+        if not path.exists() or _query_value(path, "PRAGMA user_version") == 0:
             return True
-        _ask(path, "SELECT count(*) FROM run_list")  # raises where a table is missing
-        return str(_ask(path, "PRAGMA quick_check(1)")) == "ok"
+        _query_value(path, "SELECT count(*) FROM run_list")  # raises where a table is missing
+        return str(_query_value(path, "PRAGMA quick_check(1)")) == "ok"
     except IndexGap:
         return False
 
 
-def _ask(path: Path, sql: str) -> Any:
+def _query_value(path: Path, sql: str) -> Any:
     """The one value that a query gives."""
     with runlist.faults(path):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=runlist.BUSY_SECONDS)
@@ -332,7 +335,7 @@ def move_aside(path: Path) -> Path:
                 extra.rename(target.with_name(target.name + suffix))
         path.rename(target)
     except OSError as error:
-        raise _cannot(error, path) from error
+        raise _write_error(error, path) from error
     return target
 
 
@@ -342,22 +345,22 @@ def _create(path: Path) -> None:
         make_private(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        raise _cannot(error, path) from error
+        raise _write_error(error, path) from error
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _file_lock(path: Path) -> Iterator[None]:
     """Hold the lock of an index file: one process makes, upgrades or replaces it."""
     try:
         make_private(path.parent)
-        handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise _cannot(error, path) from error
+        raise _write_error(error, path) from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
 def _server(url: str) -> Engine:
@@ -379,33 +382,33 @@ def _server(url: str) -> Engine:
 
 def _ready_server(engine: Engine) -> None:
     """Upgrade the database, one process at a time."""
-    shown = engine.url.render_as_string(hide_password=True)
-    with _faults(shown), engine.begin() as connection:
+    display_name = engine.url.render_as_string(hide_password=True)
+    with _faults(display_name), engine.begin() as connection:
         if _server_version(connection) == f"{SCHEMA_VERSION:04}":
             return
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         version = _server_version(connection)
         if version is not None and version > f"{SCHEMA_VERSION:04}":
-            raise runlist.newer(shown)
+            raise runlist.newer_version_error(display_name)
         if version != f"{SCHEMA_VERSION:04}":
-            _upgrade(connection, shown)
+            _upgrade(connection, display_name)
 
 
 def _server_version(connection: Connection) -> str | None:
     if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return None
-    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return str(found) if found is not None else None
+    version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return str(version) if version is not None else None
 
 
-def _upgrade(connection: Connection, shown: str) -> None:
+def _upgrade(connection: Connection, display_name: str) -> None:
     """Load alembic only now: an index that is current never pays for it."""
     from snaprun.index.migrate import upgrade
 
-    upgrade(connection, shown)
+    upgrade(connection, display_name)
 
 
-def _take(source: Iterator[Run]) -> list[Run]:
+def _next_batch(source: Iterator[Run]) -> list[Run]:
     """The next batch, each run once: the last one given counts."""
     batch: dict[str, Run] = {}
     for run in source:
@@ -416,25 +419,29 @@ def _take(source: Iterator[Run]) -> list[Run]:
 
 
 @contextmanager
-def _faults(shown: str) -> Iterator[None]:
+def _faults(display_name: str) -> Iterator[None]:
     """Turn what the database says into our kinds of error."""
     try:
         yield
     except IntegrityError:
         raise
     except DBAPIError as error:
-        said = str(error.orig).strip().splitlines()
-        raise _fault(error, said[0] if said else type(error.orig).__name__, shown) from error
+        lines = str(error.orig).strip().splitlines()
+        raise _fault(error, lines[0] if lines else type(error.orig).__name__, display_name) from error
 
 
-def _fault(error: DBAPIError, said: str, shown: str) -> SnaprunError:
+def _fault(error: DBAPIError, message: str, display_name: str) -> SnaprunError:
     if isinstance(error.orig, sqlite3.Error):
-        return runlist.fault(said, shown)
+        return runlist.fault(message, display_name)
     state = str(getattr(error.orig, "sqlstate", "") or "")
     if state.startswith(("42501", "28")):
-        return Denied(f"the index {shown}: {said}", hint="check the user and its rights in index-url")
+        return Denied(f"the index {display_name}: {message}", hint="check the user and its rights in index-url")
     if state.startswith("53"):
-        return WriteFault(f"the index {shown}: {said}", hint="free disk space or connections on the database server")
+        return WriteFault(
+            f"the index {display_name}: {message}", hint="free disk space or connections on the database server"
+        )
     if not state or state.startswith(("08", "57")):
-        return Unavailable(f"the index {shown} does not answer: {said}", hint="start the database, or check index-url")
-    return DataFault(f"the index {shown}: {said}", hint="snaprun reindex")
+        return Unavailable(
+            f"the index {display_name} does not answer: {message}", hint="start the database, or check index-url"
+        )
+    return DataFault(f"the index {display_name}: {message}", hint="snaprun reindex")

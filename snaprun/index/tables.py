@@ -24,50 +24,50 @@ SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
-Words = Text().with_variant(Text(collation="C"), "postgresql")
-Key = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER PRIMARY KEY is SQLite's own row id
+TextType = Text().with_variant(Text(collation="C"), "postgresql")
+KeyType = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER PRIMARY KEY is SQLite's own row id
 
 
-def _owner() -> Column[int]:
-    return Column("run", Key, ForeignKey("runs.key", ondelete="CASCADE"), primary_key=True)
+def _run_column() -> Column[int]:
+    return Column("run", KeyType, ForeignKey("runs.key", ondelete="CASCADE"), primary_key=True)
 
 
 repos = Table(
     "repos",
     metadata,
-    Column("repo", Words, primary_key=True),
-    Column("path", Words, nullable=False),
-    Column("built", Words),  # when the rows were last built from all refs; NULL: not known to be complete
+    Column("repo", TextType, primary_key=True),
+    Column("path", TextType, nullable=False),
+    Column("built", TextType),  # when the rows were last built from all refs; NULL: not known to be complete
 )
 
 runs = Table(
     "runs",
     metadata,
-    Column("key", Key, primary_key=True),
-    Column("repo", Words, nullable=False),
-    Column("id", Words, nullable=False),
-    Column("commit", Words, nullable=False),
-    Column("notebook", Words, nullable=False),
-    Column("status", Words, nullable=False),
-    Column("reason", Words),
+    Column("key", KeyType, primary_key=True),
+    Column("repo", TextType, nullable=False),
+    Column("id", TextType, nullable=False),
+    Column("commit", TextType, nullable=False),
+    Column("notebook", TextType, nullable=False),
+    Column("status", TextType, nullable=False),
+    Column("reason", TextType),
     Column("exit_code", Integer),
-    Column("name", Words),
-    Column("message", Words),
-    Column("engine", Words, nullable=False),
-    Column("launcher", Words, nullable=False),
-    Column("group", Words),
+    Column("name", TextType),
+    Column("message", TextType),
+    Column("engine", TextType, nullable=False),
+    Column("launcher", TextType, nullable=False),
+    Column("group", TextType),
     Column("seed", BigInteger),
-    Column("created", Words, nullable=False),
-    Column("started", Words),
-    Column("ended", Words),
+    Column("created", TextType, nullable=False),
+    Column("started", TextType),
+    Column("ended", TextType),
     Column("seconds", Double),
-    Column("parent", Words),
-    Column("branch", Words),
+    Column("parent", TextType),
+    Column("branch", TextType),
     Column("dirty", Boolean, nullable=False),
-    Column("host", Words, nullable=False),
-    Column("user", Words, nullable=False),
+    Column("host", TextType, nullable=False),
+    Column("user", TextType, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("code_hash", Words, nullable=False),
+    Column("code_hash", TextType, nullable=False),
     UniqueConstraint("repo", "id", name="runs_repo_id"),
     Index("runs_repo_created", "repo", "created", "id"),
     Index("runs_repo_commit", "repo", "commit"),
@@ -79,20 +79,20 @@ runs = Table(
 params = Table(
     "params",
     metadata,
-    _owner(),
-    Column("name", Words, primary_key=True),
+    _run_column(),
+    Column("name", TextType, primary_key=True),
     Column("position", Integer, nullable=False),
-    Column("value", Words, nullable=False),  # JSON, as in .snaprun/params.json
+    Column("value", TextType, nullable=False),  # JSON, as in .snaprun/params.json
     Column("number", Double),  # for comparing and sorting; NULL where the value is no number
-    Column("text", Words, nullable=False),  # a string as it is, anything else as JSON
+    Column("text", TextType, nullable=False),  # a string as it is, anything else as JSON
     sqlite_with_rowid=False,
 )
 
 metrics = Table(
     "metrics",
     metadata,
-    _owner(),
-    Column("name", Words, primary_key=True),
+    _run_column(),
+    Column("name", TextType, primary_key=True),
     Column("position", Integer, nullable=False),
     Column("last", Double),  # NULL stands for NaN, which SQLite cannot hold
     Column("min", Double),
@@ -104,8 +104,8 @@ metrics = Table(
 tags = Table(
     "tags",
     metadata,
-    _owner(),
-    Column("tag", Words, primary_key=True),
+    _run_column(),
+    Column("tag", TextType, primary_key=True),
     Column("position", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -113,20 +113,20 @@ tags = Table(
 cells = Table(
     "cells",
     metadata,
-    _owner(),
+    _run_column(),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("label", Words, nullable=False),
-    Column("state", Words, nullable=False),
+    Column("label", TextType, nullable=False),
+    Column("state", TextType, nullable=False),
     Column("seconds", Double),
-    Column("cell_id", Words),
+    Column("cell_id", TextType),
     sqlite_with_rowid=False,
 )
 
 queues = Table(
     "queues",
     metadata,
-    Column("repo", Words, primary_key=True),
-    Column("host", Words, primary_key=True),
+    Column("repo", TextType, primary_key=True),
+    Column("host", TextType, primary_key=True),
     Column("jobs", Integer),  # how many may work at a time, whatever they asked for; NULL: not limited so
     Column("paused", Boolean, nullable=False),
 )
@@ -134,21 +134,21 @@ queues = Table(
 queue = Table(
     "queue",
     metadata,
-    Column("repo", Words, primary_key=True),
-    Column("run", Words, primary_key=True),
-    Column("host", Words, nullable=False),
+    Column("repo", TextType, primary_key=True),
+    Column("run", TextType, primary_key=True),
+    Column("host", TextType, nullable=False),
     Column("position", BigInteger, nullable=False),
-    Column("state", Words, nullable=False),  # waiting, or claimed: it is being started, or it runs
-    Column("group", Words),
+    Column("state", TextType, nullable=False),  # waiting, or claimed: it is being started, or it runs
+    Column("group", TextType),
     Column("jobs", Integer),  # how many of its group may work at a time
-    Column("after", Words),  # a run that must have succeeded first
+    Column("after", TextType),  # a run that must have succeeded first
     Column("retries", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("tip", Words),  # the result commit of the attempt before
-    Column("task", Words, nullable=False),  # order.json of its live folder
-    Column("env", Words, nullable=False),  # names the file with its environment
-    Column("queued", Words, nullable=False),
-    Column("note", Words),  # why it could not be started
+    Column("tip", TextType),  # the result commit of the attempt before
+    Column("task", TextType, nullable=False),  # order.json of its live folder
+    Column("env", TextType, nullable=False),  # names the file with its environment
+    Column("queued", TextType, nullable=False),
+    Column("note", TextType),  # why it could not be started
     Column("gpus", Integer),  # how many it wants to have for itself
     Index("queue_order", "repo", "host", "position"),
 )

@@ -15,13 +15,13 @@ from snaprun.errors import UsageFault
 from snaprun.index import operands
 from snaprun.index.operands import Literal, Marks, Operand
 
-LONGEST = 10_000
+MAX_LENGTH = 10_000
 """Characters of a condition."""
 
-DEEPEST = 20
+MAX_DEPTH = 20
 """Parentheses and ``not`` inside each other: SQLite's own parser gives up at a stack of 100."""
 
-MOST = 200
+MAX_COMPARISONS = 200
 """Comparisons of a condition, lists counted out: SQLite allows 1,000 levels and, before 3.32, 999 values."""
 
 _TOKEN = re.compile(
@@ -32,8 +32,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PIECE = re.compile(r"""[^"']+|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""", re.DOTALL)
-_OPENS = {"(": ")", "[": "]"}
-_SAME = {"=": "==", "<>": "!="}
+_BRACKETS = {"(": ")", "[": "]"}
+_OPERATOR_ALIASES = {"=": "==", "<>": "!="}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Order:
+class SortKey:
     """What to sort by: SQL keys over ``runs r``, their values, and the parameter or metric they name."""
 
     keys: tuple[str, ...]
@@ -65,8 +65,8 @@ class Token:
     @property
     def word(self) -> str:
         """A bare word in lower case, by which keywords are known; empty for anything else."""
-        bare = len(self.pieces) == 1 and not self.pieces[0][1]
-        return self.text.lower() if bare else ""
+        is_bare = len(self.pieces) == 1 and not self.pieces[0][1]
+        return self.text.lower() if is_bare else ""
 
 
 def compile(text: str, *, now: float) -> Condition:
@@ -75,14 +75,14 @@ def compile(text: str, *, now: float) -> Condition:
     Raises:
         UsageFault: it is no condition; the message says where.
     """
-    if len(text) > LONGEST:
-        raise UsageFault(f"the condition is longer than {LONGEST} characters", hint="snaprun history --json, and jq")
+    if len(text) > MAX_LENGTH:
+        raise UsageFault(f"the condition is longer than {MAX_LENGTH} characters", hint="snaprun history --json, and jq")
     parser = _Parser(text, Marks("w", now))
-    sql = parser.whole()
+    sql = parser.parse()
     return Condition(sql, parser.marks.bound, tuple(dict.fromkeys(parser.names)))
 
 
-def order(name: str) -> Order:
+def order(name: str) -> SortKey:
     """What to sort by for a field, a parameter or a metric.
 
     Raises:
@@ -94,7 +94,7 @@ def order(name: str) -> Order:
     keys = tuple(operand.keys())
     if not keys:
         raise UsageFault("--sort: tags have no order", hint="--sort takes a field, a parameter or a metric")
-    return Order(keys, parser.marks.bound, tuple(parser.names))
+    return SortKey(keys, parser.marks.bound, tuple(parser.names))
 
 
 @dataclass
@@ -104,7 +104,7 @@ class _Parser:
     text: str
     marks: Marks
     option: str = "--where"
-    at: int = 0
+    position: int = 0
     depth: int = 0
     count: int = 0
     names: list[str] = field(default_factory=list)
@@ -112,52 +112,52 @@ class _Parser:
     def __post_init__(self) -> None:
         self.tokens = self._tokens()
 
-    def whole(self) -> str:
+    def parse(self) -> str:
         """The SQL of everything."""
-        sql = self._either()
+        sql = self._disjunction()
         self.end()
         return sql
 
     def end(self) -> None:
         """Make sure that nothing is left."""
-        if self.at < len(self.tokens):
-            raise self._fault(f"{self.tokens[self.at].text!r} is not expected", self.at)
+        if self.position < len(self.tokens):
+            raise self._fault(f"{self.tokens[self.position].text!r} is not expected", self.position)
 
     def name(self) -> Operand:
         """What stands left of an operator."""
         token = self._next("a name is missing")
         if not token.pieces or token.word in ("and", "or", "not", "in"):
-            raise self._fault(f"a name is expected, not {token.text!r}", self.at - 1)
-        operand = operands.named(token.pieces, self.marks)
+            raise self._fault(f"a name is expected, not {token.text!r}", self.position - 1)
+        operand = operands.make_operand(token.pieces, self.marks)
         if operand is None:
-            raise self._fault(f"{token.text!r} is no name", self.at - 1)
+            raise self._fault(f"{token.text!r} is no name", self.position - 1)
         self.names += operand.names
         return operand
 
-    def _either(self) -> str:
-        parts = [self._both()]
+    def _disjunction(self) -> str:
+        parts = [self._conjunction()]
         while self._word() == "or":
-            self.at += 1
-            parts.append(self._both())
+            self.position += 1
+            parts.append(self._conjunction())
         return parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
 
-    def _both(self) -> str:
-        parts = [self._not()]
+    def _conjunction(self) -> str:
+        parts = [self._negation()]
         while self._word() == "and":
-            self.at += 1
-            parts.append(self._not())
+            self.position += 1
+            parts.append(self._negation())
         return parts[0] if len(parts) == 1 else f"({' AND '.join(parts)})"
 
-    def _not(self) -> str:
+    def _negation(self) -> str:
         self.depth += 1
-        if self.depth > DEEPEST:
-            raise self._fault(f"more than {DEEPEST} levels", self.at)
+        if self.depth > MAX_DEPTH:
+            raise self._fault(f"more than {MAX_DEPTH} levels", self.position)
         if self._word() == "not":
-            self.at += 1
-            sql = f"NOT {self._not()}"
+            self.position += 1
+            sql = f"NOT {self._negation()}"
         elif self._op() == "(":
-            self.at += 1
-            sql = self._either()
+            self.position += 1
+            sql = self._disjunction()
             self._expect(")")
         else:
             sql = self._comparison()
@@ -166,96 +166,106 @@ class _Parser:
 
     def _comparison(self) -> str:
         operand = self.name()
-        at = self.at
+        position = self.position
         op = self._next("an operator is missing, such as == or <")
         if op.word == "in" or (op.word == "not" and self._word() == "in"):
-            self.at += op.word == "not"
-            found = [self._compare(operand, "==", literal, at) for literal in self._list()]
-            sql = f"({' OR '.join(found)})"
+            self.position += op.word == "not"
+            comparisons = [self._compare(operand, "==", literal, position) for literal in self._list()]
+            sql = f"({' OR '.join(comparisons)})"
             return sql if op.word == "in" else f"({operand.has()} AND NOT {sql})"
         if op.pieces or op.text in "()[],":
-            raise self._fault(f"an operator is expected, not {op.text!r}", at)
+            raise self._fault(f"an operator is expected, not {op.text!r}", position)
         literal = self._literal()
-        sign = _SAME.get(op.text, op.text)
+        sign = _OPERATOR_ALIASES.get(op.text, op.text)
         if sign == "!~":
-            return f"({operand.has()} AND NOT {self._compare(operand, '~', literal, at)})"
+            return f"({operand.has()} AND NOT {self._compare(operand, '~', literal, position)})"
         if sign == "!=":
-            equal = self._compare(operand, "==", literal, at)
+            equal = self._compare(operand, "==", literal, position)
             return f"NOT {equal}" if literal.absent else f"({operand.has()} AND NOT {equal})"
-        return self._compare(operand, sign, literal, at)
+        return self._compare(operand, sign, literal, position)
 
-    def _compare(self, operand: Operand, op: str, literal: Literal, at: int) -> str:
+    def _compare(self, operand: Operand, op: str, literal: Literal, position: int) -> str:
         self.count += 1
-        if self.count > MOST:
-            raise self._fault(f"more than {MOST} comparisons", at)
+        if self.count > MAX_COMPARISONS:
+            raise self._fault(f"more than {MAX_COMPARISONS} comparisons", position)
         try:
             return operand.compare(op, literal)
-        except operands.Unfit as unfit:
-            raise self._fault(str(unfit), self.at - 1) from unfit
+        except operands.ComparisonError as error:
+            raise self._fault(str(error), self.position - 1) from error
 
     def _list(self) -> list[Literal]:
-        at = self.at
-        opening = self._next("a list is missing, such as (1, 2)").text
-        if opening not in _OPENS:
-            raise self._fault("a list is expected, such as (1, 2)", at)
-        found = [self._literal()]
+        position = self.position
+        bracket = self._next("a list is missing, such as (1, 2)").text
+        if bracket not in _BRACKETS:
+            raise self._fault("a list is expected, such as (1, 2)", position)
+        literals = [self._literal()]
         while self._op() == ",":
-            self.at += 1
-            found.append(self._literal())
-        self._expect(_OPENS[opening])
-        return found
+            self.position += 1
+            literals.append(self._literal())
+        self._expect(_BRACKETS[bracket])
+        return literals
 
     def _literal(self) -> Literal:
         token = self._next("a value is missing")
         if not token.pieces or token.word in ("and", "or", "not", "in"):
-            raise self._fault(f"a value is expected, not {token.text!r}", self.at - 1)
+            raise self._fault(f"a value is expected, not {token.text!r}", self.position - 1)
         return operands.literal(token.pieces)
 
     def _expect(self, text: str) -> None:
         if self._op() != text:
-            raise self._fault(f"{text!r} is missing", self.at)
-        self.at += 1
+            raise self._fault(f"{text!r} is missing", self.position)
+        self.position += 1
 
-    def _next(self, missing: str) -> Token:
-        if self.at >= len(self.tokens):
-            raise self._fault(missing, self.at)
-        self.at += 1
-        return self.tokens[self.at - 1]
+    def _next(self, message: str) -> Token:
+        if self.position >= len(self.tokens):
+            raise self._fault(message, self.position)
+        self.position += 1
+        return self.tokens[self.position - 1]
 
     def _word(self) -> str:
-        return self.tokens[self.at].word if self.at < len(self.tokens) else ""
+        return self.tokens[self.position].word if self.position < len(self.tokens) else ""
 
     def _op(self) -> str:
-        return self.tokens[self.at].text if self.at < len(self.tokens) and not self.tokens[self.at].pieces else ""
+        return (
+            self.tokens[self.position].text
+            if self.position < len(self.tokens) and not self.tokens[self.position].pieces
+            else ""
+        )
 
     def _tokens(self) -> list[Token]:
-        found = []
-        at = 0
+        tokens = []
+        position = 0
         end = len(self.text.rstrip())
-        while at < end:
-            match = _TOKEN.match(self.text, at)
+        while position < end:
+            match = _TOKEN.match(self.text, position)
             if match is None:
-                at += len(self.text[at:]) - len(self.text[at:].lstrip())
-                what = "a quote is not closed" if self.text[at] in "\"'" else f"{self.text[at]!r} means nothing here"
-                raise self._fault_at(what, at)
+                position += len(self.text[position:]) - len(self.text[position:].lstrip())
+                message = (
+                    "a quote is not closed"
+                    if self.text[position] in "\"'"
+                    else f"{self.text[position]!r} means nothing here"
+                )
+                raise self._fault_at(message, position)
             kind = match.lastgroup or "op"
             pieces = _PIECE.findall(match[kind]) if kind == "term" else []
-            found.append(Token(match[kind], match.start(kind), tuple(_unquoted(piece) for piece in pieces)))
-            at = match.end()
-        return found
+            tokens.append(Token(match[kind], match.start(kind), tuple(_unquote(piece) for piece in pieces)))
+            position = match.end()
+        return tokens
 
-    def _fault(self, what: str, token: int) -> UsageFault:
-        return self._fault_at(what, self.tokens[token].start if token < len(self.tokens) else len(self.text))
+    def _fault(self, message: str, token: int) -> UsageFault:
+        return self._fault_at(message, self.tokens[token].start if token < len(self.tokens) else len(self.text))
 
-    def _fault_at(self, what: str, at: int) -> UsageFault:
+    def _fault_at(self, message: str, position: int) -> UsageFault:
         """The refusal: the place as a number, and as a mark in the text around it."""
-        around = f"{self.text[max(0, at - 40) : at]}▸{self.text[at : at + 40]}"
-        shown = "".join(letter if letter.isprintable() else "?" for letter in around)
+        excerpt = f"{self.text[max(0, position - 40) : position]}▸{self.text[position : position + 40]}"
+        printable = "".join(letter if letter.isprintable() else "?" for letter in excerpt)
         example = "lr" if self.option == "--sort" else 'lr < 0.1 and status == "failed"'
-        return UsageFault(f"{self.option}: {what}, at character {at + 1}: {shown}", hint=f"for example: {example}")
+        return UsageFault(
+            f"{self.option}: {message}, at character {position + 1}: {printable}", hint=f"for example: {example}"
+        )
 
 
-def _unquoted(piece: str) -> tuple[str, bool]:
+def _unquote(piece: str) -> tuple[str, bool]:
     """The text of a piece, and whether it stood in quotes."""
     if piece[0] not in "\"'":
         return piece, False

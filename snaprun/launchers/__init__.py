@@ -19,8 +19,8 @@ from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
-from snaprun.live.order import SUBMITTED
-from snaprun.live.stoprequest import Request
+from snaprun.live.order import SUBMISSION_FILE
+from snaprun.live.stoprequest import StopRequest
 
 LAUNCHERS: Mapping[str, str] = {
     "local": "snaprun.launchers.local",
@@ -34,7 +34,7 @@ LAUNCHERS: Mapping[str, str] = {
 GROUP = "snaprun.launchers"
 """The group of entry points in which other packages name theirs."""
 
-AWAITED = "?"
+PENDING_PREFIX = "?"
 """What the handle of a run begins with that its launcher is about to take, where the run's id follows."""
 
 AT_ONCE = ("local", "tmux")
@@ -55,7 +55,7 @@ class Lineup:
     after: str | None = None
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def set_fields(self) -> tuple[str, ...]:
         """The names of what differs from doing nothing about it."""
         return tuple(name for name in ("jobs", "retries", "after") if getattr(self, name))
 
@@ -99,7 +99,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Submitted:
+class Placement:
     """Who has a run: the launcher, its handle there, and the ``host`` where its files are on another machine."""
 
     launcher: str
@@ -107,7 +107,7 @@ class Submitted:
     host: str | None = None
 
     @property
-    def asked(self) -> bool:
+    def needs_poll(self) -> bool:
         """Whether the launcher is to be asked how the run stands: it is somewhere else, or waits for its turn."""
         return bool(self.handle) and self.launcher not in AT_ONCE
 
@@ -126,7 +126,7 @@ class News:
     tip: str | None = None
     url: str = ""
     attempt: int | None = None
-    more: bool = False
+    has_more: bool = False
 
 
 class Launcher(Protocol):
@@ -148,7 +148,7 @@ class Launcher(Protocol):
         """How these runs stand."""
         ...
 
-    def cancel(self, site: Site, handle: str, request: Request) -> bool:
+    def cancel(self, site: Site, handle: str, request: StopRequest) -> bool:
         """Ask that a run ends; False where there is nothing to end any more."""
         ...
 
@@ -157,7 +157,7 @@ class Launcher(Protocol):
         ...
 
 
-class Distant(Launcher, Protocol):
+class RemoteLauncher(Launcher, Protocol):
     """What a launcher needs further where runs have their files on another machine: reading commands then keep a copy
     of a run's live folder here, and fetch its result when there is one."""
 
@@ -177,7 +177,7 @@ class Distant(Launcher, Protocol):
         """What to type here so that ``snaprun <verb>`` is called where the run is, for what works only there."""
         ...
 
-    def news(self, site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
+    def news(self, site: Site, offsets: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
         """What is new of the runs with these handles; ``known`` says how many bytes of each file are here already, and
         as ``attempt`` of which attempt they are.
 
@@ -194,17 +194,17 @@ class Distant(Launcher, Protocol):
         ...
 
 
-def unheeded(found: Launcher, lineup: Lineup) -> list[str]:
+def unsupported_options(launcher: Launcher, lineup: Lineup) -> list[str]:
     """What a sweep asks for and this launcher does not heed."""
-    return [name for name in lineup.asked if name not in getattr(found, "HONOURS", ())]
+    return [name for name in lineup.set_fields if name not in getattr(launcher, "HONOURS", ())]
 
 
-def distant(found: Launcher) -> Distant | None:
+def as_remote(launcher: Launcher) -> RemoteLauncher | None:
     """The launcher as one for other machines, if it is one."""
-    return cast(Distant, found) if hasattr(found, "news") else None
+    return cast(RemoteLauncher, launcher) if hasattr(launcher, "news") else None
 
 
-def canceller(name: str) -> Callable[[Site, Sequence[str], Request], list[str]] | None:
+def canceller(name: str) -> Callable[[Site, Sequence[str], StopRequest], list[str]] | None:
     """What cancels many runs of this launcher in one go, where it has a ``cancel_all``; those that it could cancel."""
     return getattr(launcher(name), "cancel_all", None)
 
@@ -221,16 +221,16 @@ def launcher(name: str) -> Launcher:
     points = _entry_points()
     values = sorted({point.value for point in points if point.name == name})
     if not values:
-        known = ", ".join(dict.fromkeys([*LAUNCHERS, *(point.name for point in points)]))
-        raise UsageFault(f"there is no launcher {name!r}", hint=f"--launcher takes one of: {known}")
+        names = ", ".join(dict.fromkeys([*LAUNCHERS, *(point.name for point in points)]))
+        raise UsageFault(f"there is no launcher {name!r}", hint=f"--launcher takes one of: {names}")
     if len(values) > 1:
         text = f"more than one package brings a launcher {name!r}: {', '.join(values)}"
         raise UsageFault(text, hint="remove all but one of these packages")
     try:
         module = next(point for point in points if point.name == name).load()
     except (Exception, SystemExit) as error:  # the edge to foreign code: whatever it raises, say whose it is
-        why = f"launcher {name!r} ({values[0]}) cannot be imported: {error}"
-        raise Unavailable(why, hint="mend or remove that package, or use another --launcher") from error
+        message = f"launcher {name!r} ({values[0]}) cannot be imported: {error}"
+        raise Unavailable(message, hint="mend or remove that package, or use another --launcher") from error
     from snaprun.launchers.plugin import PlugIn  # few have a plug-in
 
     return cast(Launcher, PlugIn(name, values[0], module))
@@ -243,23 +243,23 @@ def _entry_points() -> list[Any]:
     return list(entry_points(group=GROUP))
 
 
-def early(found: Launcher, site: Site, run: str) -> str:
+def provisional_handle(launcher: Launcher, site: Site, run: str) -> str:
     """By what a run can be found again whose command is killed while it is submitted; empty where nothing can."""
-    known = getattr(found, "handle", None)
-    return str(known(site, run)) if known is not None else ""
+    function = getattr(launcher, "handle", None)
+    return str(function(site, run)) if function is not None else ""
 
 
-def note(live: Path, name: str, handle: str) -> None:
+def write_placement(live: Path, name: str, handle: str) -> None:
     """Write down who has the run, and under which handle (empty: it is about to be submitted). Raises OSError."""
-    far = distant(launcher(name))
-    host = far.host(handle) if far and handle else None
-    write_json(live / SUBMITTED, asdict(Submitted(name, handle, host)))
+    remote = as_remote(launcher(name))
+    host = remote.host(handle) if remote and handle else None
+    write_json(live / SUBMISSION_FILE, asdict(Placement(name, handle, host)))
 
 
-def noted(live: Path) -> Submitted | None:
+def read_placement(live: Path) -> Placement | None:
     """Who has a run in progress; None for one that was started here directly."""
     try:
-        data = read_json(live / SUBMITTED)
-        return Submitted(**{name: data[name] for name in Submitted.__dataclass_fields__ if name in data})
+        data = read_json(live / SUBMISSION_FILE)
+        return Placement(**{name: data[name] for name in Placement.__dataclass_fields__ if name in data})
     except (OSError, ValueError, TypeError):
         return None

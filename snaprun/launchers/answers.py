@@ -18,72 +18,74 @@ KINDS: dict[int, type[SnaprunError]] = {kind.code: kind for kind in SnaprunError
 """Which kind of error has which exit code: an error over there becomes the same one here."""
 
 
-def read(line: bytes, who: str) -> dict[str, Any]:
+def read(line: bytes, machine: str) -> dict[str, Any]:
     """The answer in a line.
 
     Raises:
         Unavailable: it is none. SnaprunError: the other side says so.
     """
     try:
-        about = json.loads(line)
+        answer = json.loads(line)
     except ValueError as error:
-        raise _senseless(who) from error
-    if not isinstance(about, dict):
-        raise _senseless(who)
-    if "error" in about:
-        kind = KINDS.get(about["code"], Unavailable) if isinstance(about.get("code"), int) else Unavailable
-        raise kind(f"{who}: {words(about['error'])}", hint=words(about.get("hint", "")))
-    return about
+        raise _invalid_answer(machine) from error
+    if not isinstance(answer, dict):
+        raise _invalid_answer(machine)
+    if "error" in answer:
+        kind = KINDS.get(answer["code"], Unavailable) if isinstance(answer.get("code"), int) else Unavailable
+        raise kind(f"{machine}: {printable(answer['error'])}", hint=printable(answer.get("hint", "")))
+    return answer
 
 
-def news(about: Mapping[str, Any], run: str, data: bytes, who: str) -> tuple[News, bytes]:
+def news(answer: Mapping[str, Any], run: str, data: bytes, machine: str) -> tuple[News, bytes]:
     """What an answer says of one run, without the URL, and the bytes behind it that are not this run's.
 
     Raises:
         Unavailable: it makes no sense.
     """
     try:
-        one = about["runs"][run]
+        entry = answer["runs"][run]
         files = {}
-        for name, size in one["files"]:
+        for name, size in entry["files"]:
             if not isinstance(name, str) or not 0 <= size <= len(data):
-                raise _senseless(who)
+                raise _invalid_answer(machine)
             files[name], data = data[:size], data[size:]
-        tip, attempt, reason = one.get("tip"), one.get("attempt"), one.get("reason")
-        sound = (
-            one["state"] in STATES
+        tip, attempt, reason = entry.get("tip"), entry.get("attempt"), entry.get("reason")
+        is_valid = (
+            entry["state"] in STATES
             and (tip is None or re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", tip))
             and (attempt is None or type(attempt) is int)
         )
-        state = State(one["state"], None if reason is None else words(reason))
-        more = bool(one.get("more"))
+        state = State(entry["state"], None if reason is None else printable(reason))
+        has_more = bool(entry.get("more"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _senseless(who) from error
-    if not sound:
-        raise _senseless(who)
-    return News(state, files, tip, "", attempt, more), data
+        raise _invalid_answer(machine) from error
+    if not is_valid:
+        raise _invalid_answer(machine)
+    return News(state, files, tip, "", attempt, has_more), data
 
 
-def text(about: Mapping[str, Any], name: str, who: str) -> str:
+def text(answer: Mapping[str, Any], name: str, machine: str) -> str:
     """A text of an answer, as it came. Raises Unavailable where it has none."""
-    found = about.get(name)
-    if not isinstance(found, str):
-        raise _senseless(who)
-    return found
+    value = answer.get(name)
+    if not isinstance(value, str):
+        raise _invalid_answer(machine)
+    return value
 
 
-def texts(about: Mapping[str, Any], name: str, who: str) -> list[str]:
+def texts(answer: Mapping[str, Any], name: str, machine: str) -> list[str]:
     """A list of texts. Raises Unavailable where the answer has none."""
-    found = about.get(name)
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise _senseless(who)
-    return found
+    values = answer.get(name)
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise _invalid_answer(machine)
+    return values
 
 
-def words(said: object) -> str:
+def printable(value: object) -> str:
     """What is to be shown, without anything that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(said))
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))
 
 
-def _senseless(who: str) -> Unavailable:
-    return Unavailable(f"{who} gives an answer that makes no sense", hint="install the same version of snaprun there")
+def _invalid_answer(machine: str) -> Unavailable:
+    return Unavailable(
+        f"{machine} gives an answer that makes no sense", hint="install the same version of snaprun there"
+    )

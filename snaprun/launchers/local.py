@@ -18,12 +18,12 @@ from snaprun.files import read_json, write_json
 from snaprun.launchers import Site, State, Submission
 from snaprun.live import gpus, lock, stoprequest
 from snaprun.live.livefolder import Live
-from snaprun.live.order import ORDER, RUN
-from snaprun.live.stoprequest import Request
+from snaprun.live.order import ORDER_FILE, RUN
+from snaprun.live.stoprequest import StopRequest
 from snaprun.live.supervision import supervisor_env
 from snaprun.live.wire import send_task
 
-MADE = b"!"
+ACKNOWLEDGEMENT = b"!"
 """What a fork server answers when the supervisor is on its way."""
 
 PATIENCE = 60.0
@@ -37,12 +37,12 @@ class Handle:
     ``env`` is the environment that it was started with; ``child`` the process to reap, which has gone its own way.
     """
 
-    door: socket.socket
-    said: IO[bytes]
+    channel: socket.socket
+    stderr: IO[bytes]
     child: subprocess.Popen[bytes] | None
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def launch(self, live: Path, *, held: int | None = None) -> None:
+    def launch(self, live: Path, *, lock_descriptor: int | None = None) -> None:
         """Hand a live folder over; on return the run is the supervisor's, whatever happens to this process.
 
         ``held`` is the folder's lock where the caller holds it; it is closed here in any case. The GPUs that the run
@@ -53,34 +53,34 @@ class Handle:
             Unavailable: there are not so many GPUs.
             RunFault: the supervisor did not start; the live folder is still the caller's.
         """
-        mine = lock.take(live) if held is None else held
-        if mine is None:
+        descriptor = lock.take(live) if lock_descriptor is None else lock_descriptor
+        if descriptor is None:
             self.abandon()
             raise Busy(f"run {live.name[:8]} has a supervisor already", hint=f"snaprun attach {live.name[:8]}")
         try:
             _take_gpus(self.env, live)
-            send_task(self.door, live, RUN, mine)
-            self.door.settimeout(PATIENCE)
-            answer = self.door.recv(4096).decode("utf-8", "replace").strip()
+            send_task(self.channel, live, RUN, descriptor)
+            self.channel.settimeout(PATIENCE)
+            answer = self.channel.recv(4096).decode("utf-8", "replace").strip()
         except OSError as error:
             answer = f"no {error}"
         finally:
-            os.close(mine)
-            self.door.close()
+            os.close(descriptor)
+            self.channel.close()
         self._reap()
         if answer == "ok":
-            self.said.close()
+            self.stderr.close()
             return
-        self.said.seek(0)
-        lines = self.said.read().decode("utf-8", "replace").strip().splitlines()
-        self.said.close()
-        why = answer.removeprefix("no").strip() or (lines[-1] if lines else "it ended without a word")
-        raise RunFault(f"the supervisor did not start: {why}", hint="snaprun doctor")
+        self.stderr.seek(0)
+        lines = self.stderr.read().decode("utf-8", "replace").strip().splitlines()
+        self.stderr.close()
+        reason = answer.removeprefix("no").strip() or (lines[-1] if lines else "it ended without a word")
+        raise RunFault(f"the supervisor did not start: {reason}", hint="snaprun doctor")
 
     def abandon(self) -> None:
         """Send the supervisor away: there is no run."""
-        self.door.close()
-        self.said.close()
+        self.channel.close()
+        self.stderr.close()
         self._reap()
 
     def _reap(self) -> None:
@@ -94,9 +94,9 @@ class ForkServer:
     def __init__(self, env: Mapping[str, str], *, engine: str) -> None:
         """Raises Unavailable: no process can be started."""
         self._env = dict(env)
-        self._door, theirs = socket.socketpair()
-        with theirs:
-            self._child = _process(programs.FORK_SERVER, engine, door=theirs, words=None, env=env)
+        self._channel, peer = socket.socketpair()
+        with peer:
+            self._child = _process(programs.FORK_SERVER, engine, channel=peer, stderr=None, env=env)
 
     def start(self) -> Handle:
         """Start a detached supervisor, whose worker is ready.
@@ -104,24 +104,24 @@ class ForkServer:
         Raises:
             Unavailable: the server is gone, or cannot start a process.
         """
-        ours, theirs = socket.socketpair()
-        said = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115  # the handle closes it
+        channel, peer = socket.socketpair()
+        stderr = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115  # the handle closes it
         try:
-            self._door.settimeout(PATIENCE)
-            with theirs:
-                socket.send_fds(self._door, [b"!"], [theirs.fileno(), said.fileno()])
-            answer = self._door.recv(1)
+            self._channel.settimeout(PATIENCE)
+            with peer:
+                socket.send_fds(self._channel, [b"!"], [peer.fileno(), stderr.fileno()])
+            answer = self._channel.recv(1)
         except OSError as error:
             answer = str(error).encode()
-        if answer == MADE:
-            return Handle(ours, said, None, self._env)
-        ours.close()
-        said.close()
+        if answer == ACKNOWLEDGEMENT:
+            return Handle(channel, stderr, None, self._env)
+        channel.close()
+        stderr.close()
         raise Unavailable("the fork server does not answer", hint="snaprun doctor")
 
     def close(self) -> None:
         """Send it away; what it has started goes on."""
-        self._door.close()
+        self._channel.close()
         self._child.kill()
         self._child.wait()
 
@@ -134,28 +134,28 @@ def start(env: Mapping[str, str], *, engine: str = "kernel") -> Handle:
     Raises:
         Unavailable: no process can be started.
     """
-    ours, theirs = socket.socketpair()
-    said = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115  # the handle closes it
+    channel, peer = socket.socketpair()
+    stderr = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115  # the handle closes it
     try:
-        with theirs:
-            child = _process(programs.SUPERVISOR, "--engine", engine, door=theirs, words=said, env=env)
+        with peer:
+            child = _process(programs.SUPERVISOR, "--engine", engine, channel=peer, stderr=stderr, env=env)
     except Unavailable:
-        ours.close()
-        said.close()
+        channel.close()
+        stderr.close()
         raise
-    return Handle(ours, said, child, dict(env))
+    return Handle(channel, stderr, child, dict(env))
 
 
 def _process(
-    program: str, *args: str, door: socket.socket, words: IO[bytes] | None, env: Mapping[str, str]
+    program: str, *args: str, channel: socket.socket, stderr: IO[bytes] | None, env: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     """Start one of ours detached, with ``door`` as its standard input. Raises Unavailable."""
     try:
         return subprocess.Popen(
             [sys.executable, "-m", program, *args],
-            stdin=door.fileno(),
+            stdin=channel.fileno(),
             stdout=subprocess.DEVNULL,
-            stderr=words,
+            stderr=stderr,
             cwd="/",
             env=supervisor_env(env),
             start_new_session=True,
@@ -185,7 +185,7 @@ def poll(site: Site, handles: Sequence[str]) -> list[State]:
     return [_state(site.place.live / handle) for handle in handles]
 
 
-def cancel(site: Site, handle: str, request: Request) -> bool:
+def cancel(site: Site, handle: str, request: StopRequest) -> bool:
     """Ask that a run ends. Raises as :func:`stopping.request`."""
     folder = Live(site.place.live / handle)
     return stoprequest.request(folder, request.signal, grace=request.grace, kill=request.kill)
@@ -206,16 +206,16 @@ def _take_gpus(env: Mapping[str, str], live: Path) -> None:
     count = Live(live).spec().gpus
     if not count:
         return
-    order = read_json(live / ORDER)
-    options = {**order.get("options", {}), gpus.TAKEN: gpus.take(env, count, live)}
-    write_json(live / ORDER, {**order, "options": options})
+    order = read_json(live / ORDER_FILE)
+    options = {**order.get("options", {}), gpus.VARIABLES: gpus.take(env, count, live)}
+    write_json(live / ORDER_FILE, {**order, "options": options})
 
 
 def _state(live: Path) -> State:
     if not live.is_dir():
         return State("ended")
-    held = lock.take(live)
-    if held is None:
+    descriptor = lock.take(live)
+    if descriptor is None:
         return State("running")
-    os.close(held)
+    os.close(descriptor)
     return State("ended", "its supervisor and its worker are gone")

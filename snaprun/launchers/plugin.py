@@ -23,88 +23,90 @@ ENDS = frozenset(status.value for status in Status if status.over and status is 
 PATIENCE = 10.0
 """Seconds that a command which only looks at runs waits for a plug-in's word."""
 
-MEND = "mend or remove that package, or use another --launcher"
+HINT = "mend or remove that package, or use another --launcher"
 
 
 class PlugIn:
     """The launcher as the others see it: it has what its module has, and raises nothing but a SnaprunError."""
 
-    def __init__(self, name: str, where: str, module: Any) -> None:
+    def __init__(self, name: str, origin: str, module: Any) -> None:
         """Raises Unavailable where it is no launcher."""
-        self._who = f"launcher {name!r} ({where})"
+        self._label = f"launcher {name!r} ({origin})"
         self._module = module
         for function in FUNCTIONS:
             if not callable(getattr(module, function, None)):
-                raise Unavailable(f"{self._who} has no function {function}", hint=MEND)
+                raise Unavailable(f"{self._label} has no function {function}", hint=HINT)
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else the module has; its functions are guarded."""
-        found = getattr(self._module, name)
+        attribute = getattr(self._module, name)
         if name == "news":
             return self._news
-        return self._guarded(found) if callable(found) else found
+        return self._guard(attribute) if callable(attribute) else attribute
 
     def submit(self, site: Site, runs: Sequence[Submission]) -> list[str]:
         """As the module does it. Raises Unavailable where it does not return a handle for each run."""
-        handles = self._guarded(self._module.submit)(site, runs)
-        if not _fits(handles, len(runs), lambda one: isinstance(one, str) and one != ""):
-            raise self._wrong("submit", "a text for each run", handles)
+        handles = self._guard(self._module.submit)(site, runs)
+        if not _is_list_of(handles, len(runs), lambda handle: isinstance(handle, str) and handle != ""):
+            raise self._contract_error("submit", "a text for each run", handles)
         return list(handles)
 
     def poll(self, site: Site, handles: Sequence[str]) -> list[State]:
         """As the module does it. Raises Unavailable where it does not answer in time, or not with a state for each."""
-        states = self._in_time(self._guarded(self._module.poll), site, handles)
-        if not _fits(states, len(handles), _sound):
-            raise self._wrong("poll", "a State for each handle", states)
+        states = self._call_in_time(self._guard(self._module.poll), site, handles)
+        if not _is_list_of(states, len(handles), _is_valid_state):
+            raise self._contract_error("poll", "a State for each handle", states)
         return list(states)
 
-    def _news(self, site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
+    def _news(self, site: Site, offsets: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
         """The same of what a distant launcher has to tell."""
-        news = self._in_time(self._guarded(self._module.news), site, known)
-        good = isinstance(news, Mapping) and set(news) >= set(known)
-        if not good or not all(isinstance(news[one], News) and _sound(news[one].state) for one in known):
-            raise self._wrong("news", "News for each handle", news)
+        news = self._call_in_time(self._guard(self._module.news), site, offsets)
+        is_complete = isinstance(news, Mapping) and set(news) >= set(offsets)
+        if not is_complete or not all(
+            isinstance(news[handle], News) and _is_valid_state(news[handle].state) for handle in offsets
+        ):
+            raise self._contract_error("news", "News for each handle", news)
         return dict(news)
 
-    def _guarded(self, function: Callable[..., Got]) -> Callable[..., Got]:
-        def guarded(*args: Any, **named: Any) -> Got:
+    def _guard(self, function: Callable[..., Got]) -> Callable[..., Got]:
+        def wrapper(*args: Any, **keywords: Any) -> Got:
             try:
-                return function(*args, **named)
+                return function(*args, **keywords)
             except SnaprunError:
                 raise
             except (Exception, SystemExit) as error:  # the edge to foreign code: whatever it raises, say whose it is
-                raise Unavailable(f"{self._who} failed: {_told(error)}", hint=MEND) from error
+                raise Unavailable(f"{self._label} failed: {_describe_error(error)}", hint=HINT) from error
 
-        return guarded
+        return wrapper
 
-    def _in_time(self, function: Callable[..., Got], *args: Any) -> Got:
+    def _call_in_time(self, function: Callable[..., Got], *args: Any) -> Got:
         """What a function returns, or raises; one that does not end is left behind, and goes with this process."""
-        said: list[Got | BaseException] = []
+        outcomes: list[Got | BaseException] = []
 
-        def ask() -> None:
+        def collect() -> None:
             try:
-                said.append(function(*args))
+                outcomes.append(function(*args))
             except BaseException as error:  # noqa: BLE001  # raised again below, in the thread that asks
-                said.append(error)
+                outcomes.append(error)
 
-        thread = threading.Thread(target=ask, name="snaprun-plugin", daemon=True)
+        thread = threading.Thread(target=collect, name="snaprun-plugin", daemon=True)
         thread.start()
         thread.join(PATIENCE)
-        if not said:
-            raise Unavailable(f"{self._who} has not answered for {PATIENCE:.0f} s", hint=MEND)
-        if isinstance(said[0], BaseException):
-            raise said[0]
-        return said[0]
+        if not outcomes:
+            raise Unavailable(f"{self._label} has not answered for {PATIENCE:.0f} s", hint=HINT)
+        if isinstance(outcomes[0], BaseException):
+            raise outcomes[0]
+        return outcomes[0]
 
-    def _wrong(self, function: str, wanted: str, got: object) -> Unavailable:
-        return Unavailable(f"{self._who} must return {wanted} from {function}, not {_short(got)}", hint=MEND)
-
-
-def _fits(answer: object, count: int, good: Callable[[Any], bool]) -> bool:
-    return isinstance(answer, (list, tuple)) and len(answer) == count and all(map(good, answer))
+    def _contract_error(self, function: str, requirement: str, value: object) -> Unavailable:
+        return Unavailable(f"{self._label} must return {requirement} from {function}, not {_shorten(value)}", hint=HINT)
 
 
-def _sound(state: object) -> bool:
+def _is_list_of(answer: object, count: int, is_valid: Callable[[Any], bool]) -> bool:
+    return isinstance(answer, (list, tuple)) and len(answer) == count and all(map(is_valid, answer))
+
+
+def _is_valid_state(state: object) -> bool:
     """Whether a state is one that the rest can work with."""
     return (
         isinstance(state, State)
@@ -115,13 +117,13 @@ def _sound(state: object) -> bool:
     )
 
 
-def _told(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     """An error of foreign code in a line, with the place where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}".replace("\n", " ")
+    location = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{location}".replace("\n", " ")
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -19,22 +19,22 @@ from pathlib import Path
 
 from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.launchers import AWAITED, Lineup, Site, State, Submission, note, noted
-from snaprun.launchers.slurmcall import DEPENDENCY, JOBS, ONCE, call, sbatch, words
-from snaprun.launchers.slurmstates import GOING, WAITING, queue, states, word
-from snaprun.live.stoprequest import Request
+from snaprun.launchers import PENDING_PREFIX, Lineup, Site, State, Submission, read_placement, write_placement
+from snaprun.launchers.slurmcall import DEPENDENCY, JOBS, NO_REQUEUE, call, first_error, sbatch
+from snaprun.launchers.slurmstates import PENDING_STATES, RUNNING_STATES, query_queue, state_name, states
+from snaprun.live.stoprequest import StopRequest
 
 HONOURS = ("jobs", "retries", "after")
 """What it heeds of a sweep's line-up: an array's throttle, the requeueing of a job, and a dependency."""
 
-NEVER = State("unknown", "no job was submitted for it, as far as Slurm knows")
+NO_JOB = State("unknown", "no job was submitted for it, as far as Slurm knows")
 
 DAY = 86400.0
 
-TYPED = "(null)"
+STDIN_SCRIPT = "(null)"
 """What squeue calls the file of a script that came by standard input, as ours do, in the folder ``/``."""
 
-MANY = 1000
+BATCH_SIZE = 1000
 """Jobs in one call of scancel, and tasks of an array where Slurm does not say how many it takes (its default)."""
 
 
@@ -46,110 +46,121 @@ def check(site: Site) -> None:
     """
     if shutil.which("sbatch", path=site.env.get("PATH")) is None:
         raise Unavailable("Slurm is not installed here: there is no sbatch", hint="call snaprun on a login node")
-    sbatch(site, [*_taking_turns(site), "--test-only"], "#!/bin/sh\ntrue\n")
+    sbatch(site, [*_scheduling_options(site), "--test-only"], "#!/bin/sh\ntrue\n")
 
 
 def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
     """Submit these runs as one job, an array when they are more than one. Raises as :func:`check`."""
-    talk = site.place.state / "slurm"
-    talk.mkdir(mode=0o700, exist_ok=True)
-    _tidy(talk)
-    how = site.lineup or Lineup()
-    after = ["--after", how.after] if how.after else []
-    job = [sys.executable, "-m", programs.SLURM_JOB, "--retries", str(how.retries), *after]
+    log_folder = site.place.state / "slurm"
+    log_folder.mkdir(mode=0o700, exist_ok=True)
+    _remove_empty_logs(log_folder)
+    lineup = site.lineup or Lineup()
+    after_options = ["--after", lineup.after] if lineup.after else []
+    command = [sys.executable, "-m", programs.SLURM_JOB, "--retries", str(lineup.retries), *after_options]
 
     def script(part: Sequence[Submission]) -> str:
-        return batch(part, [os.fspath(run.live) for run in part], job, [os.fspath(site.place.top)])
+        return batch_script(part, [os.fspath(run.live) for run in part], command, [os.fspath(site.place.top)])
 
-    return arrays(site, runs, script, f"{_escaped(talk)}/", ".log")
+    return submit_arrays(site, runs, script, f"{_escape(log_folder)}/", ".log")
 
 
-def arrays(
-    site: Site, runs: Sequence[Submission], script: Callable[[Sequence[Submission]], str], before: str, after: str
+def submit_arrays(
+    site: Site, runs: Sequence[Submission], script: Callable[[Sequence[Submission]], str], prefix: str, suffix: str
 ) -> list[str]:
     """Submit runs as arrays as large as Slurm takes them; ``before`` and ``after`` a job's number name its output.
 
     Where only some may work at a time, each array begins when the one before is over. Raises as :func:`check`; nothing
     of it is left in Slurm then.
     """
-    most = _most(site) if len(runs) > 1 else 1
-    parts = [runs[start : start + most] for start in range(0, len(runs), most)]
+    size = _max_array_size(site) if len(runs) > 1 else 1
+    parts = [runs[start : start + size] for start in range(0, len(runs), size)]
     handles: list[str] = []
     jobs: list[str] = []
     try:
         for part in parts:
             previous = jobs[-1] if jobs and _throttle(site) else None
-            output = f"--output={before}{'%A_%a' if len(part) > 1 else '%j'}{after}"
-            options = [*_named(site, part), *_array(site, part), *_taking_turns(site, previous), output]
-            said = sbatch(site, [*options, "--open-mode=append", "--chdir=/", "--export=ALL"], script(part))
-            jobs.append(_number(said))
+            output = f"--output={prefix}{'%A_%a' if len(part) > 1 else '%j'}{suffix}"
+            options = [
+                *_name_options(site, part),
+                *_array_options(site, part),
+                *_scheduling_options(site, previous),
+                output,
+            ]
+            answer = sbatch(site, [*options, "--open-mode=append", "--chdir=/", "--export=ALL"], script(part))
+            jobs.append(_job_number(answer))
             handles += [f"{jobs[-1]}_{number}" for number in range(len(part))] if len(part) > 1 else jobs[-1:]
     except BaseException:  # sbatch too may have been cut off after it had said all to the controller
         with suppress(Unavailable):
-            jobs += sought(site, [run.run for run in runs]).values()
+            jobs += find_jobs(site, [run.run for run in runs]).values()
         for job in dict.fromkeys(job.partition("_")[0] for job in jobs):
             call(site, "scancel", "--quiet", job)
         raise
     return handles
 
 
-def batch(part: Sequence[Submission], first: Sequence[str], job: Sequence[str], rest: Sequence[str]) -> str:
+def batch_script(
+    part: Sequence[Submission], task_arguments: Sequence[str], command: Sequence[str], common_arguments: Sequence[str]
+) -> str:
     """The batch script: a task takes its word of ``first``, one a run, and becomes ``job`` with it and the ``rest``."""
-    assert len(part) == len(first)
-    call = f'exec {shlex.join(job)} "$1" {shlex.join(rest)}'
-    return f'#!/bin/sh\nset -- {shlex.join(first)}\nshift "${{SLURM_ARRAY_TASK_ID:-0}}"\n{call}\n'
+    assert len(part) == len(task_arguments)
+    line = f'exec {shlex.join(command)} "$1" {shlex.join(common_arguments)}'
+    return f'#!/bin/sh\nset -- {shlex.join(task_arguments)}\nshift "${{SLURM_ARRAY_TASK_ID:-0}}"\n{line}\n'
 
 
 def handle(site: Site, run: str) -> str:  # noqa: ARG001
     """The handle of a run that is about to be submitted: its job is looked for by its script."""
-    return AWAITED + run
+    return PENDING_PREFIX + run
 
 
 def poll(site: Site, handles: Sequence[str]) -> list[State]:
     """How these jobs stand, with Slurm's reason. Raises Unavailable where Slurm does not answer."""
-    jobs = _jobs(site, handles)
-    known = states(site, list(jobs.values())) if jobs else {}
-    return [known[jobs[handle]] if handle in jobs else NEVER for handle in handles]
+    jobs = _resolve_jobs(site, handles)
+    job_states = states(site, list(jobs.values())) if jobs else {}
+    return [job_states[jobs[handle]] if handle in jobs else NO_JOB for handle in handles]
 
 
-def sought(site: Site, runs: Sequence[str]) -> dict[str, str]:
+def find_jobs(site: Site, runs: Sequence[str]) -> dict[str, str]:
     """The jobs of these runs by what their scripts say, for runs whose command was killed before it noted the job.
 
     Raises:
         Unavailable: Slurm does not answer.
     """
-    done = call(site, "squeue", "-h", "-u", str(os.getuid()), "-t", "all", "-o", "%F|%Z|%o")
-    if done.returncode:
-        raise Unavailable(f"Slurm does not answer: {words(done.stderr)}", hint="scontrol ping")
-    jobs = dict.fromkeys(line.partition("|")[0] for line in done.stdout.splitlines() if line.endswith(f"|/|{TYPED}"))
-    found: dict[str, str] = {}
+    process = call(site, "squeue", "-h", "-u", str(os.getuid()), "-t", "all", "-o", "%F|%Z|%o")
+    if process.returncode:
+        raise Unavailable(f"Slurm does not answer: {first_error(process.stderr)}", hint="scontrol ping")
+    jobs = dict.fromkeys(
+        line.partition("|")[0] for line in process.stdout.splitlines() if line.endswith(f"|/|{STDIN_SCRIPT}")
+    )
+    jobs_by_run: dict[str, str] = {}
     for job in jobs:
-        tasks = _tasks(call(site, "scontrol", "write", "batch_script", job, "-").stdout)
+        tasks = _script_runs(call(site, "scontrol", "write", "batch_script", job, "-").stdout)
         for number, run in enumerate(tasks):
             if run in runs:
-                found[run] = f"{job}_{number}" if len(tasks) > 1 else job
-    return found
+                jobs_by_run[run] = f"{job}_{number}" if len(tasks) > 1 else job
+    return jobs_by_run
 
 
-def cancel(site: Site, handle: str, request: Request) -> bool:
+def cancel(site: Site, handle: str, request: StopRequest) -> bool:
     """Ask that a job ends: one that waits goes at once, one that runs gets the signal. Raises Unavailable."""
     return bool(cancel_all(site, [handle], request))
 
 
-def cancel_all(site: Site, handles: Sequence[str], request: Request) -> list[str]:
+def cancel_all(site: Site, handles: Sequence[str], request: StopRequest) -> list[str]:
     """The same of many jobs in one go; those that there was something to end of. Raises Unavailable."""
-    jobs = _jobs(site, handles)
-    found = {job: word(state) for job, (state, _) in queue(site, list(jobs.values())).items()} if jobs else {}
+    jobs = _resolve_jobs(site, handles)
+    job_states = (
+        {job: state_name(state) for job, (state, _) in query_queue(site, list(jobs.values())).items()} if jobs else {}
+    )
     name = signal.Signals(request.signal).name.removeprefix("SIG")
-    waiting = [job for job in jobs.values() if found.get(job) in WAITING]
-    going = [job for job in jobs.values() if found.get(job) in GOING]
-    for extra, some in (([], waiting), (["--batch", f"--signal={name}"], going)):
-        for start in range(0, len(some), MANY):
-            done = call(site, "scancel", "--quiet", *extra, *some[start : start + MANY])
-            if done.returncode and "Invalid job id" not in done.stderr:  # one of them has just ended
-                raise Unavailable(f"scancel failed: {words(done.stderr)}", hint=f"scancel {some[0]}")
-    asked = {*waiting, *going}
-    return [handle for handle, job in jobs.items() if job in asked]
+    pending_jobs = [job for job in jobs.values() if job_states.get(job) in PENDING_STATES]
+    running_jobs = [job for job in jobs.values() if job_states.get(job) in RUNNING_STATES]
+    for options, group in (([], pending_jobs), (["--batch", f"--signal={name}"], running_jobs)):
+        for start in range(0, len(group), BATCH_SIZE):
+            process = call(site, "scancel", "--quiet", *options, *group[start : start + BATCH_SIZE])
+            if process.returncode and "Invalid job id" not in process.stderr:  # one of them has just ended
+                raise Unavailable(f"scancel failed: {first_error(process.stderr)}", hint=f"scancel {group[0]}")
+    cancelled_jobs = {*pending_jobs, *running_jobs}
+    return [handle for handle, job in jobs.items() if job in cancelled_jobs]
 
 
 def logs(site: Site, handle: str, offset: int) -> bytes:
@@ -164,12 +175,12 @@ def logs(site: Site, handle: str, offset: int) -> bytes:
         return b""
 
 
-def _named(site: Site, part: Sequence[Submission]) -> list[str]:
+def _name_options(site: Site, part: Sequence[Submission]) -> list[str]:
     name = "snaprun" if len(part) > 1 else f"snaprun-{part[0].run[:8]}"
     return [] if "job-name" in site.options else ["--job-name", name]
 
 
-def _array(site: Site, part: Sequence[Submission]) -> list[str]:
+def _array_options(site: Site, part: Sequence[Submission]) -> list[str]:
     throttle = _throttle(site)
     return ["--array", f"0-{len(part) - 1}{f'%{throttle}' if throttle else ''}"] if len(part) > 1 else []
 
@@ -180,78 +191,89 @@ def _throttle(site: Site) -> str | None:
     return site.options.get(JOBS) or (str(jobs) if jobs else None)
 
 
-def _taking_turns(site: Site, previous: str | None = None) -> list[str]:
+def _scheduling_options(site: Site, previous: str | None = None) -> list[str]:
     """What lets a job be tried again, and wait for others: the job ``previous``, and the run that the sweep is to
     follow. Whether that has succeeded, the job itself looks: one that can never start would wait for ever.
 
     Raises:
         UsageFault: Slurm has nothing to do with that run, or may not start a job again.
     """
-    how = site.lineup or Lineup()
-    if how.retries and ONCE in site.options:
-        raise UsageFault(f"--retries lets Slurm start jobs again, {ONCE} forbids it", hint=f"leave {ONCE} out")
-    waits = [site.options[DEPENDENCY]] if site.options.get(DEPENDENCY) else []
-    waits += [f"afterany:{previous}"] if previous else []
-    if how.after:
-        told = noted(site.place.live / how.after)
-        first = told.handle.partition("@")[0] if told is not None and told.launcher.startswith("slurm") else ""
-        first = next(iter(_jobs(site, [first]).values()), "") if first else ""
-        if not first:
-            text = f"run {how.after[:8]} is no job of Slurm: none of its jobs can wait for it"
-            raise UsageFault(text, hint=f"snaprun wait {how.after[:8]}, then the sweep without --after")
-        waits.append(f"afterany:{first}")
-    return [*(["--requeue"] if how.retries else []), *([f"--{DEPENDENCY}={','.join(waits)}"] if waits else [])]
+    lineup = site.lineup or Lineup()
+    if lineup.retries and NO_REQUEUE in site.options:
+        raise UsageFault(
+            f"--retries lets Slurm start jobs again, {NO_REQUEUE} forbids it", hint=f"leave {NO_REQUEUE} out"
+        )
+    dependencies = [site.options[DEPENDENCY]] if site.options.get(DEPENDENCY) else []
+    dependencies += [f"afterany:{previous}"] if previous else []
+    if lineup.after:
+        placement = read_placement(site.place.live / lineup.after)
+        job = (
+            placement.handle.partition("@")[0]
+            if placement is not None and placement.launcher.startswith("slurm")
+            else ""
+        )
+        job = next(iter(_resolve_jobs(site, [job]).values()), "") if job else ""
+        if not job:
+            text = f"run {lineup.after[:8]} is no job of Slurm: none of its jobs can wait for it"
+            raise UsageFault(text, hint=f"snaprun wait {lineup.after[:8]}, then the sweep without --after")
+        dependencies.append(f"afterany:{job}")
+    return [
+        *(["--requeue"] if lineup.retries else []),
+        *([f"--{DEPENDENCY}={','.join(dependencies)}"] if dependencies else []),
+    ]
 
 
-def _most(site: Site) -> int:
+def _max_array_size(site: Site) -> int:
     """How many tasks an array may have: the highest index is one less than MaxArraySize; 0 forbids arrays."""
-    found = re.search(r"(?m)^MaxArraySize\s*=\s*(\d+)", call(site, "scontrol", "show", "config").stdout)
-    return max(1, int(found[1])) if found else MANY
+    match = re.search(r"(?m)^MaxArraySize\s*=\s*(\d+)", call(site, "scontrol", "show", "config").stdout)
+    return max(1, int(match[1])) if match else BATCH_SIZE
 
 
-def _jobs(site: Site, handles: Sequence[str]) -> dict[str, str]:
+def _resolve_jobs(site: Site, handles: Sequence[str]) -> dict[str, str]:
     """The job of each handle. Those that nobody has noted down are looked for, and noted when they are found."""
-    jobs = {handle: handle for handle in handles if not handle.startswith(AWAITED)}
-    runs = {handle.removeprefix(AWAITED): handle for handle in handles if handle not in jobs}
-    for run, job in (sought(site, list(runs)) if runs else {}).items():
+    jobs = {handle: handle for handle in handles if not handle.startswith(PENDING_PREFIX)}
+    runs = {handle.removeprefix(PENDING_PREFIX): handle for handle in handles if handle not in jobs}
+    for run, job in (find_jobs(site, list(runs)) if runs else {}).items():
         jobs[runs[run]] = job
         with suppress(FileNotFoundError):  # it has just ended
-            note(site.place.live / run, "slurm", job)
+            write_placement(site.place.live / run, "slurm", job)
     return jobs
 
 
-def _tasks(script: str) -> list[str]:
+def _script_runs(script: str) -> list[str]:
     """The runs of a batch script of ours, in the order of its tasks; none of any other one."""
     try:
-        said = shlex.split(script)
+        tokens = shlex.split(script)
     except ValueError:
         return []
-    if said[:3] != ["#!/bin/sh", "set", "--"] or "shift" not in said:
+    if tokens[:3] != ["#!/bin/sh", "set", "--"] or "shift" not in tokens:
         return []
-    return [Path(word).name for word in said[3 : said.index("shift")]]
+    return [Path(token).name for token in tokens[3 : tokens.index("shift")]]
 
 
-def _number(said: str) -> str:
+def _job_number(answer: str) -> str:
     """The number of a job that sbatch has just taken; after it, there may be the name of a cluster.
 
     Raises:
         UsageFault: sbatch has submitted none.
     """
-    number = said.partition(";")[0].strip()
+    number = answer.partition(";")[0].strip()
     if not number.isdigit():
-        raise UsageFault(f"sbatch has submitted nothing: {words(said)}", hint="--slurm partition=NAME,time=4:00:00")
+        raise UsageFault(
+            f"sbatch has submitted nothing: {first_error(answer)}", hint="--slurm partition=NAME,time=4:00:00"
+        )
     return number
 
 
-def _tidy(talk: Path) -> None:
+def _remove_empty_logs(folder: Path) -> None:
     """Remove the files of earlier jobs that had nothing to say."""
-    for path in talk.glob("*.log"):
+    for path in folder.glob("*.log"):
         with suppress(FileNotFoundError):
-            about = path.stat()
-            if about.st_size == 0 and time.time() - about.st_mtime > DAY:
+            stat = path.stat()
+            if stat.st_size == 0 and time.time() - stat.st_mtime > DAY:
                 path.unlink()
 
 
-def _escaped(folder: Path) -> str:
+def _escape(folder: Path) -> str:
     """A folder in an option where sbatch takes a per cent sign for a pattern."""
     return str(folder).replace("\\", "\\\\").replace("%", "%%")

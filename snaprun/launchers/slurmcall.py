@@ -10,8 +10,10 @@ from snaprun.errors import Unavailable, UsageFault
 from snaprun.launchers import Site
 from snaprun.live.supervision import supervisor_env
 
-OURS = ("array", "chdir", "clusters", "error", "export", "gid", "help", "input", "open-mode", "output", "parsable",
-        "signal", "test-only", "uid", "usage", "version", "wait", "wrap")  # fmt: skip
+OWN_OPTIONS = (
+    *("array", "chdir", "clusters", "error", "export", "gid", "help", "input", "open-mode", "output", "parsable"),
+    *("signal", "test-only", "uid", "usage", "version", "wait", "wrap"),
+)
 """Options of sbatch that a run needs as snaprun sets them, or that submit nothing that it could find again. sbatch
 takes the beginning of a name for the name."""
 
@@ -19,23 +21,23 @@ JOBS = "jobs"
 """The option that is not sbatch's: how many runs of an array may work at a time."""
 
 DEPENDENCY = "dependency"
-ONCE = "no-requeue"
+NO_REQUEUE = "no-requeue"
 
 PATIENCE = 30
 """Seconds that a command of Slurm may take; a busy controller lets it wait."""
 
-TURNING = re.compile(r"(SQUEUE|SCANCEL|SACCT|SCONTROL)_|SLURM_TIME_FORMAT$|SBATCH_(ARRAY_INX|SIGNAL|WAIT|CLUSTERS)$")
+OVERRIDES = re.compile(r"(SQUEUE|SCANCEL|SACCT|SCONTROL)_|SLURM_TIME_FORMAT$|SBATCH_(ARRAY_INX|SIGNAL|WAIT|CLUSTERS)$")
 """Variables by which a user makes Slurm's commands hide jobs, ask back, write times in another way, or submit
 something else: good for a person, not for us."""
 
-KEPT = ("SLURM_CLUSTERS", "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
+CLUSTER_VARIABLES = ("SLURM_CLUSTERS", "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
 """What of the environment of a job holds for another one too. The rest says which job it is, and what it may use."""
 
 PIECE = re.compile(r"""(?:[^,\[\]"']|\[[^\]]*\]|"[^"]*"|'[^']*')+""")
-QUOTED = re.compile(r'"([^"]*)"|\'([^\']*)\'')
+QUOTE = re.compile(r'"([^"]*)"|\'([^\']*)\'')
 
 
-def pairs(text: str) -> dict[str, str]:
+def parse_options(text: str) -> dict[str, str]:
     """Options as typed: ``name=value`` or ``name``, between commas. What is in quotes or brackets is one piece.
 
     Raises:
@@ -45,7 +47,7 @@ def pairs(text: str) -> dict[str, str]:
         hint = "--slurm 'nodelist=n[1-3,5],partition=\"a,b\"'"
         raise UsageFault(f"--slurm {text}: a quote or a bracket is left open", hint=hint)
     parts = [piece.strip().lstrip("-").partition("=") for piece in PIECE.findall(text)]
-    return {name.strip(): _unquoted(value.strip()) for name, _, value in parts if name.strip()}
+    return {name.strip(): _unquote(value.strip()) for name, _, value in parts if name.strip()}
 
 
 def sbatch(site: Site, options: Sequence[str], script: str) -> str:
@@ -54,13 +56,13 @@ def sbatch(site: Site, options: Sequence[str], script: str) -> str:
     Raises:
         Unavailable: there is no Slurm, or its controller does not answer. UsageFault: it refuses an option.
     """
-    done = call(site, "sbatch", "--parsable", *_asked(site.options), *options, script=script)
-    if done.returncode == 0:
-        return done.stdout
-    why = words(done.stderr)
-    if silent(done.stderr):
-        raise Unavailable(f"Slurm does not answer: {why}", hint="scontrol ping; sinfo")
-    raise UsageFault(f"Slurm refuses the job: {why}", hint="sinfo; --slurm partition=NAME,time=4:00:00,gres=gpu:1")
+    process = call(site, "sbatch", "--parsable", *_sbatch_options(site.options), *options, script=script)
+    if process.returncode == 0:
+        return process.stdout
+    reason = first_error(process.stderr)
+    if is_unreachable(process.stderr):
+        raise Unavailable(f"Slurm does not answer: {reason}", hint="scontrol ping; sinfo")
+    raise UsageFault(f"Slurm refuses the job: {reason}", hint="sinfo; --slurm partition=NAME,time=4:00:00,gres=gpu:1")
 
 
 def call(site: Site, *command: str, script: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -78,50 +80,54 @@ def call(site: Site, *command: str, script: str | None = None) -> subprocess.Com
 
 def env_of(env: Mapping[str, str]) -> dict[str, str]:
     """The environment of Slurm's commands, and so of a job that they submit: in a job, without what that job is."""
-    inside = "SLURM_JOB_ID" in env
-    made = plain(supervisor_env(env)).items()
-    return {name: value for name, value in made if not (inside and name.startswith("SLURM_") and name not in KEPT)}
+    in_job = "SLURM_JOB_ID" in env
+    variables = plain_env(supervisor_env(env)).items()
+    return {
+        name: value
+        for name, value in variables
+        if not (in_job and name.startswith("SLURM_") and name not in CLUSTER_VARIABLES)
+    }
 
 
-def plain(env: Mapping[str, str]) -> dict[str, str]:
+def plain_env(env: Mapping[str, str]) -> dict[str, str]:
     """The environment without what turns the meaning of Slurm's commands."""
-    return {name: value for name, value in env.items() if not TURNING.match(name)}
+    return {name: value for name, value in env.items() if not OVERRIDES.match(name)}
 
 
-def silent(said: str) -> bool:
+def is_unreachable(text: str) -> bool:
     """Whether Slurm's words mean that its controller cannot be reached, which says nothing about a job."""
-    return any(word in said for word in ("Unable to contact", "Connection refused", "timed out", "authentication"))
+    return any(phrase in text for phrase in ("Unable to contact", "Connection refused", "timed out", "authentication"))
 
 
-def words(said: str) -> str:
+def first_error(text: str) -> str:
     """The first of Slurm's complaints."""
-    lines = [re.sub(r"^s\w+: (?:error|fatal): ", "", line.strip()) for line in said.splitlines() if line.strip()]
+    lines = [re.sub(r"^s\w+: (?:error|fatal): ", "", line.strip()) for line in text.splitlines() if line.strip()]
     return lines[0] if lines else "it gave no reason"
 
 
-def _unquoted(value: str) -> str:
-    return QUOTED.sub(lambda found: found[1] or found[2] or "", value)
+def _unquote(value: str) -> str:
+    return QUOTE.sub(lambda match: match[1] or match[2] or "", value)
 
 
-def _asked(options: Mapping[str, str]) -> list[str]:
+def _sbatch_options(options: Mapping[str, str]) -> list[str]:
     """The user's options for sbatch.
 
     Raises:
         UsageFault: one of them is snaprun's own, or no option at all.
     """
-    made = []
+    arguments = []
     for name, value in options.items():
         if not re.fullmatch(r"[a-z][a-z0-9-]+", name):
             hint = (
                 "long names only: --slurm 'partition=gpu,time=4:00:00'; commas in quotes: --slurm 'partition=\"a,b\"'"
             )
             raise UsageFault(f"--slurm {name}: that is no option of sbatch", hint=hint)
-        if any(own.startswith(name) for own in OURS):
+        if any(option.startswith(name) for option in OWN_OPTIONS):
             raise UsageFault(f"--slurm {name}: that is not yours to set", hint="--slurm partition=gpu,time=4:00:00")
         if name == DEPENDENCY:  # it goes together with our own
             continue
         if name != JOBS:
-            made.append(f"--{name}={value}" if value else f"--{name}")
+            arguments.append(f"--{name}={value}" if value else f"--{name}")
         elif not re.fullmatch(r"[1-9]\d*", value):
             raise UsageFault(f"--slurm jobs={value}: want a whole number", hint="--slurm jobs=4")
-    return made
+    return arguments

@@ -20,9 +20,9 @@ from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.git import farclaim
 from snaprun.git.gitrepo import GitRepo
-from snaprun.launchers import Lineup, News, Site, State, Submission, note, slurm
+from snaprun.launchers import Lineup, News, Site, State, Submission, slurm, write_placement
 from snaprun.live.order import read_order
-from snaprun.live.stoprequest import Request
+from snaprun.live.stoprequest import StopRequest
 
 HONOURS = ("jobs", "retries", "after")
 
@@ -38,9 +38,9 @@ INTERPRETER = "run-python"
 DATA = "data:"
 """What ``--kernel``, ``--python`` and ``--data`` said, which are names of the node."""
 
-OWN = (URL, DIR, PYTHON, LOG, KERNEL, INTERPRETER)
+OWN_OPTIONS = (URL, DIR, PYTHON, LOG, KERNEL, INTERPRETER)
 
-WAITS = State("unknown", "it was not submitted, as far as this machine knows")
+NO_JOB = State("unknown", "it was not submitted, as far as this machine knows")
 
 
 def check(site: Site) -> None:
@@ -57,7 +57,7 @@ def check(site: Site) -> None:
         raise UsageFault(f"{DIR}={folder}: want a folder of the node, from /", hint=f"--slurm {DIR}=/scratch/me/runs")
     if site.options.get(LOG) and not os.path.isdir(site.options[LOG]):
         raise UsageFault(f"{LOG}={site.options[LOG]}: there is no such folder here", hint=f"mkdir {site.options[LOG]}")
-    slurm.check(_plain(site))
+    slurm.check(_slurm_site(site))
     farclaim.tips(GitRepo(site.place), url, [], env=git_env(site))
 
 
@@ -73,42 +73,42 @@ def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
     """Put the snapshots at the URL, and submit the runs as one job. Raises as :func:`check`."""
     repo, url = GitRepo(site.place), site.options[URL]
     farclaim.publish(repo, url, [run.run for run in runs], env=git_env(site))
-    ask = json.dumps(_ask(site, repo, runs[0].live))
+    instructions = json.dumps(_instructions(site, repo, runs[0].live))
     python = site.options.get(PYTHON, sys.executable)
 
     def script(part: Sequence[Submission]) -> str:
-        return slurm.batch(part, [run.run for run in part], [python, "-m", programs.SLURM_BATCH], [ask])
+        return slurm.batch_script(part, [run.run for run in part], [python, "-m", programs.SLURM_BATCH], [instructions])
 
     log = site.options.get(LOG, "/tmp").replace("\\", "\\\\").replace("%", "%%").rstrip("/")
-    jobs = slurm.arrays(_plain(site), runs, script, f"{log}/snaprun-{os.getuid()}-", ".log")
-    return [_handle(job, url, run.run, site.options.get(LOG)) for job, run in zip(jobs, runs, strict=True)]
+    jobs = slurm.submit_arrays(_slurm_site(site), runs, script, f"{log}/snaprun-{os.getuid()}-", ".log")
+    return [_format_handle(job, url, run.run, site.options.get(LOG)) for job, run in zip(jobs, runs, strict=True)]
 
 
 def poll(site: Site, handles: Sequence[str]) -> list[State]:
     """How these jobs stand. Raises Unavailable where Slurm does not answer."""
-    jobs = _jobs(site, handles)
+    jobs = _resolve_jobs(site, handles)
     states = dict(zip(jobs, slurm.poll(site, list(jobs.values())), strict=True)) if jobs else {}
-    return [states.get(handle, WAITS) for handle in handles]
+    return [states.get(handle, NO_JOB) for handle in handles]
 
 
-def cancel(site: Site, handle: str, request: Request) -> bool:
+def cancel(site: Site, handle: str, request: StopRequest) -> bool:
     """Ask that a job ends. Raises Unavailable."""
     return bool(cancel_all(site, [handle], request))
 
 
-def cancel_all(site: Site, handles: Sequence[str], request: Request) -> list[str]:
+def cancel_all(site: Site, handles: Sequence[str], request: StopRequest) -> list[str]:
     """The same of many; the second of two interrupts ends a run at once. Raises Unavailable."""
-    jobs = {job: handle for handle, job in _jobs(site, handles).items()}
-    how = replace(request, signal=2) if request.kill else request
-    found = slurm.cancel_all(site, list(jobs), how) if jobs else []
-    if request.kill and found:
-        slurm.cancel_all(site, found, how)
-    return [jobs[job] for job in found]
+    jobs = {job: handle for handle, job in _resolve_jobs(site, handles).items()}
+    stop_request = replace(request, signal=2) if request.kill else request
+    cancelled_jobs = slurm.cancel_all(site, list(jobs), stop_request) if jobs else []
+    if request.kill and cancelled_jobs:
+        slurm.cancel_all(site, cancelled_jobs, stop_request)
+    return [jobs[job] for job in cancelled_jobs]
 
 
 def logs(site: Site, handle: str, offset: int) -> bytes:  # noqa: ARG001
     """What the job has printed, where its output lies in a shared folder: the run's own log, and Slurm's words."""
-    job, _, _, folder = taken_apart(handle)
+    job, _, _, folder = parse_handle(handle)
     if not folder or not job:
         return b""
     try:
@@ -121,7 +121,7 @@ def logs(site: Site, handle: str, offset: int) -> bytes:  # noqa: ARG001
 
 def handle(site: Site, run: str) -> str:
     """The handle of a run that is about to be submitted: no job is known yet."""
-    return _handle("", site.options[URL], run, site.options.get(LOG))
+    return _format_handle("", site.options[URL], run, site.options.get(LOG))
 
 
 def host(handle: str) -> str:  # noqa: ARG001
@@ -129,19 +129,19 @@ def host(handle: str) -> str:  # noqa: ARG001
     return "Slurm"
 
 
-def news(site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
+def news(site: Site, offsets: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
     """What is new of these runs. Raises SnaprunError where Slurm or the repository cannot be reached."""
-    states = dict(zip(known, poll(site, list(known)), strict=True))
-    over: dict[str, list[str]] = {}
+    states = dict(zip(offsets, poll(site, list(offsets)), strict=True))
+    handles_by_url: dict[str, list[str]] = {}
     for handle, state in states.items():
         if state.state in ("ended", "unknown"):
-            over.setdefault(taken_apart(handle)[1], []).append(handle)
+            handles_by_url.setdefault(parse_handle(handle)[1], []).append(handle)
     tips: dict[str, str] = {}
-    for url, handles in over.items():
-        runs = {taken_apart(handle)[2]: handle for handle in handles}
-        there = farclaim.tips(GitRepo(site.place), url, list(runs), env=git_env(site))
-        tips.update({runs[run]: tip for run, tip in there.items() if tip != run})
-    return {handle: _news(site, handle, state, tips.get(handle), known[handle]) for handle, state in states.items()}
+    for url, handles in handles_by_url.items():
+        runs = {parse_handle(handle)[2]: handle for handle in handles}
+        remote_tips = farclaim.tips(GitRepo(site.place), url, list(runs), env=git_env(site))
+        tips.update({runs[run]: tip for run, tip in remote_tips.items() if tip != run})
+    return {handle: _news(site, handle, state, tips.get(handle), offsets[handle]) for handle, state in states.items()}
 
 
 def artifact(site: Site, handle: str, sha256: str, path: Path) -> bool:  # noqa: ARG001
@@ -157,56 +157,58 @@ def artifact(site: Site, handle: str, sha256: str, path: Path) -> bool:  # noqa:
 
 def git_env(site: Site) -> dict[str, str]:
     """What git needs in its environment to go there."""
-    return farclaim.env_of(site.env)
+    return farclaim.ssh_env(site.env)
 
 
-def taken_apart(handle: str) -> tuple[str, str, str, str]:
+def parse_handle(handle: str) -> tuple[str, str, str, str]:
     """The job (empty: not known), the URL, the run, and the folder of its output (empty: not shared)."""
-    job, _, rest = handle.partition("@")
-    about, _, run = rest.rpartition("#")
-    folder, _, url = about.partition("|")
+    job, _, remainder = handle.partition("@")
+    location, _, run = remainder.rpartition("#")
+    folder, _, url = location.partition("|")
     return job, url, run, folder
 
 
-def _jobs(site: Site, handles: Sequence[str]) -> dict[str, str]:
+def _resolve_jobs(site: Site, handles: Sequence[str]) -> dict[str, str]:
     """The job of each handle. Those that nobody has noted down are looked for, and noted when they are found."""
-    apart = {handle: taken_apart(handle) for handle in handles}
-    jobs = {handle: job for handle, (job, _, _, _) in apart.items() if job}
-    runs = {run: handle for handle, (_, _, run, _) in apart.items() if handle not in jobs}
-    for run, job in (slurm.sought(site, list(runs)) if runs else {}).items():
+    parts = {handle: parse_handle(handle) for handle in handles}
+    jobs = {handle: job for handle, (job, _, _, _) in parts.items() if job}
+    runs = {run: handle for handle, (_, _, run, _) in parts.items() if handle not in jobs}
+    for run, job in (slurm.find_jobs(site, list(runs)) if runs else {}).items():
         jobs[runs[run]] = job
-        _, url, _, folder = apart[runs[run]]
+        _, url, _, folder = parts[runs[run]]
         with suppress(FileNotFoundError):  # it has just ended
-            note(site.place.live / run, "slurm-git", _handle(job, url, run, folder))
+            write_placement(site.place.live / run, "slurm-git", _format_handle(job, url, run, folder))
     return jobs
 
 
-def _handle(job: str, url: str, run: str, log: str | None) -> str:
+def _format_handle(job: str, url: str, run: str, log: str | None) -> str:
     return f"{job}@{log or ''}|{url}#{run}"
 
 
-def _news(site: Site, handle: str, state: State, tip: str | None, known: Mapping[str, int]) -> News:
-    offset = known.get("log.txt", 0)
-    new = logs(site, handle, offset) if offset >= 0 else b""
-    return News(State("ended") if tip else state, {"log.txt": new} if new else {}, tip, taken_apart(handle)[1])
+def _news(site: Site, handle: str, state: State, tip: str | None, offsets: Mapping[str, int]) -> News:
+    offset = offsets.get("log.txt", 0)
+    data = logs(site, handle, offset) if offset >= 0 else b""
+    return News(State("ended") if tip else state, {"log.txt": data} if data else {}, tip, parse_handle(handle)[1])
 
 
-def _plain(site: Site) -> Site:
+def _slurm_site(site: Site) -> Site:
     """What of it Slurm has to do with."""
-    options = {name: value for name, value in site.options.items() if name not in OWN and not name.startswith(DATA)}
+    options = {
+        name: value for name, value in site.options.items() if name not in OWN_OPTIONS and not name.startswith(DATA)
+    }
     return replace(site, options=options)
 
 
-def _ask(site: Site, repo: GitRepo, live: Path) -> dict[str, Any]:
+def _instructions(site: Site, repo: GitRepo, live: Path) -> dict[str, Any]:
     """What a job has to know: where the project is, and what else the start of a run over ssh is told."""
-    how = site.lineup or Lineup()
+    lineup = site.lineup or Lineup()
     return {
-        **read_order(live).elsewhere(),
+        **read_order(live).portable_part(),
         "url": site.options[URL],
         "dir": site.options.get(DIR),
         "hash": repo.hash_name(),
-        "retries": how.retries,
-        "after": how.after,
+        "retries": lineup.retries,
+        "after": lineup.after,
         "kernel": site.options.get(KERNEL),
         "python": site.options.get(INTERPRETER),
         "data": {name.removeprefix(DATA): path for name, path in site.options.items() if name.startswith(DATA)},

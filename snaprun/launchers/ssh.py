@@ -29,9 +29,9 @@ from snaprun.git import lfs, sync
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import clean_env
 from snaprun.launchers import News, Site, State, Submission, answers
-from snaprun.live.livefolder import GROWING
+from snaprun.live.livefolder import GROWING_FILES
 from snaprun.live.order import read_order
-from snaprun.live.stoprequest import Request
+from snaprun.live.stoprequest import StopRequest
 
 Got = TypeVar("Got")
 
@@ -51,7 +51,7 @@ SSH_FAILED = 255
 NO_SNAPRUN = 96
 """Exit code of the search for snaprun on the far side, where there is none."""
 
-UNWANTED = dict.fromkeys(GROWING, -1)
+NO_FILES = dict.fromkeys(GROWING_FILES, -1)
 """Instead of the bytes that are known of each file: none of it is wanted."""
 
 PATIENCE = 20.0
@@ -60,10 +60,10 @@ PATIENCE = 20.0
 PAUSES = (0.0, 0.5, 2.0)
 """Seconds before something is tried again whose connection was cut."""
 
-START = 120.0
-MEGABYTES = 300.0
+START_PATIENCE = 120.0
+COPY_PATIENCE = 300.0
 
-HAND = (
+SSH_OPTIONS = (
     "BatchMode=yes",
     "ConnectTimeout=5",
     "ServerAliveInterval=5",
@@ -97,7 +97,7 @@ class Target:
     @property
     def ssh(self) -> str:
         """What to type to log in there."""
-        return sync.typed(self.url)
+        return sync.login_command(self.url)
 
     @property
     def destination(self) -> list[str]:
@@ -118,28 +118,32 @@ def check(site: Site) -> None:
     Raises:
         UsageFault: the address makes no sense. SnaprunError: the machine cannot be reached, or something is missing.
     """
-    _ready(site)
+    _query_ready(site)
 
 
 def notes(site: Site) -> list[str]:
     """What the user has beside the code and the other machine has not, a sentence each."""
-    large = lfs.stored(GitRepo(site.place))
-    about = _ready(site, _data_here(site), large)
+    large = lfs.list_files(GitRepo(site.place))
+    answer = _query_ready(site, _ignored_data(site), large)
     login = parse(site.options.get(ON)).login
-    here = answers.text(about, "host", login)
-    said = []
-    lacking = answers.texts(about, "absent", login)
-    if lacking:
-        hint = f"--data {lacking[0]}=/folder/there"
-        said.append(f"{here} has no {_some(lacking)}, which git ignores here: the run will not find it ({hint})")
-    inner = _submodules(site)
-    if inner:
-        said.append(f"submodules are not sent along: {_some(inner)} will be empty on {here}")
-    pointers = [large[oid] for oid in answers.texts(about, "pointers", login) if oid in large]
+    machine = answers.text(answer, "host", login)
+    sentences = []
+    absent = answers.texts(answer, "absent", login)
+    if absent:
+        hint = f"--data {absent[0]}=/folder/there"
+        sentences.append(
+            f"{machine} has no {_abbreviate(absent)}, which git ignores here: the run will not find it ({hint})"
+        )
+    submodules = _submodules(site)
+    if submodules:
+        sentences.append(f"submodules are not sent along: {_abbreviate(submodules)} will be empty on {machine}")
+    pointers = [large[oid] for oid in answers.texts(answer, "pointers", login) if oid in large]
     if pointers:
         hint = f"git lfs pull in a clone there, or --data {pointers[0]}=/file/there"
-        said.append(f"{here} has not what Git LFS keeps of {_some(pointers)}: the run finds pointers there ({hint})")
-    return said
+        sentences.append(
+            f"{machine} has not what Git LFS keeps of {_abbreviate(pointers)}: the run finds pointers there ({hint})"
+        )
+    return sentences
 
 
 def _submodules(site: Site) -> list[str]:
@@ -150,7 +154,7 @@ def _submodules(site: Site) -> list[str]:
     return [os.fsdecode(line.split(b"\t", 1)[1]) for line in lines if line.startswith(b"160000 ")]
 
 
-def _some(names: Sequence[str]) -> str:
+def _abbreviate(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -163,20 +167,20 @@ def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
     """
     target = parse(site.options.get(ON))
     repo = GitRepo(site.place)
-    _again(lambda: sync.push(repo, target.url, [run.run for run in runs], env=git_env(site)))
-    for verb, ask in _orders(site, runs):
-        with suppress(Cut):
-            _again(partial(call, site.env, target, verb, ask, patience=START))
+    _retry(lambda: sync.push(repo, target.url, [run.run for run in runs], env=git_env(site)))
+    for verb, arguments in _start_calls(site, runs):
+        with suppress(ConnectionLost):
+            _retry(partial(call, site.env, target, verb, arguments, patience=START_PATIENCE))
     return [handle(site, run.run) for run in runs]
 
 
-def _orders(site: Site, runs: Sequence[Submission]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _start_calls(site: Site, runs: Sequence[Submission]) -> Iterator[tuple[str, dict[str, Any]]]:
     """What to ask so that the runs start: one call each, or a single one that queues them all."""
     common = {
-        **read_order(runs[0].live).elsewhere(),
+        **read_order(runs[0].live).portable_part(),
         "kernel": site.options.get(KERNEL),
         "python": site.options.get(PYTHON),
-        "data": _data(site),
+        "data": _data_folders(site),
     }
     if site.lineup is not None:
         yield "queue", {**common, "runs": [run.run for run in runs], **asdict(site.lineup)}
@@ -187,29 +191,29 @@ def _orders(site: Site, runs: Sequence[Submission]) -> Iterator[tuple[str, dict[
 
 def poll(site: Site, handles: Sequence[str]) -> list[State]:
     """How these runs stand. Raises Unavailable where the machine cannot be reached."""
-    found = news(site, dict.fromkeys(handles, UNWANTED))
-    return [found[handle].state for handle in handles]
+    news_by_handle = news(site, dict.fromkeys(handles, NO_FILES))
+    return [news_by_handle[handle].state for handle in handles]
 
 
-def cancel(site: Site, handle: str, request: Request) -> bool:
+def cancel(site: Site, handle: str, request: StopRequest) -> bool:
     """Ask that a run ends. Raises Unavailable where the machine cannot be reached."""
     return bool(cancel_all(site, [handle], request))
 
 
-def cancel_all(site: Site, handles: Sequence[str], request: Request) -> list[str]:
+def cancel_all(site: Site, handles: Sequence[str], request: StopRequest) -> list[str]:
     """The same of many, in one call a machine; those that there was something to end of. Raises as :func:`cancel`."""
-    found: list[str] = []
-    for target, runs in _by_target(handles).items():
-        ask = {"runs": list(runs), **asdict(request), "signal": int(request.signal)}
-        about, _ = _again(partial(call, site.env, target, "stop", ask, patience=START))
-        stopping = answers.texts(about, "stopping", target.login)
-        found += [handle for run, handle in runs.items() if run in stopping]
-    return found
+    cancelled_handles: list[str] = []
+    for target, runs in _group_by_target(handles).items():
+        arguments = {"runs": list(runs), **asdict(request), "signal": int(request.signal)}
+        answer, _ = _retry(partial(call, site.env, target, "stop", arguments, patience=START_PATIENCE))
+        run_ids = answers.texts(answer, "stopping", target.login)
+        cancelled_handles += [handle for run, handle in runs.items() if run in run_ids]
+    return cancelled_handles
 
 
 def logs(site: Site, handle: str, offset: int) -> bytes:
     """What a run in progress has printed, from a byte on (4 MB of it at most)."""
-    return news(site, {handle: {**UNWANTED, "log.txt": offset}})[handle].files.get("log.txt", b"")
+    return news(site, {handle: {**NO_FILES, "log.txt": offset}})[handle].files.get("log.txt", b"")
 
 
 def handle(site: Site, run: str) -> str:
@@ -219,37 +223,37 @@ def handle(site: Site, run: str) -> str:
 
 def host(handle: str) -> str:
     """The machine's name, as ssh calls it."""
-    return taken_apart(handle)[0].login.rpartition("@")[2]
+    return parse_handle(handle)[0].login.rpartition("@")[2]
 
 
 def command(handle: str, verb: str) -> str:
     """What to type so that ``snaprun <verb>`` is called there."""
-    target, run = taken_apart(handle)
-    program = f"{_typed(target.python)} -m snaprun" if target.python else "snaprun"
-    line = f"cd {_typed(target.path)} && {program} {verb} {run[:8]}"
+    target, run = parse_handle(handle)
+    program = f"{_display_path(target.python)} -m snaprun" if target.python else "snaprun"
+    line = f"cd {_display_path(target.path)} && {program} {verb} {run[:8]}"
     return f"{target.ssh.replace('ssh', 'ssh -t', 1)} {shlex.quote(line)}"
 
 
-def news(site: Site, known: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
+def news(site: Site, offsets: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
     """What is new of these runs. Raises Unavailable where a machine cannot be reached."""
-    found: dict[str, News] = {}
-    for target, runs in _by_target(known).items():
-        ask = {"runs": {run: known[handle] for run, handle in runs.items()}}
-        about, data = call(site.env, target, "news", ask, patience=PATIENCE)
-        url = target.url_of(answers.text(about, "repository", target.login))
+    news_by_handle: dict[str, News] = {}
+    for target, runs in _group_by_target(offsets).items():
+        arguments = {"runs": {run: offsets[handle] for run, handle in runs.items()}}
+        answer, data = call(site.env, target, "news", arguments, patience=PATIENCE)
+        url = target.url_of(answers.text(answer, "repository", target.login))
         for run, handle in runs.items():
-            one, data = answers.news(about, run, data, target.login)
-            found[handle] = replace(one, url=url)
-    return found
+            run_news, data = answers.news(answer, run, data, target.login)
+            news_by_handle[handle] = replace(run_news, url=url)
+    return news_by_handle
 
 
-def _by_target(handles: Iterable[str]) -> dict[Target, dict[str, str]]:
+def _group_by_target(handles: Iterable[str]) -> dict[Target, dict[str, str]]:
     """For each machine and folder, the runs there with their handles."""
-    found: dict[Target, dict[str, str]] = {}
+    targets: dict[Target, dict[str, str]] = {}
     for handle in handles:
-        target, run = taken_apart(handle)
-        found.setdefault(target, {})[run] = handle
-    return found
+        target, run = parse_handle(handle)
+        targets.setdefault(target, {})[run] = handle
+    return targets
 
 
 def artifact(site: Site, handle: str, sha256: str, path: Path) -> bool:
@@ -258,14 +262,14 @@ def artifact(site: Site, handle: str, sha256: str, path: Path) -> bool:
     Raises:
         SnaprunError: the machine cannot be reached, or the disk here is full.
     """
-    target, _ = taken_apart(handle)
+    target, _ = parse_handle(handle)
     with path.open("ab") as file:
         while True:
-            ask = {"sha256": sha256, "offset": file.tell()}
-            about, data = _again(partial(call, site.env, target, "artifact", ask, patience=MEGABYTES))
+            arguments = {"sha256": sha256, "offset": file.tell()}
+            answer, data = _retry(partial(call, site.env, target, "artifact", arguments, patience=COPY_PATIENCE))
             file.write(data)
-            if not about.get("found") or not data:
-                return bool(about.get("found"))
+            if not answer.get("found") or not data:
+                return bool(answer.get("found"))
 
 
 def parse(text: str | None) -> Target:
@@ -276,25 +280,27 @@ def parse(text: str | None) -> Target:
     """
     if not text:
         raise UsageFault("on which machine?", hint="--on ssh://host/path, or a name from the hosts in the settings")
-    wrong = UsageFault(f"{text!r} is no address of a folder", hint="--on ssh://host/path or ssh://host/~/path")
+    fault = UsageFault(f"{text!r} is no address of a folder", hint="--on ssh://host/path or ssh://host/~/path")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise wrong from error
+        raise fault from error
     query = parse_qs(parts.query)
     path = unquote(parts.path)
     path = path[1:] if path.startswith("/~/") else path
-    good = re.fullmatch(r"(?:[A-Za-z0-9._][A-Za-z0-9._+-]*@)?[A-Za-z0-9._:\[\]][A-Za-z0-9._:\[\]-]*", parts.netloc)
+    login_match = re.fullmatch(
+        r"(?:[A-Za-z0-9._][A-Za-z0-9._+-]*@)?[A-Za-z0-9._:\[\]][A-Za-z0-9._:\[\]-]*", parts.netloc
+    )
     home = path.startswith(("~", "/~")) and not re.match("~/.", path)  # itself, or that of somebody else
-    odd = home or parts.fragment or "\n" in path or not set(query) <= {"python"}
-    if parts.scheme != "ssh" or not good or len(path) < 2 or odd:
-        raise wrong
+    is_odd = home or parts.fragment or "\n" in path or not set(query) <= {"python"}
+    if parts.scheme != "ssh" or not login_match or len(path) < 2 or is_odd:
+        raise fault
     login = parts.netloc if port is None else parts.netloc.rpartition(":")[0]
     return Target(login, port, path.rstrip("/"), query.get("python", [None])[0])
 
 
-def taken_apart(handle: str) -> tuple[Target, str]:
+def parse_handle(handle: str) -> tuple[Target, str]:
     """The machine and the run that a handle names."""
     url, _, run = handle.rpartition("#")
     return parse(url), run
@@ -302,133 +308,133 @@ def taken_apart(handle: str) -> tuple[Target, str]:
 
 def git_env(site: Site) -> dict[str, str]:
     """What git needs in its environment to go the same way."""
-    return {"GIT_SSH_COMMAND": shlex.join(_ssh(site.env)), "GIT_SSH_VARIANT": "ssh"}
+    return {"GIT_SSH_COMMAND": shlex.join(_ssh_command(site.env)), "GIT_SSH_VARIANT": "ssh"}
 
 
-class Cut(Unavailable):
+class ConnectionLost(Unavailable):
     """The connection failed: what was asked may have been done or not."""
 
 
 def call(
-    env: Mapping[str, str], target: Target, verb: str, ask: Mapping[str, Any], *, patience: float
+    env: Mapping[str, str], target: Target, verb: str, arguments: Mapping[str, Any], *, patience: float
 ) -> tuple[dict[str, Any], bytes]:
     """Ask the far side one thing: its answer, and the bytes that come with it.
 
     Raises:
         Cut, Denied: the machine cannot be reached. Unavailable: no snaprun there. SnaprunError: as it says.
     """
-    question = json.dumps({"protocol": PROTOCOL, "path": target.path, **ask}).encode()
-    command = [*_ssh(env), "-T", *target.destination, _search(target, verb)]
-    with tempfile.TemporaryFile() as said:  # no pipe: a shared connection would keep it open for its whole life
+    question = json.dumps({"protocol": PROTOCOL, "path": target.path, **arguments}).encode()
+    command = [*_ssh_command(env), "-T", *target.destination, _remote_command(target, verb)]
+    with tempfile.TemporaryFile() as stderr:  # no pipe: a shared connection would keep it open for its whole life
         try:
-            done = subprocess.run(
-                command, input=question, stdout=subprocess.PIPE, stderr=said, timeout=patience, env=clean_env(env),
+            process = subprocess.run(
+                command, input=question, stdout=subprocess.PIPE, stderr=stderr, timeout=patience, env=clean_env(env),
                 check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise Cut(f"{target.login} does not answer", hint=target.ssh) from error
+            raise ConnectionLost(f"{target.login} does not answer", hint=target.ssh) from error
         except FileNotFoundError as error:
             raise Unavailable(f"{command[0]} is not installed", hint="install the OpenSSH client") from error
-        said.seek(0)
-        words = said.read().decode("utf-8", "replace")
-    head, mark, rest = done.stdout.partition(b"\n" + MARK)
+        stderr.seek(0)
+        message = stderr.read().decode("utf-8", "replace")
+    head, mark, body = process.stdout.partition(b"\n" + MARK)
     if not mark:
-        raise _no_answer(target, done.returncode, words or head.decode("utf-8", "replace"))
-    line, whole, data = rest.partition(b"\n")
-    if not whole:
-        raise Cut(f"{target.login} was cut off while it answered", hint=target.ssh)
-    about = answers.read(line, target.login.rpartition("@")[2])
-    return about, data
+        raise _call_error(target, process.returncode, message or head.decode("utf-8", "replace"))
+    line, newline, data = body.partition(b"\n")
+    if not newline:
+        raise ConnectionLost(f"{target.login} was cut off while it answered", hint=target.ssh)
+    answer = answers.read(line, target.login.rpartition("@")[2])
+    return answer, data
 
 
-def _no_answer(target: Target, code: int, words: str) -> SnaprunError:
+def _call_error(target: Target, code: int, message: str) -> SnaprunError:
     if code == NO_SNAPRUN:
         text = f"no Python on {target.login} has snaprun ({', '.join(_pythons(target))})"
         install = "python3 -m venv ~/.snaprun && ~/.snaprun/bin/pip install snaprun"
         return Unavailable(text, hint=f"{target.ssh} '{install}', or --on '{target.url}?python=/path/there'")
-    if code != SSH_FAILED and words.strip():
-        text = f"snaprun on {target.login} failed: {answers.words(words.strip().splitlines()[-1])}"
+    if code != SSH_FAILED and message.strip():
+        text = f"snaprun on {target.login} failed: {answers.printable(message.strip().splitlines()[-1])}"
         return Unavailable(text, hint=f"{target.ssh}, and look whether snaprun works there")
-    error = sync.fault(words, target.url)
-    return Cut(error.message, hint=error.hint) if type(error) is Unavailable else error
+    error = sync.fault(message, target.url)
+    return ConnectionLost(error.message, hint=error.hint) if type(error) is Unavailable else error
 
 
-def _again(action: Callable[[], Got]) -> Got:
+def _retry(action: Callable[[], Got]) -> Got:
     """Do something, and again where the connection was cut: all that is asked of the far side can be repeated.
 
     A machine that lets one wait is not asked again.
     """
-    end = time.monotonic() + PAUSES[-1]
+    deadline = time.monotonic() + PAUSES[-1]
     for pause in PAUSES:
         try:
             return action()
         except Unavailable as error:
-            cut = isinstance(error, Cut) or "cannot be reached" in error.message
-            if not cut or time.monotonic() > end:
+            is_cut = isinstance(error, ConnectionLost) or "cannot be reached" in error.message
+            if not is_cut or time.monotonic() > deadline:
                 raise
         time.sleep(pause)
     return action()
 
 
-def _ready(site: Site, wanted: Sequence[str] = (), large: Iterable[str] = ()) -> dict[str, Any]:
-    ask = {
+def _query_ready(site: Site, names: Sequence[str] = (), large: Iterable[str] = ()) -> dict[str, Any]:
+    arguments = {
         "hash": GitRepo(site.place).hash_name(),
-        "data": _data(site),
+        "data": _data_folders(site),
         "python": site.options.get(PYTHON),
-        "wanted": [name for name in wanted if name not in _data(site)],
+        "wanted": [name for name in names if name not in _data_folders(site)],
         "large": list(large),
         "after": site.lineup.after if site.lineup else None,
     }
-    about, _ = call(site.env, parse(site.options.get(ON)), "ready", ask, patience=PATIENCE)
-    return dict(about)
+    answer, _ = call(site.env, parse(site.options.get(ON)), "ready", arguments, patience=PATIENCE)
+    return dict(answer)
 
 
-def _data(site: Site) -> dict[str, str]:
+def _data_folders(site: Site) -> dict[str, str]:
     return {name.removeprefix(DATA): path for name, path in site.options.items() if name.startswith(DATA)}
 
 
-def _data_here(site: Site) -> list[str]:
+def _ignored_data(site: Site) -> list[str]:
     """The topmost ignored files and folders of the user's tree, but caches and environments."""
-    out = GitRepo(site.place).run("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory").out
-    found = [os.fsdecode(line).rstrip("/") for line in out.split(b"\0")[:-1]]
-    whole: list[str] = []
-    for name in sorted(found):
-        inside = whole and name.startswith(f"{whole[-1]}/")
-        if not inside and PRIVATE.isdisjoint(name.split("/")) and not name.endswith(".pyc"):
-            whole.append(name)
-    return whole
+    output = GitRepo(site.place).run("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory").out
+    paths = [os.fsdecode(line).rstrip("/") for line in output.split(b"\0")[:-1]]
+    topmost: list[str] = []
+    for name in sorted(paths):
+        is_nested = topmost and name.startswith(f"{topmost[-1]}/")
+        if not is_nested and PRIVATE.isdisjoint(name.split("/")) and not name.endswith(".pyc"):
+            topmost.append(name)
+    return topmost
 
 
-def _ssh(env: Mapping[str, str]) -> list[str]:
+def _ssh_command(env: Mapping[str, str]) -> list[str]:
     """The ssh command: the user's own, as git would find it in the environment, with our options."""
     base = shlex.split(env.get("GIT_SSH_COMMAND") or "") or [env.get("GIT_SSH") or "ssh"]
-    options = [*HAND]
-    folder = _sockets(env)
+    options = [*SSH_OPTIONS]
+    folder = _socket_folder(env)
     if folder is not None:
         options += ["ControlMaster=auto", f"ControlPath={folder}/%C", "ControlPersist=60"]
     return [*base, *(part for option in options for part in ("-o", option))]
 
 
-def _sockets(env: Mapping[str, str]) -> str | None:
+def _socket_folder(env: Mapping[str, str]) -> str | None:
     """A folder that only this user can enter for the sockets of shared connections, or None."""
     root = env.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     folder = os.path.join(root, f"snaprun-ssh-{os.getuid()}")
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        about = os.lstat(folder)
+        stat = os.lstat(folder)
     except OSError:
         return None
-    safe = about.st_uid == os.getuid() and about.st_mode & 0o77 == 0 and os.path.isdir(folder)
-    plain = re.fullmatch(r"[\w./-]+", folder, re.ASCII)
-    return folder if safe and plain and len(folder) <= LONGEST_SOCKET and not os.path.islink(folder) else None
+    is_private = stat.st_uid == os.getuid() and stat.st_mode & 0o77 == 0 and os.path.isdir(folder)
+    is_plain = re.fullmatch(r"[\w./-]+", folder, re.ASCII)
+    return folder if is_private and is_plain and len(folder) <= LONGEST_SOCKET and not os.path.islink(folder) else None
 
 
-def _search(target: Target, verb: str) -> str:
+def _remote_command(target: Target, verb: str) -> str:
     """A line for the far shell, whichever it is: find a Python that has snaprun, and call it there."""
-    tries = " ".join(_quoted(path) for path in _pythons(target))
+    candidates = " ".join(_quote_path(path) for path in _pythons(target))
     probe = "import importlib.util as u, sys; sys.exit(u.find_spec('snaprun') is None)"
     script = (
-        f'cd /; for p in {tries}; do if "$p" -c {shlex.quote(probe)} </dev/null >/dev/null 2>&1; '
+        f'cd /; for p in {candidates}; do if "$p" -c {shlex.quote(probe)} </dev/null >/dev/null 2>&1; '
         f'then exec "$p" -m {programs.FAR} {verb}; fi; done; exit {NO_SNAPRUN}'
     )
     return f"exec sh -c {shlex.quote(script)}"
@@ -442,11 +448,11 @@ def _pythons(target: Target) -> list[str]:
     return [f"{target.path}/.venv/bin/python", "python3", "python", *(f"~/{home}/bin/python" for home in homes)]
 
 
-def _typed(path: str) -> str:
+def _display_path(path: str) -> str:
     """A path for a shell, as one would type it."""
     return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
 
 
-def _quoted(path: str) -> str:
+def _quote_path(path: str) -> str:
     """A path for a shell, with its tilde alive."""
     return f'"$HOME"/{shlex.quote(path[2:])}' if path.startswith("~/") else shlex.quote(path)

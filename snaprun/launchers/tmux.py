@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from snaprun.errors import Unavailable
 from snaprun.launchers import Site, State, Submission, local
-from snaprun.live.stoprequest import Request
+from snaprun.live.stoprequest import StopRequest
 from snaprun.live.supervision import supervisor_env
 
 SESSION = "snaprun"
@@ -40,7 +40,7 @@ def poll(site: Site, handles: Sequence[str]) -> list[State]:
     return local.poll(site, handles)
 
 
-def cancel(site: Site, handle: str, request: Request) -> bool:
+def cancel(site: Site, handle: str, request: StopRequest) -> bool:
     """Ask that a run ends."""
     return local.cancel(site, handle, request)
 
@@ -53,18 +53,20 @@ def logs(site: Site, handle: str, offset: int) -> bytes:
 def _open_window(site: Site, run: Submission) -> str:
     """A window with the view of ``snaprun attach``, kept after the run's end to be read; its id."""
     name = run.run[:8]
-    view = [sys.executable, "-m", "snaprun", "attach", run.run]
-    where = ["-c", str(site.place.top), "-n", name]
+    command = [sys.executable, "-m", "snaprun", "attach", run.run]
+    options = ["-c", str(site.place.top), "-n", name]
     if _tmux(site, "has-session", "-t", f"={SESSION}").returncode == 0:
-        made = _tmux(site, "new-window", "-d", "-P", "-F", "#{window_id}", "-t", f"={SESSION}:", *where, *view)
+        process = _tmux(site, "new-window", "-d", "-P", "-F", "#{window_id}", "-t", f"={SESSION}:", *options, *command)
     else:
-        made = _tmux(site, "new-session", "-d", "-P", "-F", "#{window_id}", "-s", SESSION, *where, *view)
-        if made.returncode != 0:  # another run was faster
-            made = _tmux(site, "new-window", "-d", "-P", "-F", "#{window_id}", "-t", f"={SESSION}:", *where, *view)
-    if made.returncode != 0:
-        why = made.stderr.strip() or "it gave no reason"
-        raise Unavailable(f"tmux opened no window: {why}", hint="tmux new-session, or leave --launcher tmux out")
-    window = made.stdout.strip()
+        process = _tmux(site, "new-session", "-d", "-P", "-F", "#{window_id}", "-s", SESSION, *options, *command)
+        if process.returncode != 0:  # another run was faster
+            process = _tmux(
+                site, "new-window", "-d", "-P", "-F", "#{window_id}", "-t", f"={SESSION}:", *options, *command
+            )
+    if process.returncode != 0:
+        reason = process.stderr.strip() or "it gave no reason"
+        raise Unavailable(f"tmux opened no window: {reason}", hint="tmux new-session, or leave --launcher tmux out")
+    window = process.stdout.strip()
     _tmux(site, "set-option", "-w", "-t", window, "remain-on-exit", "on")
     return window
 

@@ -15,7 +15,7 @@ from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.order import read_order
 from snaprun.model import RUN_REF, Run
-from snaprun.records import Damaged
+from snaprun.records import DamagedRun
 
 
 def collect(place: Place, url: str, folders: Sequence[Live], *, env: Mapping[str, str]) -> None:
@@ -29,37 +29,41 @@ def collect(place: Place, url: str, folders: Sequence[Live], *, env: Mapping[str
             without a result stay.
     """
     repo = GitRepo(place)
-    trouble: SnaprunError | None = None
-    wanted = _unfinished(repo, folders)
-    if wanted:
+    fault: SnaprunError | None = None
+    open_folders = _open_folders(repo, folders)
+    if open_folders:
         try:
-            sync.fetch(repo, url, [folder.id for folder in wanted], env=env)
+            sync.fetch(repo, url, [folder.id for folder in open_folders], env=env)
         except DataFault as error:  # some have arrived
-            trouble = error
-    missing = {folder.id for folder in _unfinished(repo, folders)}
-    ended = {folder.id: folder for folder in folders if folder.id not in missing}
+            fault = error
+    open_ids = {folder.id for folder in _open_folders(repo, folders)}
+    complete_folders = {folder.id: folder for folder in folders if folder.id not in open_ids}
     tips = _tips(repo)
     runs = []
-    for run in records.read_runs(repo, {run: tips[run] for run in ended}):
-        if isinstance(run, Damaged):
-            trouble = DataFault(f"the result of run {run.id[:8]} is damaged: {run.why}", hint=f"git show {run.commit}")
-            ended.pop(run.id)
+    for run in records.read_runs(repo, {run: tips[run] for run in complete_folders}):
+        if isinstance(run, DamagedRun):
+            fault = DataFault(f"the result of run {run.id[:8]} is damaged: {run.why}", hint=f"git show {run.commit}")
+            complete_folders.pop(run.id)
         else:
             runs.append(run)
     if runs:
         _record(repo, runs, folders[0])
-    told = {run: noted for run, folder in ended.items() if (noted := launchers.noted(folder.path)) is not None}
-    farfiles.remember(repo, {run: tips[run] for run in told}, told)
-    for folder in ended.values():
+    placements = {
+        run: placement
+        for run, folder in complete_folders.items()
+        if (placement := launchers.read_placement(folder.path)) is not None
+    }
+    farfiles.remember(repo, {run: tips[run] for run in placements}, placements)
+    for folder in complete_folders.values():
         livefolder.remove(folder)
-    if trouble is not None:
-        raise trouble
+    if fault is not None:
+        raise fault
 
 
-def _unfinished(repo: GitRepo, folders: Sequence[Live]) -> list[Live]:
+def _open_folders(repo: GitRepo, folders: Sequence[Live]) -> list[Live]:
     """Those of these runs whose ref stands at the snapshot still, or at the result of the attempt before."""
     tips = _tips(repo)
-    return [folder for folder in folders if tips.get(folder.id) in (None, folder.id, _before(folder))]
+    return [folder for folder in folders if tips.get(folder.id) in (None, folder.id, _previous_result(folder))]
 
 
 def _tips(repo: GitRepo) -> dict[str, str]:
@@ -75,7 +79,7 @@ def _record(repo: GitRepo, runs: Sequence[Run], folder: Live) -> None:
     reindex.index(repo, url, *runs)
 
 
-def _before(folder: Live) -> str | None:
+def _previous_result(folder: Live) -> str | None:
     """The result of the attempt before this one, if there was one."""
     try:
         return read_order(folder.path).after

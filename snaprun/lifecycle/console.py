@@ -21,7 +21,7 @@ from snaprun.lifecycle.finish import CONSOLES
 from snaprun.live.livefolder import Live
 from snaprun.live.supervision import host_of
 
-GREETING = 10.0
+GREETING_TIMEOUT = 10.0
 """Seconds in which a living kernel answers on its control channel, however busy it is."""
 
 SUBSHELLS = "kernel subshells"
@@ -29,7 +29,7 @@ SUBSHELLS = "kernel subshells"
 
 
 @dataclass(frozen=True)
-class Said:
+class AnswerPiece:
     """A piece of an answer: ``stdout``, ``stderr``, ``result`` or ``error``, as text (errors with colours)."""
 
     kind: str
@@ -39,7 +39,7 @@ class Said:
 class Console:
     """An open connection to a run's kernel; a context manager."""
 
-    def __init__(self, folder: Live, *, apart: bool = True) -> None:
+    def __init__(self, folder: Live, *, with_subshell: bool = True) -> None:
         """Connect. ``apart``: use a subshell where the kernel has them; a held kernel is idle and needs none.
 
         Raises:
@@ -60,13 +60,13 @@ class Console:
         self._subshell: str | None = None
         try:
             features = self._greet(short)
-            if apart and SUBSHELLS in features:
+            if with_subshell and SUBSHELLS in features:
                 self._subshell = self._control("create_subshell_request", {}).get("subshell_id")
         except BaseException:
             self._client.stop_channels()
             raise
-        self.apart = self._subshell is not None
-        _leave_word(folder)
+        self.has_subshell = self._subshell is not None
+        _note_console(folder)
 
     def __enter__(self) -> Console:
         return self
@@ -76,64 +76,64 @@ class Console:
             self._send("control", "delete_subshell_request", {"subshell_id": self._subshell})
         self._client.stop_channels()
 
-    def ask(self, code: str) -> Iterator[Said]:
+    def ask(self, code: str) -> Iterator[AnswerPiece]:
         """Run code in the kernel and give what it says as it comes; leaving the loop leaves the code running.
 
         Raises:
             RunFault: the kernel ended meanwhile.
         """
         content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
-        asked = self._send("shell", "execute_request", content)
+        request_id = self._send("shell", "execute_request", content)
         while True:
-            message = self._next(asked)
+            message = self._next(request_id)
             kind, content = message["msg_type"], message["content"]
             if kind == "stream":
-                yield Said(content["name"], content["text"])
+                yield AnswerPiece(content["name"], content["text"])
             elif kind in ("execute_result", "display_data"):
-                yield Said("result", content["data"].get("text/plain", "") + "\n")
+                yield AnswerPiece("result", content["data"].get("text/plain", "") + "\n")
             elif kind == "error":
-                yield Said("error", "\n".join(content["traceback"]) + "\n")
+                yield AnswerPiece("error", "\n".join(content["traceback"]) + "\n")
             elif kind == "status" and content["execution_state"] == "idle":
                 return
 
     def is_complete(self, code: str) -> bool:
         """Whether the kernel would take this as a whole statement."""
-        asked = self._send("shell", "is_complete_request", {"code": code})
-        end = time.monotonic() + 1.0
-        while time.monotonic() < end:
+        request_id = self._send("shell", "is_complete_request", {"code": code})
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline:
             try:
-                reply = self._client.get_shell_msg(timeout=max(0.01, end - time.monotonic()))
+                reply = self._client.get_shell_msg(timeout=max(0.01, deadline - time.monotonic()))
             except queue.Empty:
                 break
-            if reply["parent_header"].get("msg_id") == asked:
+            if reply["parent_header"].get("msg_id") == request_id:
                 return bool(reply["content"].get("status") != "incomplete")
         return not code.rstrip().endswith((":", "\\")) and (code.endswith("\n") or "\n" not in code)
 
     def _greet(self, short: str) -> list[str]:
         """Wait until we hear what the kernel says, and learn what it can."""
-        end = time.monotonic() + GREETING
-        while time.monotonic() < end:
-            asked = self._send("control", "kernel_info_request", {})
+        deadline = time.monotonic() + GREETING_TIMEOUT
+        while time.monotonic() < deadline:
+            request_id = self._send("control", "kernel_info_request", {})
             try:
-                heard = self._client.get_iopub_msg(timeout=0.2)
-                info = self._reply(asked, timeout=1.0)
+                message = self._client.get_iopub_msg(timeout=0.2)
+                info = self._reply(request_id, timeout=1.0)
             except queue.Empty:
                 continue
-            if heard is not None:
+            if message is not None:
                 return list(info.get("supported_features") or ())
         raise Unavailable(f"the kernel of run {short} does not answer", hint=f"snaprun ps; snaprun stop {short}")
 
     def _control(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
         try:
-            return self._reply(self._send("control", kind, content), timeout=GREETING)
+            return self._reply(self._send("control", kind, content), timeout=GREETING_TIMEOUT)
         except queue.Empty as error:
             raise Unavailable(f"the kernel does not answer {kind}", hint="snaprun ps") from error
 
-    def _reply(self, asked: str, *, timeout: float) -> dict[str, Any]:
-        end = time.monotonic() + timeout
+    def _reply(self, request_id: str, *, timeout: float) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout
         while True:
-            message = self._client.get_control_msg(timeout=max(0.01, end - time.monotonic()))
-            if message["parent_header"].get("msg_id") == asked:
+            message = self._client.get_control_msg(timeout=max(0.01, deadline - time.monotonic()))
+            if message["parent_header"].get("msg_id") == request_id:
                 return dict(message["content"])
 
     def _send(self, channel: str, kind: str, content: dict[str, Any]) -> str:
@@ -143,7 +143,7 @@ class Console:
         getattr(self._client, f"{channel}_channel").send(message)
         return str(message["header"]["msg_id"])
 
-    def _next(self, asked: str) -> dict[str, Any]:
+    def _next(self, request_id: str) -> dict[str, Any]:
         """The next message that answers what was asked."""
         while True:
             try:
@@ -152,11 +152,11 @@ class Console:
                 if not os.path.exists(self._client.connection_file):
                     raise RunFault("the run's kernel has ended", hint="snaprun show @") from error
                 continue
-            if message["parent_header"].get("msg_id") == asked:
+            if message["parent_header"].get("msg_id") == request_id:
                 return dict(message)
 
 
-def _leave_word(folder: Live) -> None:
+def _note_console(folder: Live) -> None:
     """Note in the live folder that somebody talked to the kernel."""
     line = json.dumps({"t": time.time(), "pid": os.getpid()}) + "\n"
     try:

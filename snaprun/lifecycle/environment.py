@@ -15,7 +15,7 @@ from snaprun.errors import Unavailable
 from snaprun.machine import nvidia
 from snaprun.notebooks.interpreter import Layout, layout_of
 
-ALLOWED = (
+ALLOW_LIST = (
     "CONDA_DEFAULT_ENV",
     "CONDA_PREFIX",
     "CUBLAS_WORKSPACE_CONFIG",
@@ -66,17 +66,19 @@ PATIENCE = 5
 """Seconds that nvidia-smi may take."""
 
 
-def describe(python: str | None, env: Mapping[str, str], *, how: str = "", more: Iterable[str] = ()) -> dict[str, Any]:
+def describe(
+    python: str | None, env: Mapping[str, str], *, origin: str = "", extra_names: Iterable[str] = ()
+) -> dict[str, Any]:
     """The content of ``.snaprun/environment.json``; what cannot be found out is left out.
 
     ``python`` is the interpreter that runs the code (None: another language's kernel), ``how`` tells why it was taken,
     ``env`` are the run's variables, and ``more`` names further variables to record.
     """
     return {
-        **({} if python is None else _python(python, how, env)),
+        **({} if python is None else _python(python, origin, env)),
         **machine(),
         "gpus": graphics(env),
-        "variables": variables(env, more),
+        "variables": variables(env, extra_names),
     }
 
 
@@ -90,16 +92,16 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _python(python: str, how: str, env: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"executable": python, **({"chosen": how} if how else {})}
+def _python(python: str, origin: str, env: Mapping[str, str]) -> dict[str, Any]:
+    interpreter: dict[str, Any] = {"executable": python, **({"chosen": origin} if origin else {})}
     try:
         layout = layout_of(python, env)
     except Unavailable:
-        return found
+        return interpreter
     return {
         "python": layout.version,
         "implementation": layout.implementation,
-        **found,
+        **interpreter,
         "packages": packages(layout),
         "editable": editables(layout),
     }
@@ -107,20 +109,20 @@ def _python(python: str, how: str, env: Mapping[str, str]) -> dict[str, Any]:
 
 def packages(layout: Layout) -> dict[str, str]:
     """Every installed distribution with its version, from the names of the metadata folders (PEP 376, PEP 503)."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for folder in layout.folders:
         for name in _entries(folder):
             stem, dot, kind = name.rpartition(".")
             if not dot or kind not in ("dist-info", "egg-info") or "-" not in stem:
                 continue
             project, version = stem.split("-")[:2]
-            found.setdefault(re.sub(r"[-_.]+", "-", project).lower(), version)
-    return dict(sorted(found.items()))
+            versions.setdefault(re.sub(r"[-_.]+", "-", project).lower(), version)
+    return dict(sorted(versions.items()))
 
 
 def editables(layout: Layout) -> dict[str, str]:
     """The folders of the distributions that are installed from a source tree (PEP 610's ``direct_url.json``)."""
-    found: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for folder in layout.folders:
         for name in _entries(folder):
             if not name.endswith(".dist-info"):
@@ -131,23 +133,23 @@ def editables(layout: Layout) -> dict[str, str]:
             except (OSError, ValueError, KeyError, TypeError):
                 continue
             if editable and url.scheme == "file":
-                found[re.sub(r"[-_.]+", "-", name.split("-")[0]).lower()] = unquote(url.path)
-    return dict(sorted(found.items()))
+                folders[re.sub(r"[-_.]+", "-", name.split("-")[0]).lower()] = unquote(url.path)
+    return dict(sorted(folders.items()))
 
 
 def graphics(env: Mapping[str, str]) -> list[str]:
     """The names of the NVIDIA cards, by the driver's files or else by nvidia-smi; empty where there is neither."""
-    named = []
-    for about in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        lines = about.read_text(encoding="utf-8", errors="replace").splitlines()
-        named += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
-    return named or nvidia.ask("name", env, patience=PATIENCE)
+    names = []
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        names += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    return names or nvidia.query("name", env, patience=PATIENCE)
 
 
-def variables(env: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, str]:
+def variables(env: Mapping[str, str], extra_names: Iterable[str] = ()) -> dict[str, str]:
     """The variables of the allow-list that are set; never one whose name speaks of a secret."""
-    asked = [*ALLOWED, *(name for name in more if not SECRET.search(name))]
-    return {name: env[name] for name in sorted(set(asked)) if name in env}
+    names = [*ALLOW_LIST, *(name for name in extra_names if not SECRET.search(name))]
+    return {name: env[name] for name in sorted(set(names)) if name in env}
 
 
 def _entries(folder: Path) -> list[str]:

@@ -13,27 +13,27 @@ from snaprun.errors import DataFault, NothingFound, WriteFault
 from snaprun.files import read_json, write_json
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
-from snaprun.launchers import Site, Submitted
+from snaprun.launchers import Placement, Site
 from snaprun.model import Artifact, Result
 
 FOLDER = "elsewhere"
 """Below the state folder: by run, which launcher has its large files, and under which handle."""
 
 
-def remember(repo: GitRepo, ended: Mapping[str, str], told: Mapping[str, Submitted]) -> None:
+def remember(repo: GitRepo, tips: Mapping[str, str], placements: Mapping[str, Placement]) -> None:
     """Note where the large files of runs are, as far as they are not here. ``ended`` has the result commit of each run.
 
     Raises:
         OSError: it cannot be noted. DataFault: a result is damaged.
     """
     folder = repo.place.state / FOLDER
-    for run, result in zip(ended, records.read_results(repo, ended.values()), strict=True):
-        if _lacking(repo, result):
+    for run, result in zip(tips, records.read_results(repo, tips.values()), strict=True):
+        if _missing_of_result(repo, result):
             folder.mkdir(mode=0o700, exist_ok=True)
-            write_json(folder / f"{run}.json", {"launcher": told[run].launcher, "handle": told[run].handle})
+            write_json(folder / f"{run}.json", {"launcher": placements[run].launcher, "handle": placements[run].handle})
 
 
-def known(place: Place) -> list[str]:
+def list_runs(place: Place) -> list[str]:
     """The runs that have large files elsewhere."""
     return sorted(path.stem for path in (place.state / FOLDER).glob("*.json"))
 
@@ -45,48 +45,50 @@ def copy(repo: GitRepo, env: Mapping[str, str], run: str) -> Iterator[Artifact]:
     Raises:
         NothingFound: nothing of it is elsewhere. DataFault: a file is gone or damaged there. WriteFault: no space.
     """
-    note = repo.place.state / FOLDER / f"{run}.json"
+    note_path = repo.place.state / FOLDER / f"{run}.json"
     try:
-        told = read_json(note)
+        placement = read_json(note_path)
     except FileNotFoundError as error:
         text = f"run {run[:8]} has left no file on another machine"
         raise NothingFound(text, hint=f"snaprun show {run[:8]}") from error
-    far = launchers.distant(launchers.launcher(str(told["launcher"])))
+    launcher = launchers.as_remote(launchers.launcher(str(placement["launcher"])))
     store = repo.place.state / "artifacts"
-    for item in _missing(repo, run):
-        half = store / f".{item.sha256}.arriving"
+    for item in _missing_of_run(repo, run):
+        draft = store / f".{item.sha256}.arriving"
         try:
             store.mkdir(mode=0o700, exist_ok=True)
-            there = far is not None and far.artifact(Site(repo.place, env), str(told["handle"]), item.sha256, half)
-            whole = there and _sha256(half) == item.sha256
-            if whole:
-                os.replace(half, store / item.sha256)
+            exists = launcher is not None and launcher.artifact(
+                Site(repo.place, env), str(placement["handle"]), item.sha256, draft
+            )
+            is_intact = exists and _sha256(draft) == item.sha256
+            if is_intact:
+                os.replace(draft, store / item.sha256)
         except OSError as error:
             raise WriteFault(f"cannot keep {item.path}: {error.strerror}", hint="df -h") from error
-        if not whole:
+        if not is_intact:
             with suppress(FileNotFoundError):
-                half.unlink()
-            why = "is damaged" if there else "is gone"
-            raise DataFault(f"{item.path} of run {run[:8]} {why} over there", hint=f"snaprun rerun {run[:8]}")
+                draft.unlink()
+            reason = "is damaged" if exists else "is gone"
+            raise DataFault(f"{item.path} of run {run[:8]} {reason} over there", hint=f"snaprun rerun {run[:8]}")
         yield item
-    note.unlink(missing_ok=True)
+    note_path.unlink(missing_ok=True)
 
 
-def _missing(repo: GitRepo, run: str) -> list[Artifact]:
+def _missing_of_run(repo: GitRepo, run: str) -> list[Artifact]:
     result = records.read_result(repo, run)
-    return _lacking(repo, result) if result else []
+    return _missing_of_result(repo, result) if result else []
 
 
-def _lacking(repo: GitRepo, result: Result) -> list[Artifact]:
+def _missing_of_result(repo: GitRepo, result: Result) -> list[Artifact]:
     """The large files of a run that are not here."""
     store = repo.place.state / "artifacts"
-    stored = [item for item in result.artifacts if item.stored == "store"]
-    return [item for item in stored if not (store / item.sha256).exists()]
+    artifacts = [item for item in result.artifacts if item.stored == "store"]
+    return [item for item in artifacts if not (store / item.sha256).exists()]
 
 
 def _sha256(path: Path) -> str:
-    made = hashlib.sha256()
+    digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
-            made.update(piece)
-    return made.hexdigest()
+            digest.update(piece)
+    return digest.hexdigest()

@@ -23,14 +23,14 @@ from snaprun.files import read_json
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index.reindex import index
 from snaprun.lifecycle import retries
-from snaprun.lifecycle.rundocument import prepared
+from snaprun.lifecycle.rundocument import load_document
 from snaprun.live import livefolder
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import Live
-from snaprun.live.order import ENDING, JOB, LIMIT, LOST, TALK, Order, read_order
+from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, LOST_BYTES, MESSAGES_FILE, Order, read_order
 from snaprun.live.replay import Replay, render, replay_live
 from snaprun.live.secondnames import RESERVE
-from snaprun.live.stoprequest import asked_stop
+from snaprun.live.stoprequest import read_stop_request
 from snaprun.model import RUN_REF, Result, Run, RunSpec, Status, utc
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ INPUTS = "inputs.json"
 CONSOLES = "consoles.jsonl"
 """In the live folder: a line each time that somebody talked to the kernel."""
 
-OWN_WORDS = 20_000
+MESSAGES_LIMIT = 20_000
 """Characters of snaprun's own messages that go into the log of a run that snaprun failed."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RunOutcome:
     """How a run ended, put together from everything that was left."""
 
     status: Status
@@ -67,33 +67,33 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
         OSError: the live folder cannot be read.
     """
     spec = _spec(repo, folder)
-    document = prepared(repo, folder, spec)
-    replayed = replace(replay_live(folder, document), attempts=order.attempt)  # it may have been killed before a word
-    verdict = _explained(judge(replayed, folder), order)
+    document = load_document(repo, folder, spec)
+    replay = replace(replay_live(folder, document), attempts=order.attempt)  # it may have been killed before a word
+    outcome = _explain(judge(replay, folder), order)
     _keep_ref(repo, order)
-    tip = result.finished(repo, order.run)
+    tip = result.find_result(repo, order.run)
     if tip is None or tip == order.after:
-        ending = result.Ending(
-            result=_result(replayed, verdict, folder, peak_memory, _warnings(repo, folder, slot)),
-            executed=render(replayed.notebook),
-            log=_log(folder, verdict),
+        end = result.ResultParts(
+            result=_result(replay, outcome, folder, peak_memory, _warnings(repo, folder, slot)),
+            notebook=render(replay.notebook),
+            log=_log(folder, outcome),
             log_times=_read(folder.log_times),
             metrics=_read(folder.metrics),
             environment=_environment(folder),
             artifacts=_artifacts(folder),
             previous=order.after,
         )
-        held = slot if slot is not None and slots.there(slot) else None
-        tip = result.commit_result(repo, order.run, ending, slot=held, max_file_size=order.max_file_size)
+        present_slot = slot if slot is not None and slots.has_checkout(slot) else None
+        tip = result.commit_result(repo, order.run, end, slot=present_slot, max_file_size=order.max_file_size)
     run = records.read_run(repo, order.run, commit=tip)
-    further = retries.due(folder, run.status, order.attempt)
-    if replayed.result is None and not further:
+    has_retry = retries.is_due(folder, run.status, order.attempt)
+    if replay.result is None and not has_retry:
         with Journal(folder.path) as journal:
             journal.result(tip)
-    index(repo, order.index_url, run.queued_again(order.attempt + 1) if further else run)
+    index(repo, order.index_url, run.requeue(order.attempt + 1) if has_retry else run)
     if slot is not None:
         slots.release(slot)
-    if further:
+    if has_retry:
         retries.renew(repo.place, folder, order, tip)
     else:
         livefolder.remove(folder)
@@ -101,62 +101,62 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     return run
 
 
-def provisional(folder: Live, error: Exception) -> None:
+def record_provisionally(folder: Live, error: Exception) -> None:
     """Tell the index how a run ended whose record cannot be made now: it must not look as if it still ran.
 
     Best effort, on what room the folder's reserve gives back: where the disk is full the index may be too.
     """
-    why = error.message if isinstance(error, SnaprunError) else f"{type(error).__name__}: {error}"
+    cause = error.message if isinstance(error, SnaprunError) else f"{type(error).__name__}: {error}"
     try:
         (folder.path / RESERVE).unlink(missing_ok=True)
         order = read_order(folder.path)
         repo = GitRepo(order.place)
         spec = _spec(repo, folder)
-        found = judge(replay_live(folder, prepared(repo, folder, spec)), folder)
-        reason = "; ".join(filter(None, [found.reason, f"its record cannot be made yet: {why}"]))
-        run = Run.of(order.run, spec, folder.params(), commit=order.after or order.run, status=found.status)
-        index(repo, order.index_url, replace(run, exit_code=found.exit_code, reason=reason, attempts=order.attempt))
-    except (SnaprunError, OSError, ValueError) as another:
-        sys.stderr.write(f"the index cannot be told either: {another}\n")
+        outcome = judge(replay_live(folder, load_document(repo, folder, spec)), folder)
+        reason = "; ".join(filter(None, [outcome.reason, f"its record cannot be made yet: {cause}"]))
+        run = Run.from_commits(order.run, spec, folder.params(), commit=order.after or order.run, status=outcome.status)
+        index(repo, order.index_url, replace(run, exit_code=outcome.exit_code, reason=reason, attempts=order.attempt))
+    except (SnaprunError, OSError, ValueError) as index_error:
+        sys.stderr.write(f"the index cannot be told either: {index_error}\n")
 
 
-def judge(replayed: Replay, folder: Live) -> Verdict:
+def judge(replay: Replay, folder: Live) -> RunOutcome:
     """How the run ended: as the journal says, else as somebody wished, else as it was seen to end, else unknown."""
-    asked = asked_stop(folder.path)
-    if replayed.status is not None and replayed.exit_code is not None:
-        status = Status(replayed.status)
-        why = asked.reason if asked is not None and status is Status.STOPPED else None
-        return Verdict(status, replayed.exit_code, why or replayed.reason, replayed.signal)
-    if asked is not None:
-        code = SIGNAL_CODES.get(signal.Signals(asked.signal), 143)
-        name = signal.Signals(asked.signal).name.removeprefix("SIG")
-        return Verdict(Status.STOPPED, code, asked.reason or f"stopped by {name}", asked.signal)
+    request = read_stop_request(folder.path)
+    if replay.status is not None and replay.exit_code is not None:
+        status = Status(replay.status)
+        reason = request.reason if request is not None and status is Status.STOPPED else None
+        return RunOutcome(status, replay.exit_code, reason or replay.reason, replay.signal)
+    if request is not None:
+        code = SIGNAL_CODES.get(signal.Signals(request.signal), 143)
+        name = signal.Signals(request.signal).name.removeprefix("SIG")
+        return RunOutcome(Status.STOPPED, code, request.reason or f"stopped by {name}", request.signal)
     try:
-        seen = read_json(folder.path / ENDING)
-        return Verdict(Status(seen["status"]), int(seen["exit_code"]), seen.get("reason"), seen.get("signal"))
+        data = read_json(folder.path / ENDING_FILE)
+        return RunOutcome(Status(data["status"]), int(data["exit_code"]), data.get("reason"), data.get("signal"))
     except (OSError, ValueError, KeyError, TypeError):
-        return Verdict(Status.LOST, 125, "nobody saw how it ended")
+        return RunOutcome(Status.LOST, 125, "nobody saw how it ended")
 
 
-def _explained(verdict: Verdict, order: Order) -> Verdict:
+def _explain(outcome: RunOutcome, order: Order) -> RunOutcome:
     """With why a job of Slurm was at its end, not only by what."""
-    job, why = order.options.get(JOB), None
-    if verdict.status is Status.TIMED_OUT:
-        why = order.options.get(LIMIT)
-    elif verdict.status is Status.STOPPED and verdict.signal is not None and job:
+    job, reason = order.options.get(JOB), None
+    if outcome.status is Status.TIMED_OUT:
+        reason = order.options.get(LIMIT_REASON)
+    elif outcome.status is Status.STOPPED and outcome.signal is not None and job:
         from snaprun.launchers.slurmstates import why_ended  # Slurm's words: no other run needs them
 
-        found = why_ended(job["name"], job["restarts"])
-        why = f"{found}, Slurm job {job['name']}" if found else None
-    return replace(verdict, reason=f"{verdict.reason} ({why})") if why else verdict
+        cause = why_ended(job["name"], job["restarts"])
+        reason = f"{cause}, Slurm job {job['name']}" if cause else None
+    return replace(outcome, reason=f"{outcome.reason} ({reason})") if reason else outcome
 
 
 def _keep_ref(repo: GitRepo, order: Order) -> None:
     """Give a run in progress back the ref that somebody deleted, while its snapshot is still there."""
     ref = RUN_REF + order.run
-    last = order.after or order.run
-    if not repo.refs(ref) and repo.resolve(last) == last:
-        repo.move_ref(ref, last, None)
+    commit = order.after or order.run
+    if not repo.refs(ref) and repo.resolve(commit) == commit:
+        repo.move_ref(ref, commit, None)
 
 
 def _spec(repo: GitRepo, folder: Live) -> RunSpec:
@@ -168,79 +168,81 @@ def _spec(repo: GitRepo, folder: Live) -> RunSpec:
 
 
 def _result(
-    replayed: Replay, verdict: Verdict, folder: Live, peak_memory: int | None, warnings: Iterable[str]
+    replay: Replay, outcome: RunOutcome, folder: Live, peak_memory: int | None, warnings: Iterable[str]
 ) -> Result:
-    ended = _last_sign(replayed, folder)
-    seconds = None if replayed.started is None or ended is None else round(max(0.0, ended - replayed.started), 6)
-    states = replayed.cells
-    if verdict.status is Status.LOST and replayed.running is not None:
-        states = tuple(replace(cell, state="stopped") if cell.number == replayed.running else cell for cell in states)
+    end = _end_time(replay, folder)
+    seconds = None if replay.start is None or end is None else round(max(0.0, end - replay.start), 6)
+    cells = replay.cells
+    if outcome.status is Status.LOST and replay.current_cell is not None:
+        cells = tuple(replace(cell, state="stopped") if cell.number == replay.current_cell else cell for cell in cells)
     return Result(
-        status=verdict.status,
-        exit_code=verdict.exit_code,
-        reason=verdict.reason,
-        signal=verdict.signal,
-        started=None if replayed.started is None else utc(replayed.started),
-        ended=None if ended is None else utc(ended),
+        status=outcome.status,
+        exit_code=outcome.exit_code,
+        reason=outcome.reason,
+        signal=outcome.signal,
+        started=None if replay.start is None else utc(replay.start),
+        ended=None if end is None else utc(end),
         seconds=seconds,
-        attempts=replayed.attempts,
-        cells=states,
-        error=replayed.error,
+        attempts=replay.attempts,
+        cells=cells,
+        error=replay.error,
         peak_memory=peak_memory,
-        warnings=(*replayed.notes, *warnings),
+        warnings=(*replay.notes, *warnings),
     )
 
 
 def _warnings(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:
     """What makes the run harder to repeat: linked data that changed, talk with its kernel, lost output."""
-    talks = len(_read(folder.path / CONSOLES).splitlines())
-    times = "once" if talks == 1 else f"{talks} times"
-    talked = [f"a console was opened on the run's kernel {times}"] if talks else []
-    if slot is not None and not slots.there(slot):
-        gone = ["its checkout was deleted while it ran, and the files that it made there with it"]
-        return [*gone, *talked, *_refused(folder)]
-    return [*_changed_inputs(repo, folder, slot), *talked, *_refused(folder)]
+    count = len(_read(folder.path / CONSOLES).splitlines())
+    frequency = "once" if count == 1 else f"{count} times"
+    console_notes = [f"a console was opened on the run's kernel {frequency}"] if count else []
+    if slot is not None and not slots.has_checkout(slot):
+        slot_notes = ["its checkout was deleted while it ran, and the files that it made there with it"]
+        return [*slot_notes, *console_notes, *_lost_output(folder)]
+    return [*_changed_inputs(repo, folder, slot), *console_notes, *_lost_output(folder)]
 
 
-def _refused(folder: Live) -> list[str]:
+def _lost_output(folder: Live) -> list[str]:
     """What a full disk has taken from the run's output."""
     try:
-        lost = int(read_json(folder.path / ENDING)[LOST])
+        size = int(read_json(folder.path / ENDING_FILE)[LOST_BYTES])
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [f"{lost:,} bytes of what it printed could not be written: the disk was full"] * bool(lost)
+    return [f"{size:,} bytes of what it printed could not be written: the disk was full"] * bool(size)
 
 
 def _changed_inputs(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:
     try:
-        before = {name: (size, moment) for name, (size, moment) in read_json(folder.path / INPUTS)["inputs"].items()}
+        fingerprint = {
+            name: (size, moment) for name, (size, moment) in read_json(folder.path / INPUTS)["inputs"].items()
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return []
     if slot is None:
         return []
-    return links.compare(before, links.fingerprint(repo.place.top, slots.links(slot)))
+    return links.compare(fingerprint, links.fingerprint(repo.place.top, slots.read_links(slot)))
 
 
-def _last_sign(replayed: Replay, folder: Live) -> float | None:
+def _end_time(replay: Replay, folder: Live) -> float | None:
     """When the run ended: its last event, or what it wrote after that."""
-    times = [replayed.last] if replayed.last is not None else []
-    if replayed.status is None:
+    times = [replay.last_time] if replay.last_time is not None else []
+    if replay.status is None:
         for path in (folder.log, folder.metrics):
             try:
-                about = path.stat()
+                attributes = path.stat()
             except OSError:
                 continue
-            if about.st_size:
-                times.append(about.st_mtime)
+            if attributes.st_size:
+                times.append(attributes.st_mtime)
     return max(times, default=None)
 
 
-def _log(folder: Live, verdict: Verdict) -> Path | bytes:
+def _log(folder: Live, outcome: RunOutcome) -> Path | bytes:
     """The run's log; where snaprun itself failed, with what it had to say."""
-    words = _read(folder.path / TALK)[-OWN_WORDS:]
-    if verdict.exit_code != 125 or not words.strip():
+    messages = _read(folder.path / MESSAGES_FILE)[-MESSAGES_LIMIT:]
+    if outcome.exit_code != 125 or not messages.strip():
         return folder.log
-    return _read(folder.log) + b"\n[snaprun: its own messages]\n" + words
+    return _read(folder.log) + b"\n[snaprun: its own messages]\n" + messages
 
 
 def _environment(folder: Live) -> dict[str, Any]:
@@ -252,13 +254,13 @@ def _environment(folder: Live) -> dict[str, Any]:
 
 def _artifacts(folder: Live) -> tuple[str, ...]:
     """The files that the notebook asked to keep, each once."""
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for line in _read(folder.artifacts).splitlines():
         try:
-            found[str(json.loads(line)["path"])] = None
+            paths[str(json.loads(line)["path"])] = None
         except (ValueError, KeyError, TypeError):
             continue
-    return tuple(found)
+    return tuple(paths)
 
 
 def _read(path: Path) -> bytes:

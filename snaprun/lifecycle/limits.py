@@ -43,15 +43,15 @@ def check_now(env: Mapping[str, str], launcher: str, gpu_count: int | None) -> N
         gpus.check_free(env, gpu_count)
 
 
-def wishes(
-    launcher: str, wanted: Mapping[str, str], *, gpu_count: int | None, max_memory: int | None
+def add_limits(
+    launcher: str, base: Mapping[str, str], *, gpu_count: int | None, max_memory: int | None
 ) -> dict[str, str]:
     """What a launcher is asked for, with what these limits mean to Slurm, unless the user has said so in its words."""
-    made = dict(wanted)
+    options = dict(base)
     if launcher not in SLURM:
-        return made
-    if gpu_count and not any(name in made for name in GPU_OPTIONS):
-        made["gres"] = f"gpu:{gpu_count}"
-    if max_memory and not any(name in made for name in MEMORY_OPTIONS):
-        made["mem"] = f"{-(-(max_memory + OWN_MEMORY) // 1024**2)}M"
-    return made
+        return options
+    if gpu_count and not any(name in options for name in GPU_OPTIONS):
+        options["gres"] = f"gpu:{gpu_count}"
+    if max_memory and not any(name in options for name in MEMORY_OPTIONS):
+        options["mem"] = f"{-(-(max_memory + OWN_MEMORY) // 1024**2)}M"
+    return options

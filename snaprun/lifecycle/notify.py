@@ -15,7 +15,7 @@ NOTIFY_SECONDS = 60
 
 def notify(command: str, run: Run, env: Mapping[str, str], folder: Path) -> None:
     """Run the user's notify command, with the run's id and ending in its environment."""
-    told = {
+    variables = {
         "SNAPRUN_RUN": run.id,
         "SNAPRUN_NAME": run.name or "",
         "SNAPRUN_NOTEBOOK": run.notebook,
@@ -28,7 +28,7 @@ def notify(command: str, run: Run, env: Mapping[str, str], folder: Path) -> None
             command,
             shell=True,
             cwd=folder,
-            env={**env, **told},
+            env={**env, **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             timeout=NOTIFY_SECONDS,

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from snaprun import records
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.engines import engine
 from snaprun.errors import Busy, Unavailable, UsageFault
 from snaprun.files import write_atomic
@@ -21,19 +21,19 @@ from snaprun.model import Run, RunSpec, Snapshot, Status
 from snaprun.notebooks import kernels
 from snaprun.notebooks.kernels import Kernel
 
-TAKEN = 10.0
+RESUME_TIMEOUT = 10.0
 """Seconds that a held run may take to hear that it goes on; it looks five times a second."""
 
 INTERVAL = 0.02
 """Seconds between two looks whether it has."""
 
 
-def held(folder: Live) -> bool:
+def is_held(folder: Live) -> bool:
     """Whether a run in progress waits after an error for somebody to go on with it."""
-    return progress.look(folder).state == "held"
+    return progress.read_progress(folder).state == "held"
 
 
-def go_on(folder: Live, source: str | None) -> None:
+def continue_held(folder: Live, source: str | None) -> None:
     """Let a held run continue from its failed cell; ``source`` is that cell's new text, None the old one. On return it
     does.
 
@@ -41,20 +41,20 @@ def go_on(folder: Live, source: str | None) -> None:
         UsageFault: the run is not held, or not any more. Busy: its worker does not look.
     """
     short = folder.id[:8]
-    view = progress.View(folder)
+    view = progress.LiveView(folder)
     try:
         view.read_events()
-        before = view.progress
-        if before.state != "held":
+        old_progress = view.progress
+        if old_progress.state != "held":
             raise UsageFault(f"run {short} is running already", hint=f"snaprun attach {short}")
         write_atomic(folder.resume, {"source": source})
-        end = time.monotonic() + TAKEN
-        while view.progress.state == "held" and view.progress.cell_started == before.cell_started:
-            if time.monotonic() > end:
+        deadline = time.monotonic() + RESUME_TIMEOUT
+        while view.progress.state == "held" and view.progress.cell_started == old_progress.cell_started:
+            if time.monotonic() > deadline:
                 raise Busy(f"run {short} has not gone on yet", hint=f"snaprun attach {short}")
             time.sleep(INTERVAL)
             view.read_events()
-        if view.progress.state in ("finishing", "ended") and view.progress.cell_started == before.cell_started:
+        if view.progress.state in ("finishing", "ended") and view.progress.cell_started == old_progress.cell_started:
             raise UsageFault(f"run {short} is not held any more", hint=f"snaprun show {short}")
     except FileNotFoundError as error:  # its folder went away between the two
         raise UsageFault(f"run {short} is not held any more", hint=f"snaprun show {short}") from error
@@ -62,20 +62,20 @@ def go_on(folder: Live, source: str | None) -> None:
         view.close()
 
 
-def failed_source(door: Door, folder: Live) -> str:
+def read_failed_source(context: Context, folder: Live) -> str:
     """The text of the cell that a held run failed in.
 
     Raises:
         UsageFault: the run is not held.
     """
-    document = rundocument.prepared(GitRepo(door.place), folder, folder.spec())
+    document = rundocument.load_document(GitRepo(context.place), folder, folder.spec())
     error = replay.replay_live(folder, document).error
     if error is None:
         raise UsageFault(f"run {folder.id[:8]} is not held", hint=f"snaprun attach {folder.id[:8]}")
     return error.source
 
 
-def again(door: Door, run: Run, *, hold: float | None = None, notify: bool = False) -> Live:
+def start_attempt(context: Context, run: Run, *, hold: float | None = None, notify: bool = False) -> Live:
     """Start a further attempt at a run that has ended without success: the same snapshot, from its first cell.
 
     What the notebook keeps in ``$SNAPRUN_CHECKPOINT_DIR`` is there again. ``hold`` is how many seconds its kernel is
@@ -86,10 +86,10 @@ def again(door: Door, run: Run, *, hold: float | None = None, notify: bool = Fal
             no kernel to be held.
         Unavailable: its kernel or interpreter is not there any more.
     """
-    handle = local.start(door.env)
+    handle = local.start(context.env)
     folder: Live | None = None
     try:
-        folder = folder_again(door, run, hold=hold, notify=notify)
+        folder = create_attempt(context, run, hold=hold, notify=notify)
         handle.launch(folder.path)
     except BaseException:
         handle.abandon()
@@ -99,7 +99,7 @@ def again(door: Door, run: Run, *, hold: float | None = None, notify: bool = Fal
     return folder
 
 
-def folder_again(door: Door, run: Run, *, hold: float | None = None, notify: bool = False) -> Live:
+def create_attempt(context: Context, run: Run, *, hold: float | None = None, notify: bool = False) -> Live:
     """The live folder for a further attempt at a run that has ended without success, for somebody to launch.
 
     Raises:
@@ -109,19 +109,19 @@ def folder_again(door: Door, run: Run, *, hold: float | None = None, notify: boo
     if run.status in (Status.SUCCEEDED, Status.SAVED) or not run.status.over:
         state = "is only a snapshot" if run.status is Status.SAVED else f"is {run.status}"
         raise UsageFault(f"run {short} {state}: there is nothing to resume", hint=f"snaprun rerun {short}")
-    repo = GitRepo(door.place)
+    repo = GitRepo(context.place)
     spec = records.read_spec(repo, run.id)
     if spec.in_place:
         raise UsageFault(f"run {short} ran in your own tree", hint=f"snaprun exec {spec.notebook} --in-place")
     if hold is not None and spec.engine != "kernel":
         text = f"the {spec.engine} engine cannot be held on an error: only a kernel can"
         raise UsageFault(text, hint=f"snaprun exec {spec.notebook} --engine kernel --hold-on-error")
-    order = _order(door, run, spec, _kernel(door, spec), hold=hold, notify=notify)
-    frozen = Snapshot(run.id, "", spec, records.read_params(repo, run.id))
-    return livefolder.create(door.place, frozen, order.to_json(), notebook=rundocument.prepare(repo, run.id, spec))
+    order = _order(context, run, spec, _kernel(context, spec), hold=hold, notify=notify)
+    snapshot = Snapshot(run.id, "", spec, records.read_params(repo, run.id))
+    return livefolder.create(context.place, snapshot, order.to_json(), notebook=rundocument.prepare(repo, run.id, spec))
 
 
-def _kernel(door: Door, spec: RunSpec) -> Kernel | None:
+def _kernel(context: Context, spec: RunSpec) -> Kernel | None:
     """The kernel of the earlier attempt."""
     if spec.python is not None and not os.access(spec.python, os.X_OK):
         raise Unavailable(f"the interpreter {spec.python} is not there any more", hint="snaprun rerun --python PATH")
@@ -129,18 +129,22 @@ def _kernel(door: Door, spec: RunSpec) -> Kernel | None:
         engine(spec.engine)
         return None
     prefixes = [os.fspath(Path(spec.python).parent.parent)] if spec.python else []
-    available = kernels.specs(door.env, prefixes)
+    available = kernels.specs(context.env, prefixes)
     if spec.language == "python" and spec.python is not None:
         return kernels.of_python(spec.python)
-    kernel, _ = kernels.choose(available, asked=spec.kernel, named=None, language=spec.language, python=spec.python)
+    kernel, _ = kernels.choose(
+        available, name=spec.kernel, notebook_kernel=None, language=spec.language, python=spec.python
+    )
     return kernel
 
 
-def _order(door: Door, run: Run, spec: RunSpec, kernel: Kernel | None, *, hold: float | None, notify: bool) -> Order:
-    settings = door.settings
+def _order(
+    context: Context, run: Run, spec: RunSpec, kernel: Kernel | None, *, hold: float | None, notify: bool
+) -> Order:
+    settings = context.settings
     return Order(
         run=run.id,
-        place=door.place,
+        place=context.place,
         attempt=run.attempts + 1,
         after=None if run.commit == run.id else run.commit,
         grace=settings.grace,

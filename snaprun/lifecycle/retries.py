@@ -11,35 +11,35 @@ from pathlib import Path
 
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
-from snaprun.launchers import noted
+from snaprun.launchers import read_placement
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
-from snaprun.live.order import SUBMITTED, Order
+from snaprun.live.order import SUBMISSION_FILE, Order
 from snaprun.model import Snapshot, Status
 
-AGAIN = "again.json"
+RETRY_FILE = "again.json"
 """In the live folder: how often the run may be tried again, and whether its job is given back already."""
 
-FALLEN = (Status.FAILED, Status.LOST, Status.TIMED_OUT)
+RETRY_STATUSES = (Status.FAILED, Status.LOST, Status.TIMED_OUT)
 """Endings after which a run with retries left is tried again, as in the queue."""
 
 
-def allow(folder: Path, retries: int) -> None:
+def allow_retries(folder: Path, retries: int) -> None:
     """Let a run be tried again, up to so many times, each time that it ends without success. Raises OSError."""
-    write_json(folder / AGAIN, {"retries": retries})
+    write_json(folder / RETRY_FILE, {"retries": retries})
 
 
-def given_back(folder: Path) -> None:
+def note_requeue(folder: Path) -> None:
     """Note that the batch system itself ends this attempt, to start the job again. Raises OSError."""
-    write_json(folder / AGAIN, {"retries": _asked(folder)["retries"], "given_back": True})
+    write_json(folder / RETRY_FILE, {"retries": _read_retry(folder)["retries"], "given_back": True})
 
 
-def due(folder: Live, status: Status, attempt: int) -> bool:
+def is_due(folder: Live, status: Status, attempt: int) -> bool:
     """Whether a run that ended like this will be tried again."""
-    asked = _asked(folder.path)
-    if asked["given_back"]:
+    retry = _read_retry(folder.path)
+    if retry["given_back"]:
         return status is not Status.SUCCEEDED
-    return status in FALLEN and attempt <= asked["retries"]
+    return status in RETRY_STATUSES and attempt <= retry["retries"]
 
 
 def renew(place: Place, folder: Live, order: Order, tip: str) -> None:
@@ -49,17 +49,20 @@ def renew(place: Place, folder: Live, order: Order, tip: str) -> None:
     Raises:
         SnaprunError: it cannot be made.
     """
-    told = noted(folder.path)
-    retries = _asked(folder.path)["retries"]
-    frozen = Snapshot(folder.id, "", folder.spec(), folder.params())
+    submission = read_placement(folder.path)
+    retries = _read_retry(folder.path)["retries"]
+    snapshot = Snapshot(folder.id, "", folder.spec(), folder.params())
     document = _document(folder)
     livefolder.remove(folder)
-    made = livefolder.create(
-        place, frozen, replace(order, attempt=order.attempt + 1, after=tip).to_json(), notebook=document
+    successor = livefolder.create(
+        place, snapshot, replace(order, attempt=order.attempt + 1, after=tip).to_json(), notebook=document
     )
-    if told is not None:
-        write_json(made.path / SUBMITTED, {"launcher": told.launcher, "handle": told.handle, "host": told.host})
-    allow(made.path, retries)
+    if submission is not None:
+        write_json(
+            successor.path / SUBMISSION_FILE,
+            {"launcher": submission.launcher, "handle": submission.handle, "host": submission.host},
+        )
+    allow_retries(successor.path, retries)
 
 
 def _document(folder: Live) -> dict[str, object] | None:
@@ -70,9 +73,9 @@ def _document(folder: Live) -> dict[str, object] | None:
         return None
 
 
-def _asked(folder: Path) -> dict[str, int]:
+def _read_retry(folder: Path) -> dict[str, int]:
     try:
-        found = read_json(folder / AGAIN)
-        return {"retries": int(found["retries"]), "given_back": int(bool(found.get("given_back")))}
+        data = read_json(folder / RETRY_FILE)
+        return {"retries": int(data["retries"]), "given_back": int(bool(data.get("given_back")))}
     except (OSError, ValueError, KeyError, TypeError):
         return {"retries": 0, "given_back": 0}

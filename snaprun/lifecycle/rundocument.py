@@ -27,17 +27,17 @@ def prepare(repo: GitRepo, run_id: str, spec: RunSpec, params: Mapping[str, Any]
         DataFault: the snapshot has no such notebook, or its parameters are damaged.
         InputMissing: it cannot be read as one.
     """
-    own, plain = repo.blobs([f"{run_id}:{SOURCE}", f"{run_id}:{spec.notebook}"])
-    raw = plain if own is None else own
+    source_blob, notebook_blob = repo.blobs([f"{run_id}:{SOURCE}", f"{run_id}:{spec.notebook}"])
+    raw = notebook_blob if source_blob is None else source_blob
     if raw is None:
         raise DataFault(f"run {run_id[:8]} holds no notebook {spec.notebook}", hint="git fsck")
-    read = notebook.parse(raw, Path(spec.notebook))
+    document = notebook.parse(raw, Path(spec.notebook))
     values = parameters.from_json(records.read_params(repo, run_id) if params is None else dict(params))
-    given = {name: values[name] for name in spec.given if name in values}
-    return cells.without_outputs(parameters.inject(read.node, given, read.language))
+    arguments = {name: values[name] for name in spec.given if name in values}
+    return cells.without_outputs(parameters.inject(document.node, arguments, document.language))
 
 
-def prepared(repo: GitRepo, folder: Live, spec: RunSpec) -> Node:
+def load_document(repo: GitRepo, folder: Live, spec: RunSpec) -> Node:
     """The document that runs: as the command left it in the live folder, else made again from the snapshot."""
     try:
         document = json.loads(folder.notebook.read_bytes())

@@ -19,21 +19,21 @@ from pathlib import Path
 from snaprun import launchers, programs
 from snaprun.files import write_json
 from snaprun.git.locate import Place, make_private
-from snaprun.launchers import Submitted
+from snaprun.launchers import Placement
 from snaprun.lifecycle import contact
 from snaprun.live import lock, secondnames
 from snaprun.live.livefolder import Live, scan, tidy
-from snaprun.live.order import ENDING, FINALISE, ORDER, SUBMITTED, Order
-from snaprun.live.supervision import host_of, supervised_by, supervisor_env
+from snaprun.live.order import ENDING_FILE, FINALISE, ORDER_FILE, SUBMISSION_FILE, Order
+from snaprun.live.supervision import host_of, read_identities, supervisor_env
 from snaprun.live.wire import send_task
 from snaprun.machine import process
 
-__all__ = ["host_of", "revive", "settle", "supervised_by"]
+__all__ = ["host_of", "read_identities", "revive", "settle"]
 
-STALE = 3600.0
+STALE_AGE = 3600.0
 """Age in seconds at which a half made or half removed live folder is nobody's any more."""
 
-STARTING = 60.0
+START_TIMEOUT = 60.0
 """Seconds that a command may take between making a live folder and handing it to a supervisor."""
 
 
@@ -42,31 +42,31 @@ def settle(place: Place, env: Mapping[str, str]) -> list[str]:
 
     A run of another machine is never judged. What cannot be finalised (no space, say) stays for the next time.
     """
-    tidy(place, older=STALE, now=time.time())
+    tidy(place, age=STALE_AGE, now=time.time())
     folders = scan(place)
-    submitted = [folder for folder in folders if (folder.path / SUBMITTED).exists()]
-    if submitted:
-        contact.refresh(place, env, submitted)
-    due = [(folder, held) for folder in folders if (held := _dead(folder)) is not None]
+    submissions = [folder for folder in folders if (folder.path / SUBMISSION_FILE).exists()]
+    if submissions:
+        contact.refresh(place, env, submissions)
+    due = [(folder, lock_handle) for folder in folders if (lock_handle := _take_dead(folder)) is not None]
     if not due:
         return []
-    clerk = _Clerk(env)
+    finaliser = _Finaliser(env)
     try:
-        for folder, held in due:
-            clerk.give(folder.path, held)
+        for folder, lock_handle in due:
+            finaliser.give(folder.path, lock_handle)
     finally:
-        clerk.wait()
+        finaliser.wait()
     return [folder.id for folder, _ in due if not folder.path.exists()]
 
 
-def end(folder: Live, env: Mapping[str, str], ending: Mapping[str, object]) -> None:
+def end(folder: Live, env: Mapping[str, str], outcome: Mapping[str, object]) -> None:
     """Finalise a run that nobody looks after, with word of how it ended; nothing where somebody does."""
-    held = lock.take(folder.path)
-    if held is None:
+    lock_handle = lock.take(folder.path)
+    if lock_handle is None:
         return
-    clerk = _Clerk(env)
-    clerk.give(folder.path, _with_word(folder, held, ending))
-    clerk.wait()
+    finaliser = _Finaliser(env)
+    finaliser.give(folder.path, _write_ending(folder, lock_handle, outcome))
+    finaliser.wait()
 
 
 def revive(place: Place, env: Mapping[str, str], ids: Iterable[str]) -> list[str]:
@@ -75,47 +75,49 @@ def revive(place: Place, env: Mapping[str, str], ids: Iterable[str]) -> list[str
     While anything of such a run lives (it holds a slot, or a process bears its mark) it is left alone: its worker gives
     the folder back. The ids of those that are finalised now.
     """
-    gone = [Live(place.live / run_id) for run_id in ids if not _lives(place, run_id)]
-    due = [(folder, held) for folder in gone if (held := _revived(place, folder)) is not None]
-    clerk = _Clerk(env)
+    folders = [Live(place.live / run_id) for run_id in ids if not _is_alive(place, run_id)]
+    due = [(folder, lock_handle) for folder in folders if (lock_handle := _revive_folder(place, folder)) is not None]
+    finaliser = _Finaliser(env)
     try:
-        for folder, held in due:
-            clerk.give(folder.path, held)
+        for folder, lock_handle in due:
+            finaliser.give(folder.path, lock_handle)
     finally:
-        clerk.wait()
+        finaliser.wait()
     return [folder.id for folder, _ in due if not folder.path.exists()]
 
 
-def _revived(place: Place, folder: Live) -> int | None:
+def _revive_folder(place: Place, folder: Live) -> int | None:
     """The lock of a dead run whose folder is there again: with what was kept of it, else with word of its loss."""
     if secondnames.mend(folder):
-        return _dead(folder)
-    half = folder.path.with_name(f".{folder.id}.revived.{os.getpid()}")
+        return _take_dead(folder)
+    temporary = folder.path.with_name(f".{folder.id}.revived.{os.getpid()}")
     try:
-        make_private(half)
-        lock.make(half)
-        write_json(half / ORDER, Order(folder.id, place).to_json())
-        write_json(half / ENDING, {"status": "lost", "exit_code": 125, "reason": "its live folder was deleted"})
-        half.rename(folder.path)
+        make_private(temporary)
+        lock.make(temporary)
+        write_json(temporary / ORDER_FILE, Order(folder.id, place).to_json())
+        write_json(
+            temporary / ENDING_FILE, {"status": "lost", "exit_code": 125, "reason": "its live folder was deleted"}
+        )
+        temporary.rename(folder.path)
     except OSError:  # no space, or somebody else was faster
         return None
     return lock.take(folder.path)
 
 
-def _lives(place: Place, run_id: str) -> bool:
+def _is_alive(place: Place, run_id: str) -> bool:
     """Whether something of a run without a live folder is still there."""
-    if (place.live / run_id).exists() or process.marked(run_id):
+    if (place.live / run_id).exists() or process.find_marked(run_id):
         return True
     for owner in (place.state / "slots").glob("*.owner"):
         try:
-            if owner.read_text(encoding="utf-8").strip() == run_id and not _free(owner.with_suffix(".lock")):
+            if owner.read_text(encoding="utf-8").strip() == run_id and not _is_free(owner.with_suffix(".lock")):
                 return True
         except OSError:
             continue
     return False
 
 
-def _free(path: Path) -> bool:
+def _is_free(path: Path) -> bool:
     """Whether nobody holds the lock of a slot."""
     with path.open("rb") as file:
         try:
@@ -125,79 +127,79 @@ def _free(path: Path) -> bool:
     return True
 
 
-def _dead(folder: Live) -> int | None:
+def _take_dead(folder: Live) -> int | None:
     """The lock of a run that nobody looks after any more, with word of why; None where it is not ours to judge."""
     if not folder.lock.exists():
-        _give_lock_back(folder)
-    told = launchers.noted(folder.path)
-    if told is not None and told.asked:
-        return _dead_elsewhere(folder, told)
+        _restore_lock(folder)
+    submission = launchers.read_placement(folder.path)
+    if submission is not None and submission.needs_poll:
+        return _take_dead_submission(folder, submission)
     if host_of(folder) is not None:
         return None
-    held = lock.take(folder.path)
-    if held is None:
+    lock_handle = lock.take(folder.path)
+    if lock_handle is None:
         return None
-    why = _why(folder)
-    if why is None:
-        os.close(held)
+    reason = _find_reason(folder)
+    if reason is None:
+        os.close(lock_handle)
         return None
-    return _with_word(folder, held, {"status": "lost", "exit_code": 125, "reason": why})
+    return _write_ending(folder, lock_handle, {"status": "lost", "exit_code": 125, "reason": reason})
 
 
-def _give_lock_back(folder: Live) -> None:
+def _restore_lock(folder: Live) -> None:
     """Bring a lock back whose file somebody deleted: the very same, else a new one once nobody can hold the old one."""
     secondnames.mend(folder)
-    if folder.lock.exists() or any(process.alive(who) for who in supervised_by(folder) or ()):
+    if folder.lock.exists() or any(process.alive(identity) for identity in read_identities(folder) or ()):
         return
     with suppress(OSError):  # the folder goes away right now, or there is no space
         lock.make(folder.path)
 
 
-def _dead_elsewhere(folder: Live, told: Submitted) -> int | None:
+def _take_dead_submission(folder: Live, submission: Placement) -> int | None:
     """The same of a run that a launcher has: its word counts, and what is certain of processes of this machine."""
-    ending = contact.ending(folder, told, now=time.time())
-    if ending is None:
-        waits = contact.known(folder).state in ("queued", "running")
-        if waits or host_of(folder) is not None or supervised_by(folder) is None:
+    outcome = contact.judge_ending(folder, submission, now=time.time())
+    if outcome is None:
+        is_pending = contact.read_contact(folder).state in ("queued", "running")
+        if is_pending or host_of(folder) is not None or read_identities(folder) is None:
             return None
-    held = lock.take(folder.path)
-    if held is None:
+    lock_handle = lock.take(folder.path)
+    if lock_handle is None:
         return None
-    why = _why(folder) if ending is None else None
-    return _with_word(folder, held, ending or {"status": "lost", "exit_code": 125, "reason": why})
+    reason = _find_reason(folder) if outcome is None else None
+    return _write_ending(folder, lock_handle, outcome or {"status": "lost", "exit_code": 125, "reason": reason})
 
 
-def _with_word(folder: Live, held: int, ending: Mapping[str, object]) -> int:
+def _write_ending(folder: Live, lock_handle: int, outcome: Mapping[str, object]) -> int:
     """Leave word of how a run ended for whoever finalises it."""
     try:
-        if not (folder.path / ENDING).exists():
-            write_json(folder.path / ENDING, ending)
+        if not (folder.path / ENDING_FILE).exists():
+            write_json(folder.path / ENDING_FILE, outcome)
     except OSError:  # no space: the finaliser has the journal, and says "lost" by itself
-        return held
-    return held
+        return lock_handle
+    return lock_handle
 
 
-def _why(folder: Live) -> str | None:
+def _find_reason(folder: Live) -> str | None:
     """What became of a run whose lock is free; None while its command may still be about to start it."""
-    about = supervised_by(folder)
-    if about is None:
+    identities = read_identities(folder)
+    if identities is None:
         age = time.time() - folder.path.stat().st_mtime
-        return None if age < STARTING else "the command ended before it had started the run"
-    if about[0].boot != process.boot_id():
+        return None if age < START_TIMEOUT else "the command ended before it had started the run"
+    if identities[0].boot != process.boot_id():
         return "the machine was restarted while it ran"
-    process.end_all(lambda: process.marked(folder.id))
+    process.end_all(lambda: process.find_marked(folder.id))
     return "its supervisor and its worker were killed"
 
 
-class _Clerk:
+class _Finaliser:
     """A process that finalises: it, not this one, imports what that takes, and Ctrl-C does not reach it."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        self._door, theirs = socket.socketpair()
-        with theirs:
+        self._connection, worker_end = socket.socketpair()
+        with worker_end:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", programs.WORKER],
-                stdin=theirs.fileno(),
+                stdin=worker_end.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
@@ -205,17 +207,17 @@ class _Clerk:
                 start_new_session=True,
             )
 
-    def give(self, path: Path, held: int) -> None:
+    def give(self, path: Path, lock_handle: int) -> None:
         """Hand one run and its lock over."""
         try:
-            send_task(self._door, path, FINALISE, held)
+            send_task(self._connection, path, FINALISE, lock_handle)
         except OSError:  # it is gone: the run stays for the next time
             return
         finally:
-            os.close(held)
+            os.close(lock_handle)
 
     def wait(self) -> None:
         """Wait until it has finalised all that it was given."""
-        self._door.shutdown(socket.SHUT_WR)
+        self._connection.shutdown(socket.SHUT_WR)
         self._child.wait()
-        self._door.close()
+        self._connection.close()

@@ -15,7 +15,7 @@ from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.live.livefolder import Live, find
-from snaprun.live.progress import COUNTED, PIECE, Progress, View
+from snaprun.live.progress import FINAL_STATES, PIECE, LiveView, Progress
 from snaprun.model import SNAP_DIR, Result, Status
 
 INTERVAL = 0.05
@@ -32,7 +32,7 @@ LOG = f"{SNAP_DIR}/log.txt"
 
 
 @dataclass(frozen=True)
-class End:
+class RunEnd:
     """How a run ended, as its result commit ``tip`` says."""
 
     status: Status
@@ -47,7 +47,7 @@ class Update:
 
     log: bytes
     progress: Progress
-    end: End | None = None
+    end: RunEnd | None = None
 
 
 def follow(repo: GitRepo, run_id: str, *, offset: int = 0, tick: float = TICK) -> Iterator[Update]:
@@ -61,18 +61,18 @@ def follow(repo: GitRepo, run_id: str, *, offset: int = 0, tick: float = TICK) -
     """
     folder = find(repo.place, run_id)
     if folder is None:
-        yield from ended(repo, run_id, offset=offset)
+        yield from follow_ended(repo, run_id, offset=offset)
         return
-    view = View(folder, offset=offset)
+    view = LiveView(folder, offset=offset)
     try:
-        yield from _until_end(repo, view, tick)
-        for update in ended(repo, run_id, offset=view.offset, attempt=view.progress.attempt):
+        yield from _follow_live(repo, view, tick)
+        for update in follow_ended(repo, run_id, offset=view.offset, attempt=view.progress.attempt):
             yield replace(update, progress=view.progress)
     finally:
         view.close()
 
 
-def folder_of(place: Place, run_id: str) -> Live | None:
+def find_folder(place: Place, run_id: str) -> Live | None:
     """The live folder of a run that goes on: where somebody deleted it, the run gives it back within a second."""
     end = time.monotonic() + LINGER
     while True:
@@ -82,32 +82,32 @@ def folder_of(place: Place, run_id: str) -> Live | None:
         time.sleep(INTERVAL)
 
 
-def _until_end(repo: GitRepo, view: View, tick: float) -> Iterator[Update]:
+def _follow_live(repo: GitRepo, view: LiveView, tick: float) -> Iterator[Update]:
     """What a run in progress shows, until nothing more can come."""
-    last = 0.0
-    since = time.monotonic()
+    last_time = 0.0
+    start = time.monotonic()
     while True:
         now = time.monotonic()
-        gone = not view.live.path.exists()
+        is_gone = not view.live.path.exists()
         log, news = view.read()
-        since = since if gone or view.result is not None else now
-        over = now - since > LINGER or (gone and _finished(repo, view))
-        if log or news or now - last >= tick:
-            last = now
+        start = start if is_gone or view.result is not None else now
+        is_over = now - start > LINGER or (is_gone and _has_result(repo, view))
+        if log or news or now - last_time >= tick:
+            last_time = now
             yield Update(log, view.progress)
         if log:
             continue
-        if over:
+        if is_over:
             return
         time.sleep(INTERVAL)
 
 
-def _finished(repo: GitRepo, view: View) -> bool:
+def _has_result(repo: GitRepo, view: LiveView) -> bool:
     """Whether a run whose live folder is gone has its result; else somebody deleted the folder."""
-    return view.result is not None or result.finished(repo, view.live.id) is not None
+    return view.result is not None or result.find_result(repo, view.live.id) is not None
 
 
-def ended(repo: GitRepo, run_id: str, *, offset: int = 0, attempt: int | None = None) -> Iterator[Update]:
+def follow_ended(repo: GitRepo, run_id: str, *, offset: int = 0, attempt: int | None = None) -> Iterator[Update]:
     """The updates of a run that is over: the rest of its log in pieces, and its end.
 
     Where ``offset`` was counted in the log of another ``attempt`` than the last, all of the log.
@@ -115,18 +115,18 @@ def ended(repo: GitRepo, run_id: str, *, offset: int = 0, attempt: int | None = 
     Raises:
         DataFault: there is no such run, or it is not over.
     """
-    tip = result.finished(repo, run_id)
+    tip = result.find_result(repo, run_id)
     end = records.read_result(repo, run_id)
     if tip is None or end is None:
         hint = f"snaprun show {run_id[:8]}"
         raise DataFault(f"run {run_id[:8]} has not ended, and is not in progress either", hint=hint)
     offset = 0 if attempt not in (None, end.attempts) else offset
-    done = sum(cell.state in COUNTED and cell.number > 0 for cell in end.cells)
+    count = sum(cell.state in FINAL_STATES and cell.number > 0 for cell in end.cells)
     total = sum(cell.number > 0 for cell in end.cells)
-    progress = Progress(total=total, done=done, attempt=end.attempts, state="ended")
+    progress = Progress(total=total, done=count, attempt=end.attempts, state="ended")
     for piece in whole_log(repo, tip, end, offset=offset):
         yield Update(piece, progress)
-    yield Update(b"", progress, End(end.status, end.exit_code, end.reason, tip))
+    yield Update(b"", progress, RunEnd(end.status, end.exit_code, end.reason, tip))
 
 
 def whole_log(repo: GitRepo, tip: str, end: Result, *, offset: int = 0) -> Iterator[bytes]:

@@ -24,15 +24,15 @@ from snaprun.errors import InputMissing, SnaprunError
 from snaprun.files import write_json
 from snaprun.git import publish, refs
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.locate import make_private, standing
+from snaprun.git.locate import make_private, recover_place
 from snaprun.index import reindex
 from snaprun.lifecycle import environment, finish, notify, rundocument
 from snaprun.live import bell, gpus
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import Live
-from snaprun.live.order import ENDING, LOST, RUN, TALK, Order, read_order
-from snaprun.live.secondnames import Memory
-from snaprun.live.stoprequest import Request, note_stop
+from snaprun.live.order import ENDING_FILE, LOST_BYTES, MESSAGES_FILE, RUN, Order, read_order
+from snaprun.live.secondnames import LiveBackup
+from snaprun.live.stoprequest import StopRequest, ensure_stop_request
 from snaprun.live.wire import receive_task
 from snaprun.machine import memorylimit, process
 from snaprun.model import Run, RunSpec, Status, utc
@@ -40,10 +40,10 @@ from snaprun.notebooks import cells
 from snaprun.notebooks.kernels import Kernel
 from snaprun.track import ARTIFACTS, METRICS, PARAMS
 
-HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SEED = "SNAPRUN_SEED"
 CHECKPOINTS = "SNAPRUN_CHECKPOINT_DIR"
-NOT_FOR_RUNS = ("PYTEST_CURRENT_TEST", "PYTHONPYCACHEPREFIX")
+PRIVATE_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTHONPYCACHEPREFIX")
 
 
 class Listener:
@@ -54,21 +54,21 @@ class Listener:
         self.live: Live | None = None
         self._interrupts = 0
         self._timer: threading.Timer | None = None
-        for number in HEARD:
-            signal.signal(number, self._heard)
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._handle_signal)
 
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, _frame: FrameType | None) -> None:
         self._interrupts += number == signal.SIGINT
-        request = Request(number) if self.live is None else note_stop(self.live.path, number, time.time())
+        request = StopRequest(number) if self.live is None else ensure_stop_request(self.live.path, number, time.time())
         grace = 0.0 if request.kill or self._interrupts > 1 else request.grace
         if grace is not None:
             self.stop.grace = grace
         if not self.stop.signal or grace == 0.0:
             self.stop.request(request.signal if not self.stop.signal else number)
         if grace:
-            self._again(grace, number)
+            self._repeat_after(grace, number)
 
-    def _again(self, seconds: float, number: int) -> None:
+    def _repeat_after(self, seconds: float, number: int) -> None:
         """Ask a second time when the grace is over: then the interpreter itself may not take long to end either."""
         if self._timer is not None:
             self._timer.cancel()
@@ -78,7 +78,7 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class Ground:
+class ExecutionPlan:
     """Where a run executes: the folder of its notebook, below a slot or the user's own tree."""
 
     top: Path
@@ -90,18 +90,18 @@ def main(argv: list[str]) -> int:
     """Do what comes through standard input until nothing more does. ``argv``: the engine to import meanwhile."""
     listener = Listener()
     process.become_subreaper()
-    door = socket.socket(fileno=os.dup(0))
+    connection = socket.socket(fileno=os.dup(0))
     detach_input()
     if argv:
         engines.engine(argv[0])
     code = 0
-    while (task := receive_task(door)) is not None:
-        path, what, held = task
-        _talk_into(path)
-        if what == RUN:  # the lock is held until this process ends
-            return _attempt(path, lambda live: run(live, door, listener))
+    while (task := receive_task(connection)) is not None:
+        path, action, lock = task
+        _redirect_messages(path)
+        if action == RUN:  # the lock is held until this process ends
+            return _attempt(path, lambda live: run(live, connection, listener))
         code = _attempt(path, finalise) or code
-        os.close(held)
+        os.close(lock)
     return code
 
 
@@ -111,43 +111,43 @@ def _attempt(path: Path, work: Callable[[Live], None]) -> int:
         work(Live(path))
     except Exception as error:  # noqa: BLE001  # the edge: a bug of ours must not make a dead run look alive
         traceback.print_exc()
-        finish.provisional(Live(path), error)
+        finish.record_provisionally(Live(path), error)
         return 1
     return 0
 
 
-def run(live: Live, door: socket.socket, listener: Listener) -> None:
+def run(live: Live, connection: socket.socket, listener: Listener) -> None:
     """Execute a run and finalise it."""
     listener.live = live
     order = read_order(live.path)
     repo = GitRepo(order.place)
     slot: Slot | None = None
-    memory = Memory(live)
+    backup = LiveBackup(live)
     with Journal(live.path) as journal:
-        _watch_supervisor(door, journal)
+        _watch_supervisor(connection, journal)
         try:
-            ground = _ground(repo, live, order, journal)
-            slot = ground.slot
-            outcome = _execute(repo, live, order, ground, journal, listener.stop)
+            plan = _plan_execution(repo, live, order, journal)
+            slot = plan.slot
+            outcome = _execute(repo, live, order, plan, journal, listener.stop)
         except SnaprunError as error:
             outcome = Outcome(Status.FAILED, 125, f"{error.message} ({error.hint})" if error.hint else error.message)
         except Exception as error:  # noqa: BLE001  # the edge: a bug of ours must still end in a truthful record
             traceback.print_exc()
             outcome = Outcome(Status.FAILED, 125, f"snaprun failed: {type(error).__name__}: {error}")
-        _sweep(order)
-        memory.give_back()
-        _seal(live, outcome)
+        _end_processes(order)
+        backup.give_back()
+        _write_ending(live, outcome)
         journal.end(
             status=outcome.status.value, exit_code=outcome.exit_code, reason=outcome.reason, signal=outcome.signal
         )
-        lost = journal.waiting
-        if lost:  # in memory, and gone with this process
-            _seal(live, outcome, lost=lost)
-    if lost:  # there was room again at the last moment
-        _seal(live, outcome)
-    _tell(door)
-    memory.stop()
-    order = replace(order, place=standing(order.place))  # the work tree may have been removed while it ran
+        loss = journal.backlog
+        if loss:  # in memory, and gone with this process
+            _write_ending(live, outcome, loss=loss)
+    if loss:  # there was room again at the last moment
+        _write_ending(live, outcome)
+    _announce_end(connection)
+    backup.stop()
+    order = replace(order, place=recover_place(order.place))  # the work tree may have been removed while it ran
     repo = GitRepo(order.place)
     peak = _peak_memory()
     _notify(order, finish.finish(repo, live, order, slot=slot, peak_memory=peak))
@@ -155,20 +155,20 @@ def run(live: Live, door: socket.socket, listener: Listener) -> None:
     bell.wake(order.place, _clean(os.environ))
 
 
-def _seal(live: Live, outcome: Outcome, *, lost: int = 0) -> None:
+def _write_ending(live: Live, outcome: Outcome, *, loss: int = 0) -> None:
     """Leave the verdict where a full disk has room for it: the journal's own end stands behind all that waits there.
 
     ``lost`` bytes could not be written at all. That is known only when the disk is full again: the file has room for
     it from before.
     """
-    path = live.path / ENDING
+    path = live.path / ENDING_FILE
     data = {"status": outcome.status.value, "exit_code": outcome.exit_code, "reason": outcome.reason}
     try:
-        if not lost:
-            write_json(path, {**data, "signal": outcome.signal, LOST: 0, "room": " " * 40})
+        if not loss:
+            write_json(path, {**data, "signal": outcome.signal, LOST_BYTES: 0, "room": " " * 40})
             return
         with path.open("r+b") as file:
-            text = json.dumps({**data, "signal": outcome.signal, LOST: lost}).encode()
+            text = json.dumps({**data, "signal": outcome.signal, LOST_BYTES: loss}).encode()
             file.write(text.ljust(path.stat().st_size))
     except OSError as error:  # the folder is gone, or there is no room at all
         sys.stderr.write(f"the end is not written down: {error}\n")
@@ -178,52 +178,54 @@ def finalise(live: Live) -> None:
     """Make the record of a run whose worker is gone."""
     order = read_order(live.path)
     repo = GitRepo(order.place)
-    _sweep(order)
-    _notify(order, finish.finish(repo, live, order, slot=slots.held(repo, order.run)))
+    _end_processes(order)
+    _notify(order, finish.finish(repo, live, order, slot=slots.reclaim(repo, order.run)))
     bell.wake(order.place, _clean(os.environ))
 
 
-def _notify(order: Order, ended: Run) -> None:
+def _notify(order: Order, ended_run: Run) -> None:
     if order.notify_command:
-        notify.notify(order.notify_command, ended, _clean(os.environ), order.place.top)
+        notify.notify(order.notify_command, ended_run, _clean(os.environ), order.place.top)
     if order.options.get("notify"):
-        notify.notify_desktop(ended, _clean(os.environ))
+        notify.notify_desktop(ended_run, _clean(os.environ))
 
 
-def _ground(repo: GitRepo, live: Live, order: Order, journal: Journal) -> Ground:
+def _plan_execution(repo: GitRepo, live: Live, order: Order, journal: Journal) -> ExecutionPlan:
     """Lay the snapshot out in a slot, with the user's data linked in; or take the user's own tree."""
-    if order.place.removed:
+    if order.place.is_removed:
         raise InputMissing(
             "the work tree that it was started in has been removed", hint=f"snaprun rerun {order.run[:8]}"
         )
     spec = live.spec()
-    inner = Path(spec.notebook).parent
+    subfolder = Path(spec.notebook).parent
     if spec.in_place:
-        return Ground(order.place.top, order.place.top / inner, None)
+        return ExecutionPlan(order.place.top, order.place.top / subfolder, None)
     slot = slots.claim(repo, order.run, live=order.place.live)
     journal.event("slot", number=slot.number, path=os.fspath(slot.path))
     publish.restore(order.place, order.run)  # what a prune took while the run waited for its turn
     for note in slots.lay_out(repo, slot, order.run):
         journal.note(note)
     left_out = [item.path for item in spec.left_out]
-    mapped = order.options.get("data") or {}
-    linked = links.link(repo, slot, patterns=order.link, outputs=order.outputs, left_out=left_out, mapped=mapped)
-    if linked.links:
-        write_json(live.path / finish.INPUTS, {"inputs": links.fingerprint(order.place.top, linked)})
-    folder = slot.path / inner
+    data_folders = order.options.get("data") or {}
+    link_set = links.link(
+        repo, slot, patterns=order.link, outputs=order.outputs, left_out=left_out, path_map=data_folders
+    )
+    if link_set.links:
+        write_json(live.path / finish.INPUTS, {"inputs": links.fingerprint(order.place.top, link_set)})
+    folder = slot.path / subfolder
     folder.mkdir(parents=True, exist_ok=True)
-    return Ground(slot.path, folder, slot)
+    return ExecutionPlan(slot.path, folder, slot)
 
 
-def _execute(repo: GitRepo, live: Live, order: Order, ground: Ground, journal: Journal, stop: Stop) -> Outcome:
+def _execute(repo: GitRepo, live: Live, order: Order, plan: ExecutionPlan, journal: Journal, stop: Stop) -> Outcome:
     """Run the engine, the start being recorded meanwhile."""
     spec = live.spec()
-    document = rundocument.prepared(repo, live, spec)
+    document = rundocument.load_document(repo, live, spec)
     job = Job(
         live=live,
         notebook=document,
-        folder=ground.folder,
-        environment=run_environment(live, order, spec, ground),
+        folder=plan.folder,
+        environment=run_environment(live, order, spec, plan),
         kernel=None if order.kernel is None else Kernel.from_json(order.kernel),
         python=order.python,
         labels={cell.number: cell.label for cell in cells.code_cells(document)},
@@ -232,17 +234,17 @@ def _execute(repo: GitRepo, live: Live, order: Order, ground: Ground, journal: J
         cell_timeout=spec.cell_timeout,
         grace=order.grace,
         hold=order.hold,
-        script=ground.top / spec.script,
+        script=plan.top / spec.script,
         commented_magics=bool(order.options.get("commented_magics")),
     )
-    record = threading.Thread(target=_describe, args=(live, order, spec, job), name="snaprun-record", daemon=True)
-    record.start()
-    outcome = _within(spec.max_memory, lambda: engines.engine(spec.engine).run(job, journal, stop))
-    record.join()
+    recorder = threading.Thread(target=_describe, args=(live, order, spec, job), name="snaprun-record", daemon=True)
+    recorder.start()
+    outcome = _run_within(spec.max_memory, lambda: engines.engine(spec.engine).run(job, journal, stop))
+    recorder.join()
     return outcome
 
 
-def _within(max_memory: int | None, work: Callable[[], Outcome]) -> Outcome:
+def _run_within(max_memory: int | None, work: Callable[[], Outcome]) -> Outcome:
     """Do it within a limit of memory: what exceeds that is killed, and how the engine saw it is not the reason."""
     if max_memory is None:
         return work()
@@ -251,28 +253,28 @@ def _within(max_memory: int | None, work: Callable[[], Outcome]) -> Outcome:
         outcome = work()
     if guard.excess is None or outcome.status in (Status.STOPPED, Status.TIMED_OUT):
         return outcome
-    return Outcome(Status.FAILED, engines.KILLED, guard.excess.reason, int(signal.SIGKILL))
+    return Outcome(Status.FAILED, engines.KILL_CODE, guard.excess.reason, int(signal.SIGKILL))
 
 
-def run_environment(live: Live, order: Order, spec: RunSpec, ground: Ground) -> dict[str, str]:
+def run_environment(live: Live, order: Order, spec: RunSpec, plan: ExecutionPlan) -> dict[str, str]:
     """The complete environment of the run: the user's, without git's, with what the notebook may ask for."""
     checkpoints = order.place.state / "checkpoints" / order.run
     make_private(checkpoints)
-    made = {
+    variables = {
         **_clean(os.environ),
         process.MARK: order.run,
         METRICS: os.fspath(live.metrics),
         PARAMS: os.fspath(live.path / "params.json"),
         ARTIFACTS: os.fspath(live.artifacts),
         CHECKPOINTS: os.fspath(checkpoints),
-        "PWD": os.fspath(ground.folder),
+        "PWD": os.fspath(plan.folder),
     }
     if spec.seed is not None:
-        made[SEED] = str(spec.seed)
-    made.update(order.options.get(gpus.TAKEN) or {})
-    if ground.slot is not None:
-        made.update(frozen.environment(made, place=order.place, slot=ground.slot.path))
-    return made
+        variables[SEED] = str(spec.seed)
+    variables.update(order.options.get(gpus.VARIABLES) or {})
+    if plan.slot is not None:
+        variables.update(frozen.environment(variables, place=order.place, slot=plan.slot.path))
+    return variables
 
 
 def _clean(env: Mapping[str, str]) -> dict[str, str]:
@@ -282,7 +284,7 @@ def _clean(env: Mapping[str, str]) -> dict[str, str]:
     bytecode is not cached outside the slot: Python tells sources apart by path, second and size only, and the same path
     held another run's source before.
     """
-    private = (process.MARK, process.SUPERVISOR, METRICS, PARAMS, ARTIFACTS, CHECKPOINTS, SEED, *NOT_FOR_RUNS)
+    private = (process.MARK, process.SUPERVISOR, METRICS, PARAMS, ARTIFACTS, CHECKPOINTS, SEED, *PRIVATE_VARIABLES)
     return {name: text for name, text in env.items() if not name.startswith("GIT_") and name not in private}
 
 
@@ -293,45 +295,45 @@ def _describe(live: Live, order: Order, spec: RunSpec, job: Job) -> None:
     """
     _record_start(live, order, spec)
     python = order.python if job.kernel is None else job.kernel.python
-    about = environment.describe(python, job.environment, more=order.options.get("variables", ()))
+    description = environment.describe(python, job.environment, extra_names=order.options.get("variables", ()))
     try:
-        write_json(live.path / finish.ENVIRONMENT, {**about, "snaprun": __version__})
+        write_json(live.path / finish.ENVIRONMENT, {**description, "snaprun": __version__})
     except OSError as error:
         sys.stderr.write(f"the environment is not recorded: {error}\n")
 
 
 def _record_start(live: Live, order: Order, spec: RunSpec) -> None:
-    run = Run.of(order.run, spec, live.params(), commit=order.after or order.run, status=Status.RUNNING)
-    started = replace(run, started=utc(time.time()), attempts=order.attempt)
+    run = Run.from_commits(order.run, spec, live.params(), commit=order.after or order.run, status=Status.RUNNING)
+    entry = replace(run, started=utc(time.time()), attempts=order.attempt)
     try:
-        reindex.index(GitRepo(order.place), order.index_url, started)
+        reindex.index(GitRepo(order.place), order.index_url, entry)
     except SnaprunError as error:
         sys.stderr.write(f"the start is not in the index: {error.message}\n")
 
 
-def _watch_supervisor(door: socket.socket, journal: Journal) -> None:
+def _watch_supervisor(connection: socket.socket, journal: Journal) -> None:
     """Note when the supervisor goes away: the run goes on, and this process finishes it alone."""
 
     def watch() -> None:
-        if door.recv(1) == b"":
+        if connection.recv(1) == b"":
             journal.note("the supervisor was killed; the run went on without it")
 
     threading.Thread(target=watch, name="snaprun-door", daemon=True).start()
 
 
-def _tell(door: socket.socket) -> None:
+def _announce_end(connection: socket.socket) -> None:
     """Tell the supervisor that the code has ended: what comes now is the record, which may take its time."""
     try:
-        door.send(b"e")
+        connection.send(b"e")
     except OSError:  # it is gone
         return
 
 
-def _sweep(order: Order) -> None:
+def _end_processes(order: Order) -> None:
     """End every process that the run left, so that its files are quiet; a run that it started is not its own."""
-    _, left = process.end_all(lambda: process.of_run(order.run, os.getpid()))
-    for who in left:
-        sys.stderr.write(f"process {who.pid} could not be ended\n")
+    _, survivors = process.end_all(lambda: process.find_by_run(order.run, os.getpid()))
+    for identity in survivors:
+        sys.stderr.write(f"process {identity.pid} could not be ended\n")
 
 
 def _peak_memory() -> int:
@@ -347,14 +349,14 @@ def detach_input() -> None:
     os.close(null)
 
 
-def _talk_into(folder: Path) -> None:
+def _redirect_messages(folder: Path) -> None:
     """Send what this process has to say into the live folder."""
     try:
-        talk = os.open(folder / TALK, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        log_handle = os.open(folder / MESSAGES_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError:
         return
-    os.dup2(talk, 2)
-    os.close(talk)
+    os.dup2(log_handle, 2)
+    os.close(log_handle)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 from typing import BinaryIO
 
-FILE = "log-times.jsonl"
+ARRIVALS_FILE = "log-times.jsonl"
 """Its name, in the live folder and in the result."""
 
-FINE = 10_000
+FINE_LINES = 10_000
 """Lines after which only one a second is written, so that a week of progress bars takes some megabytes."""
 
-COARSE = 1.0
+COARSE_INTERVAL = 1.0
 """Seconds between two lines then."""
 
 
-class Pen:
+class ArrivalWriter:
     """Decides which arrivals are worth a line."""
 
     def __init__(self) -> None:
@@ -29,37 +29,37 @@ class Pen:
 
     def line(self, start: int, time: float) -> bytes:
         """The line to write for bytes from ``start`` on that arrived at ``time``; empty where the last one will do."""
-        if start <= self._start or (self._count >= FINE and 0 <= time - self._time < COARSE):
+        if start <= self._start or (self._count >= FINE_LINES and 0 <= time - self._time < COARSE_INTERVAL):
             return b""
         self._start, self._time = start, time
         self._count += 1
         return json.dumps([start, round(time, 3)]).encode("ascii") + b"\n"
 
 
-class Arrivals:
+class ArrivalReader:
     """Reads the file forward, also while it grows."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._now: float | None = None
-        self._next: tuple[int, float] | None = None
+        self._time: float | None = None
+        self._next_entry: tuple[int, float] | None = None
 
     def at(self, offset: int) -> float | None:
         """When the byte at ``offset`` arrived; None where nothing is known. Offsets are asked for in rising order."""
         while True:
-            found = self._next or self._read()
-            if found is None or found[0] > offset:
-                self._next = found
-                return self._now
-            self._now, self._next = found[1], None
+            entry = self._next_entry or self._read()
+            if entry is None or entry[0] > offset:
+                self._next_entry = entry
+                return self._time
+            self._time, self._next_entry = entry[1], None
 
     def _read(self) -> tuple[int, float] | None:
         """The next line; one that is torn is left for the next time, a damaged one passed over."""
         while True:
-            before = self._file.tell()
+            offset = self._file.tell()
             line = self._file.readline()
             if not line.endswith(b"\n"):
-                self._file.seek(before)
+                self._file.seek(offset)
                 return None
             try:
                 start, time = json.loads(line)

@@ -17,25 +17,25 @@ from snaprun.live import daemon, searches
 BELL = "bell"
 """In the queue's folder: a pipe that the dispatcher listens at."""
 
-STARTING = "starting"
+START_LOCK = "starting"
 """In the queue's folder: locked while a dispatcher starts, until it listens or goes."""
 
-TALK = "dispatch.log"
+LOG_NAME = "dispatch.log"
 """In the queue's folder: what a dispatcher has to say."""
 
 
-def busy(place: Place) -> Mapping[str, Any] | None:
+def read_mark(place: Place) -> Mapping[str, Any] | None:
     """What :func:`mark` wrote, or None where nothing is queued."""
     try:
-        return read_json(place.busy)
+        return read_json(place.busy_file)
     except (OSError, ValueError):
         return None
 
 
-def mark(place: Place, about: Mapping[str, Any]) -> None:
+def mark(place: Place, data: Mapping[str, Any]) -> None:
     """Say that there is something to do. Raises OSError where the state folder cannot be written."""
     make_private(place.queue)
-    write_json(place.busy, about)
+    write_json(place.busy_file, data)
 
 
 def wake(place: Place, env: Mapping[str, str]) -> bool:
@@ -44,9 +44,9 @@ def wake(place: Place, env: Mapping[str, str]) -> bool:
     One look for a file where nothing is queued; starting a dispatcher takes no longer than starting a shell. The same
     for searches that go on.
     """
-    if place.searching.exists():
+    if place.search_marks.exists():
         searches.wake(place, env)
-    if not place.busy.exists():
+    if not place.busy_file.exists():
         return False
     try:
         return ring(place) or _start(place, env)
@@ -71,9 +71,9 @@ def ring(place: Place) -> bool:
 
 def _start(place: Place, env: Mapping[str, str]) -> bool:
     """Start a dispatcher, unless one is about to listen."""
-    held = daemon.take(place.queue / STARTING)
-    if held is not None:
-        where = json.dumps({name: os.fspath(path) for name, path in vars(place).items()})
-        command = [sys.executable, "-m", programs.DISPATCHER, where]
-        daemon.start(command, env, held=held, talk=place.queue / TALK)
+    descriptor = daemon.take(place.queue / START_LOCK)
+    if descriptor is not None:
+        place_json = json.dumps({name: os.fspath(path) for name, path in vars(place).items()})
+        command = [sys.executable, "-m", programs.DISPATCHER, place_json]
+        daemon.start(command, env, lock=descriptor, log=place.queue / LOG_NAME)
     return True

@@ -12,23 +12,23 @@ from snaprun.live.supervision import supervisor_env
 
 def take(path: Path) -> int | None:
     """Take a lock: its descriptor, or None where somebody has it. Raises OSError where it cannot be made."""
-    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(held)
+        os.close(handle)
         return None
-    return held
+    return handle
 
 
-def start(command: Sequence[str], env: Mapping[str, str], *, held: int, talk: Path) -> None:
+def start(command: Sequence[str], env: Mapping[str, str], *, lock: int, log: Path) -> None:
     """Start a command, which takes no longer than starting a shell. It is given the lock ``held`` as its standard
     output, so that there is never a second one, and says what it has to say at the end of the file ``talk``.
 
     Raises:
         OSError: it cannot be started.
     """
-    said = os.open(talk, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    log_handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         shell = os.posix_spawn(
             "/bin/sh",
@@ -36,18 +36,18 @@ def start(command: Sequence[str], env: Mapping[str, str], *, held: int, talk: Pa
             supervisor_env(env),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, held, 1),
-                (os.POSIX_SPAWN_DUP2, said, 2),
+                (os.POSIX_SPAWN_DUP2, lock, 1),
+                (os.POSIX_SPAWN_DUP2, log_handle, 2),
             ],
             setsid=True,
         )
     finally:
-        os.close(said)
-        os.close(held)
+        os.close(log_handle)
+        os.close(lock)
     os.waitpid(shell, 0)
 
 
-def let_go() -> None:
+def release() -> None:
     """Give the lock back that :func:`start` gave this process."""
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(null, 1)

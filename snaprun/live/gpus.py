@@ -21,11 +21,11 @@ from snaprun.git.locate import make_private
 from snaprun.live import lock
 from snaprun.machine import nvidia
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-ORDER = "CUDA_DEVICE_ORDER"
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+DEVICE_ORDER = "CUDA_DEVICE_ORDER"
 """Variables of CUDA: https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables."""
 
-TAKEN = "gpus"
+VARIABLES = "gpus"
 """Among the options of an order: the variables that give a run its cards."""
 
 PATIENCE = 20
@@ -50,35 +50,39 @@ class GpusTaken(Busy):
     holders: tuple[Path, ...] = ()
 
 
-def there(env: Mapping[str, str]) -> list[Gpu]:
+def find_gpus(env: Mapping[str, str]) -> list[Gpu]:
     """The cards that a run with this environment may have: those that ``CUDA_VISIBLE_DEVICES`` leaves it, else all."""
-    known = _asked(env)
-    visible = env.get(VISIBLE)
+    devices = _query_devices(env)
+    visible = env.get(VISIBLE_DEVICES)
     if visible is None:
-        return [Gpu(index, uuid) for index, uuid in known]
-    found: dict[str, Gpu] = {}
+        return [Gpu(index, uuid) for index, uuid in devices]
+    gpus: dict[str, Gpu] = {}
     for word in (part.strip() for part in visible.split(",")):
-        gpu = _named(word, known)
+        gpu = _parse_name(word, devices)
         if gpu is None:  # as CUDA has it: what stands behind an invalid name is not visible either
             break
-        found.setdefault(gpu.key, gpu)
-    return list(found.values())
+        gpus.setdefault(gpu.key, gpu)
+    return list(gpus.values())
 
 
 def require(env: Mapping[str, str], count: int) -> list[Gpu]:
     """As :func:`there`. Raises NoGpus where there are fewer than ``count``."""
-    found = there(env)
-    if len(found) < count:
-        where = f"{VISIBLE}={env[VISIBLE]!r} names {len(found)}" if VISIBLE in env else _counted(found)
-        hint = f"--gpus {len(found)}" if found else f"leave --gpus out, or name the GPUs in {VISIBLE}"
-        raise NoGpus(f"{count} GPU{'s' * (count > 1)} wanted, and {where}", hint=hint)
-    return found
+    gpus = find_gpus(env)
+    if len(gpus) < count:
+        supply = (
+            f"{VISIBLE_DEVICES}={env[VISIBLE_DEVICES]!r} names {len(gpus)}"
+            if VISIBLE_DEVICES in env
+            else _describe_count(gpus)
+        )
+        hint = f"--gpus {len(gpus)}" if gpus else f"leave --gpus out, or name the GPUs in {VISIBLE_DEVICES}"
+        raise NoGpus(f"{count} GPU{'s' * (count > 1)} wanted, and {supply}", hint=hint)
+    return gpus
 
 
 def check_free(env: Mapping[str, str], count: int) -> None:
     """Say beforehand that a run would not get its cards. Raises as :func:`take`; nothing is taken."""
     with _ledger() as entries:
-        _free(require(env, count), count, entries)
+        _find_free(require(env, count), count, entries)
 
 
 def take(env: Mapping[str, str], count: int, live: Path) -> dict[str, str]:
@@ -90,29 +94,29 @@ def take(env: Mapping[str, str], count: int, live: Path) -> dict[str, str]:
         NoGpus: there are not so many. GpusTaken: other runs have them. Denied: the ledger cannot be written.
     """
     with _ledger() as entries:
-        mine = os.fspath(live)
-        for key in [key for key, holder in entries.items() if holder == mine]:  # of the attempt before
+        folder = os.fspath(live)
+        for key in [key for key, holder in entries.items() if holder == folder]:  # of the attempt before
             del entries[key]
-        given = _free(require(env, count), count, entries)[:count]
-        entries.update({gpu.key: mine for gpu in given})
-    made = {VISIBLE: ",".join(gpu.name for gpu in given)}
+        gpus = _find_free(require(env, count), count, entries)[:count]
+        entries.update({gpu.key: folder for gpu in gpus})
+    variables = {VISIBLE_DEVICES: ",".join(gpu.name for gpu in gpus)}
     # The numbers of nvidia-smi are in the order of the bus, and those of CUDA only if it is told so.
-    return made if VISIBLE in env else {ORDER: "PCI_BUS_ID", **made}
+    return variables if VISIBLE_DEVICES in env else {DEVICE_ORDER: "PCI_BUS_ID", **variables}
 
 
-def _free(found: Sequence[Gpu], count: int, entries: Mapping[str, str]) -> list[Gpu]:
-    free = [gpu for gpu in found if gpu.key not in entries]
+def _find_free(gpus: Sequence[Gpu], count: int, entries: Mapping[str, str]) -> list[Gpu]:
+    free = [gpu for gpu in gpus if gpu.key not in entries]
     if len(free) >= count:
         return free
-    held: dict[str, list[str]] = {}
-    for gpu in found:
+    holders: dict[str, list[str]] = {}
+    for gpu in gpus:
         if gpu.key in entries:
-            held.setdefault(entries[gpu.key], []).append(gpu.name)
-    who = ", ".join(f"run {Path(live).name[:8]} has {' and '.join(names)}" for live, names in held.items())
-    left = f"{len(free)} of {len(found)} free"
-    text = f"{count} GPU{'s' * (count > 1)} wanted, and {left}: {who}"
+            holders.setdefault(entries[gpu.key], []).append(gpu.name)
+    holdings = ", ".join(f"run {Path(live).name[:8]} has {' and '.join(names)}" for live, names in holders.items())
+    supply = f"{len(free)} of {len(gpus)} free"
+    text = f"{count} GPU{'s' * (count > 1)} wanted, and {supply}: {holdings}"
     error = GpusTaken(text, hint="snaprun queue add starts it when they are free")
-    error.holders = tuple(map(Path, held))
+    error.holders = tuple(map(Path, holders))
     raise error
 
 
@@ -123,20 +127,20 @@ def _ledger() -> Iterator[dict[str, str]]:
     path = folder / f"{socket.gethostname()}.json"
     try:
         make_private(folder)
-        held = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _ledger_error(folder, error) from error
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        before = _read(path)
-        entries = {key: live for key, live in before.items() if _counts(Path(live))}
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        old_entries = _read(path)
+        entries = {key: live for key, live in old_entries.items() if _is_held(Path(live))}
         yield entries
-        if entries != before:
+        if entries != old_entries:
             write_json(path, entries)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _ledger_error(folder, error) from error
     finally:
-        os.close(held)
+        os.close(handle)
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -146,36 +150,36 @@ def _read(path: Path) -> dict[str, str]:
         return {}
 
 
-def _counts(live: Path) -> bool:
+def _is_held(live: Path) -> bool:
     """Whether a run is there and looked after."""
     if not live.is_dir():
         return False
-    held = lock.take(live)
-    if held is not None:
-        os.close(held)
-    return held is None
+    handle = lock.take(live)
+    if handle is not None:
+        os.close(handle)
+    return handle is None
 
 
-def _named(word: str, known: Sequence[tuple[str, str]]) -> Gpu | None:
+def _parse_name(word: str, devices: Sequence[tuple[str, str]]) -> Gpu | None:
     """The card of this name: a number, a UUID or the beginning of one, a part of a card (MIG)."""
     if re.fullmatch(r"\d+", word):
-        uuids = dict(known)
-        return Gpu(word, uuids.get(word, word)) if not known or word in uuids else None
+        uuids = dict(devices)
+        return Gpu(word, uuids.get(word, word)) if not devices or word in uuids else None
     if word.startswith("GPU-") and word != "GPU-":
-        full = [uuid for _, uuid in known if uuid.startswith(word)]
-        return Gpu(word, full[0] if len(full) == 1 else word) if not known or len(full) == 1 else None
+        matches = [uuid for _, uuid in devices if uuid.startswith(word)]
+        return Gpu(word, matches[0] if len(matches) == 1 else word) if not devices or len(matches) == 1 else None
     return Gpu(word, word) if word.startswith("MIG-") and word != "MIG-" else None
 
 
-def _asked(env: Mapping[str, str]) -> list[tuple[str, str]]:
+def _query_devices(env: Mapping[str, str]) -> list[tuple[str, str]]:
     """Number and UUID of every card that nvidia-smi names."""
-    lines = nvidia.ask("index,uuid", env, patience=PATIENCE)
+    lines = nvidia.query("index,uuid", env, patience=PATIENCE)
     return re.findall(r"^(\d+)\s*,\s*(GPU-\S+)$", "\n".join(lines), re.MULTILINE)
 
 
-def _counted(found: Sequence[Gpu]) -> str:
-    return f"this machine has {len(found)}" if found else "nvidia-smi names none on this machine"
+def _describe_count(gpus: Sequence[Gpu]) -> str:
+    return f"this machine has {len(gpus)}" if gpus else "nvidia-smi names none on this machine"
 
 
-def _unwritable(folder: Path, error: OSError) -> Denied:
+def _ledger_error(folder: Path, error: OSError) -> Denied:
     return Denied(f"the ledger of GPUs cannot be written: {error.strerror}", hint=f"ls -ld {folder}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from snaprun.errors import WriteFault
-from snaprun.live.arrivals import FILE, Pen
+from snaprun.live.arrivals import ARRIVALS_FILE, ArrivalWriter
 
 INTERVAL = 0.1
 """Seconds that an event waits for company before it is written; the promise is 0.2 at most."""
@@ -33,7 +33,7 @@ CHUNK = 64 * 1024
 BACKLOG = 1024 * 1024
 """Bytes waiting to be written at which the caller writes them itself, so that memory stays bounded."""
 
-SURVIVAL = 64 * BACKLOG
+MAX_BACKLOG = 64 * BACKLOG
 """Bytes kept in memory while the disk refuses them, before the run has to end."""
 
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -53,19 +53,19 @@ class Journal:
         self._events = _Appender(folder / "events.jsonl")
         self._events.cut_torn_line()
         self._log = _Appender(folder / "log.txt")
-        self._times = _Appender(folder / FILE)
+        self._times = _Appender(folder / ARRIVALS_FILE)
         self._times.cut_torn_line()
-        self._pen = Pen()
-        self._arrived = 0.0
+        self._arrivals = ArrivalWriter()
+        self._log_time = 0.0
         self._stream: tuple[int, str] | None = None
         self._texts: list[str] = []
-        self._length = 0
-        self._since = 0.0
-        self._refused = False
-        self._sync = False
-        self._dirty = threading.Event()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="snaprun-journal", daemon=True)
+        self._stream_length = 0
+        self._stream_time = 0.0
+        self._is_blocked = False
+        self._needs_sync = False
+        self._write_event = threading.Event()
+        self._close_event = threading.Event()
+        self._thread = threading.Thread(target=self._write_until_closed, name="snaprun-journal", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Journal:
@@ -74,15 +74,15 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, *, attempt: int, cells: int, kernel: str | None, **more: Any) -> None:
+    def start(self, *, attempt: int, cells: int, kernel: str | None, **fields: Any) -> None:
         """The run begins (again): what an earlier attempt journalled no longer counts."""
-        self.event("start", attempt=attempt, cells=cells, kernel=kernel, **more)
+        self.event("start", attempt=attempt, cells=cells, kernel=kernel, **fields)
 
-    def cell(self, number: int, state: str, **more: Any) -> None:
+    def cell(self, number: int, state: str, **fields: Any) -> None:
         """A cell starts (``start``) or ends (``ok failed stopped skipped not-run``); an end is synced to the disk."""
-        self.event("cell", n=number, state=state, **more)
+        self.event("cell", n=number, state=state, **fields)
         if state != "start":
-            self._sync = True
+            self._needs_sync = True
 
     def out(self, number: int, output: Mapping[str, Any], *, display_id: str | None = None) -> None:
         """An output of a cell, in nbformat's words. Streams and tracebacks go to the log too."""
@@ -90,20 +90,20 @@ class Journal:
         if kind == "stream":
             self.stream(number, output["name"], output["text"])
             return
-        named = {"id": display_id} if display_id else {}
-        self.event("out", n=number, **self._stored(output), **named)
+        display = {"id": display_id} if display_id else {}
+        self.event("out", n=number, **self._store(output), **display)
         if kind == "error":
-            self.raw(plain("\n".join(output["traceback"])).encode("utf-8", "backslashreplace") + b"\n")
+            self.raw(strip_ansi("\n".join(output["traceback"])).encode("utf-8", "backslashreplace") + b"\n")
 
     def stream(self, number: int, name: str, text: str, *, log: bool = True) -> None:
         """Text that a cell wrote to ``stdout`` or ``stderr``. Joined with what came just before."""
         with self._lock:
-            if self._stream != (number, name) or self._length > CHUNK:
+            if self._stream != (number, name) or self._stream_length > CHUNK:
                 self._end_stream()
                 self._stream = (number, name)
-                self._since = self._clock()
+                self._stream_time = self._clock()
             self._texts.append(text)
-            self._length += len(text)
+            self._stream_length += len(text)
             if log:
                 self._print(text.encode("utf-8", "backslashreplace"))
             self._wake()
@@ -116,7 +116,7 @@ class Journal:
 
     def update(self, display_id: str, content: Mapping[str, Any]) -> None:
         """New data and metadata for every output shown under this display id, in whichever cell."""
-        self.event("update", id=display_id, **self._stored(content))
+        self.event("update", id=display_id, **self._store(content))
 
     def clear(self, number: int, *, wait: bool) -> None:
         """The outputs of a cell are cleared, now or when the next one comes."""
@@ -156,94 +156,94 @@ class Journal:
 
     def close(self) -> None:
         """Write and sync what waits, and let go. Raises WriteFault when the disk refuses it."""
-        if self._closing.is_set():
+        if self._close_event.is_set():
             return
-        self._closing.set()
-        self._dirty.set()
+        self._close_event.set()
+        self._write_event.set()
         self._thread.join()
         self.sync()
-        waiting = self.waiting
+        backlog = self.backlog
         with self._lock:
             for file in (self._events, self._log, self._times):
                 file.close()
-        if waiting:
-            raise WriteFault(f"{waiting} bytes of the run's journal could not be written", hint="df -h")
+        if backlog:
+            raise WriteFault(f"{backlog} bytes of the run's journal could not be written", hint="df -h")
 
     @property
-    def waiting(self) -> int:
+    def backlog(self) -> int:
         """Bytes that are not written yet; after :meth:`flush`, those that the disk refuses."""
         with self._lock:
-            return self._events.waiting + self._log.waiting
+            return self._events.backlog + self._log.backlog
 
-    def _work(self) -> None:
-        while not self._closing.is_set():
-            self._dirty.wait()
-            self._closing.wait(INTERVAL)
-            self._dirty.clear()
-            sync, self._sync = self._sync, False
+    def _write_until_closed(self) -> None:
+        while not self._close_event.is_set():
+            self._write_event.wait()
+            self._close_event.wait(INTERVAL)
+            self._write_event.clear()
+            sync, self._needs_sync = self._needs_sync, False
             self.flush()
             if sync:
                 self._events.sync()
-            if self._refused:  # try again
-                self._dirty.set()
+            if self._is_blocked:  # try again
+                self._write_event.set()
 
     def _wake(self) -> None:
         """Lock held: see that what waits is written soon, or now if it is much."""
-        waiting = self._events.waiting + self._log.waiting
-        if waiting > BACKLOG and not self._refused:
+        backlog = self._events.backlog + self._log.backlog
+        if backlog > BACKLOG and not self._is_blocked:
             self._end_stream()
             self._write()
-        if self._refused and waiting > SURVIVAL:
+        if self._is_blocked and backlog > MAX_BACKLOG:
             raise WriteFault(f"{self.folder} cannot be written", hint="df -h")
-        if not self._dirty.is_set():
-            self._dirty.set()
+        if not self._write_event.is_set():
+            self._write_event.set()
 
     def _write(self) -> None:
         """Lock held: events first, so that the log never shows what the journal lacks."""
         self._events.write()
-        if not self._events.waiting and self._log.waiting:
-            self._times.add(self._pen.line(self._log.size, self._arrived))
+        if not self._events.backlog and self._log.backlog:
+            self._times.add(self._arrivals.line(self._log.size, self._log_time))
             self._times.write()
             self._log.write()
-        self._refused = bool(self._events.waiting or self._log.waiting)
+        self._is_blocked = bool(self._events.backlog or self._log.backlog)
 
     def _print(self, data: bytes) -> None:
         """Lock held: bytes for the log, and when the first of those that wait came."""
-        if not self._log.waiting:
-            self._arrived = self._clock()
+        if not self._log.backlog:
+            self._log_time = self._clock()
         self._log.add(data)
 
     def _end_stream(self) -> None:
         if self._stream is None:
             return
         (number, name), text = self._stream, "".join(self._texts)
-        self._stream, self._length = None, 0
+        self._stream, self._stream_length = None, 0
         self._texts.clear()
         for start in range(0, len(text), CHUNK):
             output = {"output_type": "stream", "name": name, "text": text[start : start + CHUNK]}
-            self._append({"t": round(self._since, 6), "e": "out", "n": number, "o": output})
+            self._append({"t": round(self._stream_time, 6), "e": "out", "n": number, "o": output})
 
     def _append(self, event: Mapping[str, Any]) -> None:
         self._events.add(json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n")
 
-    def _stored(self, content: Mapping[str, Any]) -> dict[str, Any]:
+    def _store(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """What an event says of an output: itself, or the hash of the file that has it."""
-        pieces, first, length = _pieces(content), [], 0
+        pieces, head, length = _pieces(content), [], 0
         for piece in pieces:
-            first.append(piece)
+            head.append(piece)
             length += len(piece)
             if length > LARGE:
                 break
         else:
             return {"o": content}
         folder = self.folder / "blobs"
-        half = folder / f".{os.getpid()}.{threading.get_ident()}"
+        temporary = folder / f".{os.getpid()}.{threading.get_ident()}"
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
-            size, name = _write_hashed(half, chain(first, pieces))
-            half.replace(folder / name)
+            size, name = _write_hashed(temporary, chain(head, pieces))
+            temporary.replace(folder / name)
         except OSError as error:
-            half.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise WriteFault(f"cannot write {folder}: {error.strerror}", hint="df -h") from error
         return {"ref": name, "size": size}
 
@@ -287,12 +287,12 @@ class _Appender:
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._parts: list[bytes] = []
-        self.waiting = 0
+        self.backlog = 0
         self.size = os.fstat(self._file).st_size
 
     def add(self, data: bytes) -> None:
         self._parts.append(data)
-        self.waiting += len(data)
+        self.backlog += len(data)
 
     def write(self) -> None:
         if not self._parts:
@@ -301,13 +301,13 @@ class _Appender:
         self._parts.clear()
         while data:
             try:
-                written = os.write(self._file, data)
-                self.size += written
-                data = data[written:]
+                count = os.write(self._file, data)
+                self.size += count
+                data = data[count:]
             except OSError:  # full or broken: keep the rest, the caller sees ``waiting``
                 self._parts.append(bytes(data))
                 break
-        self.waiting = len(data)
+        self.backlog = len(data)
 
     def sync(self) -> None:
         try:
@@ -321,9 +321,9 @@ class _Appender:
         end = size
         while end > 0:
             start = max(0, end - CHUNK)
-            found = os.pread(self._file, end - start, start).rfind(b"\n")
-            if found >= 0:
-                end = start + found + 1
+            position = os.pread(self._file, end - start, start).rfind(b"\n")
+            if position >= 0:
+                end = start + position + 1
                 break
             end = start
         if end != size:
@@ -333,7 +333,7 @@ class _Appender:
         os.close(self._file)
 
 
-def plain(text: str) -> str:
+def strip_ansi(text: str) -> str:
     """``text`` without terminal colours."""
     return ANSI.sub("", text)
 

@@ -19,17 +19,17 @@ from typing import Any
 
 from snaprun.errors import CannotCreate, DataFault, Denied, WriteFault
 from snaprun.files import write_new
-from snaprun.git.locate import KEPT, Place
-from snaprun.live.arrivals import FILE
+from snaprun.git.locate import LIVE_BACKUP, Place
+from snaprun.live.arrivals import ARRIVALS_FILE
 from snaprun.model import RunSpec, Snapshot
 
-NAME = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+NAME_PATTERN = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 """The name of a live folder: the id of its run, a SHA-1 or a SHA-256."""
 
-GROWING = ("log.txt", FILE, "metrics.jsonl", "artifacts.jsonl", "events.jsonl")
+GROWING_FILES = ("log.txt", ARRIVALS_FILE, "metrics.jsonl", "artifacts.jsonl", "events.jsonl")
 """What grows in a live folder, the journal last: what it speaks of must be there before it."""
 
-SOCKETS = "snaprun-"
+SOCKET_PREFIX = "snaprun-"
 """How a kernel's socket folder is called; it lies elsewhere because a socket's path has 107 characters at most."""
 
 
@@ -52,7 +52,7 @@ class Live:
     @property
     def log_times(self) -> Path:
         """When the bytes of the log came."""
-        return self.path / FILE
+        return self.path / ARRIVALS_FILE
 
     @property
     def events(self) -> Path:
@@ -137,29 +137,29 @@ def create(
         Denied: the state folder is not writable. CannotCreate: there is one already, or it cannot be made.
         WriteFault: the disk is full.
     """
-    final = place.live / snapshot.id
-    half = place.live / f".{snapshot.id}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    path = place.live / snapshot.id
+    temporary = place.live / f".{snapshot.id}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
     files = {"spec.json": snapshot.spec.to_json(), "params.json": dict(snapshot.params), "order.json": dict(order)}
     if notebook is not None:
         files["notebook.json"] = dict(notebook)
     try:
         for folder in (place.state, place.live):
             folder.mkdir(mode=0o700, exist_ok=True)
-        half.mkdir(mode=0o700)
+        temporary.mkdir(mode=0o700)
         for name, content in files.items():
-            write_new(half / name, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape"))
-        for name in (*GROWING, "lock"):
-            write_new(half / name, b"")
-        lay_import_path(half)
-        half.rename(final)
+            write_new(temporary / name, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape"))
+        for name in (*GROWING_FILES, "lock"):
+            write_new(temporary / name, b"")
+        lay_import_path(temporary)
+        temporary.rename(path)
     except PermissionError as error:
         raise Denied(f"{place.state} is not writable", hint=f"chmod -R u+rwX '{place.state}'") from error
     except OSError as error:
-        shutil.rmtree(half, ignore_errors=True)
-        if final.exists():
+        shutil.rmtree(temporary, ignore_errors=True)
+        if path.exists():
             raise CannotCreate(f"run {snapshot.id[:8]} has a live folder already", hint="snaprun ps") from error
-        raise WriteFault(f"cannot write {final}: {error.strerror}", hint="df -h") from error
-    return Live(final)
+        raise WriteFault(f"cannot write {path}: {error.strerror}", hint="df -h") from error
+    return Live(path)
 
 
 def lay_import_path(folder: Path) -> None:
@@ -169,59 +169,59 @@ def lay_import_path(folder: Path) -> None:
     (path / "snaprun").symlink_to(Path(__file__).resolve().parent.parent, target_is_directory=True)
 
 
-def kept(live: Live) -> Path:
+def backup_folder(live: Live) -> Path:
     """The folder with the second names of a live folder's files, see :mod:`snaprun.live.secondnames`.
 
     It lies beside the state folder (:attr:`Place.kept`): who deletes that one does not mean the runs in progress.
     """
-    return live.path.parents[1].with_name(KEPT) / live.id
+    return live.path.parents[1].with_name(LIVE_BACKUP) / live.id
 
 
 def scan(place: Place) -> list[Live]:
     """The live folders of a repository, oldest first. Empty where there is none or it may not be read."""
-    found = []
+    folders = []
     try:
         with os.scandir(place.live) as entries:
             for entry in entries:
-                if NAME.fullmatch(entry.name):
-                    found.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
+                if NAME_PATTERN.fullmatch(entry.name):
+                    folders.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
     except OSError:
         return []
-    return [Live(place.live / name) for _, name in sorted(found)]
+    return [Live(place.live / name) for _, name in sorted(folders)]
 
 
 def find(place: Place, run_id: str) -> Live | None:
     """The live folder of this run, or none."""
     path = place.live / run_id
-    return Live(path) if NAME.fullmatch(run_id) and path.is_dir() else None
+    return Live(path) if NAME_PATTERN.fullmatch(run_id) and path.is_dir() else None
 
 
 def remove(live: Live) -> None:
     """Take the folder away, its kernel's socket folder first. Readers see it whole or not at all."""
     remove_sockets(live)
-    shutil.rmtree(kept(live), ignore_errors=True)
+    shutil.rmtree(backup_folder(live), ignore_errors=True)
     with contextlib.suppress(OSError):  # another run's is still there
-        kept(live).parent.rmdir()
-    gone = live.path.with_name(f".{live.id}.gone.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+        backup_folder(live).parent.rmdir()
+    trash = live.path.with_name(f".{live.id}.gone.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     try:
-        live.path.rename(gone)
+        live.path.rename(trash)
     except FileNotFoundError:
         return
-    shutil.rmtree(gone, ignore_errors=True)
+    shutil.rmtree(trash, ignore_errors=True)
 
 
-def tidy(place: Place, *, older: float, now: float) -> None:
+def tidy(place: Place, *, age: float, now: float) -> None:
     """Remove what killed processes left half made or half removed, once it is ``older`` seconds old."""
     try:
         with os.scandir(place.live) as entries:
-            stale = [
+            paths = [
                 entry.path
                 for entry in entries
-                if entry.name.startswith(".") and now - entry.stat(follow_symlinks=False).st_mtime > older
+                if entry.name.startswith(".") and now - entry.stat(follow_symlinks=False).st_mtime > age
             ]
     except OSError:
         return
-    for path in stale:
+    for path in paths:
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -233,13 +233,13 @@ def remove_sockets(live: Live) -> None:
         return
     if connection.get("transport") == "ipc":
         folder = Path(str(connection.get("ip", ""))).parent
-        if folder.name.startswith(SOCKETS) and _is_mine(folder):
+        if folder.name.startswith(SOCKET_PREFIX) and _is_mine(folder):
             shutil.rmtree(folder, ignore_errors=True)
     live.kernel.unlink(missing_ok=True)
 
 
 def _is_mine(folder: Path) -> bool:
     with contextlib.suppress(OSError):
-        about = folder.lstat()
-        return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+        attributes = folder.lstat()
+        return stat.S_ISDIR(attributes.st_mode) and attributes.st_uid == os.getuid()
     return False

@@ -30,10 +30,10 @@ def take(live: Path) -> int | None:
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        same = os.path.samestat(os.fstat(handle), os.stat(path))
+        is_current = os.path.samestat(os.fstat(handle), os.stat(path))
     except OSError:  # held; or removed between the opening and the locking
-        same = False
-    if same:
+        is_current = False
+    if is_current:
         return handle
     os.close(handle)
     return None

@@ -12,32 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from snaprun.files import read_json
-from snaprun.git.locate import Place, standing
+from snaprun.git.locate import Place, recover_place
 
-ORDER = "order.json"
-SUPERVISOR = "supervisor.json"
-STOP = "stop.json"
-ENDING = "ending.json"
-TALK = "snaprun.log"
-SUBMITTED = "submitted.json"
+ORDER_FILE = "order.json"
+SUPERVISOR_FILE = "supervisor.json"
+STOP_FILE = "stop.json"
+ENDING_FILE = "ending.json"
+MESSAGES_FILE = "snaprun.log"
+SUBMISSION_FILE = "submitted.json"
 """Names in the live folder: the order, who supervises, who asked for an end, how it was seen to end, own messages, and
 which launcher has the run."""
 
-LOST = "lost"
+LOST_BYTES = "lost"
 """In the file of how a run was seen to end: bytes of its journal that the disk refused to the last."""
 
 JOB = "job"
 """Among the options of an order: which job of Slurm the run is, and how often that was started again."""
 
-LIMIT = "limit"
+LIMIT_REASON = "limit"
 """Among the options of an order: why the run may not take longer, where its timeout is not the user's own."""
 
 RUN = "run"
 FINALISE = "finalise"
 """What a worker can be asked to do with a live folder."""
 
-ELSEWHERE = ("grace", "timeout", "hold", "max_file_size", "link", "outputs")
-OPTIONS_ELSEWHERE = ("commented_magics", "variables")
+PORTABLE_FIELDS = ("grace", "timeout", "hold", "max_file_size", "link", "outputs")
+PORTABLE_OPTIONS = ("commented_magics", "variables")
 """Fields and options of an order that mean the same on another machine."""
 
 
@@ -71,11 +71,11 @@ class Order:
         data["place"] = {key: os.fspath(value) for key, value in data["place"].items()}
         return data
 
-    def elsewhere(self) -> dict[str, Any]:
+    def portable_part(self) -> dict[str, Any]:
         """What of it means the same on another machine, which makes an order of its own from it."""
         return {
-            "order": {name: getattr(self, name) for name in ELSEWHERE},
-            "options": {name: self.options[name] for name in OPTIONS_ELSEWHERE if name in self.options},
+            "order": {name: getattr(self, name) for name in PORTABLE_FIELDS},
+            "options": {name: self.options[name] for name in PORTABLE_OPTIONS if name in self.options},
         }
 
 
@@ -85,8 +85,8 @@ def read_order(live: Path) -> Order:
     Raises:
         OSError, ValueError: there is none, or it cannot be read.
     """
-    data = read_json(live / ORDER)
-    known = {item.name for item in fields(Order)}
-    data = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known}
-    data["place"] = standing(Place(**{key: Path(value) for key, value in data["place"].items()}))
+    data = read_json(live / ORDER_FILE)
+    names = {item.name for item in fields(Order)}
+    data = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in names}
+    data["place"] = recover_place(Place(**{key: Path(value) for key, value in data["place"].items()}))
     return Order(**data)

@@ -19,7 +19,7 @@ from snaprun.model import Run
 PIECE = 1 << 20
 """Bytes of log, or of journal, read at a time."""
 
-COUNTED = ("ok", "failed", "stopped", "skipped")
+FINAL_STATES = ("ok", "failed", "stopped", "skipped")
 """States of a cell that is done with."""
 
 
@@ -34,7 +34,7 @@ class Progress:
     cell: int | None = None
     label: str = ""
     done: int = 0
-    started: float | None = None
+    start: float | None = None
     cell_started: float | None = None
     attempt: int = 1
     state: str = "starting"  # "starting", "running", "held", "finishing" or "ended"
@@ -42,42 +42,44 @@ class Progress:
     held: float = 0.0
     held_since: float | None = None
 
-    def held_until(self, now: float) -> float:
+    def hold_until(self, now: float) -> float:
         """Seconds that the run was held so far: they do not count against its time limit."""
         return self.held + (0.0 if self.held_since is None else max(0.0, now - self.held_since))
 
-    def eta(self, earlier: Mapping[int, float], now: float) -> float | None:
+    def eta(self, durations: Mapping[int, float], now: float) -> float | None:
         """Seconds left, were each remaining cell to take what it took in an earlier run; None where none is known."""
-        if not earlier or self.state not in ("starting", "running"):
+        if not durations or self.state not in ("starting", "running"):
             return None
-        left = sum(took for number, took in earlier.items() if number not in self.seconds and number != self.cell)
+        estimate = sum(
+            duration for number, duration in durations.items() if number not in self.seconds and number != self.cell
+        )
         if self.cell is not None and self.cell_started is not None:
-            left += max(0.0, earlier.get(self.cell, 0.0) - (now - self.cell_started))
-        return left
+            estimate += max(0.0, durations.get(self.cell, 0.0) - (now - self.cell_started))
+        return estimate
 
 
 @dataclass(frozen=True)
-class Going:
+class RunInProgress:
     """A run in progress: where it stands, what is left of it, and what its processes use.
 
     ``trouble`` is why its launcher gave no answer when it was asked last, ``silent`` the seconds since its last one.
     """
 
     run: Run
-    standing: Progress
-    elapsed: float | None
-    left: float | None
+    progress: Progress
+    duration: float | None
+    eta: float | None
     cpu: float | None
     memory: int | None
     metric: str | None
     host: str | None
     trouble: str | None = None
-    silent: float | None = None
+    silence: float | None = None
 
 
-def look(live: Live) -> Progress:
+def read_progress(live: Live) -> Progress:
     """Where a run in progress stands, at one glance."""
-    view = View(live)
+    view = LiveView(live)
     try:
         view.read_events()
         return view.progress
@@ -87,10 +89,10 @@ def look(live: Live) -> Progress:
 
 def held(folder: Path, now: float) -> float:
     """Seconds that the run in a live folder was held so far."""
-    return look(Live(folder)).held_until(now)
+    return read_progress(Live(folder)).hold_until(now)
 
 
-class View:
+class LiveView:
     """The open files of a live folder, and how far they were read."""
 
     def __init__(self, live: Live, *, offset: int = 0) -> None:
@@ -101,12 +103,12 @@ class View:
         self.offset = offset
         self.progress = Progress()
         self.result: str | None = None
-        self._rest = b""
+        self._torn_line = b""
         self._events = _open(self.live.events)
         self._log = _open(self.live.log)
         self._position = 0
 
-    def _another(self) -> bool:
+    def _is_replaced(self) -> bool:
         """Whether the files are others by now: those of a further attempt, which another machine has begun."""
         try:
             return self._events is not None and os.stat(self.live.events).st_ino != os.fstat(self._events).st_ino
@@ -123,7 +125,7 @@ class View:
 
     def read_events(self) -> bool:
         """Take in what the journal has new; whether there was anything."""
-        if self._another():
+        if self._is_replaced():
             self.close()
             self._begin(0)
         if self._events is None:
@@ -131,7 +133,7 @@ class View:
         news = False
         while data := os.pread(self._events, PIECE, self._position):
             self._position += len(data)
-            *lines, self._rest = (self._rest + data).split(b"\n")
+            *lines, self._torn_line = (self._torn_line + data).split(b"\n")
             for line in lines:
                 news = self._take(line) or news
         return news
@@ -160,22 +162,22 @@ class View:
 
 def advance(progress: Progress, event: Mapping[str, Any]) -> Progress:
     """Where a run stands after one more event of its journal."""
-    kind, when = event.get("e"), event.get("t")
+    kind, time = event.get("e"), event.get("t")
     if kind == "start":
         return Progress(
-            total=int(event.get("cells") or 0), attempt=int(event.get("attempt") or 1), started=when, state="running"
+            total=int(event.get("cells") or 0), attempt=int(event.get("attempt") or 1), start=time, state="running"
         )
     if kind == "cell" and event.get("state") == "start":
         label = str(event.get("label") or "")
-        return replace(progress, cell=int(event["n"]), label=label, cell_started=when, state="running")
+        return replace(progress, cell=int(event["n"]), label=label, cell_started=time, state="running")
     if kind == "cell":
-        return _cell_ended(progress, int(event["n"]), event)
+        return _end_cell(progress, int(event["n"]), event)
     if kind == "hold":
-        return replace(progress, state="held", held_since=when)
+        return replace(progress, state="held", held_since=time)
     if kind == "resume":  # the cell that failed is tried again
-        done = progress.done - (int(event.get("n") or 0) > 0)
-        held = progress.held_until(when or 0.0)
-        return replace(progress, state="running", done=done, held=held, held_since=None)
+        count = progress.done - (int(event.get("n") or 0) > 0)
+        hold = progress.hold_until(time or 0.0)
+        return replace(progress, state="running", done=count, held=hold, held_since=None)
     if kind == "end":
         return replace(progress, state="finishing", cell=None)
     if kind == "result":
@@ -183,12 +185,12 @@ def advance(progress: Progress, event: Mapping[str, Any]) -> Progress:
     return progress
 
 
-def _cell_ended(progress: Progress, number: int, event: Mapping[str, Any]) -> Progress:
+def _end_cell(progress: Progress, number: int, event: Mapping[str, Any]) -> Progress:
     seconds = progress.seconds
     if event.get("seconds") is not None:
         seconds = {**seconds, number: float(event["seconds"])}
-    counted = number > 0 and event.get("state") in COUNTED
-    return replace(progress, cell=None, done=progress.done + counted, seconds=seconds)
+    is_final = number > 0 and event.get("state") in FINAL_STATES
+    return replace(progress, cell=None, done=progress.done + is_final, seconds=seconds)
 
 
 def _open(path: Path) -> int | None:

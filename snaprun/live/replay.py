@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snaprun.live.journal import load_output, plain, read_events
+from snaprun.live.journal import load_output, read_events, strip_ansi
 from snaprun.live.livefolder import Live
 from snaprun.model import Cell, CellError, utc
 
-INJECTED = "injected-parameters"
+INJECTED_TAG = "injected-parameters"
 """Papermill's tag of the cell that holds the given parameters; its number is 0."""
 
 CELL_LIMIT = 10_000_000
@@ -27,13 +27,13 @@ CELL_LIMIT = 10_000_000
 NOTEBOOK_LIMIT = 40_000_000
 """Characters of streams in the entire notebook; once they are used up a cell keeps ``SPARE``."""
 
-SPARE = 20_000
+CELL_RESERVE = 20_000
 """Characters that a cell's stream may always keep."""
 
 OPEN_LINE = 64 * 1024
 """Characters of a line without an end that are held back for a carriage return to overwrite."""
 
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\n\r])")
+_OVERWRITE = re.compile(r"[^\n]*\r(?=[^\n\r])")
 """What a progress bar's carriage return overwrites: up to the last one that has something behind it in its line."""
 
 
@@ -45,14 +45,14 @@ class Replay:
     cells: tuple[Cell, ...]
     error: CellError | None
     attempts: int
-    started: float | None
-    last: float | None
+    start: float | None
+    last_time: float | None
     status: str | None = None
     exit_code: int | None = None
     reason: str | None = None
     signal: int | None = None
     result: str | None = None
-    running: int | None = None
+    current_cell: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -64,38 +64,38 @@ class _Track:
     index: int
     label: str = ""
     state: str = "not-run"
-    started: float | None = None
+    start: float | None = None
     seconds: float | None = None
     count: int | None = None
     source: str | None = None
     outputs: list[Any] = field(default_factory=list)
-    shown: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    clearing: bool = False
+    displays: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    has_pending_clear: bool = False
     error: dict[str, Any] | None = None
 
 
-def numbers(notebook: Mapping[str, Any]) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
+def number_cells(notebook: Mapping[str, Any]) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
     """Every code cell as (number, index among all cells, cell); the injected parameters have the number 0."""
     number = 0
-    injected = False
+    has_injected = False
     for index, cell in enumerate(notebook.get("cells", ())):
         if cell.get("cell_type") != "code":
             continue
-        if not injected and INJECTED in tags(cell):
-            injected = True
+        if not has_injected and INJECTED_TAG in read_tags(cell):
+            has_injected = True
             yield 0, index, cell
             continue
         number += 1
         yield number, index, cell
 
 
-def tags(cell: Mapping[str, Any]) -> list[str]:
+def read_tags(cell: Mapping[str, Any]) -> list[str]:
     """The tags of a cell; a damaged list counts as none."""
-    found = (cell.get("metadata") or {}).get("tags")
-    return [tag for tag in found if isinstance(tag, str)] if isinstance(found, list) else []
+    values = (cell.get("metadata") or {}).get("tags")
+    return [tag for tag in values if isinstance(tag, str)] if isinstance(values, list) else []
 
 
-def source(cell: Mapping[str, Any]) -> str:
+def read_source(cell: Mapping[str, Any]) -> str:
     """The text of a cell, which nbformat stores as a string or as a list of lines."""
     text = cell.get("source", "")
     return "".join(text) if isinstance(text, list) else str(text)
@@ -108,13 +108,13 @@ def replay_live(live: Live, notebook: Mapping[str, Any]) -> Replay:
 
 def replay(events: Iterable[Mapping[str, Any]], notebook: Mapping[str, Any], *, blobs: Path | None = None) -> Replay:
     """Build the executed notebook from the journal of its last attempt. The notebook given is not changed."""
-    reader = _Reader(notebook, blobs)
+    reader = _JournalReader(notebook, blobs)
     for event in events:
         reader.take(event)
     return reader.finish()
 
 
-class _Reader:
+class _JournalReader:
     """The state between two events."""
 
     def __init__(self, notebook: Mapping[str, Any], blobs: Path | None) -> None:
@@ -125,20 +125,20 @@ class _Reader:
 
     def begin(self, event: Mapping[str, Any]) -> None:
         """An attempt starts: nothing of an earlier one counts any more."""
-        self.tracks = {number: _Track(number, index) for number, index, _ in numbers(self.source)}
+        self.tracks = {number: _Track(number, index) for number, index, _ in number_cells(self.source)}
         self.language_info: Any = event.get("language_info")
         self.widgets: dict[str, Any] = {}
-        self.kept = 0
-        self.started = event.get("t")
-        self.last: float | None = event.get("t")
-        self.ended: dict[str, Any] = {}
+        self.stream_size = 0
+        self.start = event.get("t")
+        self.last_time: float | None = event.get("t")
+        self.end_event: dict[str, Any] = {}
         self.notes: list[str] = []
         self.tip: str | None = None
         self.attempts = max(self.attempts + bool(event), int(event.get("attempt") or 0))
 
     def take(self, event: Mapping[str, Any]) -> None:
         kind = event["e"]
-        self.last = event.get("t", self.last)
+        self.last_time = event.get("t", self.last_time)
         if kind == "start":
             self.begin(event)
         elif kind == "kernel":
@@ -148,7 +148,7 @@ class _Reader:
         elif kind == "note":
             self.notes.append(str(event.get("text")))
         elif kind == "end":
-            self.ended = dict(event)
+            self.end_event = dict(event)
         elif kind == "result":
             self.tip = event.get("tip")
         elif kind == "update":
@@ -158,17 +158,17 @@ class _Reader:
 
     def take_cell(self, kind: str, cell: _Track, event: Mapping[str, Any]) -> None:
         if kind == "cell" and event["state"] == "start":
-            fresh = _Track(cell.number, cell.index, str(event.get("label") or ""), "running", event.get("t"))
-            fresh.source = event.get("source")
-            self.tracks[cell.number] = fresh
+            track = _Track(cell.number, cell.index, str(event.get("label") or ""), "running", event.get("t"))
+            track.source = event.get("source")
+            self.tracks[cell.number] = track
         elif kind == "cell":
             cell.state = event["state"]
             cell.seconds = event.get("seconds")
             cell.label = str(event.get("label") or cell.label)
             cell.count = event.get("count", cell.count)
         elif kind == "clear":
-            cell.clearing = bool(event.get("wait"))
-            if not cell.clearing:
+            cell.has_pending_clear = bool(event.get("wait"))
+            if not cell.has_pending_clear:
                 self.wipe(cell)
         elif kind == "out":
             self.out(cell, event)
@@ -176,9 +176,9 @@ class _Reader:
     def out(self, cell: _Track, event: Mapping[str, Any]) -> None:
         output = load_output(event, self.blobs or Path())
         if output is None:
-            lost = f"[snaprun: an output of {event.get('size')} bytes is damaged]\n"
-            output = {"output_type": "stream", "name": "stderr", "text": lost}
-        if cell.clearing:
+            notice = f"[snaprun: an output of {event.get('size')} bytes is damaged]\n"
+            output = {"output_type": "stream", "name": "stderr", "text": notice}
+        if cell.has_pending_clear:
             self.wipe(cell)
         if output.get("output_type") == "stream":
             self.stream(cell, str(output.get("name")), output.get("text", ""))
@@ -187,7 +187,7 @@ class _Reader:
             cell.error = output
         cell.outputs.append(output)
         if event.get("id"):
-            cell.shown.append((event["id"], output))
+            cell.displays.append((event["id"], output))
 
     def stream(self, cell: _Track, name: str, text: Any) -> None:
         """Add to this name's stream since the last rich output: bursts of both names become one of each."""
@@ -195,45 +195,45 @@ class _Reader:
             if not isinstance(output, _Stream):
                 break
             if output.name == name:
-                self.kept += output.add("".join(text))
+                self.stream_size += output.add("".join(text))
                 return
-        allowed = min(CELL_LIMIT, max(SPARE, NOTEBOOK_LIMIT - self.kept))
-        made = _Stream(name, allowed)
-        cell.outputs.append(made)
-        self.kept += made.add("".join(text))
+        limit = min(CELL_LIMIT, max(CELL_RESERVE, NOTEBOOK_LIMIT - self.stream_size))
+        burst = _Stream(name, limit)
+        cell.outputs.append(burst)
+        self.stream_size += burst.add("".join(text))
 
     def wipe(self, cell: _Track) -> None:
-        self.kept -= sum(output.size for output in cell.outputs if isinstance(output, _Stream))
+        self.stream_size -= sum(output.size for output in cell.outputs if isinstance(output, _Stream))
         cell.outputs.clear()
-        cell.shown.clear()
-        cell.clearing = False
+        cell.displays.clear()
+        cell.has_pending_clear = False
 
     def update(self, event: Mapping[str, Any]) -> None:
         content = load_output(event, self.blobs or Path())
         if content is None:
             return
         for cell in self.tracks.values():
-            for shown, output in cell.shown:
-                if shown == event.get("id"):
+            for display_id, output in cell.displays:
+                if display_id == event.get("id"):
                     output["data"] = content.get("data", {})
                     output["metadata"] = content.get("metadata", {})
 
     def finish(self) -> Replay:
-        running = next((track.number for track in self.tracks.values() if track.state == "running"), None)
+        current_cell = next((track.number for track in self.tracks.values() if track.state == "running"), None)
         error = next((self.error(track) for track in self.tracks.values() if track.state == "failed"), None)
         return Replay(
             notebook=self.notebook(),
             cells=tuple(self.cell(track) for track in self.tracks.values()),
             error=error,
             attempts=max(1, self.attempts),
-            started=self.started,
-            last=self.last,
-            status=self.ended.get("status"),
-            exit_code=self.ended.get("exit_code"),
-            reason=self.ended.get("reason"),
-            signal=self.ended.get("signal"),
+            start=self.start,
+            last_time=self.last_time,
+            status=self.end_event.get("status"),
+            exit_code=self.end_event.get("exit_code"),
+            reason=self.end_event.get("reason"),
+            signal=self.end_event.get("signal"),
             result=self.tip,
-            running=running,
+            current_cell=current_cell,
             notes=tuple(dict.fromkeys(self.notes)),
         )
 
@@ -241,22 +241,22 @@ class _Reader:
         state, seconds = track.state, track.seconds
         if state == "running":  # no end was journalled: whoever executed it is gone
             state = "stopped"
-            seconds = round(max(0.0, (self.last or 0.0) - track.started), 6) if track.started else None
+            seconds = round(max(0.0, (self.last_time or 0.0) - track.start), 6) if track.start else None
         return Cell(track.number, track.label, state, seconds, self.source["cells"][track.index].get("id"))
 
     def error(self, track: _Track) -> CellError | None:
         if track.error is None:
             return None
-        text = track.source if track.source is not None else source(self.source["cells"][track.index])
-        traceback = plain("\n".join(track.error.get("traceback") or []))
+        text = track.source if track.source is not None else read_source(self.source["cells"][track.index])
+        traceback = strip_ansi("\n".join(track.error.get("traceback") or []))
         return CellError(track.number, str(track.error.get("ename")), str(track.error.get("evalue")), traceback, text)
 
     def notebook(self) -> dict[str, Any]:
         """A copy of the source with this attempt's outputs, and none of those that were saved in it."""
         by_index = {track.index: track for track in self.tracks.values()}
         cells = []
-        for index, given in enumerate(self.source.get("cells", ())):
-            cell = dict(given)
+        for index, original in enumerate(self.source.get("cells", ())):
+            cell = dict(original)
             if index in by_index:
                 _fill(cell, by_index[index])
             cells.append(cell)
@@ -264,8 +264,8 @@ class _Reader:
         if self.language_info:
             metadata["language_info"] = self.language_info
         if self.widgets:
-            about = {"state": self.widgets, "version_major": 2, "version_minor": 0}
-            metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": about}
+            widget_state = {"state": self.widgets, "version_major": 2, "version_minor": 0}
+            metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": widget_state}
         return {**self.source, "cells": cells, "metadata": metadata}
 
 
@@ -274,30 +274,32 @@ def _fill(cell: dict[str, Any], track: _Track) -> None:
     if track.source is not None:
         cell["source"] = track.source
     cell["execution_count"] = track.count
-    cell["outputs"] = [output.node() if isinstance(output, _Stream) else output for output in _ordered(track.outputs)]
+    cell["outputs"] = [
+        output.node() if isinstance(output, _Stream) else output for output in _order_streams(track.outputs)
+    ]
     metadata = {key: value for key, value in (cell.get("metadata") or {}).items() if key != "execution"}
-    if track.started is not None:
-        began = utc(track.started)
-        times = {"iopub.status.busy": began, "iopub.execute_input": began}
+    if track.start is not None:
+        start = utc(track.start)
+        times = {"iopub.status.busy": start, "iopub.execute_input": start}
         if track.seconds is not None:
-            ended = utc(track.started + track.seconds)
-            times.update({"shell.execute_reply": ended, "iopub.status.idle": ended})
+            end = utc(track.start + track.seconds)
+            times.update({"shell.execute_reply": end, "iopub.status.idle": end})
         metadata["execution"] = times
     cell["metadata"] = metadata
 
 
-def _ordered(outputs: list[Any]) -> list[Any]:
+def _order_streams(outputs: list[Any]) -> list[Any]:
     """Standard output before standard error where the two alternate: their order in time is not defined by Jupyter."""
-    made = list(outputs)
-    for index in range(len(made) - 1):
-        first, second = made[index], made[index + 1]
+    sequence = list(outputs)
+    for index in range(len(sequence) - 1):
+        first, second = sequence[index], sequence[index + 1]
         if (
             isinstance(first, _Stream)
             and isinstance(second, _Stream)
             and (first.name, second.name) == ("stderr", "stdout")
         ):
-            made[index], made[index + 1] = second, first
-    return made
+            sequence[index], sequence[index + 1] = second, first
+    return sequence
 
 
 class _Stream:
@@ -311,25 +313,25 @@ class _Stream:
         self.head_size = 0
         self.tail: deque[str] = deque()
         self.tail_size = 0
-        self.dropped = 0
-        self.open = ""
+        self.loss = 0
+        self.open_line = ""
 
     def add(self, text: str) -> int:
         """Take more text; how many characters more are held now."""
-        before = self.size
-        text = self.open + text
+        old_size = self.size
+        text = self.open_line + text
         end = text.rfind("\n") + 1
-        done, self.open = text[:end], text[end:]
-        if "\r" in done:
-            done = _OVERWRITTEN.sub("", done.replace("\r\n", "\n"))
-        if "\r" in self.open:
-            held = self.open.rstrip("\r")
-            self.open = held[held.rfind("\r") + 1 :] + self.open[len(held) :][:1]
-        if len(self.open) > OPEN_LINE:
-            done, self.open = done + self.open, ""
-        self._keep(done)
-        self.size = self.head_size + self.tail_size + len(self.open)
-        return self.size - before
+        block, self.open_line = text[:end], text[end:]
+        if "\r" in block:
+            block = _OVERWRITE.sub("", block.replace("\r\n", "\n"))
+        if "\r" in self.open_line:
+            line = self.open_line.rstrip("\r")
+            self.open_line = line[line.rfind("\r") + 1 :] + self.open_line[len(line) :][:1]
+        if len(self.open_line) > OPEN_LINE:
+            block, self.open_line = block + self.open_line, ""
+        self._keep(block)
+        self.size = self.head_size + self.tail_size + len(self.open_line)
+        return self.size - old_size
 
     def _keep(self, text: str) -> None:
         room = self.limit // 2 - self.head_size
@@ -345,15 +347,15 @@ class _Stream:
             first = self.tail.popleft()
             if len(first) > surplus:
                 self.tail.appendleft(first[surplus:])
-            gone = min(surplus, len(first))
-            self.tail_size -= gone
-            self.dropped += gone
+            count = min(surplus, len(first))
+            self.tail_size -= count
+            self.loss += count
 
     def node(self) -> dict[str, Any]:
         text = "".join(self.head)
-        if self.dropped:
-            text += f"\n[snaprun: {self.dropped:,} characters left out here; the run's log.txt has them all]\n"
-        text += "".join(self.tail) + self.open.rstrip("\r")
+        if self.loss:
+            text += f"\n[snaprun: {self.loss:,} characters left out here; the run's log.txt has them all]\n"
+        text += "".join(self.tail) + self.open_line.rstrip("\r")
         return {"output_type": "stream", "name": self.name, "text": text}
 
 
@@ -389,23 +391,23 @@ def _bytes(text: str) -> bytes:
 
 
 def _split_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
-    made = dict(cell)
-    if isinstance(made.get("source"), str):
-        made["source"] = _Lines(made["source"])
-    if "attachments" in made:
-        made["attachments"] = {name: _split_data(data) for name, data in made["attachments"].items()}
-    if "outputs" in made:
-        made["outputs"] = [_split_output(output) for output in made["outputs"]]
-    return made
+    copy = dict(cell)
+    if isinstance(copy.get("source"), str):
+        copy["source"] = _Lines(copy["source"])
+    if "attachments" in copy:
+        copy["attachments"] = {name: _split_data(data) for name, data in copy["attachments"].items()}
+    if "outputs" in copy:
+        copy["outputs"] = [_split_output(output) for output in copy["outputs"]]
+    return copy
 
 
 def _split_output(output: Mapping[str, Any]) -> dict[str, Any]:
-    made = dict(output)
-    if isinstance(made.get("text"), str):
-        made["text"] = _Lines(made["text"])
-    if isinstance(made.get("data"), dict):
-        made["data"] = _split_data(made["data"])
-    return made
+    copy = dict(output)
+    if isinstance(copy.get("text"), str):
+        copy["text"] = _Lines(copy["text"])
+    if isinstance(copy.get("data"), dict):
+        copy["data"] = _split_data(copy["data"])
+    return copy
 
 
 def _split_data(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,11 +27,11 @@ LOCK = "lock"
 GATE = "gate"
 """In a search's folder: held while a run is started, trials are added, or somebody says that no more may start."""
 
-TALK = "search.log"
+LOG_NAME = "search.log"
 TROUBLE = "trouble"
 """In a search's folder: what the process had to say, and why the last one could not go on."""
 
-REST = 30.0
+RETRY_PAUSE = 30.0
 """Seconds after which a process that could not go on is tried again."""
 
 PATIENCE = 60.0
@@ -46,30 +46,30 @@ def folder(place: Place, group: str) -> Path:
 def mark(place: Place, group: str) -> None:
     """Say that a search goes on. Raises OSError where the state folder cannot be written."""
     while True:
-        make_private(place.searching)
+        make_private(place.search_marks)
         try:
-            return write_json(place.searching / group, {"python": sys.executable})
+            return write_json(place.search_marks / group, {"python": sys.executable})
         except FileNotFoundError:  # the last other one has just taken the folder away
             continue
 
 
 def unmark(place: Place, group: str) -> None:
     """Say that a search is over."""
-    (place.searching / group).unlink(missing_ok=True)
+    (place.search_marks / group).unlink(missing_ok=True)
     with suppress(OSError):  # others go on
-        place.searching.rmdir()
+        place.search_marks.rmdir()
 
 
-def going(place: Place, group: str) -> bool:
+def is_active(place: Place, group: str) -> bool:
     """Whether a search goes on."""
-    return (place.searching / group).exists()
+    return (place.search_marks / group).exists()
 
 
 def wake(place: Place, env: Mapping[str, str]) -> None:
     """Make sure that every search that goes on is served."""
     with suppress(OSError):  # the state folder cannot be written: whoever looks next tries again
-        for marker in list(place.searching.iterdir()):
-            if not marker.name.startswith(".") and not _resting(folder(place, marker.name)):
+        for marker in list(place.search_marks.iterdir()):
+            if not marker.name.startswith(".") and not _is_resting(folder(place, marker.name)):
                 _start(place, marker, env)
 
 
@@ -85,33 +85,33 @@ def gate(path: Path) -> Iterator[None]:
     Raises:
         Busy: somebody holds it for a minute.
     """
-    held = os.open(path / GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    end = time.monotonic() + PATIENCE
+    descriptor = os.open(path / GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + PATIENCE
     try:
         while True:
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > end:
-                    raise Busy(f"search {path.name} does not answer", hint=f"cat {path / TALK}") from None
+                if time.monotonic() > deadline:
+                    raise Busy(f"search {path.name} does not answer", hint=f"cat {path / LOG_NAME}") from None
                 time.sleep(0.02)
         yield
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
-def trouble(path: Path) -> str | None:
+def read_trouble(path: Path) -> str | None:
     """Why the process that serves a search could not go on lately."""
     with suppress(OSError, UnicodeDecodeError):
         return (path / TROUBLE).read_text("utf-8").strip()
     return None
 
 
-def _resting(path: Path) -> bool:
+def _is_resting(path: Path) -> bool:
     """Whether it has failed just now, and would again."""
     try:
-        return 0 <= time.time() - (path / TROUBLE).stat().st_mtime < REST
+        return 0 <= time.time() - (path / TROUBLE).stat().st_mtime < RETRY_PAUSE
     except FileNotFoundError:
         return False
 
@@ -119,15 +119,15 @@ def _resting(path: Path) -> bool:
 def _start(place: Place, marker: Path, env: Mapping[str, str]) -> None:
     """Start the process of a search unless there is one."""
     path = folder(place, marker.name)
-    held = take(path)
-    if held is None:
+    descriptor = take(path)
+    if descriptor is None:
         return
     try:
         python = str(read_json(marker).get("python"))
     except (OSError, ValueError):  # it is over
-        os.close(held)
+        os.close(descriptor)
         return
-    where = json.dumps({name: os.fspath(value) for name, value in vars(place).items()})
+    place_json = json.dumps({name: os.fspath(value) for name, value in vars(place).items()})
     python = python if os.access(python, os.X_OK) else sys.executable
-    command = [python, "-m", programs.SEARCH, where, marker.name]
-    daemon.start(command, env, held=held, talk=path / TALK)
+    command = [python, "-m", programs.SEARCH, place_json, marker.name]
+    daemon.start(command, env, lock=descriptor, log=path / LOG_NAME)

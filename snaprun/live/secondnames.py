@@ -15,14 +15,16 @@ from pathlib import Path
 
 from snaprun.git.locate import make_private
 from snaprun.live import lock
-from snaprun.live.livefolder import GROWING, Live, kept, lay_import_path
-from snaprun.live.order import SUBMITTED, SUPERVISOR, TALK
+from snaprun.live.livefolder import GROWING_FILES, Live, backup_folder, lay_import_path
+from snaprun.live.order import MESSAGES_FILE, SUBMISSION_FILE, SUPERVISOR_FILE
 
-SMALL = ("spec.json", "params.json", "order.json", "notebook.json", "environment.json", "inputs.json", "kernel.json",
-         SUPERVISOR, SUBMITTED)  # fmt: skip
+WHOLE_FILES = (
+    *("spec.json", "params.json", "order.json", "notebook.json", "environment.json", "inputs.json", "kernel.json"),
+    *(SUPERVISOR_FILE, SUBMISSION_FILE),
+)
 """Files that are written as a whole, some of them more than once."""
 
-OPEN = (lock.NAME, TALK, *GROWING)
+OPEN_FILES = (lock.NAME, MESSAGES_FILE, *GROWING_FILES)
 """Files that somebody has open all the time."""
 
 INTERVAL = 1.0
@@ -31,11 +33,11 @@ INTERVAL = 1.0
 RESERVE = "reserve"
 """In the live folder: room on the disk, given back for the last words when there is no other."""
 
-ROOM = 256 * 1024
+RESERVE_SIZE = 256 * 1024
 """Its bytes: an index takes a few pages and their journal."""
 
 
-class Memory:
+class LiveBackup:
     """Looks after a live folder from a thread of its own, until told to stop.
 
     Raises:
@@ -44,16 +46,16 @@ class Memory:
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._over = threading.Event()
+        self._stop_event = threading.Event()
         with (live.path / RESERVE).open("wb") as reserve:
-            reserve.write(bytes(ROOM))
-        _keep(live)
-        self._thread = threading.Thread(target=self._work, name="snaprun-memory", daemon=True)
+            reserve.write(bytes(RESERVE_SIZE))
+        _back_up(live)
+        self._thread = threading.Thread(target=self._mend_until_stopped, name="snaprun-memory", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Look a last time. From now on the folder may go."""
-        self._over.set()
+        self._stop_event.set()
         self._thread.join()
         mend(self._live)
 
@@ -61,8 +63,8 @@ class Memory:
         """Free the reserve: on a full disk the journal's end, and all that waits in memory, gets its room."""
         (self._live.path / RESERVE).unlink(missing_ok=True)
 
-    def _work(self) -> None:
-        while not self._over.wait(INTERVAL):
+    def _mend_until_stopped(self) -> None:
+        while not self._stop_event.wait(INTERVAL):
             mend(self._live)
 
 
@@ -70,36 +72,36 @@ def mend(live: Live) -> bool:
     """Give what was deleted its name back; whether the folder is there now."""
     with suppress(OSError):  # no file system for it, or no room: what was kept stays for the next time
         if not live.path.is_dir():
-            return _again(live)
-        _link(kept(live), live.path, OPEN)
-        _keep(live)
+            return _restore(live)
+        _link(backup_folder(live), live.path, OPEN_FILES)
+        _back_up(live)
     return live.path.is_dir()
 
 
-def _keep(live: Live) -> None:
+def _back_up(live: Live) -> None:
     """Give what is new in the folder its second name."""
-    folder = kept(live)
+    folder = backup_folder(live)
     try:
         make_private(folder)
-        for name in SMALL:
-            new, old = live.path / name, folder / name
-            if new.exists() and old.exists() and not new.samefile(old):
-                old.unlink()
-        _link(live.path, folder, (*SMALL, *OPEN))
+        for name in WHOLE_FILES:
+            path, backup = live.path / name, folder / name
+            if path.exists() and backup.exists() and not path.samefile(backup):
+                backup.unlink()
+        _link(live.path, folder, (*WHOLE_FILES, *OPEN_FILES))
     except OSError:  # a file system without links: then the folder must not be deleted
         return
 
 
-def _again(live: Live) -> bool:
+def _restore(live: Live) -> bool:
     """Make the folder anew; it appears whole."""
-    if not kept(live).is_dir():
+    if not backup_folder(live).is_dir():
         return False
-    half = live.path.with_name(f".{live.id}.again.{os.getpid()}")
-    make_private(half.parent)
-    half.mkdir(mode=0o700)
-    _link(kept(live), half, (*SMALL, *OPEN))
-    lay_import_path(half)
-    half.rename(live.path)
+    temporary = live.path.with_name(f".{live.id}.again.{os.getpid()}")
+    make_private(temporary.parent)
+    temporary.mkdir(mode=0o700)
+    _link(backup_folder(live), temporary, (*WHOLE_FILES, *OPEN_FILES))
+    lay_import_path(temporary)
+    temporary.rename(live.path)
     return True
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from snaprun.errors import Denied, Unavailable
 from snaprun.files import read_json, write_json
 from snaprun.live.livefolder import Live
-from snaprun.live.order import STOP
-from snaprun.live.supervision import host_of, supervised_by
+from snaprun.live.order import STOP_FILE
+from snaprun.live.supervision import host_of, read_identities
 from snaprun.machine import process
 
 
@@ -36,28 +36,30 @@ def request(
     host = host_of(folder)
     if host is not None:
         raise Unavailable(f"run {folder.id[:8]} runs on {host}", hint=f"call snaprun stop {folder.id[:8]} there")
-    about = supervised_by(folder)
-    if about is None:
+    identities = read_identities(folder)
+    if identities is None:
         return False
     try:
-        ask_stop(folder.path, _joined(asked_stop(folder.path), Request(number, kill, grace, time.time(), reason)))
-        return any(process.send(who, number) and process.send(who, signal.SIGCONT) for who in about)
+        write_stop_request(
+            folder.path, _merge(read_stop_request(folder.path), StopRequest(number, kill, grace, time.time(), reason))
+        )
+        return any(process.send(identity, number) and process.send(identity, signal.SIGCONT) for identity in identities)
     except PermissionError as error:
         raise Denied(f"run {folder.id[:8]} belongs to another user", hint=f"ls -ld {folder.path}") from error
     except FileNotFoundError:  # it has just ended
         return False
 
 
-def _joined(earlier: Request | None, wish: Request) -> Request:
+def _merge(earlier: StopRequest | None, later: StopRequest) -> StopRequest:
     """A wish that comes after an earlier one."""
     if earlier is None:
-        return wish
-    grace = earlier.grace if wish.grace is None else wish.grace
-    return replace(wish, kill=wish.kill or earlier.kill, grace=grace, reason=earlier.reason)
+        return later
+    grace = earlier.grace if later.grace is None else later.grace
+    return replace(later, kill=later.kill or earlier.kill, grace=grace, reason=earlier.reason)
 
 
 @dataclass(frozen=True)
-class Request:
+class StopRequest:
     """Somebody's wish that the run ends: by which signal, without waiting (``kill``), with which grace in seconds.
 
     ``reason`` stands in the record then; without one, the record names the signal.
@@ -70,32 +72,32 @@ class Request:
     reason: str | None = None
 
 
-def ask_stop(live: Path, request: Request) -> None:
+def write_stop_request(live: Path, request: StopRequest) -> None:
     """Write the wish down, so that whoever finalises the run knows of it.
 
     Raises:
         OSError: the live folder is gone, or cannot be written.
     """
-    write_json(live / STOP, asdict(request))
+    write_json(live / STOP_FILE, asdict(request))
 
 
-def asked_stop(live: Path) -> Request | None:
+def read_stop_request(live: Path) -> StopRequest | None:
     """The wish that lies in a live folder, if there is one."""
     try:
-        data = read_json(live / STOP)
-        return Request(**{key: value for key, value in data.items() if key in Request.__dataclass_fields__})
+        data = read_json(live / STOP_FILE)
+        return StopRequest(**{key: value for key, value in data.items() if key in StopRequest.__dataclass_fields__})
     except (OSError, ValueError, TypeError):
         return None
 
 
-def note_stop(live: Path, number: int, now: float) -> Request:
+def ensure_stop_request(live: Path, number: int, now: float) -> StopRequest:
     """The wish that a signal brings: the one written down, else this signal, which is written down if possible."""
-    found = asked_stop(live)
-    if found is not None:
-        return found
-    request = Request(signal=number, time=now)
+    earlier_request = read_stop_request(live)
+    if earlier_request is not None:
+        return earlier_request
+    request = StopRequest(signal=number, time=now)
     try:
-        ask_stop(live, request)
+        write_stop_request(live, request)
     except OSError:
         return request  # the folder was deleted, or the disk is full: the signal counts all the same
     return request

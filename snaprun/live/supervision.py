@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from snaprun.files import read_json
 from snaprun.git.locate import clean_env
 from snaprun.live.livefolder import Live
-from snaprun.live.order import SUBMITTED, SUPERVISOR
+from snaprun.live.order import SUBMISSION_FILE, SUPERVISOR_FILE
 from snaprun.machine import process
 
-OUTER = (
+RUN_VARIABLES = (
     process.MARK,
     "SNAPRUN_ARTIFACTS_FILE",
     "SNAPRUN_CHECKPOINT_DIR",
@@ -32,14 +32,14 @@ LIVE_PATH = re.compile(r"/snaprun/live/[0-9a-f]+/path/?$")
 SITE = "/snaprun/boot/site"
 
 
-def supervised_by(folder: Live) -> tuple[process.Identity, process.Identity] | None:
+def read_identities(folder: Live) -> tuple[process.Identity, process.Identity] | None:
     """Supervisor and worker of a run in progress, as they introduced themselves; None before they did."""
     try:
-        about = read_json(folder.path / SUPERVISOR)
-        worker = about["worker"]
-        boot = str(about["boot"])
+        record = read_json(folder.path / SUPERVISOR_FILE)
+        worker = record["worker"]
+        boot = str(record["boot"])
         return (
-            process.Identity(boot, int(about["pid"]), str(about["start"])),
+            process.Identity(boot, int(record["pid"]), str(record["start"])),
             process.Identity(boot, int(worker["pid"]), str(worker["start"])),
         )
     except (OSError, ValueError, KeyError, TypeError):
@@ -49,30 +49,30 @@ def supervised_by(folder: Live) -> tuple[process.Identity, process.Identity] | N
 def host_of(folder: Live) -> str | None:
     """The machine that a run in progress belongs to, where it is not this one."""
     try:
-        host = read_json(folder.path / SUBMITTED).get("host")
+        host = read_json(folder.path / SUBMISSION_FILE).get("host")
     except (OSError, ValueError):
         host = None
     if host:
         return str(host)
     try:
-        about = read_json(folder.path / SUPERVISOR)
+        record = read_json(folder.path / SUPERVISOR_FILE)
     except (OSError, ValueError):
         return None
-    if about.get("boot") == process.boot_id() or about.get("host") == socket.gethostname():
+    if record.get("boot") == process.boot_id() or record.get("host") == socket.gethostname():
         return None
-    return str(about.get("host"))
+    return str(record.get("host"))
 
 
 def supervisor_env(env: Mapping[str, str]) -> dict[str, str]:
     """The environment of a supervisor, and so of the run: no trace of a calling git hook or of an outer run."""
-    made = {name: value for name, value in clean_env(env).items() if name not in OUTER}
-    paths = [path for path in made.pop("PYTHONPATH", "").split(os.pathsep) if path and not _of_a_run(path)]
+    variables = {name: value for name, value in clean_env(env).items() if name not in RUN_VARIABLES}
+    paths = [path for path in variables.pop("PYTHONPATH", "").split(os.pathsep) if path and not _is_of_run(path)]
     if paths:  # the supervisor lives in another folder than its caller
-        made["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths)
-    made[process.SUPERVISOR] = "1"
-    return made
+        variables["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths)
+    variables[process.SUPERVISOR] = "1"
+    return variables
 
 
-def _of_a_run(path: str) -> bool:
+def _is_of_run(path: str) -> bool:
     """Whether an entry of the import path was put there for an outer run, with which it goes away."""
     return bool(LIVE_PATH.search(path)) or path.endswith(SITE)

@@ -22,8 +22,8 @@ from snaprun.machine.process import Identity
 INTERVAL = 0.25
 """Seconds between two measurements."""
 
-LONGEST = 2.0
-SHARE = 20
+LONGEST_PAUSE = 2.0
+PAUSE_FACTOR = 20
 """Where a measurement takes long (many processes, much memory), the pause is so many times as long, and no longer than
 that many seconds."""
 
@@ -37,13 +37,13 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 class Excess:
     """What the guard found; in bytes."""
 
-    used: int
+    usage: int
     limit: int
 
     @property
     def reason(self) -> str:
         """Why the run ended."""
-        return f"used {amount(self.used)}, more than the {amount(self.limit)} of --max-memory"
+        return f"used {amount(self.usage)}, more than the {amount(self.limit)} of --max-memory"
 
 
 class Guard:
@@ -52,7 +52,7 @@ class Guard:
     def __init__(self, limit: int) -> None:
         self.excess: Excess | None = None
         self._limit = limit
-        self._over = threading.Event()
+        self._stop_event = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="snaprun-memory", daemon=True)
 
     def __enter__(self) -> Guard:
@@ -60,35 +60,35 @@ class Guard:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stop_event.set()
         self._thread.join()
 
     def _watch(self) -> None:
         pause = INTERVAL
-        while not self._over.wait(pause):
-            began = time.thread_time()
-            used = self._used()
-            if used > self._limit:
-                self.excess = Excess(used, self._limit)
+        while not self._stop_event.wait(pause):
+            start = time.thread_time()
+            usage = self._measure()
+            if usage > self._limit:
+                self.excess = Excess(usage, self._limit)
                 self._kill()
                 return
-            pause = min(max(INTERVAL, SHARE * (time.thread_time() - began)), LONGEST)
+            pause = min(max(INTERVAL, PAUSE_FACTOR * (time.thread_time() - start)), LONGEST_PAUSE)
 
-    def _used(self) -> int:
+    def _measure(self) -> int:
         """What the run uses; resident sizes, which are quick to read, where even they are below the limit."""
-        family = _family(os.getpid())
-        quick = sum(resident(pid) for pid in family)
-        return quick if quick <= self._limit else sum(proportional(pid) for pid in family)
+        pids = _family(os.getpid())
+        estimate = sum(resident(pid) for pid in pids)
+        return estimate if estimate <= self._limit else sum(proportional(pid) for pid in pids)
 
     def _kill(self) -> None:
         """Kill the run's processes; they are reaped by whoever waits for them."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            left = process.descendants(os.getpid(), spare=process.supervises)
-            if not left:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            survivors = process.descendants(os.getpid(), is_exempt=process.is_supervisor)
+            if not survivors:
                 return
-            for who in left:
-                _kill(who)
+            for identity in survivors:
+                _kill(identity)
             time.sleep(0.02)
 
 
@@ -138,36 +138,36 @@ def amount(size: int) -> str:
 def _family(root: int) -> list[int]:
     """Everything below a process, without the runs that a run has started: those have limits of their own."""
     if not os.path.exists(f"/proc/{root}/task/{root}/children"):  # macOS; Linux without CONFIG_PROC_CHILDREN
-        return [who.pid for who in process.descendants(root, spare=process.supervises)]
-    found: list[int] = []
+        return [identity.pid for identity in process.descendants(root, is_exempt=process.is_supervisor)]
+    pids: list[int] = []
     queue = _children(root)
     while queue:
         pid = queue.pop()
-        if not process.supervises(pid):
-            found.append(pid)
+        if not process.is_supervisor(pid):
+            pids.append(pid)
             queue += _children(pid)
-    return found
+    return pids
 
 
 def _children(pid: int) -> list[int]:
     """The processes that ``pid`` has started, or that were left to it; far quicker than the whole process table."""
-    found: list[int] = []
+    pids: list[int] = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:  # it has ended
-        return found
+        return pids
     for thread in threads:  # each is the child of the thread that started it
         with suppress(OSError):
-            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
-    return found
+            pids += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
+    return pids
 
 
 def _private(pid: int) -> int:
     try:
-        _, whole, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_bytes().split())
+        _, total, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_bytes().split())
     except (OSError, ValueError):
         return 0
-    return max(0, whole - shared) * PAGE
+    return max(0, total - shared) * PAGE
 
 
 def _unique(pid: int) -> int:
@@ -180,6 +180,6 @@ def _unique(pid: int) -> int:
         return 0
 
 
-def _kill(who: Identity) -> None:
+def _kill(identity: Identity) -> None:
     with suppress(PermissionError):
-        process.send(who, signal.SIGKILL)
+        process.send(identity, signal.SIGKILL)

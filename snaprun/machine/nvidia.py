@@ -7,15 +7,15 @@ import subprocess
 from collections.abc import Mapping
 
 
-def ask(fields: str, env: Mapping[str, str], *, patience: float) -> list[str]:
+def query(fields: str, env: Mapping[str, str], *, patience: float) -> list[str]:
     """A line a card with these fields (``nvidia-smi --help-query-gpu``) between commas; none where there is no
     nvidia-smi, no driver, or no answer within ``patience`` seconds."""
-    tool = shutil.which("nvidia-smi", path=env.get("PATH"))
-    if tool is None:
+    program = shutil.which("nvidia-smi", path=env.get("PATH"))
+    if program is None:
         return []
     try:
-        done = subprocess.run(
-            [tool, f"--query-gpu={fields}", "--format=csv,noheader"],
+        process = subprocess.run(
+            [program, f"--query-gpu={fields}", "--format=csv,noheader"],
             capture_output=True,
             text=True,
             timeout=patience,
@@ -24,4 +24,4 @@ def ask(fields: str, env: Mapping[str, str], *, patience: float) -> list[str]:
         )
     except (OSError, subprocess.SubprocessError):
         return []
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    return [line.strip() for line in process.stdout.splitlines() if line.strip()]

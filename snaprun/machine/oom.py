@@ -7,7 +7,7 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-def oom_kills(proc: Path = Path("/proc/self/cgroup"), mounted: Path = CGROUPS) -> int | None:
+def oom_kills(proc: Path = Path("/proc/self/cgroup"), cgroups: Path = CGROUPS) -> int | None:
     """How often the out-of-memory killer struck in our control group so far; None where that cannot be known.
 
     Version 2 counts in ``memory.events``, version 1 in ``memory.oom_control`` (kernel documentation, admin-guide/
@@ -21,17 +21,17 @@ def oom_kills(proc: Path = Path("/proc/self/cgroup"), mounted: Path = CGROUPS) -
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            found = _counter(mounted / path.lstrip("/") / "memory.events")
+            count = _read_counter(cgroups / path.lstrip("/") / "memory.events")
         elif "memory" in controllers.split(","):
-            found = _counter(mounted / "memory" / path.lstrip("/") / "memory.oom_control")
+            count = _read_counter(cgroups / "memory" / path.lstrip("/") / "memory.oom_control")
         else:
             continue
-        if found is not None:
-            return found
-    return _counter(mounted / "memory.events")
+        if count is not None:
+            return count
+    return _read_counter(cgroups / "memory.events")
 
 
-def _counter(path: Path) -> int | None:
+def _read_counter(path: Path) -> int | None:
     try:
         lines = path.read_text().splitlines()
     except OSError:

@@ -36,7 +36,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ProcessEntry:
     """One line of the process table."""
 
     pid: int
@@ -57,82 +57,82 @@ def boot_id() -> str:
     return _output("sysctl", "-n", "kern.boottime")
 
 
-def entry(pid: int) -> Entry | None:
+def read_entry(pid: int) -> ProcessEntry | None:
     """The process table's line of ``pid``, or None where there is no such process."""
     if not LINUX:
-        return next((line for line in _ps("-p", str(pid)) if line.pid == pid), None)
-    data = _proc(pid, "stat")
-    return _stat(data) if data else None
+        return next((line for line in _call_ps("-p", str(pid)) if line.pid == pid), None)
+    data = _read_proc(pid, "stat")
+    return _parse_stat(data) if data else None
 
 
-def table() -> dict[int, Entry]:
+def read_table() -> dict[int, ProcessEntry]:
     """Every process of this machine (on Linux: of this pid namespace)."""
     if not LINUX:
-        return {line.pid: line for line in _ps("-A")}
-    found = (entry(int(name)) for name in os.listdir("/proc") if name.isdigit())
-    return {line.pid: line for line in found if line is not None}
+        return {line.pid: line for line in _call_ps("-A")}
+    entries = (read_entry(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    return {line.pid: line for line in entries if line is not None}
 
 
 def identify(pid: int | None = None) -> Identity | None:
     """Who ``pid`` (this process, if None) is; None where it is gone."""
-    line = entry(os.getpid() if pid is None else pid)
+    line = read_entry(os.getpid() if pid is None else pid)
     return None if line is None else Identity(boot_id(), line.pid, line.start)
 
 
-def alive(who: Identity) -> bool:
+def alive(identity: Identity) -> bool:
     """Whether exactly this process still exists. A suspended one does; a zombie does not."""
-    line = entry(who.pid)
-    return line is not None and not line.dead and line.start == who.start and boot_id() == who.boot
+    line = read_entry(identity.pid)
+    return line is not None and not line.dead and line.start == identity.start and boot_id() == identity.boot
 
 
-def send(who: Identity, number: int) -> bool:
+def send(identity: Identity, number: int) -> bool:
     """Send a signal to exactly this process; False where it is gone.
 
     Raises:
         PermissionError: it belongs to another user.
     """
     if not hasattr(os, "pidfd_open") or not LINUX:
-        if not alive(who):
+        if not alive(identity):
             return False
-        return _kill(lambda: os.kill(who.pid, number))
+        return _kill(lambda: os.kill(identity.pid, number))
     try:
-        handle = os.pidfd_open(who.pid)
+        handle = os.pidfd_open(identity.pid)
     except OSError:
-        return alive(who) and _kill(lambda: os.kill(who.pid, number))
+        return alive(identity) and _kill(lambda: os.kill(identity.pid, number))
     try:  # the handle names one process for good: checked after it was opened, it cannot turn into another
-        return alive(who) and _kill(lambda: signal.pidfd_send_signal(handle, number))
+        return alive(identity) and _kill(lambda: signal.pidfd_send_signal(handle, number))
     finally:
         os.close(handle)
 
 
-def descendants(root: int, *, spare: Callable[[int], bool] = lambda _pid: False) -> list[Identity]:
+def descendants(root: int, *, is_exempt: Callable[[int], bool] = lambda _pid: False) -> list[Identity]:
     """Everything below ``root``, parents first, without the subtrees of processes that ``spare`` names."""
-    return _below(root, table(), spare)
+    return _find_below(root, read_table(), is_exempt)
 
 
-def marked(run_id: str) -> list[Identity]:
+def find_marked(run_id: str) -> list[Identity]:
     """Every process of this user whose environment says that it belongs to the run, except this one."""
-    return _marked(run_id, table())
+    return _find_marked(run_id, read_table())
 
 
-def of_run(run_id: str, root: int) -> list[Identity]:
+def find_by_run(run_id: str, root: int) -> list[Identity]:
     """Every process of a run, from one look at the process table: those below ``root`` without the runs that it has
     started, and those that escaped with its mark."""
-    lines = table()
-    return [*_below(root, lines, supervises), *_marked(run_id, lines)]
+    lines = read_table()
+    return [*_find_below(root, lines, is_supervisor), *_find_marked(run_id, lines)]
 
 
-def environ(pid: int) -> list[bytes]:
+def read_environment(pid: int) -> list[bytes]:
     """The environment that a process was started with, as ``NAME=value``; empty where it may not be seen."""
     if not LINUX:
         return _output("ps", "-E", "-ww", "-o", "command=", "-p", str(pid)).encode().split(b" ")
-    data = _proc(pid, "environ")
+    data = _read_proc(pid, "environ")
     return data.split(b"\0") if data else []
 
 
-def supervises(pid: int) -> bool:
+def is_supervisor(pid: int) -> bool:
     """Whether ``pid`` is the supervisor of a run."""
-    return any(word.startswith(f"{SUPERVISOR}=".encode()) for word in environ(pid))
+    return any(word.startswith(f"{SUPERVISOR}=".encode()) for word in read_environment(pid))
 
 
 def become_subreaper() -> bool:
@@ -145,15 +145,15 @@ def become_subreaper() -> bool:
 
 def reap() -> dict[int, int]:
     """Take the wait status of every child that has ended, by pid."""
-    ended: dict[int, int] = {}
+    statuses: dict[int, int] = {}
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return ended
+            return statuses
         if pid == 0:
-            return ended
-        ended[pid] = status
+            return statuses
+        statuses[pid] = status
 
 
 def end_all(
@@ -164,23 +164,23 @@ def end_all(
     Returns the wait status of the children that it reaped on the way, and what could not be ended in ``patience``
     seconds (a process in an uninterruptible system call; one of another user).
     """
-    ended: dict[int, int] = {}
-    told: set[Identity] = set()
-    begin = time.monotonic()
+    statuses: dict[int, int] = {}
+    recipients: set[Identity] = set()
+    start = time.monotonic()
     while True:
-        ended.update(reap())
-        left = list(find())
-        elapsed = time.monotonic() - begin
-        if not left or elapsed > patience:
-            return ended, left
-        for who in left:
-            if elapsed >= grace:
-                _try(who, signal.SIGKILL)
-            elif who not in told:
-                told.add(who)
-                _try(who, signal.SIGTERM)
-                _try(who, signal.SIGCONT)  # a suspended process gets TERM only when it goes on
-        time.sleep(0.005 if elapsed < 0.05 else 0.02)
+        statuses.update(reap())
+        survivors = list(find())
+        duration = time.monotonic() - start
+        if not survivors or duration > patience:
+            return statuses, survivors
+        for identity in survivors:
+            if duration >= grace:
+                _try_send(identity, signal.SIGKILL)
+            elif identity not in recipients:
+                recipients.add(identity)
+                _try_send(identity, signal.SIGTERM)
+                _try_send(identity, signal.SIGCONT)  # a suspended process gets TERM only when it goes on
+        time.sleep(0.005 if duration < 0.05 else 0.02)
 
 
 def peak_memory(pid: int) -> int | None:
@@ -195,37 +195,37 @@ def peak_memory(pid: int) -> int | None:
     return None
 
 
-def _below(root: int, lines: Mapping[int, Entry], spare: Callable[[int], bool]) -> list[Identity]:
+def _find_below(root: int, lines: Mapping[int, ProcessEntry], is_exempt: Callable[[int], bool]) -> list[Identity]:
     children: dict[int, list[int]] = {}
     for line in lines.values():
         children.setdefault(line.parent, []).append(line.pid)
     boot = boot_id()
-    found: list[Identity] = []
+    identities: list[Identity] = []
     queue = sorted(children.get(root, []))
     while queue:
         pid = queue.pop(0)
-        if spare(pid):
+        if is_exempt(pid):
             continue
         if not lines[pid].dead:
-            found.append(Identity(boot, pid, lines[pid].start))
+            identities.append(Identity(boot, pid, lines[pid].start))
         queue.extend(sorted(children.get(pid, [])))
-    return found
+    return identities
 
 
-def _marked(run_id: str, lines: Mapping[int, Entry]) -> list[Identity]:
+def _find_marked(run_id: str, lines: Mapping[int, ProcessEntry]) -> list[Identity]:
     mark = f"{MARK}={run_id}".encode()
     boot = boot_id()
-    found = []
+    identities = []
     for line in lines.values():
         if line.pid == os.getpid() or line.dead:
             continue
-        words = environ(line.pid)
+        words = read_environment(line.pid)
         if mark in words and not any(word.startswith(f"{SUPERVISOR}=".encode()) for word in words):
-            found.append(Identity(boot, line.pid, line.start))
-    return found
+            identities.append(Identity(boot, line.pid, line.start))
+    return identities
 
 
-def _proc(pid: int, name: str) -> bytes:
+def _read_proc(pid: int, name: str) -> bytes:
     """A file of /proc about a process; empty where it is gone or may not be seen. There may be thousands to read."""
     try:
         file = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
@@ -242,20 +242,20 @@ def _proc(pid: int, name: str) -> bytes:
         os.close(file)
 
 
-def _stat(data: bytes) -> Entry:
+def _parse_stat(data: bytes) -> ProcessEntry:
     """Fields of /proc/<pid>/stat: the second holds the name in brackets, which may hold anything, brackets too."""
     pid = int(data[: data.index(b" ")])
     fields = data[data.rindex(b")") + 2 :].split()
-    return Entry(pid=pid, parent=int(fields[1]), state=fields[0].decode(), start=fields[19].decode())
+    return ProcessEntry(pid=pid, parent=int(fields[1]), state=fields[0].decode(), start=fields[19].decode())
 
 
-def _ps(*which: str) -> list[Entry]:
-    lines = _output("ps", *which, "-o", "pid=,ppid=,stat=,lstart=").splitlines()
-    found = []
+def _call_ps(*selection: str) -> list[ProcessEntry]:
+    lines = _output("ps", *selection, "-o", "pid=,ppid=,stat=,lstart=").splitlines()
+    entries = []
     for line in lines:
         pid, parent, state, start = line.split(None, 3)
-        found.append(Entry(int(pid), int(parent), state[:1], " ".join(start.split())))
-    return found
+        entries.append(ProcessEntry(int(pid), int(parent), state[:1], " ".join(start.split())))
+    return entries
 
 
 def _output(*command: str) -> str:
@@ -271,8 +271,8 @@ def _kill(call: Callable[[], None]) -> bool:
     return True
 
 
-def _try(who: Identity, number: int) -> bool:
+def _try_send(identity: Identity, number: int) -> bool:
     try:
-        return send(who, number)
+        return send(identity, number)
     except PermissionError:
         return False

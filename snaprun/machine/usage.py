@@ -18,18 +18,18 @@ class Usage:
     memory: int
 
 
-def of(supervisor: Identity) -> Usage | None:
+def measure(supervisor: Identity) -> Usage | None:
     """What the supervisor and all its descendants use; None where it is gone."""
     if identify(supervisor.pid) != supervisor:
         return None
     try:
         root = psutil.Process(supervisor.pid)
-        family = [root, *root.children(recursive=True)]
+        processes = [root, *root.children(recursive=True)]
         age = max(time.time() - root.create_time(), 0.01)
     except psutil.Error:
         return None
     seconds, memory = 0.0, 0
-    for process in family:
+    for process in processes:
         try:
             with process.oneshot():
                 times = process.cpu_times()

@@ -14,10 +14,10 @@ from typing import Any
 
 from snaprun.errors import InputMissing
 
-PARAMETERS = "parameters"
+PARAMETERS_TAG = "parameters"
 """The tag of the cell with the default parameters: papermill's convention."""
 
-INJECTED = "injected-parameters"
+INJECTED_TAG = "injected-parameters"
 """The tag of the cell that sets the parameters of one run."""
 
 LABEL_WIDTH = 50
@@ -81,11 +81,11 @@ def decode(raw: bytes, name: str) -> Node:
 
 def version(document: Mapping[str, Any]) -> int:
     """The major nbformat version of a document; 0 where it says none."""
-    found = document.get("nbformat")
-    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+    number = document.get("nbformat")
+    return number if isinstance(number, int) and not isinstance(number, bool) else 0
 
 
-def normal(document: Mapping[str, Any], name: str) -> Node:
+def normalize(document: Mapping[str, Any], name: str) -> Node:
     """A document of nbformat 4 in the one shape that snaprun works with: a new one, ``document`` is left alone.
 
     Sources are joined, every cell has metadata, code cells have a list of outputs; outputs stay as they are.
@@ -94,9 +94,9 @@ def normal(document: Mapping[str, Any], name: str) -> Node:
         InputMissing: it has no cells where they belong, or a later nbformat.
     """
     if version(document) != 4:
-        said = document.get("nbformat", "none")
+        nbformat = document.get("nbformat", "none")
         raise InputMissing(
-            f"{name} has notebook format {said}, snaprun reads 2, 3 and 4", hint="open and save it in Jupyter"
+            f"{name} has notebook format {nbformat}, snaprun reads 2, 3 and 4", hint="open and save it in Jupyter"
         )
     cells = document.get("cells")
     if not isinstance(cells, list):
@@ -106,7 +106,7 @@ def normal(document: Mapping[str, Any], name: str) -> Node:
         **document,
         "metadata": metadata if isinstance(metadata, dict) else {},
         "nbformat_minor": document.get("nbformat_minor", 4),
-        "cells": [_normal_cell(cell, number, name) for number, cell in enumerate(cells, 1)],
+        "cells": [_normalize_cell(cell, number, name) for number, cell in enumerate(cells, 1)],
     }
 
 
@@ -114,14 +114,14 @@ def language(node: Node) -> str:
     """The language of a notebook in lower case; ``python`` where nothing says otherwise."""
     metadata = node["metadata"]
     kernelspec = _mapping(metadata.get("kernelspec"))
-    known = (
+    candidates = (
         kernelspec.get("language"),
         _mapping(metadata.get("language_info")).get("name"),
         _mapping(metadata.get("jupytext")).get("main_language"),
     )
-    for found in known:
-        if isinstance(found, str) and found.strip():
-            lower = found.strip().lower()
+    for name in candidates:
+        if isinstance(name, str) and name.strip():
+            lower = name.strip().lower()
             return LANGUAGE_NAMES.get(lower, lower)
     kernel = str(kernelspec.get("name", "")).lower()
     if kernel.startswith("julia"):
@@ -137,24 +137,24 @@ def kernel(node: Node) -> str | None:
 
 def tags(cell: Mapping[str, Any]) -> tuple[str, ...]:
     """The tags of a cell."""
-    found = _mapping(cell.get("metadata")).get("tags")
-    return tuple(tag for tag in found if isinstance(tag, str)) if isinstance(found, list) else ()
+    values = _mapping(cell.get("metadata")).get("tags")
+    return tuple(tag for tag in values if isinstance(tag, str)) if isinstance(values, list) else ()
 
 
 def code_cells(node: Node) -> list[CodeCell]:
     """The code cells in order. The numbers are the ones that runs, diffs and messages use."""
-    found = []
+    cells = []
     number = 0
-    above: Mapping[str, Any] = {}
+    previous: Mapping[str, Any] = {}
     for index, cell in enumerate(node["cells"]):
         if cell["cell_type"] == "code":
             marks = tags(cell)
-            injected = INJECTED in marks
-            number += not injected
-            label = PARAMETERS if injected else _label(cell["source"], above, marks)
-            found.append(CodeCell(0 if injected else number, index, label, cell["source"], marks, cell.get("id")))
-        above = cell
-    return found
+            is_injected = INJECTED_TAG in marks
+            number += not is_injected
+            label = PARAMETERS_TAG if is_injected else _label(cell["source"], previous, marks)
+            cells.append(CodeCell(0 if is_injected else number, index, label, cell["source"], marks, cell.get("id")))
+        previous = cell
+    return cells
 
 
 def labels(node: Node) -> list[str]:
@@ -164,12 +164,12 @@ def labels(node: Node) -> list[str]:
 
 def parameters_index(node: Node) -> int | None:
     """Where the first code cell tagged ``parameters`` stands among all cells."""
-    return _tagged(node, PARAMETERS)
+    return _find_tagged(node, PARAMETERS_TAG)
 
 
 def injected_index(node: Node) -> int | None:
     """Where the first cell tagged ``injected-parameters`` stands among all cells."""
-    return _tagged(node, INJECTED)
+    return _find_tagged(node, INJECTED_TAG)
 
 
 def inject(node: Node, source: str) -> Node:
@@ -178,22 +178,22 @@ def inject(node: Node, source: str) -> Node:
     An injected cell of an earlier run is replaced. At the top, a front-matter cell and a cell with ``from __future__``
     stay first: a script would not work otherwise.
     """
-    cells = [cell for cell in node["cells"] if INJECTED not in tags(cell)]
-    place = _tagged({"cells": cells}, PARAMETERS)
-    where = _top(cells) if place is None else place + 1
-    made: Node = {
+    cells = [cell for cell in node["cells"] if INJECTED_TAG not in tags(cell)]
+    place = _find_tagged({"cells": cells}, PARAMETERS_TAG)
+    position = _top(cells) if place is None else place + 1
+    injection: Node = {
         "cell_type": "code",
         "execution_count": None,
-        "metadata": {"tags": [INJECTED]},
+        "metadata": {"tags": [INJECTED_TAG]},
         "outputs": [],
         "source": source,
     }
     if node["nbformat_minor"] >= 5:
-        made["id"] = INJECTED
-    return {**node, "cells": [*cells[:where], made, *cells[where:]]}
+        injection["id"] = INJECTED_TAG
+    return {**node, "cells": [*cells[:position], injection, *cells[position:]]}
 
 
-def plain(source: str) -> str:
+def normalize_source(source: str) -> str:
     """A cell's source without what editors and jupytext's round trip change: line ends, blank space at its ends."""
     text = source.replace("\r\n", "\n").replace("\r", "\n")
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
@@ -207,23 +207,27 @@ def code_hash(node: Node) -> str:
     """
     digest = hashlib.sha256()
     for cell in node["cells"]:
-        source = plain(cell["source"])
+        source = normalize_source(cell["source"])
         marks = tags(cell)
-        if cell["cell_type"] != "code" or INJECTED in marks or not source:
+        if cell["cell_type"] != "code" or INJECTED_TAG in marks or not source:
             continue
-        kind = PARAMETERS if PARAMETERS in marks else "code"
+        kind = PARAMETERS_TAG if PARAMETERS_TAG in marks else "code"
         digest.update(f"{kind}\0{len(source)}\0{source}\0".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
 def with_ids(node: Node) -> Node:
     """A new document whose cells have unique ids, made of their content where they have none."""
-    seen: set[str] = set()
+    ids: set[str] = set()
     cells = []
     for cell in node["cells"]:
-        own = cell.get("id")
-        name = own if isinstance(own, str) and own and own not in seen else _content_id(cell, seen)
-        seen.add(name)
+        current_id = cell.get("id")
+        name = (
+            current_id
+            if isinstance(current_id, str) and current_id and current_id not in ids
+            else _content_id(cell, ids)
+        )
+        ids.add(name)
         cells.append({**cell, "id": name})
     return {**node, "cells": cells, "nbformat_minor": max(5, node["nbformat_minor"])}
 
@@ -239,7 +243,7 @@ def without_outputs(node: Node) -> Node:
     }
 
 
-def joined(text: Any) -> str:
+def join_lines(text: Any) -> str:
     """A multi-line text of a notebook, which may be a string or a list of lines."""
     if isinstance(text, list):
         return "".join(part for part in text if isinstance(part, str))
@@ -265,19 +269,23 @@ def _not_json(raw: bytes, name: str, error: json.JSONDecodeError) -> InputMissin
     )
 
 
-def _normal_cell(cell: Any, number: int, name: str) -> Node:
+def _normalize_cell(cell: Any, number: int, name: str) -> Node:
     if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str):
         raise InputMissing(f"{name}: cell {number} is damaged", hint="open it in Jupyter, mend it, and save it")
     metadata = cell.get("metadata")
-    made = {**cell, "source": joined(cell.get("source")), "metadata": metadata if isinstance(metadata, dict) else {}}
+    node = {
+        **cell,
+        "source": join_lines(cell.get("source")),
+        "metadata": metadata if isinstance(metadata, dict) else {},
+    }
     if cell["cell_type"] == "code":
         outputs = cell.get("outputs")
-        kept = [out for out in outputs if isinstance(out, dict)] if isinstance(outputs, list) else []
-        made = {**made, "outputs": kept, "execution_count": cell.get("execution_count")}
-    return made
+        output_nodes = [out for out in outputs if isinstance(out, dict)] if isinstance(outputs, list) else []
+        node = {**node, "outputs": output_nodes, "execution_count": cell.get("execution_count")}
+    return node
 
 
-def _tagged(node: Mapping[str, Any], tag: str) -> int | None:
+def _find_tagged(node: Mapping[str, Any], tag: str) -> int | None:
     for index, cell in enumerate(node["cells"]):
         if cell["cell_type"] == "code" and tag in tags(cell):
             return index
@@ -297,14 +305,14 @@ def _top(cells: list[Node]) -> int:
     return max([place, *(index + 1 for index in future)])
 
 
-def _label(source: str, above: Mapping[str, Any], marks: tuple[str, ...]) -> str:
-    if PARAMETERS in marks:
-        return PARAMETERS
-    if above.get("cell_type") == "markdown":
-        for line in above["source"].splitlines():
+def _label(source: str, previous: Mapping[str, Any], marks: tuple[str, ...]) -> str:
+    if PARAMETERS_TAG in marks:
+        return PARAMETERS_TAG
+    if previous.get("cell_type") == "markdown":
+        for line in previous["source"].splitlines():
             heading = re.match(r"\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$", line)
             if heading and heading[1]:
-                return _short(re.sub(r"[*_`]{1,3}|\[([^\]]*)\]\([^)]*\)", lambda found: found[1] or "", heading[1]))
+                return _short(re.sub(r"[*_`]{1,3}|\[([^\]]*)\]\([^)]*\)", lambda match: match[1] or "", heading[1]))
     return _short(next(_candidates(source), ""))
 
 
@@ -326,13 +334,13 @@ def _short(text: str) -> str:
     return clean if len(clean) <= LABEL_WIDTH else clean[: LABEL_WIDTH - 1].rstrip() + "…"
 
 
-def _content_id(cell: Node, seen: set[str]) -> str:
-    name = hashlib.sha256(f"{cell['cell_type']}\0{plain(cell['source'])}".encode("utf-8", "surrogatepass")).hexdigest()[
-        :8
-    ]
+def _content_id(cell: Node, ids: set[str]) -> str:
+    name = hashlib.sha256(
+        f"{cell['cell_type']}\0{normalize_source(cell['source'])}".encode("utf-8", "surrogatepass")
+    ).hexdigest()[:8]
     number = 2
     unique = name
-    while unique in seen:
+    while unique in ids:
         unique = f"{name}-{number}"
         number += 1
     return unique

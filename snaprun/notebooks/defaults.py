@@ -18,7 +18,7 @@ ARITHMETIC: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
-MOST_POWER = 512
+POWER_LIMIT = 512
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,24 @@ class Defaults:
 
     names: tuple[str, ...] = ()
     values: dict[str, Any] = field(default_factory=dict)
-    closed: bool = True
+    complete: bool = True
 
 
 def read(source: str, language: str) -> Defaults:
     """What a cell of ``language`` assigns. A language that snaprun does not know is never closed."""
     if language == "python":
-        return _python(source)
+        return _read_python(source)
     pattern = ASSIGNMENTS.get(language)
     if pattern is None:
-        return Defaults(closed=False)
+        return Defaults(complete=False)
     names: dict[str, None] = {}
     values: dict[str, Any] = {}
-    for found in pattern.finditer(source):
-        names[found["name"]] = None
-        values.pop(found["name"], None)
-        literal = _literal(found["value"].strip().rstrip(";").strip(), language)
+    for match in pattern.finditer(source):
+        names[match["name"]] = None
+        values.pop(match["name"], None)
+        literal = _literal(match["value"].strip().rstrip(";").strip(), language)
         if literal is not _NO_LITERAL:
-            values[found["name"]] = literal
+            values[match["name"]] = literal
     return Defaults(tuple(names), values)
 
 
@@ -57,56 +57,58 @@ def python_names(source: str) -> set[str]:
     return {name for statement in body for name in _targets(statement)}
 
 
-def _python(source: str) -> Defaults:
+def _read_python(source: str) -> Defaults:
     try:
         tree = ast.parse(_without_magics(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return Defaults(closed=False)
+        return Defaults(complete=False)
     names: dict[str, None] = {}
     values: dict[str, Any] = {}
-    closed = True
+    complete = True
     for statement in tree.body:
         if isinstance(statement, ast.ImportFrom) and any(alias.name == "*" for alias in statement.names):
-            closed = False
+            complete = False
         for name in _targets(statement):
             names[name] = None
             values.pop(name, None)
         if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             for target in targets:
-                values.update(_bound(target, statement.value, values))
-    return Defaults(tuple(names), values, closed)
+                values.update(_bindings(target, statement.value, values))
+    return Defaults(tuple(names), values, complete)
 
 
-def _bound(target: ast.expr, value: ast.expr, known: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _bindings(target: ast.expr, value: ast.expr, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """The names of ``target`` with their values, as far as these are plain."""
     if isinstance(target, ast.Name):
-        found = _value(value, known)
-        if found is not _NO_LITERAL:
-            yield target.id, found
+        literal = _value(value, values)
+        if literal is not _NO_LITERAL:
+            yield target.id, literal
     elif isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (ast.Tuple, ast.List)):
         pairs = zip(target.elts, value.elts, strict=True) if len(target.elts) == len(value.elts) else ()
-        for one, its in pairs:
-            yield from _bound(one, its, known)
+        for element, expression in pairs:
+            yield from _bindings(element, expression, values)
 
 
-def _value(node: ast.expr, known: dict[str, Any]) -> Any:
+def _value(node: ast.expr, values: dict[str, Any]) -> Any:
     """The value of an expression of literals, arithmetic of numbers and names bound before; else ``_NO_LITERAL``."""
     if isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:
-        left, right = _value(node.left, known), _value(node.right, known)
-        plain = all(isinstance(side, (int, float)) for side in (left, right))
-        if not plain or (isinstance(node.op, ast.Pow) and (abs(right) > MOST_POWER or abs(left) > MOST_POWER)):
+        left_operand, right_operand = _value(node.left, values), _value(node.right, values)
+        plain = all(isinstance(side, (int, float)) for side in (left_operand, right_operand))
+        if not plain or (
+            isinstance(node.op, ast.Pow) and (abs(right_operand) > POWER_LIMIT or abs(left_operand) > POWER_LIMIT)
+        ):
             return _NO_LITERAL
         try:
-            return ARITHMETIC[type(node.op)](left, right)
+            return ARITHMETIC[type(node.op)](left_operand, right_operand)
         except (ArithmeticError, ValueError):
             return _NO_LITERAL
     if isinstance(node, ast.Name):
-        return known.get(node.id, _NO_LITERAL)
+        return values.get(node.id, _NO_LITERAL)
     if isinstance(node, ast.Call):
         return _float_call(node)
     try:
-        return _listed(ast.literal_eval(node))
+        return _convert_tuples(ast.literal_eval(node))
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return _NO_LITERAL
 
@@ -114,24 +116,24 @@ def _value(node: ast.expr, known: dict[str, Any]) -> Any:
 def _float_call(node: ast.Call) -> Any:
     """``float("nan")`` and its like: the one call that is as plain as a literal."""
     if isinstance(node.func, ast.Name) and node.func.id == "float" and len(node.args) == 1 and not node.keywords:
-        given = node.args[0]
-        if isinstance(given, ast.Constant) and isinstance(given.value, (str, int, float)):
+        argument = node.args[0]
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, (str, int, float)):
             try:
-                return float(given.value)
+                return float(argument.value)
             except ValueError:
                 return _NO_LITERAL
     return _NO_LITERAL
 
 
-def _listed(value: Any) -> Any:
+def _convert_tuples(value: Any) -> Any:
     """Tuples become lists, as JSON has it; what JSON and YAML cannot say is no plain value."""
     if isinstance(value, (list, tuple)):
-        items = [_listed(item) for item in value]
+        items = [_convert_tuples(item) for item in value]
         return _NO_LITERAL if any(item is _NO_LITERAL for item in items) else items
     if isinstance(value, dict):
-        made = {key: _listed(item) for key, item in value.items()}
-        odd = any(item is _NO_LITERAL for item in made.values()) or any(isinstance(key, tuple) for key in made)
-        return _NO_LITERAL if odd else made
+        mapping = {key: _convert_tuples(item) for key, item in value.items()}
+        odd = any(item is _NO_LITERAL for item in mapping.values()) or any(isinstance(key, tuple) for key in mapping)
+        return _NO_LITERAL if odd else mapping
     return value if value is None or isinstance(value, (bool, int, float, str)) else _NO_LITERAL
 
 
@@ -191,9 +193,9 @@ _WORDS: dict[str, dict[str, Any]] = {
 
 def _literal(text: str, language: str) -> Any:
     """A number, truth value or quoted text on one line of R, Julia or bash; a comment behind it is passed over."""
-    quoted = re.fullmatch(r"""(?:"([^"\\$]*)"|'([^'\\]*)')\s*(?:#.*)?""", text)
-    if quoted:
-        return quoted[1] if quoted[1] is not None else quoted[2]
+    quotation = re.fullmatch(r"""(?:"([^"\\$]*)"|'([^'\\]*)')\s*(?:#.*)?""", text)
+    if quotation:
+        return quotation[1] if quotation[1] is not None else quotation[2]
     bare = re.sub(r"\s+#.*$", "", text).strip()
     if bare in _WORDS[language]:
         return _WORDS[language][bare]

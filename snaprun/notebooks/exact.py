@@ -71,7 +71,7 @@ def _float_text(value: float) -> str:
     return ".nan" if math.isnan(value) else (".inf" if value > 0 else "-.inf")
 
 
-def _scalar(said: str) -> Any:
-    if said in _FLOATS:
-        return _FLOATS[said]
-    return datetime.fromisoformat(said) if "T" in said else date.fromisoformat(said)
+def _scalar(literal: str) -> Any:
+    if literal in _FLOATS:
+        return _FLOATS[literal]
+    return datetime.fromisoformat(literal) if "T" in literal else date.fromisoformat(literal)

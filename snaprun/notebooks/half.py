@@ -53,7 +53,7 @@ class Jupytext(Protocol):
     def members(self, path: str, content: bytes, config: Config | None) -> list[Half]:
         """See :func:`snaprun.notebooks.halves.members`."""
 
-    def differing(self, notebook: bytes, text: bytes, half: Half) -> tuple[str, ...]:
+    def find_differences(self, notebook: bytes, text: bytes, half: Half) -> tuple[str, ...]:
         """See :func:`snaprun.notebooks.halves.differing`."""
 
     def text_from(self, notebook: bytes, text: bytes | None, half: Half) -> bytes:
@@ -74,9 +74,9 @@ def is_config(path: str, content: bytes) -> bool:
 def config_paths(path: str) -> Sequence[str]:
     """Where a configuration for ``path`` may lie, nearest first."""
     folder = os.path.dirname(path)
-    found = []
+    paths = []
     while True:
-        found += [f"{folder}/{name}" if folder else name for name in CONFIG_NAMES]
+        paths += [f"{folder}/{name}" if folder else name for name in CONFIG_NAMES]
         if not folder:
-            return found
+            return paths
         folder = os.path.dirname(folder)

@@ -14,10 +14,10 @@ from snaprun.notebooks import cells
 from snaprun.notebooks.cells import Node
 from snaprun.notebooks.half import Config, Half
 from snaprun.notebooks.notebook import TEXT_EXTENSIONS, parse
-from snaprun.notebooks.opcodes import changed
-from snaprun.notebooks.slimimport import JUPYTER_EXTRAS, skipping
+from snaprun.notebooks.opcodes import find_changes
+from snaprun.notebooks.slimimport import JUPYTER_EXTRAS, skip_imports
 
-with skipping(*JUPYTER_EXTRAS):
+with skip_imports(*JUPYTER_EXTRAS):
     import jupytext
     import nbformat
     from jupytext.combine import combine_inputs_with_outputs
@@ -44,18 +44,18 @@ def members(path: str, content: bytes, config: Config | None) -> list[Half]:
         formats = notebook_formats({"metadata": metadata}, settings, path, fallback_on_current_fmt=False)
         if not formats:
             return []
-        own: dict[str, Any] = {"extension": extension}
+        file_format: dict[str, Any] = {"extension": extension}
         name = metadata.get("jupytext", {}).get("text_representation", {}).get("format_name")
         if name and extension != ".ipynb":
-            own["format_name"] = name
+            file_format["format_name"] = name
         try:
-            found = paired_paths(path, own, formats)
+            pairs = paired_paths(path, file_format, formats)
         except InconsistentPath:
             return []
-    return [Half(os.path.normpath(name), _options(fmt, settings)) for name, fmt in found] if len(found) > 1 else []
+    return [Half(os.path.normpath(name), _options(fmt, settings)) for name, fmt in pairs] if len(pairs) > 1 else []
 
 
-def differing(notebook: bytes, text: bytes, half: Half) -> tuple[str, ...]:
+def find_differences(notebook: bytes, text: bytes, half: Half) -> tuple[str, ...]:
     """Where a notebook and its text half say different things, in the notebook's own numbers; empty: in sync.
 
     Outputs, cell ids, jupytext's version and other noise of the header do not count.
@@ -64,35 +64,35 @@ def differing(notebook: bytes, text: bytes, half: Half) -> tuple[str, ...]:
         InputMissing: one of them is no notebook.
     """
     with _quiet(half.path):
-        written = jupytext.writes(_bare(notebook), fmt=dict(half.format))
-        if _body(written) == _body(_decoded(half.path, text)):
+        fresh_text = jupytext.writes(_without_outputs(notebook), fmt=dict(half.format))
+        if _body(fresh_text) == _body(_decode(half.path, text)):
             return ()
-        here = _keys(_read(half, written))
-        there = _keys(_read(half, _decoded(half.path, text)))
-    return tuple(_places(here, there))
+        notebook_keys = _keys(_read(half, fresh_text))
+        text_keys = _keys(_read(half, _decode(half.path, text)))
+    return tuple(_places(notebook_keys, text_keys))
 
 
 def text_from(notebook: bytes, text: bytes | None, half: Half) -> bytes:
     """The text half as it has to be for this notebook; line ends as in the old one."""
     with _quiet(half.path):
-        made: str = jupytext.writes(_bare(notebook), fmt=dict(half.format))
-    made = made if made.endswith("\n") else made + "\n"
+        content: str = jupytext.writes(_without_outputs(notebook), fmt=dict(half.format))
+    content = content if content.endswith("\n") else content + "\n"
     if text is not None and b"\r\n" in text:
-        made = made.replace("\n", "\r\n")
-    return made.encode("utf-8", "surrogatepass")
+        content = content.replace("\n", "\r\n")
+    return content.encode("utf-8", "surrogatepass")
 
 
 def notebook_from(text: bytes, notebook: bytes | None, half: Half) -> bytes:
     """The notebook as it has to be for this text half: the outputs of unchanged cells are kept."""
     with _quiet(half.path):
-        node = _read(half, _decoded(half.path, text))
+        node = _read(half, _decode(half.path, text))
         if notebook is not None:
             node = combine_inputs_with_outputs(node, _node(notebook), fmt=dict(half.format))
             if node.nbformat_minor < 5:
                 for cell in node.cells:
                     cell.pop("id", None)
-        made: str = nbformat.writes(node, version=nbformat.NO_CONVERT)
-    return (made + "\n").encode("utf-8", "surrogatepass")
+        content: str = nbformat.writes(node, version=nbformat.NO_CONVERT)
+    return (content + "\n").encode("utf-8", "surrogatepass")
 
 
 def document(path: str, content: bytes) -> Node:
@@ -106,33 +106,33 @@ def document(path: str, content: bytes) -> Node:
 
 def _node(notebook: bytes) -> Any:
     """A notebook as nbformat's own object."""
-    return nbformat.from_dict(cells.normal(cells.decode(notebook, "x.ipynb"), "x.ipynb"))
+    return nbformat.from_dict(cells.normalize(cells.decode(notebook, "x.ipynb"), "x.ipynb"))
 
 
 def _metadata(path: str, content: bytes) -> Any:
     """What either half says of itself; a text's header alone, since reading its cells takes a hundred times longer."""
     if path.endswith(".ipynb"):
-        return nbformat.from_dict(cells.normal(cells.decode(content, path), path)["metadata"])
+        return nbformat.from_dict(cells.normalize(cells.decode(content, path), path)["metadata"])
     extension = os.path.splitext(path)[1]
     if extension not in TEXT_EXTENSIONS:
         raise InputMissing(f"{path} is no notebook by its extension", hint="jupytext --help")
-    return nbformat.from_dict(read_metadata(_decoded(path, content), extension))
+    return nbformat.from_dict(read_metadata(_decode(path, content), extension))
 
 
 def _read(half: Half, text: str) -> Any:
     return jupytext.reads(text, fmt=dict(half.format))
 
 
-def _decoded(path: str, content: bytes) -> str:
+def _decode(path: str, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise InputMissing(f"{path} is not UTF-8 text", hint=f"file {path} shows what it is") from error
 
 
-def _bare(notebook: bytes) -> Any:
+def _without_outputs(notebook: bytes) -> Any:
     """A notebook without outputs as nbformat's own object: jupytext does not write them, and copies them first."""
-    return nbformat.from_dict(cells.without_outputs(cells.normal(cells.decode(notebook, "x.ipynb"), "x.ipynb")))
+    return nbformat.from_dict(cells.without_outputs(cells.normalize(cells.decode(notebook, "x.ipynb"), "x.ipynb")))
 
 
 def _body(text: str) -> str:
@@ -148,27 +148,27 @@ def _body(text: str) -> str:
 
 def _keys(node: Any) -> list[Key]:
     """What counts of each cell: kind, source, and which one holds the parameters."""
-    found = []
+    keys = []
     for cell in node["cells"]:
-        source = cells.plain(cells.joined(cell.get("source")))
-        marks = tuple(sorted({cells.PARAMETERS, cells.INJECTED}.intersection(cells.tags(cell))))
+        source = cells.normalize_source(cells.join_lines(cell.get("source")))
+        marks = tuple(sorted({cells.PARAMETERS_TAG, cells.INJECTED_TAG}.intersection(cells.tags(cell))))
         if source or marks:
-            found.append((str(cell["cell_type"]), source, marks if cell["cell_type"] == "code" else ()))
-    return found
+            keys.append((str(cell["cell_type"]), source, marks if cell["cell_type"] == "code" else ()))
+    return keys
 
 
-def _places(here: list[Key], there: list[Key]) -> Iterator[str]:
+def _places(notebook_keys: list[Key], text_keys: list[Key]) -> Iterator[str]:
     """Name the cells of ``here`` that differ; a cell that only ``there`` has is named by the one before it."""
     names = []
-    code = other = 0
-    for kind, _, _ in here:
+    code_count = prose_count = 0
+    for kind, _, _ in notebook_keys:
         if kind == "code":
-            code += 1
-            names.append(f"cell {code}")
+            code_count += 1
+            names.append(f"cell {code_count}")
         else:
-            other += 1
-            names.append(f"{kind} cell {other}")
-    for tag, start, end, _, _ in changed(here, there):
+            prose_count += 1
+            names.append(f"{kind} cell {prose_count}")
+    for tag, start, end, _, _ in find_changes(notebook_keys, text_keys):
         if tag in ("replace", "delete"):
             yield from names[start:end]
         elif tag == "insert":
@@ -177,11 +177,11 @@ def _places(here: list[Key], there: list[Key]) -> Iterator[str]:
 
 def _options(fmt: Any, settings: Any) -> Mapping[str, Any]:
     """A format with what the configuration says on how to write and read it (headings, magics, cell markers)."""
-    made = dict(fmt)
-    if settings is not None and made.get("extension") != ".ipynb":
-        settings.set_default_format_options(made)
-        settings.set_default_format_options(made, read=True)
-    return made
+    options = dict(fmt)
+    if settings is not None and options.get("extension") != ".ipynb":
+        settings.set_default_format_options(options)
+        settings.set_default_format_options(options, read=True)
+    return options
 
 
 def _settings(config: Config | None) -> Any:

@@ -31,78 +31,80 @@ def put(text: str, path: Sequence[str], value: Any) -> str:
     Raises:
         ValueError: ``text`` is no JSON, or something on the way is no object.
     """
-    start = _skip(text, 0)
+    start = _skip_space(text, 0)
     depth = 0
     while True:
         if text[start : start + 1] != "{":
             raise ValueError(f"{path[depth - 1] if depth else 'the document'} is no object")
         members = _members(text, start)
-        found = next((one for one in members if one.name == path[depth]), None)
-        if found is None:
-            rest: Any = value
+        member = next((candidate for candidate in members if candidate.name == path[depth]), None)
+        if member is None:
+            subtree: Any = value
             for name in reversed(path[depth + 1 :]):
-                rest = {name: rest}
-            return _insert(text, start, members, path[depth], rest)
+                subtree = {name: subtree}
+            return _insert(text, start, members, path[depth], subtree)
         if depth == len(path) - 1:
-            return text[: found.value] + json.dumps(value, ensure_ascii=False) + text[found.end :]
-        start = found.value
+            return text[: member.value] + json.dumps(value, ensure_ascii=False) + text[member.end :]
+        start = member.value
         depth += 1
 
 
 def _members(text: str, start: int) -> list[_Member]:
     """The members of the object that opens at ``start``."""
-    found = []
-    at = _skip(text, start + 1)
-    while text[at] != "}":
-        begin = at
-        name, at = scanstring(text, at + 1, True)
-        at = _skip(text, _skip(text, at) + 1)  # behind the colon
-        _, end = _DECODER.raw_decode(text, at)
-        found.append(_Member(name, begin, at, end))
-        at = _skip(text, end)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-    return found
+    members = []
+    position = _skip_space(text, start + 1)
+    while text[position] != "}":
+        begin = position
+        name, position = scanstring(text, position + 1, True)
+        position = _skip_space(text, _skip_space(text, position) + 1)  # behind the colon
+        _, end = _DECODER.raw_decode(text, position)
+        members.append(_Member(name, begin, position, end))
+        position = _skip_space(text, end)
+        if text[position] == ",":
+            position = _skip_space(text, position + 1)
+    return members
 
 
 def _insert(text: str, start: int, members: list[_Member], name: str, value: Any) -> str:
-    after = [one for one in members if one.name > name]
-    where = after[0].start if after and members == sorted(members, key=lambda one: one.name) else None
+    successors = [member for member in members if member.name > name]
+    position = (
+        successors[0].start if successors and members == sorted(members, key=lambda candidate: candidate.name) else None
+    )
     if not members:
         outer = _indent(text, start)
         step = _step(text)
         inner = None if outer is None or not step else outer + step
-        close = "" if inner is None else f"\n{outer}"
-        opening = "" if inner is None else f"\n{inner}"
-        made = f"{{{opening}{_written(name, value, inner, step)}{close}}}"
-        return text[:start] + made + text[_skip(text, start + 1) + 1 :]
+        tail = "" if inner is None else f"\n{outer}"
+        head = "" if inner is None else f"\n{inner}"
+        insertion = f"{{{head}{_format_member(name, value, inner, step)}{tail}}}"
+        return text[:start] + insertion + text[_skip_space(text, start + 1) + 1 :]
     inner = _indent(text, members[0].start)
     gap = " " if inner is None else f"\n{inner}"
-    made = _written(name, value, inner, _step(text))
-    if where is not None:
-        return f"{text[:where]}{made},{gap}{text[where:]}"
+    insertion = _format_member(name, value, inner, _step(text))
+    if position is not None:
+        return f"{text[:position]}{insertion},{gap}{text[position:]}"
     end = members[-1].end
-    return f"{text[:end]},{gap}{made}{text[end:]}"
+    return f"{text[:end]},{gap}{insertion}{text[end:]}"
 
 
-def _written(name: str, value: Any, indent: str | None, step: str) -> str:
-    said = json.dumps(value, ensure_ascii=False, indent=step if indent is not None and step else None)
-    return f"{json.dumps(name, ensure_ascii=False)}: " + said.replace("\n", f"\n{indent}")
+def _format_member(name: str, value: Any, indent: str | None, step: str) -> str:
+    content = json.dumps(value, ensure_ascii=False, indent=step if indent is not None and step else None)
+    return f"{json.dumps(name, ensure_ascii=False)}: " + content.replace("\n", f"\n{indent}")
 
 
-def _indent(text: str, at: int) -> str | None:
+def _indent(text: str, position: int) -> str | None:
     """The white space before what stands at ``at`` on its line; None where the file is written on one line."""
-    line = text[text.rfind("\n", 0, at) + 1 : at]
+    line = text[text.rfind("\n", 0, position) + 1 : position]
     blank = line[: len(line) - len(line.lstrip(" \t"))]
     return blank if "\n" in text.strip() else None
 
 
 def _step(text: str) -> str:
     """One level of the file's indentation."""
-    found = re.match(r"\s*\{\s*\n([ \t]*)\S", text)
-    return found[1] if found else ""
+    match = re.match(r"\s*\{\s*\n([ \t]*)\S", text)
+    return match[1] if match else ""
 
 
-def _skip(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+def _skip_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position

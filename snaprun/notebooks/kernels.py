@@ -47,7 +47,7 @@ def of_python(python: str) -> Kernel:
 
 def specs(env: Mapping[str, str], prefixes: Sequence[str] = ()) -> dict[str, Kernel]:
     """Every kernel spec by name, the first found winning; ``prefixes`` are environments to look in first."""
-    found: dict[str, Kernel] = {}
+    kernels: dict[str, Kernel] = {}
     for folder in _folders(env, prefixes):
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -56,12 +56,12 @@ def specs(env: Mapping[str, str], prefixes: Sequence[str] = ()) -> dict[str, Ker
         for entry in entries:
             kernel = _read(entry)
             if kernel is not None:
-                found.setdefault(kernel.name.lower(), kernel)
-    return found
+                kernels.setdefault(kernel.name.lower(), kernel)
+    return kernels
 
 
 def choose(
-    available: Mapping[str, Kernel], *, asked: str | None, named: str | None, language: str, python: str | None
+    available: Mapping[str, Kernel], *, name: str | None, notebook_kernel: str | None, language: str, python: str | None
 ) -> tuple[Kernel, tuple[str, ...]]:
     """The kernel to run with, and notes on what was decided that the user did not say.
 
@@ -71,31 +71,37 @@ def choose(
     Raises:
         Unavailable: no such kernel; the ones that exist are named.
     """
-    if asked is not None:
-        kernel = available.get(asked.lower())
-        if kernel is None and asked in ("python", "python3") and python:
+    if name is not None:
+        kernel = available.get(name.lower())
+        if kernel is None and name in ("python", "python3") and python:
             kernel = of_python(python)
         if kernel is None:
-            raise _missing(f"there is no kernel {asked!r}", asked, available)
+            raise _no_such_kernel(f"there is no kernel {name!r}", name, available)
         return kernel, ()
     if language == "python" and python is not None:
         return of_python(python), ()
-    if named is not None and named.lower() in available:
-        return available[named.lower()], ()
+    if notebook_kernel is not None and notebook_kernel.lower() in available:
+        return available[notebook_kernel.lower()], ()
     for kernel in available.values():
         if kernel.language == language:
-            note = f"kernel {named!r} is not installed: running with {kernel.name!r}" if named else ""
+            note = (
+                f"kernel {notebook_kernel!r} is not installed: running with {kernel.name!r}" if notebook_kernel else ""
+            )
             return kernel, (note,) if note else ()
-    wanted = f"the notebook's kernel {named!r} ({language}) is" if named else f"a kernel for {language} is"
-    raise _missing(f"{wanted} not installed", named or language, available)
+    subject = (
+        f"the notebook's kernel {notebook_kernel!r} ({language}) is"
+        if notebook_kernel
+        else f"a kernel for {language} is"
+    )
+    raise _no_such_kernel(f"{subject} not installed", notebook_kernel or language, available)
 
 
-def _missing(text: str, name: str, available: Mapping[str, Kernel]) -> Unavailable:
-    near = difflib.get_close_matches(name, available, n=1)
-    if near:
-        return Unavailable(text, hint=f"--kernel {near[0]}")
-    there = ", ".join(sorted(available)) or "none"
-    return Unavailable(text, hint=f"install it, or choose one with --kernel (installed: {there})")
+def _no_such_kernel(text: str, name: str, available: Mapping[str, Kernel]) -> Unavailable:
+    suggestions = difflib.get_close_matches(name, available, n=1)
+    if suggestions:
+        return Unavailable(text, hint=f"--kernel {suggestions[0]}")
+    names = ", ".join(sorted(available)) or "none"
+    return Unavailable(text, hint=f"install it, or choose one with --kernel (installed: {names})")
 
 
 def _folders(env: Mapping[str, str], prefixes: Sequence[str]) -> Iterator[Path]:

@@ -12,9 +12,9 @@ from typing import Any
 from snaprun.errors import Denied, InputMissing, Unavailable
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import CodeCell, Node
-from snaprun.notebooks.slimimport import JUPYTER_EXTRAS, skipping
+from snaprun.notebooks.slimimport import JUPYTER_EXTRAS, skip_imports
 
-with skipping(*JUPYTER_EXTRAS):
+with skip_imports(*JUPYTER_EXTRAS):
     import jupytext
     import nbformat
     from jupytext.formats import guess_format
@@ -26,15 +26,15 @@ TEXT_EXTENSIONS = tuple(ext for ext in jupytext.NOTEBOOK_EXTENSIONS if ext != ".
 """Extensions of the text notebooks that jupytext reads."""
 
 SCRIPTS: dict[str, str] = {
-    str(about["language"]).lower(): extension for extension, about in reversed(_SCRIPT_EXTENSIONS.items())
+    str(entry["language"]).lower(): extension for extension, entry in reversed(_SCRIPT_EXTENSIONS.items())
 }
 SCRIPTS.update(r=".r", octave=".m")
 """The extension of a script in each language, by its lower-case name."""
 
-NAMES = {str(about["language"]).lower(): str(about["language"]) for about in _SCRIPT_EXTENSIONS.values()}
+NAMES = {str(properties["language"]).lower(): str(properties["language"]) for properties in _SCRIPT_EXTENSIONS.values()}
 """jupytext's own spelling of each language."""
 
-KEPT_METADATA = "tags,title,id,region_name,-all"
+METADATA_FILTER = "tags,title,id,region_name,-all"
 """What the paired script keeps of a cell's metadata: without ``tags`` the parameters cell would be lost."""
 
 
@@ -79,7 +79,7 @@ def read(path: Path) -> Notebook:
             raise InputMissing(f"{path} is no regular file", hint=f"ls -l {path}")
         raw = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputMissing(f"there is no notebook {path}", hint=_nearby(path)) from error
+        raise InputMissing(f"there is no notebook {path}", hint=_list_siblings(path)) from error
     except IsADirectoryError as error:
         raise InputMissing(f"{path} is a folder", hint="name a notebook in it") from error
     except PermissionError as error:
@@ -98,15 +98,17 @@ def parse(raw: bytes, path: Path) -> Notebook:
         document = cells.decode(raw, name)
         if cells.version(document) in (2, 3):
             notes = (f"{name} has the old notebook format {document['nbformat']}; the run uses format 4",)
-            document = _upgraded(document, name)
-        node = cells.normal(document, name)
+            document = _upgrade(document, name)
+        node = cells.normalize(document, name)
         node = cells.with_ids(node) if node["nbformat_minor"] >= 5 else node  # a damaged one may lack some
     elif extension in TEXT_EXTENSIONS:
-        node = cells.normal(_from_text(_text(raw, name), extension, name), name)
+        node = cells.normalize(_from_text(_text(raw, name), extension, name), name)
         notes = ()
     else:
-        known = " ".join((".ipynb", *TEXT_EXTENSIONS[:8]))
-        raise InputMissing(f"{name} is no notebook by its extension", hint=f"known are {known} and what jupytext reads")
+        extensions = " ".join((".ipynb", *TEXT_EXTENSIONS[:8]))
+        raise InputMissing(
+            f"{name} is no notebook by its extension", hint=f"known are {extensions} and what jupytext reads"
+        )
     return Notebook(
         path=path,
         raw=raw,
@@ -124,17 +126,17 @@ def script(node: Node, language: str) -> tuple[str, str]:
     The header keeps the kernel and leaves jupytext's own version out, so that an upgrade of jupytext changes no script.
     """
     extension = script_extension(language)
-    kept: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "jupytext": {
             "notebook_metadata_filter": "kernelspec,-all",
-            "cell_metadata_filter": KEPT_METADATA,
+            "cell_metadata_filter": METADATA_FILTER,
             "main_language": NAMES.get(language, language),
         }
     }
     kernelspec = node["metadata"].get("kernelspec")
     if isinstance(kernelspec, dict):
-        kept["kernelspec"] = kernelspec
-    document = nbformat.from_dict({**cells.without_outputs(node), "metadata": kept})
+        metadata["kernelspec"] = kernelspec
+    document = nbformat.from_dict({**cells.without_outputs(node), "metadata": metadata})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # jupytext warns of minor formats that it does not know yet
         text = jupytext.writes(document, fmt={"extension": extension, "format_name": "percent"})
@@ -146,7 +148,7 @@ def script_extension(language: str) -> str:
     return SCRIPTS.get(language, ".py")
 
 
-def commented(node: Node, language: str) -> list[CodeCell]:
+def find_commented_cells(node: Node, language: str) -> list[CodeCell]:
     """The code cells with lines that do not run in the paired script: magics, shell lines, other languages."""
     return [cell for cell in cells.code_cells(node) if _has_magic(cell.source, language)]
 
@@ -165,7 +167,7 @@ def _has_magic(source: str, language: str) -> bool:
     return name is not None and bool(comment_magic(list(lines), name, explicitly_code=True) != lines)
 
 
-def _upgraded(document: Node, name: str) -> Node:
+def _upgrade(document: Node, name: str) -> Node:
     try:
         return _without_random_ids(dict(nbformat.convert(nbformat.reader.reads(_json(document)), 4)))
     except (KeyError, TypeError, ValueError, AttributeError, NotebookValidationError) as error:
@@ -194,14 +196,14 @@ def _from_text(text: str, extension: str, name: str) -> Node:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = jupytext.reads(text, fmt={"extension": extension})
+            document = jupytext.reads(text, fmt={"extension": extension})
     except (OSError, ImportError, RuntimeError) as error:
         hint = "install that program, or make an .ipynb of it where you have it"
         raise Unavailable(f"{name} cannot be read here: {error}", hint=hint) from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, NotebookValidationError) as error:
-        said = str(error).strip().split("\n", 1)[0]
-        raise InputMissing(f"jupytext cannot read {name}: {said}", hint=f"jupytext --to ipynb {name}") from error
-    return _without_random_ids(dict(made))
+        reason = str(error).strip().split("\n", 1)[0]
+        raise InputMissing(f"jupytext cannot read {name}: {reason}", hint=f"jupytext --to ipynb {name}") from error
+    return _without_random_ids(dict(document))
 
 
 def _without_random_ids(node: Node) -> Node:
@@ -231,13 +233,13 @@ def _one_cell(text: str, language: str) -> Node:
     }
 
 
-def _nearby(path: Path) -> str:
+def _list_siblings(path: Path) -> str:
     """The notebooks in the folder where one was looked for."""
     try:
-        found = sorted(item.name for item in path.parent.iterdir() if item.suffix == ".ipynb")
+        names = sorted(item.name for item in path.parent.iterdir() if item.suffix == ".ipynb")
     except OSError:
         return f"there is no folder {path.parent}"
-    if not found:
+    if not names:
         return f"there is no notebook in {path.parent}"
-    more = " …" if len(found) > 5 else ""
-    return f"notebooks there: {' '.join(found[:5])}{more}"
+    ellipsis = " …" if len(names) > 5 else ""
+    return f"notebooks there: {' '.join(names[:5])}{ellipsis}"

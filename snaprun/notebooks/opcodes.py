@@ -12,24 +12,24 @@ from typing import TypeVar
 Item = TypeVar("Item", bound=Hashable)
 Opcode = tuple[str, int, int, int, int]
 
-MOST = 2_000
+ALIGNMENT_LIMIT = 2_000
 """Sequences longer than this, their equal ends set aside, are told to differ as a whole."""
 
 
-def changed(before: Sequence[Item], after: Sequence[Item]) -> list[Opcode]:
+def find_changes(before: Sequence[Item], after: Sequence[Item]) -> list[Opcode]:
     """The opcodes other than ``equal`` that turn ``before`` into ``after``."""
-    shorter = min(len(before), len(after))
+    length = min(len(before), len(after))
     start = 0
-    while start < shorter and before[start] == after[start]:
+    while start < length and before[start] == after[start]:
         start += 1
     end = 0
-    while end < shorter - start and before[-1 - end] == after[-1 - end]:
+    while end < length - start and before[-1 - end] == after[-1 - end]:
         end += 1
-    left, right = before[start : len(before) - end], after[start : len(after) - end]
-    if len(left) > MOST or len(right) > MOST:
-        tag = "replace" if left and right else "delete" if left else "insert"
-        return [(tag, start, start + len(left), start, start + len(right))]
-    matcher = SequenceMatcher(None, left, right, autojunk=False)
+    old_middle, new_middle = before[start : len(before) - end], after[start : len(after) - end]
+    if len(old_middle) > ALIGNMENT_LIMIT or len(new_middle) > ALIGNMENT_LIMIT:
+        tag = "replace" if old_middle and new_middle else "delete" if old_middle else "insert"
+        return [(tag, start, start + len(old_middle), start, start + len(new_middle))]
+    matcher = SequenceMatcher(None, old_middle, new_middle, autojunk=False)
     return [
         (tag, start + a, start + b, start + c, start + d) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"
     ]

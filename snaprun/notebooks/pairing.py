@@ -14,16 +14,16 @@ from snaprun.notebooks.half import CONFIG_NAMES, Config, Half, is_config
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairResult:
     """What was done: the scripts and whether each was written now; ``said_by``: the notebook, or a jupytext file."""
 
     notebook: Path
     scripts: tuple[tuple[Path, bool], ...]
-    said_by: str
+    source: str
     formats_set: bool
 
 
-def pair(path: Path, formats: str | None = None) -> Paired:
+def pair(path: Path, formats: str | None = None) -> PairResult:
     """Pair the notebook at ``path`` with a percent script beside it, or as jupytext's configuration says.
 
     Every byte of the notebook stays as it is but for ``metadata.jupytext.formats``. A pair that is set up and in sync
@@ -40,22 +40,22 @@ def pair(path: Path, formats: str | None = None) -> Paired:
     if book.notes:
         raise InputMissing(book.notes[0], hint=f"jupyter nbconvert --to notebook --inplace {path.name}")
     config = _config(path)
-    said = halves.members(str(path), book.raw, config)
+    members = halves.members(str(path), book.raw, config)
     raw = book.raw
-    wanted = formats or (None if said else f"ipynb,{notebook.script_extension(book.language)[1:]}:percent")
-    if wanted is not None:
-        raw = _with_formats(book.raw, path, wanted)
-        said = halves.members(str(path), raw, config)
-    others = [half for half in said if not half.is_notebook]
-    if not others:
-        raise UsageFault(f"the formats {wanted} give {path.name} no script", hint="--formats ipynb,py:percent")
-    missing = [half for half in others if not _in_sync(raw, half, path.name)]
-    texts = {Path(half.path): halves.text_from(raw, None, half) for half in missing}
+    new_formats = formats or (None if members else f"ipynb,{notebook.script_extension(book.language)[1:]}:percent")
+    if new_formats is not None:
+        raw = _with_formats(book.raw, path, new_formats)
+        members = halves.members(str(path), raw, config)
+    text_halves = [half for half in members if not half.is_notebook]
+    if not text_halves:
+        raise UsageFault(f"the formats {new_formats} give {path.name} no script", hint="--formats ipynb,py:percent")
+    new_halves = [half for half in text_halves if not _in_sync(raw, half, path.name)]
+    texts = {Path(half.path): halves.text_from(raw, None, half) for half in new_halves}
     _write(path, book.raw, raw, texts)
-    return Paired(
+    return PairResult(
         notebook=path,
-        scripts=tuple((Path(half.path), Path(half.path) in texts) for half in others),
-        said_by=path.name if wanted is not None or config is None or _own_formats(book) else config.path,
+        scripts=tuple((Path(half.path), Path(half.path) in texts) for half in text_halves),
+        source=path.name if new_formats is not None or config is None or _has_formats(book) else config.path,
         formats_set=raw != book.raw,
     )
 
@@ -84,18 +84,18 @@ def _config(path: Path) -> Config | None:
     return find_config(folders)
 
 
-def _own_formats(book: notebook.Notebook) -> bool:
-    said = book.node["metadata"].get("jupytext")
-    return isinstance(said, dict) and bool(said.get("formats"))
+def _has_formats(book: notebook.Notebook) -> bool:
+    options = book.node["metadata"].get("jupytext")
+    return isinstance(options, dict) and bool(options.get("formats"))
 
 
 def _with_formats(raw: bytes, path: Path, formats: str) -> bytes:
     bom = b"\xef\xbb\xbf" if raw.startswith(b"\xef\xbb\xbf") else b""
     try:
-        made = jsonedit.put(raw.decode("utf-8-sig"), ("metadata", "jupytext", "formats"), formats)
+        text = jsonedit.put(raw.decode("utf-8-sig"), ("metadata", "jupytext", "formats"), formats)
     except ValueError as error:
         raise InputMissing(f"{path.name} has odd metadata: {error}", hint="open it in Jupyter and save it") from error
-    return bom + made.encode("utf-8", "surrogatepass")
+    return bom + text.encode("utf-8", "surrogatepass")
 
 
 def _in_sync(raw: bytes, half: Half, name: str) -> bool:
@@ -114,7 +114,7 @@ def _in_sync(raw: bytes, half: Half, name: str) -> bool:
     except OSError as error:
         raise CannotCreate(f"{script} is in the way: {error.strerror}", hint=f"ls -ld {script}") from error
     try:
-        places = halves.differing(raw, text, half)
+        places = halves.find_differences(raw, text, half)
     except SnaprunError as error:
         raise CannotCreate(f"{script.name} is there and is no pair of {name}", hint=f"mv {script} elsewhere") from error
     if places:
@@ -127,42 +127,42 @@ def _in_sync(raw: bytes, half: Half, name: str) -> bool:
 
 def _write(path: Path, before: bytes, after: bytes, scripts: dict[Path, bytes]) -> None:
     """Put all files in place or none: the scripts by exclusive links, then the notebook by a rename."""
-    made: list[Path] = []
+    new_paths: list[Path] = []
     try:
         for script, text in scripts.items():
             script.parent.mkdir(parents=True, exist_ok=True)
             _put_new(script, text)
-            made.append(script)
+            new_paths.append(script)
         if after != before:
             _replace(path, before, after)
-        for script in made:
+        for script in new_paths:
             os.utime(script)  # jupytext takes the half that is newer for the one to read
     except OSError as error:
-        _undo(made)
+        _undo(new_paths)
         raise _fault(path, error) from error
     except SnaprunError:
-        _undo(made)
+        _undo(new_paths)
         raise
 
 
 def _put_new(path: Path, content: bytes) -> None:
     """Write a file that must not be there yet, so that others see all of it or nothing."""
-    other = path.with_name(f".snaprun-{os.getpid()}-{path.name}")
-    handle = os.open(other, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    temporary_path = path.with_name(f".snaprun-{os.getpid()}-{path.name}")
+    handle = os.open(temporary_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.link(other, path)
+        os.link(temporary_path, path)
     finally:
-        other.unlink(missing_ok=True)
+        temporary_path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, before: bytes, after: bytes) -> None:
     mode = path.stat().st_mode & 0o7777
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".snaprun-")
-    other = Path(name)
+    temporary_path = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(after)
@@ -171,13 +171,13 @@ def _replace(path: Path, before: bytes, after: bytes) -> None:
             os.fchmod(file.fileno(), mode)
         if path.read_bytes() != before:
             raise Busy(f"{path.name} was saved by somebody else just now", hint=f"snaprun pair {path.name}, once more")
-        os.replace(other, path)
+        os.replace(temporary_path, path)
     finally:
-        other.unlink(missing_ok=True)
+        temporary_path.unlink(missing_ok=True)
 
 
-def _undo(made: list[Path]) -> None:
-    for script in made:
+def _undo(paths: list[Path]) -> None:
+    for script in paths:
         script.unlink(missing_ok=True)
 
 

@@ -20,7 +20,7 @@ EXACT_FLOAT = 2**53
 """Whole numbers up to here have a double of their own."""
 
 
-class _Inexact(ValueError):
+class _InexactValue(ValueError):
     """The value cannot be said exactly in the language; the text says what and why."""
 
 
@@ -29,21 +29,21 @@ class Language:
     """How a language writes an assignment: which names it takes, how a value looks, what must stand before it."""
 
     name: re.Pattern[str]
-    reserved: frozenset[str]
+    keywords: frozenset[str]
     assign: str
     value: Callable[[Any], str]
-    before: Callable[[Any], str] = lambda _: ""
+    prelude: Callable[[Any], str] = lambda _: ""
 
 
-def supported(language: str) -> bool:
+def is_supported(language: str) -> bool:
     """Whether parameters can be written in ``language``."""
     return language in LANGUAGES
 
 
-def valid_name(name: str, language: str) -> bool:
+def is_valid_name(name: str, language: str) -> bool:
     """Whether ``name`` can be assigned to in ``language``; languages that snaprun does not know take Python's rule."""
     rule = LANGUAGES.get(language, LANGUAGES["python"])
-    return rule.name.fullmatch(name) is not None and name not in rule.reserved and _speakable(name)
+    return rule.name.fullmatch(name) is not None and name not in rule.keywords and _is_unicode(name)
 
 
 def code(params: Mapping[str, Any], language: str) -> str:
@@ -60,18 +60,18 @@ def code(params: Mapping[str, Any], language: str) -> str:
         )
     lines = [HEADING]
     for name, value in params.items():
-        if not valid_name(name, language):
+        if not is_valid_name(name, language):
             raise ParameterFault(f"{name!r} is no name of a variable in {language}", hint="rename the parameter")
         try:
-            said = rule.value(value)
-        except (_Inexact, ValueError, RecursionError) as error:  # an int too long to print, a value inside itself
+            literal = rule.value(value)
+        except (_InexactValue, ValueError, RecursionError) as error:  # an int too long to print, a value inside itself
             raise ParameterFault(
                 f"{name} cannot be written exactly in {language}: {error}", hint=f"give it as text: -r {name}=…"
             ) from error
-        first = rule.before(value)
-        if first and first not in lines:
-            lines.append(first)
-        lines.append(rule.assign.format(name, said))
+        statement = rule.prelude(value)
+        if statement and statement not in lines:
+            lines.append(statement)
+        lines.append(rule.assign.format(name, literal))
     return "\n".join(lines)
 
 
@@ -85,10 +85,10 @@ def _python(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_python(key)}: {_python(item)}' for key, item in value.items())}}}"
     if isinstance(value, str):
-        return repr(_spoken(value))
+        return repr(_require_unicode(value))
     if value is None or isinstance(value, (bool, int, float)):
         return repr(value)
-    raise _Inexact(f"a {type(value).__name__}")
+    raise _InexactValue(f"a {type(value).__name__}")
 
 
 def _r(value: Any) -> str:
@@ -98,12 +98,12 @@ def _r(value: Any) -> str:
         if abs(value) <= INT32:
             return f"{value}L"
         if abs(value) > EXACT_FLOAT:
-            raise _Inexact(f"{value} is beyond R's exact whole numbers")
+            raise _InexactValue(f"{value} is beyond R's exact whole numbers")
         return str(value)
     if isinstance(value, float):
         return _r_float(value)
     if isinstance(value, str):
-        return _quoted(value, "\\U{{{:x}}}")
+        return _quote(value, "\\U{{{:x}}}")
     if isinstance(value, datetime):
         return _r_moment(value)
     if isinstance(value, date):
@@ -111,26 +111,26 @@ def _r(value: Any) -> str:
     if isinstance(value, list):
         return f"list({', '.join(map(_r, value))})"
     if isinstance(value, dict):
-        _string_keys(value)
+        _require_string_keys(value)
         if "" in value:
-            raise _Inexact("a key without a letter")
+            raise _InexactValue("a key without a letter")
         return f"list({', '.join(f'{_r(key)} = {_r(item)}' for key, item in value.items())})"
-    raise _Inexact(f"a {type(value).__name__}")
+    raise _InexactValue(f"a {type(value).__name__}")
 
 
 def _r_float(value: float) -> str:
     """R reads long decimals with a rounding error of its own, and hexadecimal floats exactly."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Inf" if value > 0 else "-Inf")
-    said = repr(value)
-    digits = re.sub(r"e.*|\D", "", said).strip("0")
+    decimal = repr(value)
+    digits = re.sub(r"e.*|\D", "", decimal).strip("0")
     plain = len(digits) <= 15 and (value == 0 or 1e-6 <= abs(value) <= 1e15)
-    return said if plain else value.hex()
+    return decimal if plain else value.hex()
 
 
 def _r_moment(value: datetime) -> str:
     if value.tzinfo is None or value.microsecond:
-        raise _Inexact(f"{value.isoformat()}: R keeps times as seconds in a zone, so give a zone and no fraction")
+        raise _InexactValue(f"{value.isoformat()}: R keeps times as seconds in a zone, so give a zone and no fraction")
     return f'as.POSIXct("{value.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}", tz = "UTC")'
 
 
@@ -142,10 +142,10 @@ def _julia(value: Any) -> str:
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else ("NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf")
     if isinstance(value, str):
-        return _quoted(value, "\\U{:08x}", escape="$")
+        return _quote(value, "\\U{:08x}", escape="$")
     if isinstance(value, datetime):
         if value.tzinfo is not None or value.microsecond % 1000:
-            raise _Inexact(f"{value.isoformat()}: Julia's DateTime has no zone and milliseconds only")
+            raise _InexactValue(f"{value.isoformat()}: Julia's DateTime has no zone and milliseconds only")
         parts = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond // 1000)
         return f"Dates.DateTime({', '.join(map(str, parts))})"
     if isinstance(value, date):
@@ -157,10 +157,10 @@ def _julia(value: Any) -> str:
     if isinstance(value, dict):
         pairs = ", ".join(f"{_julia(key)} => {_julia(item)}" for key, item in value.items())
         return f"Dict({pairs})" if len({type(key) for key in value}) == 1 else f"Dict{{Any, Any}}({pairs})"
-    raise _Inexact(f"a {type(value).__name__}")
+    raise _InexactValue(f"a {type(value).__name__}")
 
 
-def _julia_before(value: Any) -> str:
+def _julia_prelude(value: Any) -> str:
     return "import Dates" if _has_date(value) else ""
 
 
@@ -168,7 +168,7 @@ def _bash(value: Any) -> str:
     """Bash knows texts and flat lists of texts: numbers and truth values are written as YAML writes them."""
     if isinstance(value, list):
         if any(isinstance(item, (list, dict)) for item in value):
-            raise _Inexact("a list within a list")
+            raise _InexactValue("a list within a list")
         return f"({' '.join(map(_bash, value))})"
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -178,44 +178,44 @@ def _bash(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, str):
         if "\0" in value:
-            raise _Inexact("a text with a NUL")
+            raise _InexactValue("a text with a NUL")
         if re.fullmatch(r"[\w./:@%+,-]+", value, re.ASCII):
             return value
-        return "'" + _spoken(value).replace("'", "'\\''") + "'"
-    raise _Inexact("null" if value is None else f"a {type(value).__name__}")
+        return "'" + _require_unicode(value).replace("'", "'\\''") + "'"
+    raise _InexactValue("null" if value is None else f"a {type(value).__name__}")
 
 
-def _quoted(value: str, code_point: str, *, escape: str = "") -> str:
+def _quote(value: str, code_point: str, *, escape: str = "") -> str:
     """A text in double quotes; control characters by their code point."""
     if "\0" in value:
-        raise _Inexact("a text with a NUL")
-    made = []
-    for char in _spoken(value):
+        raise _InexactValue("a text with a NUL")
+    parts = []
+    for char in _require_unicode(value):
         if char in '"\\' + escape:
-            made.append("\\" + char)
+            parts.append("\\" + char)
         elif char in "\n\t\r":
-            made.append({"\n": "\\n", "\t": "\\t", "\r": "\\r"}[char])
+            parts.append({"\n": "\\n", "\t": "\\t", "\r": "\\r"}[char])
         elif char.isprintable():
-            made.append(char)
+            parts.append(char)
         else:
-            made.append(code_point.format(ord(char)))
-    return '"' + "".join(made) + '"'
+            parts.append(code_point.format(ord(char)))
+    return '"' + "".join(parts) + '"'
 
 
-def _speakable(value: str) -> bool:
+def _is_unicode(value: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in value)
 
 
-def _spoken(value: str) -> str:
-    if not _speakable(value):
-        raise _Inexact("a text that is not Unicode")
+def _require_unicode(value: str) -> str:
+    if not _is_unicode(value):
+        raise _InexactValue("a text that is not Unicode")
     return value
 
 
-def _string_keys(value: dict[Any, Any]) -> None:
+def _require_string_keys(value: dict[Any, Any]) -> None:
     for key in value:
         if not isinstance(key, str):
-            raise _Inexact(f"the key {key!r} is no text")
+            raise _InexactValue(f"the key {key!r} is no text")
 
 
 def _has_date(value: Any) -> bool:
@@ -237,7 +237,7 @@ _BASH_WORDS = "BASHPID BASH_VERSINFO EUID PPID SHELLOPTS BASHOPTS UID"  # read-o
 LANGUAGES: dict[str, Language] = {
     "python": Language(_PYTHON_NAME, frozenset(keyword.kwlist), "{} = {}", _python),
     "r": Language(re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*"), frozenset(_R_WORDS.split()), "{} = {}", _r),
-    "julia": Language(re.compile(r"[^\W\d][\w!]*"), frozenset(_JULIA_WORDS.split()), "{} = {}", _julia, _julia_before),
+    "julia": Language(re.compile(r"[^\W\d][\w!]*"), frozenset(_JULIA_WORDS.split()), "{} = {}", _julia, _julia_prelude),
     "bash": Language(re.compile(r"[A-Za-z_][A-Za-z0-9_]*"), frozenset(_BASH_WORDS.split()), "{}={}", _bash),
 }
 """Languages that snaprun writes parameters in, by the lower-case name of :func:`snaprun.notebooks.cells.language`."""

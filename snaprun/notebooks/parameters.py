@@ -22,16 +22,16 @@ RAW_HINT = "give it as text: -r {}=…"
 
 
 @dataclass(frozen=True)
-class Resolved:
+class RunParameters:
     """The parameters of a run: ``given`` ones, ``merged`` with the notebook's plain defaults, and what to tell."""
 
-    given: Mapping[str, Any]
-    merged: Mapping[str, Any]
+    overrides: Mapping[str, Any]
+    values: Mapping[str, Any]
     source: str = ""
     notes: tuple[str, ...] = field(default=())
 
 
-def parse(typed: Sequence[str] = (), raw: Sequence[str] = (), files: Sequence[Path] = ()) -> dict[str, Any]:
+def parse(assignments: Sequence[str] = (), raw: Sequence[str] = (), files: Sequence[Path] = ()) -> dict[str, Any]:
     """The parameters of ``-p NAME=VALUE``, ``-r NAME=TEXT`` and ``-f FILE``.
 
     Files come first, in their order, then ``-p`` and ``-r`` on top; a later one of a kind wins over an earlier one.
@@ -39,29 +39,31 @@ def parse(typed: Sequence[str] = (), raw: Sequence[str] = (), files: Sequence[Pa
     Raises:
         ParameterFault: no ``=``, a value that is no YAML, a file that cannot be read, a name in both ``-p`` and ``-r``.
     """
-    found: dict[str, Any] = {}
+    params: dict[str, Any] = {}
     for path in files:
-        found.update(read_file(path))
-    values = dict(_split(item, "-p") for item in typed)
+        params.update(read_file(path))
+    values = dict(_split(item, "-p") for item in assignments)
     texts = dict(_split(item, "-r") for item in raw)
-    both = sorted(values.keys() & texts.keys())
-    if both:
-        raise ParameterFault(f"{both[0]} is given by -p and by -r", hint=f"leave one of the two out for {both[0]}")
-    found.update({name: value(said, name) for name, said in values.items()})
-    found.update(texts)
-    return found
+    duplicates = sorted(values.keys() & texts.keys())
+    if duplicates:
+        raise ParameterFault(
+            f"{duplicates[0]} is given by -p and by -r", hint=f"leave one of the two out for {duplicates[0]}"
+        )
+    params.update({name: value(text, name) for name, text in values.items()})
+    params.update(texts)
+    return params
 
 
-def value(said: str, name: str = "value") -> Any:
+def value(text: str, name: str = "value") -> Any:
     """The value that ``said`` means, see :mod:`snaprun.notebooks.yamlvalue`.
 
     Raises:
         ParameterFault: it is no YAML, or YAML would silently change it.
     """
     try:
-        return yamlvalue.value(said)
+        return yamlvalue.value(text)
     except ValueError as error:
-        raise ParameterFault(f"{name}={said}: {error}", hint=RAW_HINT.format(name)) from error
+        raise ParameterFault(f"{name}={text}: {error}", hint=RAW_HINT.format(name)) from error
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -79,47 +81,47 @@ def read_file(path: Path) -> dict[str, Any]:
     if reader is None:
         raise ParameterFault(f"{path} is no .yaml, .yml, .json or .toml file", hint="rename it to what it is")
     try:
-        found = reader(text)
+        content = reader(text)
     except (ValueError, RecursionError) as error:
-        said = " ".join(str(error).split())
-        raise ParameterFault(f"{path} is malformed: {said}", hint=f"mend {path}") from error
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        reason = " ".join(str(error).split())
+        raise ParameterFault(f"{path} is malformed: {reason}", hint=f"mend {path}") from error
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise ParameterFault(f"{path} is no mapping of names to values", hint="one `name: value` a line, for example")
-    return found
+    return content
 
 
 def json_document(text: str) -> Any:
     """The value of one JSON document. Raises ValueError where it is none, or a key stands in a mapping twice."""
-    return json.loads(text, object_pairs_hook=_unique)
+    return json.loads(text, object_pairs_hook=_build_mapping)
 
 
-def resolve(node: Node, language: str, given: Mapping[str, Any]) -> Resolved:
+def resolve(node: Node, language: str, overrides: Mapping[str, Any]) -> RunParameters:
     """Check ``given`` against a notebook, merge it with the notebook's own defaults, write the injected cell's source.
 
     Raises:
         ParameterFault: a name is no variable's name or unknown to the notebook, or a value cannot be written exactly.
     """
-    own = _own(node, language)
-    for name in given:
-        if not paramcode.valid_name(name, language):
+    notebook_defaults = _read_defaults(node, language)
+    for name in overrides:
+        if not paramcode.is_valid_name(name, language):
             raise ParameterFault(f"{name!r} is no name of a variable in {language}", hint="rename the parameter")
     place = cells.parameters_index(node)
-    if place is not None and own.closed:
-        _refuse_unknown(given, own.names)
-    for name, item in given.items():
+    if place is not None and notebook_defaults.complete:
+        _refuse_unknown(overrides, notebook_defaults.names)
+    for name, item in overrides.items():
         _refuse_unkeepable(name, item)
-    base = own if given else _shown(node, language, own)
-    source = paramcode.code(given, language) if given else ""
-    merged = {**base.values, **given}
+    base = notebook_defaults if overrides else _effective_defaults(node, language, notebook_defaults)
+    source = paramcode.code(overrides, language) if overrides else ""
+    values = {**base.values, **overrides}
     for name, item in base.values.items():
-        if name not in given and not _keepable(item):
-            del merged[name]
-    return Resolved(dict(given), merged, source, tuple(_notes(node, language, own, given)))
+        if name not in overrides and not _keepable(item):
+            del values[name]
+    return RunParameters(dict(overrides), values, source, tuple(_notes(node, language, notebook_defaults, overrides)))
 
 
-def inject(node: Node, given: Mapping[str, Any], language: str) -> Node:
+def inject(node: Node, overrides: Mapping[str, Any], language: str) -> Node:
     """The document that runs: ``given`` set in a cell behind the ``parameters`` cell; without any, ``node`` itself."""
-    return cells.inject(node, paramcode.code(given, language)) if given else node
+    return cells.inject(node, paramcode.code(overrides, language)) if overrides else node
 
 
 def to_json(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,38 +134,44 @@ def from_json(data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: exact.from_json(item) for name, item in data.items()}
 
 
-def same(one: Any, other: Any) -> bool:
+def are_equal(first: Any, second: Any) -> bool:
     """Whether two values are the same parameter: by type and content, so that 1, 1.0 and true differ and NaN is NaN."""
-    return json.dumps(exact.to_json(one), sort_keys=True) == json.dumps(exact.to_json(other), sort_keys=True)
+    return json.dumps(exact.to_json(first), sort_keys=True) == json.dumps(exact.to_json(second), sort_keys=True)
 
 
 def _split(item: str, option: str) -> tuple[str, str]:
-    name, sign, said = item.partition("=")
+    name, sign, text = item.partition("=")
     if not sign or not name.strip():
         raise ParameterFault(f"{option} {item}: no NAME=VALUE", hint=f"{option} {item.strip('=') or 'lr'}=…")
     if any("\ud800" <= char <= "\udfff" for char in item):
         raise ParameterFault(
             f"{option} {name}=…: the text is not valid UTF-8", hint="give it in a file: -f params.yaml"
         )
-    return name.strip(), said
+    return name.strip(), text
 
 
-def _own(node: Node, language: str) -> defaults.Defaults:
+def _read_defaults(node: Node, language: str) -> defaults.Defaults:
     place = cells.parameters_index(node)
-    return defaults.Defaults(closed=False) if place is None else defaults.read(node["cells"][place]["source"], language)
+    return (
+        defaults.Defaults(complete=False) if place is None else defaults.read(node["cells"][place]["source"], language)
+    )
 
 
-def _shown(node: Node, language: str, own: defaults.Defaults) -> defaults.Defaults:
+def _effective_defaults(node: Node, language: str, notebook_defaults: defaults.Defaults) -> defaults.Defaults:
     """The defaults of a notebook run as it is: an injected cell that papermill once left in it runs too."""
     place = cells.injected_index(node)
     if place is None:
-        return own
-    left = defaults.read(node["cells"][place]["source"], language)
-    return defaults.Defaults((*own.names, *left.names), {**own.values, **left.values}, own.closed)
+        return notebook_defaults
+    injected_defaults = defaults.read(node["cells"][place]["source"], language)
+    return defaults.Defaults(
+        (*notebook_defaults.names, *injected_defaults.names),
+        {**notebook_defaults.values, **injected_defaults.values},
+        notebook_defaults.complete,
+    )
 
 
-def _refuse_unknown(given: Mapping[str, Any], names: Sequence[str]) -> None:
-    for name in given:
+def _refuse_unknown(overrides: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in overrides:
         if name in names:
             continue
         near = nearest(name, names)
@@ -188,27 +196,29 @@ def _keepable(item: Any) -> bool:
     return True
 
 
-def _notes(node: Node, language: str, own: defaults.Defaults, given: Mapping[str, Any]) -> Iterator[str]:
+def _notes(
+    node: Node, language: str, notebook_defaults: defaults.Defaults, overrides: Mapping[str, Any]
+) -> Iterator[str]:
     """What a user should hear: parameters at the top, a type that changed, a cell that sets the name again."""
-    if not given:
+    if not overrides:
         return
     if cells.parameters_index(node) is None:
-        yield f"no cell is tagged `parameters`: {', '.join(given)} set at the top of the notebook"
-    for name, item in given.items():
-        default = own.values.get(name)
+        yield f"no cell is tagged `parameters`: {', '.join(overrides)} set at the top of the notebook"
+    for name, item in overrides.items():
+        default = notebook_defaults.values.get(name)
         if isinstance(item, str) and isinstance(default, (int, float)) and not isinstance(default, bool):
             yield f"{name} is a number in the notebook ({exact.text(default)}) and now the text {item!r}"
     if language != "python":
         return
     for cell in cells.code_cells(node):
-        if cell.number and cells.PARAMETERS not in cell.tags:
-            for name in sorted(given.keys() & defaults.python_names(cell.source)):
+        if cell.number and cells.PARAMETERS_TAG not in cell.tags:
+            for name in sorted(overrides.keys() & defaults.python_names(cell.source)):
                 yield f"cell {cell.number} ({cell.label}) sets {name} itself"
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        twice = next(key for number, (key, _) in enumerate(pairs) if key in [name for name, _ in pairs[:number]])
-        raise ValueError(f"the key {twice} stands there twice")
-    return made
+def _build_mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        duplicate = next(key for number, (key, _) in enumerate(pairs) if key in [name for name, _ in pairs[:number]])
+        raise ValueError(f"the key {duplicate} stands there twice")
+    return mapping

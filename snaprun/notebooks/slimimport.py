@@ -20,12 +20,12 @@ Measured with nbformat 5.11, jsonschema 4.26, jupytext 1.19: ``import jupytext``
 
 
 @contextmanager
-def skipping(*names: str) -> Iterator[None]:
+def skip_imports(*names: str) -> Iterator[None]:
     """Make ``import <name>`` fail inside the block, as if these optional modules were not installed."""
-    blocked = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(blocked))  # type: ignore[arg-type]  # None means "not there": importlib's own rule
+    absent_names = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent_names))  # type: ignore[arg-type]  # None means "not there": importlib's own rule
     try:
         yield
     finally:
-        for name in blocked:
+        for name in absent_names:
             sys.modules.pop(name, None)

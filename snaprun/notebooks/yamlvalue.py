@@ -14,27 +14,27 @@ from typing import Any
 import yaml
 
 
-def value(said: str) -> Any:
+def value(raw: str) -> Any:
     """The value that ``said`` means.
 
     Raises:
         ValueError: it is no YAML, or YAML would silently change it; the text says why.
     """
-    text = said.strip()
+    text = raw.strip()
     if not text:
-        return said
-    made, node = _load(text)
+        return raw
+    content, node = _load(text)
     if node is None:
         raise ValueError("it is only a comment to YAML")
     if isinstance(node, yaml.ScalarNode) and node.style is None and node.value != text:
         raise ValueError(f"YAML reads only {node.value!r} of it, the rest is a comment")
-    return made
+    return content
 
 
 def document(text: str) -> Any:
     """The content of a YAML file; an empty one is an empty mapping. Raises as :func:`value` does."""
-    made, _ = _load(text)
-    return {} if made is None else made
+    content, _ = _load(text)
+    return {} if content is None else content
 
 
 def _load(text: str) -> tuple[Any, yaml.Node | None]:
@@ -48,8 +48,8 @@ def _load(text: str) -> tuple[Any, yaml.Node | None]:
         return (None if node is None else loader.construct_document(node)), node
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark is not None and "\n" in text else ""
-        raise ValueError(f"it is no YAML: {getattr(error, 'problem', None) or error}{where}") from error
+        position = f" (line {mark.line + 1})" if mark is not None and "\n" in text else ""
+        raise ValueError(f"it is no YAML: {getattr(error, 'problem', None) or error}{position}") from error
     except (RecursionError, OverflowError) as error:
         raise ValueError(f"too deep or too large: {error}") from error
     finally:
@@ -78,22 +78,22 @@ def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
     text = str(loader.construct_scalar(node)).lower()
-    made = float(text.replace(".inf", "inf").replace(".nan", "nan"))
-    if made in (float("inf"), float("-inf")) and "inf" not in text:
+    number = float(text.replace(".inf", "inf").replace(".nan", "nan"))
+    if number in (float("inf"), float("-inf")) and "inf" not in text:
         raise yaml.YAMLError("too large for a float")
-    return made
+    return number
 
 
 def _construct_map(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
-    made: dict[Hashable, Any] = {}
+    mapping: dict[Hashable, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, Hashable):
             raise yaml.YAMLError("a list or a mapping cannot be a key")
-        if key in made:
+        if key in mapping:
             raise yaml.YAMLError(f"the key {key} stands there twice")
-        made[key] = loader.construct_object(value_node, deep=True)
-    return made
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
 
 
 _RULES = (

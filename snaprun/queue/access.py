@@ -8,55 +8,55 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims, queue, reindex
-from snaprun.index.claims import Entry
-from snaprun.index.queue import Listing, Waiting
+from snaprun.index.claims import QueueEntry
+from snaprun.index.queue import QueuedRun, QueueListing
 from snaprun.index.runlist import Filter, query
-from snaprun.index.store import Store
+from snaprun.index.store import IndexStore
 from snaprun.live import bell
 from snaprun.model import Run
 from snaprun.reader import index
 
 
-def listing(door: Door) -> tuple[Listing, dict[str, Run]]:
+def listing(context: Context) -> tuple[QueueListing, dict[str, Run]]:
     """The queue of this machine, and its runs by id."""
-    with index(door) as reader:
-        found = queue.listing(reader, socket.gethostname())
-        runs = {one.run: query(reader, Filter(id=one.run)) for one in found.runs}
-    return found, {run: known[0] for run, known in runs.items() if known}
+    with index(context) as reader:
+        queue_listing = queue.listing(reader, socket.gethostname())
+        runs = {entry.run: query(reader, Filter(id=entry.run)) for entry in queue_listing.runs}
+    return queue_listing, {run: matches[0] for run, matches in runs.items() if matches}
 
 
-def enqueue(door: Door, entries: Sequence[Entry]) -> None:
+def enqueue(context: Context, entries: Sequence[QueueEntry]) -> None:
     """Put frozen runs into the queue; :func:`snaprun.live.bell.wake` has them started.
 
     Raises:
         SnaprunError: the index or the state folder cannot be written; nothing is queued.
     """
-    env = claims.keep_env(door.place.queue, door.env)
-    claims.put(open_queue(door), socket.gethostname(), entries, env=env)
-    mark_busy(door)
+    env = claims.keep_env(context.place.queue, context.env)
+    claims.put(open_queue(context), socket.gethostname(), entries, env=env)
+    mark_busy(context)
 
 
-def drop_ids(door: Door, ids: Sequence[str]) -> list[str]:
+def drop_ids(context: Context, ids: Sequence[str]) -> list[str]:
     """Take those of these runs that wait out of the queue; which they were."""
-    dropped = claims.drop(open_queue(door), GitRepo(door.place), ids)
-    bell.ring(door.place)
-    return dropped
+    dropped_ids = claims.drop(open_queue(context), GitRepo(context.place), ids)
+    bell.ring(context.place)
+    return dropped_ids
 
 
-def shown_first(found: Listing) -> list[Waiting]:
+def sort_by_start(listing: QueueListing) -> list[QueuedRun]:
     """What runs before what waits, each in its order."""
-    return sorted(found.runs, key=lambda one: (not one.claimed, one.place))
+    return sorted(listing.runs, key=lambda entry: (not entry.is_claimed, entry.position))
 
 
-def mark_busy(door: Door) -> None:
-    bell.mark(door.place, {"index_url": door.settings.index_url})
+def mark_busy(context: Context) -> None:
+    bell.mark(context.place, {"index_url": context.settings.index_url})
 
 
-def open_queue(door: Door) -> Store:
-    index = reindex.open_index(door)
-    if not index.built:
-        reindex.rebuild(door)
+def open_queue(context: Context) -> IndexStore:
+    index = reindex.open_index(context)
+    if not index.is_built:
+        reindex.rebuild(context)
     return index

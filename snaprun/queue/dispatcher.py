@@ -24,16 +24,16 @@ from snaprun import records, settings
 from snaprun.checkouts import result
 from snaprun.errors import DataFault, SnaprunError, Unavailable
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.locate import Place, standing
+from snaprun.git.locate import Place, recover_place
 from snaprun.index import claims, store
-from snaprun.index.claims import Claim, Doomed
-from snaprun.index.store import Store
+from snaprun.index.claims import BlockedRun, Claim
+from snaprun.index.store import IndexStore
 from snaprun.launchers import local
 from snaprun.lifecycle import rundocument, settle
 from snaprun.live import bell, daemon, gpus, livefolder, lock, replay
 from snaprun.live.gpus import GpusTaken, NoGpus
 from snaprun.live.livefolder import Live
-from snaprun.live.supervision import supervised_by
+from snaprun.live.supervision import read_identities
 from snaprun.machine import process
 from snaprun.model import Result, Snapshot, Status
 from snaprun.notebooks.cells import Node
@@ -72,119 +72,121 @@ class Server:
 class Dispatcher:
     """What one dispatcher holds: the index, the bell, a thread for each run whose end it waits for."""
 
-    def __init__(self, place: Place, index: Store, bell: int) -> None:
+    def __init__(self, place: Place, index: IndexStore, bell: int) -> None:
         self.place = place
         self.store = index
         self.repo = GitRepo(place)
         self.host = socket.gethostname()
         self._folder = place.queue
-        self._told, self._tell = os.pipe()
-        self._watched: set[str] = set()
+        self._wake_reader, self._wake_writer = os.pipe()
+        self._watched_runs: set[str] = set()
         self._spare: Spare | None = None
         self._server: Server | None = None
         self._bell = bell
-        self._gpus = True
-        self._gpus_from = 0.0
-        self._said = ""
-        self._chosen: int | None = None
+        self._allows_gpus = True
+        self._gpu_time = 0.0
+        self._last_message = ""
+        self._job_limit: int | None = None
 
     def serve(self) -> None:
         """Start what is due, wait for an end or the bell, and so on until nothing is left to do."""
         while True:
             self._settle()
-            looked = self._gpus = time.monotonic() >= self._gpus_from
+            allows_gpus = self._allows_gpus = time.monotonic() >= self._gpu_time
             while self._start_next():
                 pass
-            active, total, others = claims.awaited(self.store, self.host)
-            for run in others:
+            active, total, runs = claims.read_workload(self.store, self.host)
+            for run in runs:
                 self._watch(run)
             if active == 0 and not self._lingers() and self._leave(total):
-                self._abandon()
+                self._abandon_spare()
                 return
             if active:
-                self._wait(PATIENCE if looked else max(0.0, self._gpus_from - time.monotonic()))
+                self._wait(PATIENCE if allows_gpus else max(0.0, self._gpu_time - time.monotonic()))
 
     def _settle(self) -> None:
         """Look after every run that was started: watch it, take it out when it is over, start it again if it fell."""
-        left = standing(self.place)
-        if left != self.place:
-            self.place, self.repo = left, GitRepo(left)
-        for run, tip in claims.claimed(self.store, self.host).items():
-            if run in self._watched:  # its supervisor still ends what is left of it, and would end a new attempt too
+        place = recover_place(self.place)
+        if place != self.place:
+            self.place, self.repo = place, GitRepo(place)
+        for run, tip in claims.list_claimed(self.store, self.host).items():
+            if (
+                run in self._watched_runs
+            ):  # its supervisor still ends what is left of it, and would end a new attempt too
                 continue
             folder = livefolder.find(self.place, run)
             if folder is None:
-                self._over(run, tip)
-            elif not self._fallen(folder):
+                self._close_run(run, tip)
+            elif not self._recover(folder):
                 self._watch(run)
 
-    def _over(self, run: str, tip: str | None) -> None:
+    def _close_run(self, run: str, tip: str | None) -> None:
         """A run that was started has no live folder: it is over, or it never began."""
         try:
-            now = result.finished(self.repo, run)
-            if now is None or now == tip:
+            result_tip = result.find_result(self.repo, run)
+            if result_tip is None or result_tip == tip:
                 claims.give_back(self.store, run)
             else:
-                claims.ended(self.store, records.read_run(self.repo, run, commit=now))
+                claims.finish_or_retry(self.store, records.read_run(self.repo, run, commit=result_tip))
         except DataFault as error:
-            self._say(f"run {run[:8]} leaves the queue: {error.message}")
+            self._report(f"run {run[:8]} leaves the queue: {error.message}")
             claims.forget(self.store, run)
 
-    def _fallen(self, folder: Live) -> bool:
+    def _recover(self, folder: Live) -> bool:
         """Whether nobody looks after a run any more; one that nobody has begun is taken back at once."""
-        held = lock.take(folder.path)
-        if held is None:
+        lock_handle = lock.take(folder.path)
+        if lock_handle is None:
             return not folder.path.exists()
-        begun = supervised_by(folder) is not None
-        if not begun:
+        has_begun = read_identities(folder) is not None
+        if not has_begun:
             livefolder.remove(folder)
-        os.close(held)
-        if begun:
+        os.close(lock_handle)
+        if has_begun:
             settle.settle(self.place, os.environ)
-        os.write(self._tell, b"!")  # look again at once: it is over, or can be started
+        os.write(self._wake_writer, b"!")  # look again at once: it is over, or can be started
         return True
 
     def _start_next(self) -> bool:
         """Start the next run if it may start; whether to go on to the one after."""
-        found = claims.claim(self.store, self.host, jobs=self._jobs(), gpus=self._gpus)
-        if isinstance(found, Claim):
-            return self._start(found)
-        if isinstance(found, Doomed):
-            return self._refuse(found)
-        if not self._more():
-            self._abandon()
+        claim = claims.claim(self.store, self.host, jobs=self._read_job_limit(), gpus=self._allows_gpus)
+        if isinstance(claim, Claim):
+            return self._start(claim)
+        if isinstance(claim, BlockedRun):
+            return self._refuse(claim)
+        if not self._expects_runs():
+            self._abandon_spare()
         return False
 
-    def _start(self, found: Claim) -> bool:
+    def _start(self, claim: Claim) -> bool:
         folder = handle = None
         try:
-            result.finished(self.repo, found.run)
+            result.find_result(self.repo, claim.run)
         except DataFault as error:
-            self._say(f"run {found.run[:8]} leaves the queue: {error.message}")
-            claims.forget(self.store, found.run)
+            self._report(f"run {claim.run[:8]} leaves the queue: {error.message}")
+            claims.forget(self.store, claim.run)
             return True
         try:
-            ((spec, params),) = records.read_plans(self.repo, [found.run])
-            snapshot = Snapshot(found.run, "", spec, params)
+            ((spec, params),) = records.read_plans(self.repo, [claim.run])
+            snapshot = Snapshot(claim.run, "", spec, params)
             if spec.gpus:
-                gpus.check_free(self._environment(found.env), spec.gpus)
-            handle = self._supervisor(found.env, spec.engine)
-            folder = livefolder.create(self.place, snapshot, found.order, notebook=self._document(snapshot))
+                gpus.check_free(self._environment(claim.env), spec.gpus)
+            handle = self._take_supervisor(claim.env, spec.engine)
+            folder = livefolder.create(self.place, snapshot, claim.order, notebook=self._document(snapshot))
             handle.launch(folder.path)
         except SnaprunError as error:
             if handle is not None:
                 handle.abandon()
-            if folder is None and livefolder.find(self.place, found.run) is not None:
+            if folder is None and livefolder.find(self.place, claim.run) is not None:
                 return True  # somebody resumed it by hand: the queue waits for its end
             if folder is not None:
                 livefolder.remove(folder)
-            self._say(f"run {found.run[:8]} cannot be started: {error.message}")
-            claims.give_back(self.store, found.run, note=error.message)
-            return self._without_gpus(error)
-        self._watch(found.run)
-        if self._spare is None and self._more():
+            self._report(f"run {claim.run[:8]} cannot be started: {error.message}")
+            claims.give_back(self.store, claim.run, note=error.message)
+            return self._wait_for_gpus(error)
+        self._watch(claim.run)
+        if self._spare is None and self._expects_runs():
             with suppress(Unavailable):  # it is for speed alone, and the next run says why it cannot start
-                self._spare = Spare(found.env, spec.engine, self._fresh(found.env, spec.engine))
+                self._spare = Spare(claim.env, spec.engine, self._start_supervisor(claim.env, spec.engine))
         return True
 
     def _document(self, snapshot: Snapshot) -> Node | None:
@@ -195,47 +197,51 @@ class Dispatcher:
             return rundocument.prepare(self.repo, snapshot.id, snapshot.spec, snapshot.params)
         return None
 
-    def _without_gpus(self, error: SnaprunError) -> bool:
+    def _wait_for_gpus(self, error: SnaprunError) -> bool:
         """Whether it was for want of GPUs that a run did not start: those that need none may pass it by. It is tried
         again when whoever has them ends."""
         if not isinstance(error, (GpusTaken, NoGpus)):
             return False
-        self._gpus, self._gpus_from = False, time.monotonic() + GPU_PAUSE
+        self._allows_gpus, self._gpu_time = False, time.monotonic() + GPU_PAUSE
         for folder in error.holders if isinstance(error, GpusTaken) else ():
             self._watch_folder(folder)
         return True
 
-    def _supervisor(self, env: str, engine: str) -> local.Handle:
+    def _take_supervisor(self, env: str, engine: str) -> local.Handle:
         """The supervisor that was started ahead, if it fits, else a new one."""
         spare, self._spare = self._spare, None
         if spare is not None and (spare.env, spare.engine) == (env, engine):
             return spare.handle
         if spare is not None:
             spare.handle.abandon()
-        return self._fresh(env, engine)
+        return self._start_supervisor(env, engine)
 
-    def _more(self) -> bool:
+    def _expects_runs(self) -> bool:
         """Whether runs wait, or a search will ask for one as soon as another has ended."""
-        return self.place.searching.exists() or claims.any_waiting(self.store, self.host)
+        return self.place.search_marks.exists() or claims.has_waiting(self.store, self.host)
 
-    def _abandon(self) -> None:
+    def _abandon_spare(self) -> None:
         """Do without the supervisor that was started ahead, and without the server that starts them."""
         if self._spare is not None:
             self._spare.handle.abandon()
             self._spare = None
         self._close_server()
 
-    def _fresh(self, env: str, engine: str) -> local.Handle:
+    def _start_supervisor(self, env: str, engine: str) -> local.Handle:
         """A new supervisor, from the fork server where more runs wait; should that fail, started alone."""
         server = self._server
         try:
-            if process.LINUX and (server is None or (server.env, server.engine) != (env, engine)) and self._more():
+            if (
+                process.LINUX
+                and (server is None or (server.env, server.engine) != (env, engine))
+                and self._expects_runs()
+            ):
                 self._close_server()
                 server = self._server = Server(env, engine, local.ForkServer(self._environment(env), engine=engine))
             if server is not None and (server.env, server.engine) == (env, engine):
                 return server.forks.start()
         except Unavailable as error:
-            self._say(error.message)
+            self._report(error.message)
             self._close_server()
         return local.start(self._environment(env), engine=engine)
 
@@ -245,32 +251,32 @@ class Dispatcher:
             self._server = None
 
     def _environment(self, name: str) -> Mapping[str, str]:
-        kept = claims.read_env(self._folder, name)
-        return os.environ if kept is None else kept
+        env = claims.read_env(self._folder, name)
+        return os.environ if env is None else env
 
-    def _refuse(self, found: Doomed) -> bool:
+    def _refuse(self, claim: BlockedRun) -> bool:
         """Record a run that can never start as what it is."""
-        why = f"not started: run {found.after[:8]}, which it was to follow, has {found.status}"
+        reason = f"not started: run {claim.after[:8]}, which it was to follow, has {claim.status}"
         try:
-            spec = records.read_spec(self.repo, found.run)
-            ending = result.Ending(
-                result=Result(status=Status.STOPPED, exit_code=1, reason=why),
-                executed=replay.render(rundocument.prepare(self.repo, found.run, spec)),
+            spec = records.read_spec(self.repo, claim.run)
+            end = result.ResultParts(
+                result=Result(status=Status.STOPPED, exit_code=1, reason=reason),
+                notebook=replay.render(rundocument.prepare(self.repo, claim.run, spec)),
                 log=b"",
-                previous=found.order.get("after"),
+                previous=claim.order.get("after"),
             )
-            limit = int(found.order["max_file_size"])
-            tip = result.commit_result(self.repo, found.run, ending, slot=None, max_file_size=limit)
-            run = records.read_run(self.repo, found.run, commit=tip)
+            limit = int(claim.order["max_file_size"])
+            tip = result.commit_result(self.repo, claim.run, end, slot=None, max_file_size=limit)
+            run = records.read_run(self.repo, claim.run, commit=tip)
         except DataFault as error:
-            self._say(f"run {found.run[:8]} leaves the queue: {error.message}")
-            claims.forget(self.store, found.run)
+            self._report(f"run {claim.run[:8]} leaves the queue: {error.message}")
+            claims.forget(self.store, claim.run)
             return True
         except SnaprunError as error:
-            claims.give_back(self.store, found.run, note=error.message)
+            claims.give_back(self.store, claim.run, note=error.message)
             return False
         self.store.record(run)
-        claims.ended(self.store, run)
+        claims.finish_or_retry(self.store, run)
         return True
 
     def _watch(self, run: str) -> None:
@@ -279,62 +285,62 @@ class Dispatcher:
 
     def _watch_folder(self, folder: Path) -> None:
         run = folder.name
-        if run in self._watched:
+        if run in self._watched_runs:
             return
-        self._watched.add(run)
-        threading.Thread(target=self._until_free, args=(folder,), name=f"watch-{run[:8]}", daemon=True).start()
+        self._watched_runs.add(run)
+        threading.Thread(target=self._wait_until_free, args=(folder,), name=f"watch-{run[:8]}", daemon=True).start()
 
-    def _until_free(self, folder: Path) -> None:
+    def _wait_until_free(self, folder: Path) -> None:
         with suppress(OSError):
             handle = os.open(folder / lock.NAME, os.O_RDWR | os.O_CLOEXEC)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
             finally:
                 os.close(handle)
-        self._watched.discard(folder.name)
-        os.write(self._tell, b"!")
+        self._watched_runs.discard(folder.name)
+        os.write(self._wake_writer, b"!")
 
     def _lingers(self) -> bool:
         """Whether somebody rings before long: a search queues the next run when one has ended."""
-        return self.place.searching.exists() and self._wait(LINGER)
+        return self.place.search_marks.exists() and self._wait(LINGER)
 
     def _wait(self, patience: float) -> bool:
         """Until a run ended, somebody rang (whether one of the two), or it is time to look again."""
-        ready, _, _ = select.select([self._told, self._bell], [], [], patience)
+        ready, _, _ = select.select([self._wake_reader, self._bell], [], [], patience)
         for source in ready:
             os.read(source, 65536)
-        if self._told in ready:
-            self._gpus_from = 0.0
+        if self._wake_reader in ready:
+            self._gpu_time = 0.0
         return bool(ready)
 
     def _leave(self, total: int) -> bool:
         """Go, unless somebody has queued a run meanwhile; whoever comes from now on starts another dispatcher."""
-        about = bell.busy(self.place)
-        self.place.busy.unlink(missing_ok=True)
+        mark = bell.read_mark(self.place)
+        self.place.busy_file.unlink(missing_ok=True)
         os.close(self._bell)
-        if claims.awaited(self.store, self.host)[0]:
-            if about is not None:
-                bell.mark(self.place, about)
-            self._bell = hang(self.place)
+        if claims.read_workload(self.store, self.host)[0]:
+            if mark is not None:
+                bell.mark(self.place, mark)
+            self._bell = open_bell(self.place)
             return False
         if total == 0:
             for path in self._folder.glob("env-*.json"):
                 path.unlink(missing_ok=True)
         return True
 
-    def _jobs(self) -> int:
+    def _read_job_limit(self) -> int:
         """How many runs work at a time that have no cap of their own."""
         try:
-            self._chosen = settings.load(self.place, os.environ).jobs
+            self._job_limit = settings.load(self.place, os.environ).jobs
         except SnaprunError as error:  # somebody is writing them right now: what they said before counts
-            self._say(f"{error.message} ({error.hint})")
-        return self._chosen or (
+            self._report(f"{error.message} ({error.hint})")
+        return self._job_limit or (
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         )
 
-    def _say(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
+    def _report(self, text: str) -> None:
+        if text != self._last_message:
+            self._last_message = text
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
 
@@ -343,25 +349,25 @@ def main(argv: list[str]) -> int:
     """Serve the queue of the place that ``argv[0]`` names as JSON, unless somebody does already."""
     for number in (signal.SIGINT, signal.SIGQUIT):  # a shell ignores them for what it starts in the background
         signal.signal(number, signal.SIG_DFL)
-    place = standing(Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()}))
-    held = _only(place)
-    if held is None:
+    place = recover_place(Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()}))
+    lock_handle = _take_queue(place)
+    if lock_handle is None:
         return 0
-    about = bell.busy(place)
-    if about is None:
-        daemon.let_go()
-        about = bell.busy(place)  # who queued a run meanwhile started nobody, since this one was about to listen
-    if about is None:
+    mark = bell.read_mark(place)
+    if mark is None:
+        daemon.release()
+        mark = bell.read_mark(place)  # who queued a run meanwhile started nobody, since this one was about to listen
+    if mark is None:
         return 0
-    index = store.open_store(place.state, about.get("index_url"))
-    pipe = hang(place)
-    daemon.let_go()  # whoever queues a run from now on rings
+    index = store.open_store(place.state, mark.get("index_url"))
+    pipe = open_bell(place)
+    daemon.release()  # whoever queues a run from now on rings
     Dispatcher(place, index, pipe).serve()
-    os.close(held)
+    os.close(lock_handle)
     return 0
 
 
-def hang(place: Place) -> int:
+def open_bell(place: Place) -> int:
     """Open the bell for reading: from now on it is heard."""
     path = place.queue / bell.BELL
     with suppress(FileExistsError):
@@ -369,19 +375,19 @@ def hang(place: Place) -> int:
     return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _only(place: Place) -> int | None:
+def _take_queue(place: Place) -> int | None:
     """The lock of the queue; None where another dispatcher serves it, which has been told to look again."""
-    held = os.open(place.queue / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock_handle = os.open(place.queue / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     for _ in range(TRIES):
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return held
+            fcntl.flock(lock_handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock_handle
         except BlockingIOError:
-            daemon.let_go()  # before it rings: what is queued behind that finds nobody starting
+            daemon.release()  # before it rings: what is queued behind that finds nobody starting
             if bell.ring(place):
                 break
             time.sleep(0.05)  # it is about to listen, or about to go
-    os.close(held)
+    os.close(lock_handle)
     return None
 
 

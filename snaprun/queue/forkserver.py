@@ -14,12 +14,12 @@ import socket
 import sys
 
 from snaprun import engines
-from snaprun.launchers.local import MADE
+from snaprun.launchers.local import ACKNOWLEDGEMENT
 from snaprun.lifecycle import environment, supervisor, worker
 from snaprun.lifecycle.supervisor import Signals, Worker
 from snaprun.machine import process
 
-REFUSED = b"?"
+REFUSAL = b"?"
 """The answer where no process can be made."""
 
 
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     A request is any byte, with two descriptors: the socket through which the supervisor gets its order, and where it
     and the worker speak before they have one.
     """
-    asked = socket.socket(fileno=os.dup(0))
+    connection = socket.socket(fileno=os.dup(0))
     worker.detach_input()  # a supervisor that still had it would hide that this process is gone
     engines.engine(argv[0])
     environment.machine()  # for which ``platform`` asks another program, once a process
@@ -37,34 +37,34 @@ def main(argv: list[str]) -> int:
     gc.collect()
     gc.freeze()  # a collection in a worker would write to, and so copy, every page that it shares with this process
     while True:
-        _, given, _, _ = socket.recv_fds(asked, 1, 2)
-        if len(given) != 2:
+        _, handles, _, _ = socket.recv_fds(connection, 1, 2)
+        if len(handles) != 2:
             return 0
         child = os.fork()
         if child == 0:
-            return _become(asked, *given)
-        for number in given:
-            os.close(number)
-        asked.send(REFUSED if os.waitpid(child, 0)[1] else MADE)
+            return _become_supervisor(connection, *handles)
+        for handle in handles:
+            os.close(handle)
+        connection.send(REFUSAL if os.waitpid(child, 0)[1] else ACKNOWLEDGEMENT)
 
 
-def _become(asked: socket.socket, door: int, words: int) -> int:
+def _become_supervisor(connection: socket.socket, order_handle: int, message_handle: int) -> int:
     """Turn this process into a supervisor that nobody has to reap, and a child of it into its worker."""
-    asked.close()
+    connection.close()
     os.setsid()
     if os.fork():
         os._exit(0)
-    os.dup2(words, 2)
-    os.close(words)
-    ours, theirs = socket.socketpair()
+    os.dup2(message_handle, 2)
+    os.close(message_handle)
+    supervisor_end, worker_end = socket.socketpair()
     pid = os.fork()
     if pid:
-        theirs.close()
-        return supervisor.serve(Worker(pid, ours), Signals(), socket.socket(fileno=door))
-    os.close(door)
-    ours.close()
-    os.dup2(theirs.fileno(), 0)
-    theirs.close()
+        worker_end.close()
+        return supervisor.serve(Worker(pid, supervisor_end), Signals(), socket.socket(fileno=order_handle))
+    os.close(order_handle)
+    supervisor_end.close()
+    os.dup2(worker_end.fileno(), 0)
+    worker_end.close()
     os.environ.pop(process.SUPERVISOR, None)  # what a worker starts is no supervisor
     return worker.main([])
 

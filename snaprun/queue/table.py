@@ -5,56 +5,56 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from snaprun import show
-from snaprun.index.queue import Listing, Waiting
+from snaprun.index.queue import QueuedRun, QueueListing
 from snaprun.model import SCHEMA, Run
 from snaprun.show import Look
 
 
-def queue_table(found: Listing, runs: Mapping[str, Run], order: Sequence[Waiting], how: Look) -> str:
+def queue_table(listing: QueueListing, runs: Mapping[str, Run], order: Sequence[QueuedRun], look: Look) -> str:
     """The queue as a table, what runs first."""
     rows = []
-    for one in order:
-        run = runs.get(one.run)
-        state = how.style("started", "cyan") if one.claimed else "waits"
+    for entry in order:
+        run = runs.get(entry.run)
+        state = look.style("started", "cyan") if entry.is_claimed else "waits"
         rows.append(
             [
-                how.style(show.short(one.run), bold=True),
+                look.style(show.short_id(entry.run), bold=True),
                 state,
                 run.notebook if run else "",
-                one.group or "",
-                _why(one),
+                entry.group or "",
+                _entry_note(entry),
                 show.pairs(run.params) if run else "",
             ]
         )
-    limits = [f"at most {found.jobs} at a time"] if found.jobs else []
-    limits += ["paused: snaprun queue resume"] if found.paused else []
-    table = show.fit(rows, ["run", "state", "notebook", "sweep", "", "params"], how, give=5)
-    return "\n".join([table, *(how.style(line, "yellow") for line in limits)])
+    limits = [f"at most {listing.jobs} at a time"] if listing.jobs else []
+    limits += ["paused: snaprun queue resume"] if listing.is_paused else []
+    table = show.fit(rows, ["run", "state", "notebook", "sweep", "", "params"], look, shrink_column=5)
+    return "\n".join([table, *(look.style(line, "yellow") for line in limits)])
 
 
-def queue_json(found: Listing, runs: Mapping[str, Run]) -> str:
+def queue_json(listing: QueueListing, runs: Mapping[str, Run]) -> str:
     """The queue as a document: its limits, and its runs in the order of starting."""
-    listed = [
+    entries = [
         {
-            "id": one.run,
-            "state": "started" if one.claimed else "waiting",
-            "notebook": runs[one.run].notebook if one.run in runs else None,
-            "params": runs[one.run].params if one.run in runs else None,
-            "group": one.group,
-            "jobs": one.jobs,
-            "after": one.after,
-            "retries": one.retries,
-            "attempt": one.attempt,
-            "queued": one.queued,
-            "note": one.note,
+            "id": entry.run,
+            "state": "started" if entry.is_claimed else "waiting",
+            "notebook": runs[entry.run].notebook if entry.run in runs else None,
+            "params": runs[entry.run].params if entry.run in runs else None,
+            "group": entry.group,
+            "jobs": entry.jobs,
+            "after": entry.after,
+            "retries": entry.retries,
+            "attempt": entry.attempt,
+            "queued": entry.queued_at,
+            "note": entry.note,
         }
-        for one in found.runs
+        for entry in listing.runs
     ]
-    return show.as_json({"schema": SCHEMA, "jobs": found.jobs, "paused": found.paused, "runs": listed})
+    return show.as_json({"schema": SCHEMA, "jobs": listing.jobs, "paused": listing.is_paused, "runs": entries})
 
 
-def _why(one: Waiting) -> str:
+def _entry_note(entry: QueuedRun) -> str:
     """What is worth telling of a place in the queue."""
-    words = [f"after {show.short(one.after)}"] if one.after and not one.claimed else []
-    words += [f"attempt {one.attempt} of {one.retries + 1}"] if one.attempt > 1 else []
-    return ", ".join([*words, *([one.note] if one.note else [])])
+    words = [f"after {show.short_id(entry.after)}"] if entry.after and not entry.is_claimed else []
+    words += [f"attempt {entry.attempt} of {entry.retries + 1}"] if entry.attempt > 1 else []
+    return ", ".join([*words, *([entry.note] if entry.note else [])])

@@ -23,13 +23,13 @@ from typing import Any
 from snaprun import records
 from snaprun.errors import Busy, DataFault, SnaprunError, Unavailable
 from snaprun.git import farclaim
-from snaprun.git.farclaim import Claim
+from snaprun.git.farclaim import FarClaim
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.sync import FETCHED
+from snaprun.git.sync import FETCHED_REF
 from snaprun.lifecycle import retries, rundocument, settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
-from snaprun.live.order import SUPERVISOR
+from snaprun.live.order import SUPERVISOR_FILE
 from snaprun.model import RUN_REF, Status
 from snaprun.remote import farplace, farstart, slurmjob
 
@@ -51,60 +51,65 @@ class Task:
     repo: GitRepo
     run: str
     url: str
-    ask: Mapping[str, Any]
-    git: Mapping[str, str]
+    instructions: Mapping[str, Any]
+    git_env: Mapping[str, str]
 
 
 def main(argv: list[str]) -> int:
     """Fetch, claim, run, give back; the exit code is the run's, 0 where there is nothing to do."""
-    run, ask = argv[0], json.loads(argv[1])
-    path = folder_of(ask, os.environ)
-    git = farclaim.env_of(os.environ)
-    with _alone(path):
-        place = farplace.made(path, ask["hash"], os.environ)
-    task = Task(GitRepo(place), run, ask["url"], ask, git)
-    tip = farclaim.take(task.repo, task.url, run, env=git)
-    if tip != run and (not slurmjob.restarts(os.environ) or _succeeded(task, tip)):
+    run, instructions = argv[0], json.loads(argv[1])
+    path = folder_of(instructions, os.environ)
+    git_env = farclaim.ssh_env(os.environ)
+    with _repository_lock(path):
+        place = farplace.ensure_place(path, instructions["hash"], os.environ)
+    task = Task(GitRepo(place), run, instructions["url"], instructions, git_env)
+    tip = farclaim.take(task.repo, task.url, run, env=git_env)
+    if tip != run and (not slurmjob.count_restarts(os.environ) or _has_succeeded(task, tip)):
         _say(f"run {run[:8]} has its result already")
         return 0
     claim = _claim(task, tip)
     folder = _folder(task, tip, claim.attempt)
     if _may_start(task, folder):
-        retries.allow(folder, int(ask["retries"]))
-        slurmjob.limit(folder, os.environ, margin=MARGIN, share=SHARE)
-        with _printing(Live(folder)):
-            slurmjob.supervised(folder)
+        retries.allow_retries(folder, int(instructions["retries"]))
+        slurmjob.limit_time(folder, os.environ, margin=MARGIN, share=SHARE)
+        with _print_log(Live(folder)):
+            slurmjob.supervise(folder)
     return _give_back(task, folder)
 
 
-def folder_of(ask: Mapping[str, Any], env: Mapping[str, str]) -> Path:
+def folder_of(instructions: Mapping[str, Any], env: Mapping[str, str]) -> Path:
     """The folder for runs on this node: as named, else one for this URL in the job's own or the user's cache.
 
     Raises:
         Unavailable: the name holds a variable that the node has not.
     """
-    if ask.get("dir"):
-        path = Path(os.path.expandvars(os.path.expanduser(ask["dir"])))
+    if instructions.get("dir"):
+        path = Path(os.path.expandvars(os.path.expanduser(instructions["dir"])))
         if not path.is_absolute():
-            raise Unavailable(f"{socket.gethostname()} has no {ask['dir']}", hint="--slurm dir=/scratch/me/runs")
+            raise Unavailable(
+                f"{socket.gethostname()} has no {instructions['dir']}", hint="--slurm dir=/scratch/me/runs"
+            )
         return path
     base = Path(env["SLURM_TMPDIR"]) if env.get("SLURM_TMPDIR") else Path.home() / ".cache"
-    return base / "snaprun" / hashlib.sha256(str(ask["url"]).encode()).hexdigest()[:12]
+    return base / "snaprun" / hashlib.sha256(str(instructions["url"]).encode()).hexdigest()[:12]
 
 
-def _claim(task: Task, tip: str) -> Claim:
+def _claim(task: Task, tip: str) -> FarClaim:
     """Claim the run at the URL, and look again whether it has a result: the claim of an earlier job goes with it.
 
     Raises:
         Busy: another job has it, or has had it.
     """
-    mine = Claim(
-        slurmjob.name_of(os.environ) or "", slurmjob.restarts(os.environ), socket.gethostname(), _attempt(task, tip)
+    claim = FarClaim(
+        slurmjob.job_name(os.environ) or "",
+        slurmjob.count_restarts(os.environ),
+        socket.gethostname(),
+        _attempt(task, tip),
     )
-    mine = farclaim.claim(task.repo, task.url, task.run, mine, env=task.git)
-    if farclaim.take(task.repo, task.url, task.run, env=task.git) != tip:
+    claim = farclaim.claim(task.repo, task.url, task.run, claim, env=task.git_env)
+    if farclaim.take(task.repo, task.url, task.run, env=task.git_env) != tip:
         raise Busy(f"another job has just ended run {task.run[:8]}", hint="squeue")
-    return mine
+    return claim
 
 
 def _attempt(task: Task, tip: str) -> int:
@@ -113,7 +118,7 @@ def _attempt(task: Task, tip: str) -> int:
     return records.read_run(task.repo, task.run, commit=tip).attempts + 1
 
 
-def _succeeded(task: Task, tip: str) -> bool:
+def _has_succeeded(task: Task, tip: str) -> bool:
     return records.read_run(task.repo, task.run, commit=tip).status is Status.SUCCEEDED
 
 
@@ -124,73 +129,73 @@ def _folder(task: Task, tip: str, attempt: int) -> Path:
         Busy: somebody still runs it here. SnaprunError: the node lacks what the run needs.
     """
     place, run = task.repo.place, task.run
-    there = livefolder.find(place, run)
-    if there is not None:
-        if not slurmjob.next_attempt(there.path):
+    live_folder = livefolder.find(place, run)
+    if live_folder is not None:
+        if not slurmjob.begin_attempt(live_folder.path):
             raise Busy(f"run {run[:8]} still goes on on {socket.gethostname()}", hint="squeue")
-        return there.path
-    old = task.repo.refs(RUN_REF + run).get(RUN_REF + run)
-    if old != tip:
-        task.repo.move_ref(RUN_REF + run, tip, old)
-    order, frozen = farstart.order_of(task.repo, run, task.ask)
+        return live_folder.path
+    current = task.repo.refs(RUN_REF + run).get(RUN_REF + run)
+    if current != tip:
+        task.repo.move_ref(RUN_REF + run, tip, current)
+    order, snapshot = farstart.order_of(task.repo, run, task.instructions)
     after = None if tip == run else tip
     order = replace(order, attempt=attempt, after=after)
-    document = rundocument.prepare(task.repo, run, frozen.spec)
-    return livefolder.create(place, frozen, order.to_json(), notebook=document).path
+    document = rundocument.prepare(task.repo, run, snapshot.spec)
+    return livefolder.create(place, snapshot, order.to_json(), notebook=document).path
 
 
 def _may_start(task: Task, folder: Path) -> bool:
     """Whether the run that this one is to follow has succeeded; if not, this one is recorded as never started."""
-    first = task.ask.get("after")
-    if not first:
+    predecessor = task.instructions.get("after")
+    if not predecessor:
         return True
     try:
-        tip = farclaim.take(task.repo, task.url, first, env=task.git)
-        found = records.read_run(task.repo, first, commit=tip).status
+        tip = farclaim.take(task.repo, task.url, predecessor, env=task.git_env)
+        status = records.read_run(task.repo, predecessor, commit=tip).status
     except DataFault as error:
-        found = Status.LOST
+        status = Status.LOST
         _say(error.message)
-    if found is Status.SUCCEEDED:
+    if status is Status.SUCCEEDED:
         return True
-    how = f"has {found}" if found.over else "has not ended"
-    why = f"not started: run {first[:8]}, which it was to follow, {how}"
-    settle.end(Live(folder), os.environ, {"status": "stopped", "exit_code": 1, "reason": why})
+    state = f"has {status}" if status.over else "has not ended"
+    reason = f"not started: run {predecessor[:8]}, which it was to follow, {state}"
+    settle.end(Live(folder), os.environ, {"status": "stopped", "exit_code": 1, "reason": reason})
     return False
 
 
 def _give_back(task: Task, folder: Path) -> int:
     """Push the result, and have Slurm start the job again where the run is to be tried again."""
-    further = folder.is_dir() and not (folder / SUPERVISOR).exists()
+    has_next = folder.is_dir() and not (folder / SUPERVISOR_FILE).exists()
     tip = task.repo.refs(RUN_REF + task.run)[RUN_REF + task.run]
     if tip == task.run:
         raise DataFault(f"run {task.run[:8]} left no result on {socket.gethostname()}", hint=f"ls {folder}")
-    _push(task, tip, last=not further)
-    if further:
+    _push(task, tip, last=not has_next)
+    if has_next:
         livefolder.remove(Live(folder))  # the next attempt may be on another node
-        if slurmjob.asked_again(os.environ):
+        if slurmjob.requeue(os.environ):
             return 0
         _say("the run is not tried again: Slurm does not start its job once more")
     _forget(task)
-    found = records.read_result(task.repo, task.run)
-    return 125 if found is None else found.exit_code
+    result = records.read_result(task.repo, task.run)
+    return 125 if result is None else result.exit_code
 
 
 def _push(task: Task, tip: str, *, last: bool) -> None:
     for pause in (*PAUSES, None):
         try:
-            farclaim.give(task.repo, task.url, task.run, tip, last=last, env=task.git)
+            farclaim.give(task.repo, task.url, task.run, tip, last=last, env=task.git_env)
             return
         except Unavailable as error:
             _say(f"the result cannot be pushed: {error.message}")
             if pause is None:
-                there = f"git -C {task.repo.place.git_dir} push {task.url} {tip}:{RUN_REF}{task.run}"
-                raise Unavailable(error.message, hint=f"on {socket.gethostname()}: {there}") from error
+                command = f"git -C {task.repo.place.git_dir} push {task.url} {tip}:{RUN_REF}{task.run}"
+                raise Unavailable(error.message, hint=f"on {socket.gethostname()}: {command}") from error
             time.sleep(pause)
 
 
 def _forget(task: Task) -> None:
     """Drop the refs that were only of use on the way."""
-    for ref in (FETCHED + task.run, farclaim.CLAIM_REF + task.run):
+    for ref in (FETCHED_REF + task.run, farclaim.CLAIM_REF + task.run):
         for name, oid in task.repo.refs(ref).items():
             task.repo.delete_ref(name, oid)
 
@@ -201,7 +206,7 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _repository_lock(path: Path) -> Iterator[None]:
     """Only one job makes the repository."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{path}.lock", "w") as file:
@@ -210,14 +215,14 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _printing(folder: Live) -> Iterator[None]:
+def _print_log(folder: Live) -> Iterator[None]:
     """Print what the run prints, as it comes: Slurm's output file is what others may see of it meanwhile."""
-    over = threading.Event()
+    end_event = threading.Event()
 
     def copy() -> None:
         with folder.log.open("rb") as log:
             while True:
-                last = over.wait(FLUSH)
+                last = end_event.wait(FLUSH)
                 while piece := log.read(1 << 20):
                     sys.stdout.buffer.write(piece)
                 sys.stdout.buffer.flush()
@@ -229,7 +234,7 @@ def _printing(folder: Live) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        end_event.set()
         thread.join()
 
 

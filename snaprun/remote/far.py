@@ -39,23 +39,23 @@ Answer = tuple[dict[str, Any], list[bytes]]
 def main(argv: list[str]) -> int:
     """Answer one question; 0 even when the answer is an error of ours."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what was begun is finished, even if the connection is cut
-    about, pieces = answer(argv[0], json.loads(sys.stdin.buffer.read() or b"{}"))
-    out = sys.stdout.buffer
-    out.write(b"\n" + MARK.encode() + json.dumps(about).encode() + b"\n")
+    document, pieces = answer(argv[0], json.loads(sys.stdin.buffer.read() or b"{}"))
+    output = sys.stdout.buffer
+    output.write(b"\n" + MARK.encode() + json.dumps(document).encode() + b"\n")
     for piece in pieces:
-        out.write(piece)
-    out.flush()
+        output.write(piece)
+    output.flush()
     return 0
 
 
-def answer(verb: str, ask: Mapping[str, Any]) -> Answer:
+def answer(verb: str, question: Mapping[str, Any]) -> Answer:
     """The answer to a question, which may be an error."""
     try:
-        if ask.get("protocol") != PROTOCOL:
+        if question.get("protocol") != PROTOCOL:
             text = f"{socket.gethostname()} has snaprun {__version__}, which speaks another protocol"
             raise Unavailable(text, hint="install the same version of snaprun there")
-        found: Answer = getattr(import_module(f"snaprun.remote.{VERBS[verb]}"), verb)(ask)
-        return found
+        result: Answer = getattr(import_module(f"snaprun.remote.{VERBS[verb]}"), verb)(question)
+        return result
     except SnaprunError as error:
         return {"error": error.message, "hint": error.hint, "code": error.code}, []
     except OSError as error:

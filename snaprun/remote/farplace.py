@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from snaprun import settings
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.errors import CannotCreate, Denied, Unavailable
-from snaprun.git.locate import Place, around, clean_env, make_private
+from snaprun.git.locate import Place, clean_env, find_enclosing, make_private
 from snaprun.index import runlist
 from snaprun.index.runlist import IndexGap, Reader
 
 
-def found(path: Path, env: Mapping[str, str]) -> Place:
+def find_place(path: Path, env: Mapping[str, str]) -> Place:
     """The repository in a folder, which may be a bare one.
 
     Raises:
@@ -24,17 +24,17 @@ def found(path: Path, env: Mapping[str, str]) -> Place:
     """
     path = path.expanduser()
     try:
-        place = around(path, env)
+        place = find_enclosing(path, env)
         if os.path.realpath(place.top) == os.path.realpath(path):
             return place
     except Unavailable as error:
         if "bare" not in error.message:
             raise
-        return _bare(path)
+        return _bare_place(path)
     raise Unavailable(f"{path} lies in the repository {place.top}", hint=f"--on with the folder {place.top}")
 
 
-def made(path: Path, hash_name: str, env: Mapping[str, str]) -> Place:
+def ensure_place(path: Path, hash_name: str, env: Mapping[str, str]) -> Place:
     """The repository in a folder; both are made where there is none. Nothing is ever checked out into the folder: what
     lies in it is data for the runs.
 
@@ -46,18 +46,22 @@ def made(path: Path, hash_name: str, env: Mapping[str, str]) -> Place:
         raise Unavailable(f"{path} is no absolute path", hint="--on ssh://host/absolute/path or ssh://host/~/path")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        there = (path / ".git").exists() or (path / "HEAD").exists()
+        has_repository = (path / ".git").exists() or (path / "HEAD").exists()
     except PermissionError as error:
         raise Denied(f"cannot make {path}: {error.strerror}", hint="--on with a folder that you may write") from error
     except OSError as error:
         raise CannotCreate(f"cannot make {path}: {error.strerror}", hint=f"ls -ld {path.parent}, df -h") from error
-    if not there:
+    if not has_repository:
         _init(path, hash_name, env)
-    place = found(path, env)
+    place = find_place(path, env)
     command = ["git", f"--git-dir={place.git_dir}", "rev-parse", "--show-object-format"]
-    used = subprocess.run(command, env=clean_env(env), check=False, capture_output=True, text=True).stdout.strip()
-    if used != hash_name:
-        raise Unavailable(f"the repository {path} has {used} objects, not {hash_name}", hint="--on another folder")
+    object_format = subprocess.run(
+        command, env=clean_env(env), check=False, capture_output=True, text=True
+    ).stdout.strip()
+    if object_format != hash_name:
+        raise Unavailable(
+            f"the repository {path} has {object_format} objects, not {hash_name}", hint="--on another folder"
+        )
     return place
 
 
@@ -73,26 +77,26 @@ def _init(path: Path, hash_name: str, env: Mapping[str, str]) -> None:
         except FileNotFoundError as error:
             raise Unavailable("git is not installed there", hint="install git 2.31 or newer there") from error
         except subprocess.CalledProcessError as error:
-            said = error.stderr.decode("utf-8", "replace").strip()
-            raise CannotCreate(f"git init {path}: {said}", hint="ls -ld, df -h") from error
+            message = error.stderr.decode("utf-8", "replace").strip()
+            raise CannotCreate(f"git init {path}: {message}", hint="ls -ld, df -h") from error
 
 
-def door(place: Place, env: Mapping[str, str]) -> Door:
+def far_context(place: Place, env: Mapping[str, str]) -> Context:
     """The repository with the settings of this machine."""
-    return Door(place=place, settings=settings.load(place, env), cwd=place.top, env=env)
+    return Context(place=place, settings=settings.load(place, env), cwd=place.top, env=env)
 
 
 @contextmanager
-def index(door: Door) -> Iterator[Reader | None]:
+def open_reader(context: Context) -> Iterator[Reader | None]:
     """The index of this machine as it is; None where there is none that could be read."""
-    url = door.settings.index_url
+    url = context.settings.index_url
     try:
-        if runlist.sqlite_path(door.place.state, url) is None:
+        if runlist.sqlite_path(context.place.state, url) is None:
             from snaprun.index import reindex  # SQLAlchemy: where the index is another database
 
-            yield reindex.reader(door)
+            yield reindex.reader(context)
             return
-        reader = runlist.connect(door.place.state, url)
+        reader = runlist.connect(context.place.state, url)
     except IndexGap:
         yield None
         return
@@ -100,7 +104,7 @@ def index(door: Door) -> Iterator[Reader | None]:
         yield reader
 
 
-def _bare(path: Path) -> Place:
+def _bare_place(path: Path) -> Place:
     """A bare repository, with an empty folder in its state for the work tree that it has not."""
     top = path / "snaprun" / "top"
     try:

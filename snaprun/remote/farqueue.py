@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snaprun.context import Door
-from snaprun.git.gitrepo import DURABLE, GitRepo
+from snaprun.context import Context
+from snaprun.git.gitrepo import REF_FSYNC, GitRepo
 from snaprun.git.locate import Place, make_private
-from snaprun.git.sync import INCOMING
+from snaprun.git.sync import INCOMING_REF
 from snaprun.index import claims, reindex
-from snaprun.index.claims import Entry
+from snaprun.index.claims import QueueEntry
 from snaprun.index.runlist import Filter, query
 from snaprun.live import bell, livefolder
 from snaprun.model import RUN_REF, Snapshot, Status
@@ -25,83 +25,87 @@ from snaprun.remote import farplace, farstart
 from snaprun.remote.far import Answer
 
 
-def queue(ask: Mapping[str, Any]) -> Answer:
+def queue(question: Mapping[str, Any]) -> Answer:
     """Claim runs that were pushed here and queue them, all or none; those that are claimed already stay as they are."""
-    place = farplace.found(Path(ask["path"]), os.environ)
-    door = farplace.door(place, os.environ)
+    place = farplace.find_place(Path(question["path"]), os.environ)
+    context = farplace.far_context(place, os.environ)
     repo = GitRepo(place)
-    runs = list(map(str, ask["runs"]))
-    with _alone(place):
+    runs = list(map(str, question["runs"]))
+    with _incoming_lock(place):
         try:
-            new = _unclaimed(door, repo, runs)
-            if new:
-                _put(door, repo, new, ask)
+            new_runs = _unclaimed_runs(context, repo, runs)
+            if new_runs:
+                _enqueue(context, repo, new_runs, question)
         finally:
             _forget_incoming(repo, runs)
-    bell.mark(place, {"index_url": door.settings.index_url})
+    bell.mark(place, {"index_url": context.settings.index_url})
     bell.wake(place, os.environ)
-    return {"queued": len(new)}, []
+    return {"queued": len(new_runs)}, []
 
 
-def _unclaimed(door: Door, repo: GitRepo, runs: Sequence[str]) -> list[str]:
+def _unclaimed_runs(context: Context, repo: GitRepo, runs: Sequence[str]) -> list[str]:
     """Those of these runs that nobody has claimed. One whose ref was made by a call that was killed then is none."""
-    index = reindex.open_index(door)
-    if not index.built:
-        reindex.rebuild(door)
+    index = reindex.open_index(context)
+    if not index.is_built:
+        reindex.rebuild(context)
     spec, _ = next(read_plans(repo, runs[:1]))
-    known = {run.id: run for run in query(index.reader(), Filter(group=spec.group))}
-    lost = {run.id for run in known.values() if run.status is Status.LOST and run.commit == run.id}
-    return [run for run in runs if run not in known or (run in lost and livefolder.find(door.place, run) is None)]
+    runs_by_id = {run.id: run for run in query(index.reader(), Filter(group=spec.group))}
+    lost_ids = {run.id for run in runs_by_id.values() if run.status is Status.LOST and run.commit == run.id}
+    return [
+        run
+        for run in runs
+        if run not in runs_by_id or (run in lost_ids and livefolder.find(context.place, run) is None)
+    ]
 
 
-def _put(door: Door, repo: GitRepo, runs: Sequence[str], ask: Mapping[str, Any]) -> None:
+def _enqueue(context: Context, repo: GitRepo, runs: Sequence[str], question: Mapping[str, Any]) -> None:
     """Make the refs, and queue the runs; the refs go again if that fails."""
-    entries = _entries(repo, runs, ask)
-    env = claims.keep_env(door.place.queue, os.environ)
-    there = repo.refs(RUN_REF)
-    made = [run for run in runs if RUN_REF + run not in there]
-    _refs(repo, [f"create {RUN_REF}{run}\0{run}\0" for run in made])
-    repo.keep_refs(f"{RUN_REF}any")
+    entries = _entries(repo, runs, question)
+    env = claims.keep_env(context.place.queue, os.environ)
+    refs = repo.refs(RUN_REF)
+    new_runs = [run for run in runs if RUN_REF + run not in refs]
+    _update_refs(repo, [f"create {RUN_REF}{run}\0{run}\0" for run in new_runs])
+    repo.fsync_refs(f"{RUN_REF}any")
     try:
-        claims.put(reindex.open_index(door), socket.gethostname(), entries, env=env)
+        claims.put(reindex.open_index(context), socket.gethostname(), entries, env=env)
     except BaseException:
-        _refs(repo, [f"delete {RUN_REF}{run}\0{run}\0" for run in made])
+        _update_refs(repo, [f"delete {RUN_REF}{run}\0{run}\0" for run in new_runs])
         raise
 
 
-def _entries(repo: GitRepo, runs: Sequence[str], ask: Mapping[str, Any]) -> list[Entry]:
+def _entries(repo: GitRepo, runs: Sequence[str], question: Mapping[str, Any]) -> list[QueueEntry]:
     """What to queue. The runs of a sweep differ by their parameters alone: what this machine has to offer is looked for
     once."""
     plans = list(read_plans(repo, runs))
-    order = farstart.order_for(repo, runs[0], plans[0][0], ask)
+    order = farstart.order_for(repo, runs[0], plans[0][0], question)
     return [
-        Entry(
+        QueueEntry(
             Snapshot(run, "", spec, params),
             replace(order, run=run),
-            jobs=ask.get("jobs"),
-            after=ask.get("after"),
-            retries=int(ask.get("retries") or 0),
+            jobs=question.get("jobs"),
+            after=question.get("after"),
+            retries=int(question.get("retries") or 0),
         )
         for run, (spec, params) in zip(runs, plans, strict=True)
     ]
 
 
-def _refs(repo: GitRepo, lines: Sequence[str]) -> None:
-    repo.run("update-ref", "--stdin", "-z", stdin="".join(lines).encode(), options=DURABLE)
+def _update_refs(repo: GitRepo, lines: Sequence[str]) -> None:
+    repo.run("update-ref", "--stdin", "-z", stdin="".join(lines).encode(), options=REF_FSYNC)
 
 
 def _forget_incoming(repo: GitRepo, runs: Sequence[str]) -> None:
-    there = repo.refs(INCOMING)
-    _refs(repo, [f"delete {INCOMING}{run}\0{run}\0" for run in runs if INCOMING + run in there])
+    refs = repo.refs(INCOMING_REF)
+    _update_refs(repo, [f"delete {INCOMING_REF}{run}\0{run}\0" for run in runs if INCOMING_REF + run in refs])
 
 
 @contextmanager
-def _alone(place: Place) -> Iterator[None]:
+def _incoming_lock(place: Place) -> Iterator[None]:
     """No second call of the kind meanwhile: a near side that was cut off asks again while the first one works."""
     make_private(place.queue)
-    handle = os.open(place.queue / "incoming.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(place.queue / "incoming.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        os.close(descriptor)

@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from snaprun import context, records
+from snaprun import records
+from snaprun.context import open_context
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.index import reindex
@@ -29,22 +30,22 @@ def may_start(place: Place, folder: Path, after: str) -> bool:
     while livefolder.find(place, after) is not None:
         settle.settle(place, os.environ)
         time.sleep(INTERVAL)
-    first = records.read_run(GitRepo(place), after)
-    if first.status is Status.SUCCEEDED:
+    predecessor = records.read_run(GitRepo(place), after)
+    if predecessor.status is Status.SUCCEEDED:
         return True
-    why = f"not started: run {after[:8]}, which it was to follow, has {first.status}"
-    settle.end(Live(folder), os.environ, {"status": "stopped", "exit_code": 1, "reason": why})
+    reason = f"not started: run {after[:8]}, which it was to follow, has {predecessor.status}"
+    settle.end(Live(folder), os.environ, {"status": "stopped", "exit_code": 1, "reason": reason})
     return False
 
 
 def made_again(folder: Path, top: Path) -> bool:
     """Make the live folder of a run that had had the time to end properly, and whose job starts once more: a further
     attempt, unless it has succeeded meanwhile."""
-    here = context.opened(top, os.environ)
+    here = open_context(top, os.environ)
     run = records.read_run(GitRepo(here.place), folder.name)
     if run.status is Status.SUCCEEDED:
         return False
-    resume.folder_again(here, run)
+    resume.create_attempt(here, run)
     return True
 
 
@@ -58,5 +59,5 @@ def not_again(place: Place, folder: Path) -> None:
 
 def exit_code(place: Place, run: str) -> int:
     """With which code the run has ended."""
-    found = records.read_result(GitRepo(place), run)
-    return 125 if found is None else found.exit_code
+    result = records.read_result(GitRepo(place), run)
+    return 125 if result is None else result.exit_code

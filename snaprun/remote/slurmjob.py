@@ -30,16 +30,16 @@ from snaprun.launchers.slurmstates import scontrol
 from snaprun.lifecycle import retries, settle
 from snaprun.live import lock
 from snaprun.live.livefolder import Live
-from snaprun.live.order import ENDING, JOB, LIMIT, ORDER, STOP, SUPERVISOR, read_order
-from snaprun.live.supervision import supervised_by
+from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, ORDER_FILE, STOP_FILE, SUPERVISOR_FILE, read_order
+from snaprun.live.supervision import read_identities
 from snaprun.machine import process
 
 MARGIN = 60.0
 """Seconds before the job's end at which a run is ended, so that its record is made in time; a tenth of short jobs."""
 
-PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-KILLED = {"status": "lost", "exit_code": 125, "reason": "its supervisor and its worker were killed"}
+KILL_OUTCOME = {"status": "lost", "exit_code": 125, "reason": "its supervisor and its worker were killed"}
 
 
 def main(argv: list[str]) -> int:
@@ -52,100 +52,104 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--after")
     parser.add_argument("folder", type=Path)
     parser.add_argument("top", type=Path)
-    asked = parser.parse_args(argv)
-    folder: Path = asked.folder
+    options = parser.parse_args(argv)
+    folder: Path = options.folder
     if folder.is_dir():
-        if not next_attempt(folder):
+        if not begin_attempt(folder):
             return 75
-    elif not restarts(os.environ) or not _ends().made_again(folder, asked.top):
+    elif not count_restarts(os.environ) or not _ends().made_again(folder, options.top):
         return 0
     _introduce(folder)
     place = read_order(folder).place
-    if asked.after and not _ends().may_start(place, folder, asked.after):
+    if options.after and not _ends().may_start(place, folder, options.after):
         return 1
-    limit(folder, os.environ)
-    retries.allow(folder, asked.retries)
-    supervised(folder)
-    return ended(place, folder)
+    limit_time(folder, os.environ)
+    retries.allow_retries(folder, options.retries)
+    supervise(folder)
+    return end_job(place, folder)
 
 
 def _introduce(folder: Path) -> None:
     """Write down which job this is where the command that submitted it has not come to it yet, or never will."""
-    told, job = launchers.noted(folder), name_of(os.environ)
-    if told is not None and job is not None and (not told.handle or told.handle.startswith(launchers.AWAITED)):
-        launchers.note(folder, told.launcher, job)
+    submission, job = launchers.read_placement(folder), job_name(os.environ)
+    if (
+        submission is not None
+        and job is not None
+        and (not submission.handle or submission.handle.startswith(launchers.PENDING_PREFIX))
+    ):
+        launchers.write_placement(folder, submission.launcher, job)
 
 
-def restarts(env: Mapping[str, str]) -> int:
+def count_restarts(env: Mapping[str, str]) -> int:
     """How often Slurm has started this job again."""
     return int(env.get("SLURM_RESTART_COUNT") or 0)
 
 
-def name_of(env: Mapping[str, str]) -> str | None:
+def job_name(env: Mapping[str, str]) -> str | None:
     """What Slurm calls this job. The plain id of an array's last task is that of the whole array."""
     array, task = env.get("SLURM_ARRAY_JOB_ID"), env.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else env.get("SLURM_JOB_ID")
 
 
-def supervised(folder: Path) -> None:
+def supervise(folder: Path) -> None:
     """Run the supervisor until nobody has the run any more; Slurm's signals go to it once, by way of this process."""
     child = subprocess.Popen([sys.executable, "-m", programs.SUPERVISOR, os.fspath(folder)])
-    with _Passing(folder, child):
+    with _SignalForwarder(folder, child):
         child.wait()
-        _until_free(folder)
-    if (folder / SUPERVISOR).exists():
-        settle.end(Live(folder), os.environ, KILLED)
+        _wait_until_free(folder)
+    if (folder / SUPERVISOR_FILE).exists():
+        settle.end(Live(folder), os.environ, KILL_OUTCOME)
 
 
-def ended(place: Place, folder: Path) -> int:
+def end_job(place: Place, folder: Path) -> int:
     """Have Slurm start the job again where the next attempt waits; else the run's exit code."""
-    if folder.is_dir() and not (folder / SUPERVISOR).exists():
-        if asked_again(os.environ):
+    if folder.is_dir() and not (folder / SUPERVISOR_FILE).exists():
+        if requeue(os.environ):
             return 0
         _ends().not_again(place, folder)
     return int(_ends().exit_code(place, folder.name))
 
 
-def asked_again(env: Mapping[str, str]) -> bool:
+def requeue(env: Mapping[str, str]) -> bool:
     """Ask Slurm to start this job again, unless it is about to."""
-    job = name_of(env)
+    job = job_name(env)
     if job is None:
         return False
-    return taken_back(env) or scontrol("requeue", job).returncode == 0
+    return is_requeued(env) or scontrol("requeue", job).returncode == 0
 
 
-def taken_back(env: Mapping[str, str]) -> bool:
+def is_requeued(env: Mapping[str, str]) -> bool:
     """Whether Slurm ends this job only to start it again: its node is wanted for another, or somebody requeued it."""
-    job = name_of(env)
+    job = job_name(env)
     count = re.search(r" Restarts=(\d+)", scontrol("show", "job", "-o", job).stdout) if job else None
-    return count is not None and int(count[1]) > restarts(env)
+    return count is not None and int(count[1]) > count_restarts(env)
 
 
-class _Passing:
+class _SignalForwarder:
     """Passes signals on, and notes whether they mean that the job will be started again."""
 
     def __init__(self, folder: Path, child: subprocess.Popen[bytes]) -> None:
         self._folder, self._child = folder, child
-        self._before: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
+        self._handlers: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
 
     def __enter__(self) -> None:
-        self._before = {number: signal.signal(number, self._heard) for number in PASSED_ON}
+        self._handlers = {number: signal.signal(number, self._forward) for number in FORWARDED_SIGNALS}
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
+    def _forward(self, number: int, _frame: FrameType | None) -> None:
         if self._child.poll() is None:
             self._child.send_signal(number)
-        elif (about := supervised_by(Live(self._folder))) is not None:
-            process.send(about[1], number)
-        if number == signal.SIGTERM and taken_back(os.environ):
+        elif (identities := read_identities(Live(self._folder))) is not None:
+            process.send(identities[1], number)
+        if number == signal.SIGTERM and is_requeued(os.environ):
             with suppress(OSError):
-                retries.given_back(self._folder)
+                retries.note_requeue(self._folder)
 
 
-def _until_free(folder: Path) -> None:
+def _wait_until_free(folder: Path) -> None:
     """Wait until nobody holds the run any more: where only the supervisor was killed, the worker goes on without."""
     with suppress(FileNotFoundError), (folder / lock.NAME).open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -158,45 +162,48 @@ def _ends() -> Any:
     return slurmends
 
 
-def next_attempt(folder: Path) -> bool:
+def begin_attempt(folder: Path) -> bool:
     """Where an earlier attempt was cut off in this folder, begin the next one; False where somebody still runs it."""
-    held = lock.take(folder)
-    if held is None:
+    lock_handle = lock.take(folder)
+    if lock_handle is None:
         return False
     try:
-        if (folder / SUPERVISOR).exists():
+        if (folder / SUPERVISOR_FILE).exists():
             order = read_order(folder)
-            for name in (SUPERVISOR, STOP, ENDING):
+            for name in (SUPERVISOR_FILE, STOP_FILE, ENDING_FILE):
                 (folder / name).unlink(missing_ok=True)
-            write_json(folder / ORDER, replace(order, attempt=order.attempt + 1).to_json())
+            write_json(folder / ORDER_FILE, replace(order, attempt=order.attempt + 1).to_json())
     finally:
-        os.close(held)
+        os.close(lock_handle)
     return True
 
 
-def limit(folder: Path, env: Mapping[str, str], *, margin: float = MARGIN, share: float = 0.1) -> None:
+def limit_time(folder: Path, env: Mapping[str, str], *, margin: float = MARGIN, share: float = 0.1) -> None:
     """Tell the run which job it is, and have it end by itself some time before Slurm would, so that its record says
     why."""
-    job = name_of(env)
+    job = job_name(env)
     if job is not None:
         order = read_order(folder)
-        options = {**order.options, JOB: {"name": job, "restarts": restarts(env)}}
-        write_json(folder / ORDER, replace(order, options=options).to_json())
-    left = _seconds_left(job) if job else None
-    if left is None:
+        options = {**order.options, JOB: {"name": job, "restarts": count_restarts(env)}}
+        write_json(folder / ORDER_FILE, replace(order, options=options).to_json())
+    seconds = _seconds_left(job) if job else None
+    if seconds is None:
         return
-    own = max(1.0, left - min(margin, left * share))
+    timeout = max(1.0, seconds - min(margin, seconds * share))
     order = read_order(folder)
-    if order.timeout is None or own < order.timeout:
-        why = f"Slurm would have ended job {job} {left - own:.0f} s later"
-        write_json(folder / ORDER, replace(order, timeout=round(own), options={**order.options, LIMIT: why}).to_json())
+    if order.timeout is None or timeout < order.timeout:
+        reason = f"Slurm would have ended job {job} {seconds - timeout:.0f} s later"
+        write_json(
+            folder / ORDER_FILE,
+            replace(order, timeout=round(timeout), options={**order.options, LIMIT_REASON: reason}).to_json(),
+        )
 
 
 def _seconds_left(job: str) -> float | None:
     """How long a Slurm job may still take; None without a limit, or where Slurm does not say."""
-    said = scontrol("show", "job", "-o", job).stdout
-    time_limit = re.search(r" TimeLimit=(\S+)", said)
-    end = re.search(r" EndTime=(\S+)", said)
+    output = scontrol("show", "job", "-o", job).stdout
+    time_limit = re.search(r" TimeLimit=(\S+)", output)
+    end = re.search(r" EndTime=(\S+)", output)
     if time_limit and end and time_limit[1] != "UNLIMITED" and end[1] != "Unknown":
         return max(0.0, datetime.fromisoformat(end[1]).timestamp() - time.time())
     return None

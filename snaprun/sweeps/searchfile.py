@@ -19,15 +19,15 @@ from snaprun.sweeps.space import Dimension
 
 NAME = "search.json"
 
-OPEN = "open"
-DONE = "done"
-EXHAUSTED = "exhausted"
-STOPPED = "stopped"
-FAILED = "failed"
+STATE_OPEN = "open"
+STATE_DONE = "done"
+STATE_EXHAUSTED = "exhausted"
+STATE_STOPPED = "stopped"
+STATE_FAILED = "failed"
 """Where a search stands: it goes on, all trials were made, every point was tried, somebody ended it, or it cannot go
 on."""
 
-PRUNED = "pruned by optuna"
+PRUNE_REASON = "pruned by optuna"
 """How the reason of a run begins that was given up."""
 
 GROUP = re.compile(r"[0-9a-f]{8}")
@@ -58,7 +58,7 @@ class Search:
     env: str
     index_url: str | None
     first: str = ""
-    state: str = OPEN
+    state: str = STATE_OPEN
     why: str | None = None
 
     @property
@@ -67,18 +67,18 @@ class Search:
         return space.dimensions(points.axes(self.axes))
 
     @property
-    def same(self) -> dict[str, Any]:
+    def common_params(self) -> dict[str, Any]:
         """What all runs are given, with its exact values."""
-        return {**parameters.from_json(self.fixed), **space.fixed(points.axes(self.axes))}
+        return {**parameters.from_json(self.fixed), **space.constants(points.axes(self.axes))}
 
     @property
     def base(self) -> RunSpec:
         """What is known of every run before it starts."""
         return RunSpec.from_json(self.spec)
 
-    def ended(self, state: str, why: str | None = None) -> Search:
+    def with_state(self, state: str, reason: str | None = None) -> Search:
         """The same search, over."""
-        return replace(self, state=state, why=why)
+        return replace(self, state=state, why=reason)
 
 
 def read(path: Path) -> Search:
@@ -89,8 +89,8 @@ def read(path: Path) -> Search:
     """
     try:
         data = read_json(path / NAME)
-        known = {item.name: data[item.name] for item in fields(Search) if item.name in data}
-        return Search(**{**known, "axes": tuple(known["axes"])})
+        values = {item.name: data[item.name] for item in fields(Search) if item.name in data}
+        return Search(**{**values, "axes": tuple(values["axes"])})
     except FileNotFoundError as error:
         raise DataFault(f"there is no search {path.name}", hint="snaprun history shows the sweeps' ids") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -110,6 +110,6 @@ def find(place: Place, group: str) -> Path | None:
     return path if (path / NAME).exists() else None
 
 
-def pruned(run: Run) -> bool:
+def is_pruned(run: Run) -> bool:
     """Whether a run was given up by a search."""
-    return run.status is Status.STOPPED and (run.reason or "").startswith(PRUNED)
+    return run.status is Status.STOPPED and (run.reason or "").startswith(PRUNE_REASON)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from snaprun.errors import SnaprunError
-from snaprun.git.locate import Place, standing
+from snaprun.git.locate import Place, recover_place
 from snaprun.live import daemon, searches
 
 
@@ -19,22 +19,22 @@ def main(argv: list[str]) -> int:
     """Serve the search ``argv[1]`` of the place that ``argv[0]`` names as JSON; whoever watches it hears of trouble."""
     for number in (signal.SIGINT, signal.SIGQUIT):  # a shell ignores them for what it starts in the background
         signal.signal(number, signal.SIG_DFL)
-    held = os.dup(1)
-    daemon.let_go()
-    place = standing(Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()}))
+    lock = os.dup(1)
+    daemon.release()
+    place = recover_place(Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()}))
     path = searches.folder(place, argv[1])
     try:
-        if searches.going(place, argv[1]):
+        if searches.is_active(place, argv[1]):
             from snaprun.sweeps.searcher import Searcher  # Optuna may be gone
 
-            Searcher(place, argv[1]).serve(held)
+            Searcher(place, argv[1]).serve(lock)
     except SnaprunError as error:
         return _trouble(path, f"{error.message} ({error.hint})" if error.hint else error.message, error.code)
     except ModuleNotFoundError as error:
         return _trouble(path, f"{error.name} is not installed (pip install 'snaprun[optuna]')", 69)
     except Exception as error:  # noqa: BLE001  # the edge: whoever watches the search is told
         traceback.print_exc()
-        return _trouble(path, f"{type(error).__name__}: {error} (cat {path / searches.TALK})", 125)
+        return _trouble(path, f"{type(error).__name__}: {error} (cat {path / searches.LOG_NAME})", 125)
     return 0
 
 

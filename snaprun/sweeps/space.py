@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snaprun.notebooks import exact
-from snaprun.sweeps.points import Axis
+from snaprun.sweeps.points import ParamAxis
 
 ALIKE = 1e-9
 """By how much of a step neighbours may be off and still count as evenly spaced: 0.1 is no binary fraction."""
@@ -39,70 +39,72 @@ class Dimension:
             return len(self.values)
         return int(self.high) - int(self.low) + 1 if self.whole else None
 
-    def value(self, drawn: Any) -> Any:
+    def value(self, suggestion: Any) -> Any:
         """The parameter that a drawn number or label stands for."""
         if self.values:
-            return self.values[int(self.place(drawn))]
-        return int(drawn) if self.whole else float(drawn)
+            return self.values[int(self.place(suggestion))]
+        return int(suggestion) if self.whole else float(suggestion)
 
-    def drawn(self, index: int) -> Any:
+    def suggestion_at(self, index: int) -> Any:
         """What the search calls the value of this number, counted from 0."""
         if self.labels:
             return self.labels[index]
-        found = self.low + index * (self.step or 1)
-        return int(found) if self.whole else found
+        number = self.low + index * (self.step or 1)
+        return int(number) if self.whole else number
 
-    def place(self, drawn: Any) -> float:
+    def place(self, suggestion: Any) -> float:
         """What tells a drawn value from others: its number where it has one, without the rounding of its steps.
 
         Labels of different kinds are never the same, however equal Python finds 1, 1.0 and True.
         """
         if self.labels:
-            return next(n for n, one in enumerate(self.labels) if type(one) is type(drawn) and one == drawn)
-        return float(drawn) if self.count is None else round((drawn - self.low) / (self.step or 1))
+            return next(
+                n for n, label in enumerate(self.labels) if type(label) is type(suggestion) and label == suggestion
+            )
+        return float(suggestion) if self.count is None else round((suggestion - self.low) / (self.step or 1))
 
 
-def dimensions(axes: Iterable[Axis]) -> tuple[Dimension, ...]:
+def dimensions(axes: Iterable[ParamAxis]) -> tuple[Dimension, ...]:
     """The axes that vary, as a search sees them; one with a single value does not."""
-    made = (_dimension(axis) for axis in axes)
-    return tuple(one for one in made if one.count != 1)
+    candidates = (_dimension(axis) for axis in axes)
+    return tuple(dimension for dimension in candidates if dimension.count != 1)
 
 
-def fixed(axes: Iterable[Axis]) -> dict[str, Any]:
+def constants(axes: Iterable[ParamAxis]) -> dict[str, Any]:
     """The axes with a single value."""
-    return {axis.name: axis.choices[0] for axis in axes if axis.span is None and len(_different(axis.choices)) == 1}
+    return {axis.name: axis.choices[0] for axis in axes if axis.span is None and len(_distinct(axis.choices)) == 1}
 
 
-def size(found: Sequence[Dimension]) -> int | None:
+def size(dimensions: Sequence[Dimension]) -> int | None:
     """How many different points there are; None where they have no end."""
-    counts = [one.count for one in found]
+    counts = [dimension.count for dimension in dimensions]
     return None if None in counts else math.prod(count for count in counts if count is not None)
 
 
-def point(found: Sequence[Dimension], index: int) -> dict[str, Any]:
+def point(dimensions: Sequence[Dimension], index: int) -> dict[str, Any]:
     """The point of this number, as the search calls its values."""
-    made = {}
-    for one in reversed(found):
-        index, place = divmod(index, one.count or 1)
-        made[one.name] = one.drawn(place)
-    return {one.name: made[one.name] for one in found}
+    suggestions = {}
+    for dimension in reversed(dimensions):
+        index, place = divmod(index, dimension.count or 1)
+        suggestions[dimension.name] = dimension.suggestion_at(place)
+    return {axis.name: suggestions[axis.name] for axis in dimensions}
 
 
-def values(found: Sequence[Dimension], drawn: Mapping[str, Any]) -> dict[str, Any]:
+def values(dimensions: Sequence[Dimension], suggestions: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that a drawn point stands for."""
-    return {one.name: one.value(drawn[one.name]) for one in found}
+    return {dimension.name: dimension.value(suggestions[dimension.name]) for dimension in dimensions}
 
 
-def _dimension(axis: Axis) -> Dimension:
+def _dimension(axis: ParamAxis) -> Dimension:
     if axis.span is not None:
         span = axis.span
         low, high = (int(span.low), int(span.high)) if span.whole else (span.low, span.high)
         return Dimension(axis.name, low=low, high=high, whole=span.whole, log=span.log)
     if isinstance(axis.choices, range):
-        ordered = axis.choices if axis.choices.step > 0 else axis.choices[::-1]
-        return Dimension(axis.name, ordered, low=ordered[0], high=ordered[-1], step=ordered.step, whole=True)
-    choices = _different(axis.choices)
-    step = _step(sorted(choices)) if all(_number(value) for value in choices) else None
+        numbers = axis.choices if axis.choices.step > 0 else axis.choices[::-1]
+        return Dimension(axis.name, numbers, low=numbers[0], high=numbers[-1], step=numbers.step, whole=True)
+    choices = _distinct(axis.choices)
+    step = _step(sorted(choices)) if all(_is_number(value) for value in choices) else None
     if step is None:
         return Dimension(axis.name, choices, labels=_labels(choices))
     choices = sorted(choices)
@@ -110,7 +112,7 @@ def _dimension(axis: Axis) -> Dimension:
     return Dimension(axis.name, choices, low=choices[0], high=choices[-1], step=step, whole=whole)
 
 
-def _different(choices: Sequence[Any]) -> Sequence[Any]:
+def _distinct(choices: Sequence[Any]) -> Sequence[Any]:
     """The values, each once."""
     if isinstance(choices, range):
         return choices
@@ -119,21 +121,21 @@ def _different(choices: Sequence[Any]) -> Sequence[Any]:
 
 def _labels(choices: Sequence[Any]) -> Sequence[str | float | bool | None]:
     """What can be told apart, and kept by Optuna, as it is; else the text of each."""
-    plain = all(value is None or isinstance(value, (str, bool)) or _number(value) for value in choices)
+    plain = all(value is None or isinstance(value, (str, bool)) or _is_number(value) for value in choices)
     if plain and len(set(choices)) == len(choices):
         return choices
     return [json.dumps(exact.to_json(value), ensure_ascii=False) for value in choices]
 
 
-def _step(ordered: Sequence[Any]) -> float | None:
+def _step(numbers: Sequence[Any]) -> float | None:
     """By how much evenly spaced numbers differ; None where they are not, or where there are only two."""
-    if len(ordered) < 3:
+    if len(numbers) < 3:
         return None
-    step = (ordered[-1] - ordered[0]) / (len(ordered) - 1)
-    if any(abs(ordered[0] + index * step - value) > ALIKE * step for index, value in enumerate(ordered)):
+    step = (numbers[-1] - numbers[0]) / (len(numbers) - 1)
+    if any(abs(numbers[0] + index * step - value) > ALIKE * step for index, value in enumerate(numbers)):
         return None
-    return round(step) if all(isinstance(value, int) for value in ordered) else float(f"{step:.12g}")
+    return round(step) if all(isinstance(value, int) for value in numbers) else float(f"{step:.12g}")
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

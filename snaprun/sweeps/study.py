@@ -36,7 +36,7 @@ NAME = "sweep"
 JOURNAL = "journal.log"
 
 RUN = "run"
-WHY = "why"
+REASON = "why"
 """Attributes of a trial: the id of its run, and why it has no value."""
 
 TRIES = 100
@@ -53,7 +53,7 @@ class Trial:
     open: bool
 
 
-class Journal(BaseJournalBackend):  # type: ignore[misc]
+class StudyJournal(BaseJournalBackend):  # type: ignore[misc]
     """The file of a study, held by one process at a time."""
 
     def __init__(self, path: Path) -> None:
@@ -101,9 +101,9 @@ class Study:
         self._dimensions = dimensions
         self._seed = seed
         self._size = space.size(dimensions)
-        self._journal = Journal(folder / JOURNAL)
-        self._distributions = {one.name: _distribution(one) for one in dimensions}
-        with _quiet():
+        self._journal = StudyJournal(folder / JOURNAL)
+        self._distributions = {dimension.name: _distribution(dimension) for dimension in dimensions}
+        with _silence():
             self._storage = JournalStorage(self._journal)
             if NAME not in optuna.get_all_study_names(self._storage):
                 direction = "maximize" if highest else "minimize"
@@ -118,7 +118,7 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """Every trial, in the order of asking."""
-        return [self._trial(one) for one in self._all()]
+        return [self._trial(record) for record in self._records()]
 
     def ask(self) -> Trial | None:
         """The next point to try; None where every one has been tried. It is one that was not tried before.
@@ -126,18 +126,18 @@ class Study:
         The draw depends on the seed, on how many runs there were and on what was told, so that it is the same after
         a restart.
         """
-        tried = {self._key(one.params) for one in self._all() if one.user_attrs.get(RUN)}
-        if self._size is not None and len(tried) >= self._size:
+        tried_keys = {self._key(record.params) for record in self._records() if record.user_attrs.get(RUN)}
+        if self._size is not None and len(tried_keys) >= self._size:
             return None
-        with _quiet():
-            seed = (self._seed * 1_000_003 + len(tried)) % 2**32
+        with _silence():
+            seed = (self._seed * 1_000_003 + len(tried_keys)) % 2**32
             self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-            asked = self._study.ask(fixed_distributions=self._distributions)
-            while self._size is not None and self._key(asked.params) in tried:
-                self.discard(asked.number)
-                self._study.enqueue_trial(self._untried(tried, random.Random(seed)))
-                asked = self._study.ask(fixed_distributions=self._distributions)
-        return self._trial(self._storage.get_trial(self._trial_id(asked.number)))
+            trial = self._study.ask(fixed_distributions=self._distributions)
+            while self._size is not None and self._key(trial.params) in tried_keys:
+                self.discard(trial.number)
+                self._study.enqueue_trial(self._draw_new(tried_keys, random.Random(seed)))
+                trial = self._study.ask(fixed_distributions=self._distributions)
+        return self._trial(self._storage.get_trial(self._trial_id(trial.number)))
 
     def assign(self, number: int, run: str) -> None:
         """Keep for good which run tries a point."""
@@ -152,73 +152,75 @@ class Study:
         """What was reported of a trial, by step."""
         return dict(self._storage.get_trial(self._trial_id(number)).intermediate_values)
 
-    def hopeless(self, number: int) -> bool:
+    def is_hopeless(self, number: int) -> bool:
         """Whether the pruner gives a trial up after the step reported last."""
-        with _quiet():
+        with _silence():
             return bool(self._study.pruner.prune(self._study, self._storage.get_trial(self._trial_id(number))))
 
     def complete(self, number: int, value: float) -> None:
         """Tell how a trial did."""
         self._tell(number, TrialState.COMPLETE, value)
 
-    def pruned(self, number: int) -> None:
+    def mark_pruned(self, number: int) -> None:
         """Tell that a trial was given up."""
         self._tell(number, TrialState.PRUNED)
 
-    def failed(self, number: int, why: str) -> None:
+    def mark_failed(self, number: int, reason: str) -> None:
         """Tell that a trial has no value, and why."""
-        self._storage.set_trial_user_attr(self._trial_id(number), WHY, why)
+        self._storage.set_trial_user_attr(self._trial_id(number), REASON, reason)
         self._tell(number, TrialState.FAIL)
 
     def discard(self, number: int) -> None:
         """Forget a trial that has no run: it does not count."""
         self._storage.set_trial_user_attr(self._trial_id(number), RUN, None)
-        self.failed(number, "no run was started for it")
+        self.mark_failed(number, "no run was started for it")
 
     def _tell(self, number: int, state: TrialState, value: float | None = None) -> None:
-        with _quiet():
+        with _silence():
             self._study.tell(number, value, state=state)
         self._journal.sync()
 
-    def _untried(self, tried: set[tuple[float, ...]], chance: random.Random) -> dict[str, Any]:
+    def _draw_new(self, tried_keys: set[tuple[float, ...]], generator: random.Random) -> dict[str, Any]:
         """A point of a finite space that has no run yet."""
         total = self._size or 0
-        numbers = [chance.randrange(total) for _ in range(TRIES)]
+        numbers = [generator.randrange(total) for _ in range(TRIES)]
         for index in (*numbers, *range(total)):
-            drawn = space.point(self._dimensions, index)
-            if self._key(drawn) not in tried:
-                return drawn
+            suggestions = space.point(self._dimensions, index)
+            if self._key(suggestions) not in tried_keys:
+                return suggestions
         raise AssertionError("every point was tried")
 
-    def _key(self, drawn: Mapping[str, Any]) -> tuple[float, ...]:
+    def _key(self, suggestions: Mapping[str, Any]) -> tuple[float, ...]:
         """What tells two points apart."""
-        return tuple(one.place(drawn[one.name]) for one in self._dimensions)
+        return tuple(dimension.place(suggestions[dimension.name]) for dimension in self._dimensions)
 
-    def _all(self) -> list[Any]:
-        found: list[Any] = self._storage.get_all_trials(self._id, deepcopy=False)
-        return found
+    def _records(self) -> list[Any]:
+        records: list[Any] = self._storage.get_all_trials(self._id, deepcopy=False)
+        return records
 
-    def _trial(self, found: Any) -> Trial:
-        whole = len(found.params) == len(self._dimensions)
-        params = space.values(self._dimensions, found.params) if whole else {}
-        return Trial(found.number, params, found.user_attrs.get(RUN), open=found.state == TrialState.RUNNING)
+    def _trial(self, record: Any) -> Trial:
+        whole = len(record.params) == len(self._dimensions)
+        params = space.values(self._dimensions, record.params) if whole else {}
+        return Trial(record.number, params, record.user_attrs.get(RUN), open=record.state == TrialState.RUNNING)
 
     def _trial_id(self, number: int) -> int:
-        found: int = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
-        return found
+        trial_id: int = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+        return trial_id
 
 
-def _distribution(one: Dimension) -> BaseDistribution:
+def _distribution(dimension: Dimension) -> BaseDistribution:
     """What Optuna draws a dimension from."""
-    if one.labels:
-        return CategoricalDistribution(list(one.labels))
-    if one.whole:
-        return IntDistribution(int(one.low), int(one.high), log=one.log, step=int(one.step or 1))
-    return FloatDistribution(one.low, one.high, log=one.log, step=one.step)
+    if dimension.labels:
+        return CategoricalDistribution(list(dimension.labels))
+    if dimension.whole:
+        return IntDistribution(
+            int(dimension.low), int(dimension.high), log=dimension.log, step=int(dimension.step or 1)
+        )
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """Keep Optuna's talk and warnings away from whoever looks at the terminal."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)

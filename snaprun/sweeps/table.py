@@ -11,133 +11,155 @@ from snaprun.notebooks import parameters
 from snaprun.show import Look
 from snaprun.sweeps import searchfile
 from snaprun.sweeps.points import Point
-from snaprun.sweeps.search import Course, Plan
+from snaprun.sweeps.search import SearchPlan, SearchProgress
 from snaprun.sweeps.space import Dimension
-from snaprun.sweeps.sweepplan import Standing
+from snaprun.sweeps.sweepplan import SweepProgress
 
-SHOWN = 12
+VALUES_MOST = 12
 """Values of an axis that are written out; of more, the first and the last."""
 
 
-def space(planned: Plan, how: Look) -> str:
+def space(plan: SearchPlan, look: Look) -> str:
     """What a search that has not begun draws from."""
-    rows = [[one.name, _values(one), _kind(one)] for one in planned.dimensions]
-    rows += [[name, show.value(value), "the same for all"] for name, value in planned.fixed.items()]
-    aim = "highest" if planned.goal.highest else "lowest"
-    points = "no end of points" if planned.size is None else f"{planned.size:,} points"
-    line = f"{planned.goal.trials} trials of {points}, for the {aim} {planned.goal.metric}"
-    return f"{show.fit(rows, ['parameter', 'values', ''], how, give=1)}\n{line}"
+    rows = [[dimension.name, _values(dimension), _kind(dimension)] for dimension in plan.dimensions]
+    rows += [[name, show.value(value), "the same for all"] for name, value in plan.constants.items()]
+    aim = "highest" if plan.goal.highest else "lowest"
+    points = "no end of points" if plan.size is None else f"{plan.size:,} points"
+    line = f"{plan.goal.trials} trials of {points}, for the {aim} {plan.goal.metric}"
+    return f"{show.fit(rows, ['parameter', 'values', ''], look, shrink_column=1)}\n{line}"
 
 
-def space_json(planned: Plan) -> str:
+def space_json(plan: SearchPlan) -> str:
     """What a search that has not begun draws from, as a document; spans have bounds, the others values."""
     axes: list[dict[str, Any]] = [
-        {"name": one.name, **parameters.to_json({"values": list(one.values)})}
-        if one.values
-        else {"name": one.name, "low": one.low, "high": one.high, "whole": one.whole, "log": one.log}
-        for one in planned.dimensions
+        {"name": dimension.name, **parameters.to_json({"values": list(dimension.values)})}
+        if dimension.values
+        else {
+            "name": dimension.name,
+            "low": dimension.low,
+            "high": dimension.high,
+            "whole": dimension.whole,
+            "log": dimension.log,
+        }
+        for dimension in plan.dimensions
     ]
-    goal = planned.goal
-    about = {"search": goal.name, "metric": goal.metric, "direction": "maximize" if goal.highest else "minimize"}
-    more = {"trials": goal.trials, "points": planned.size, "axes": axes, "params": parameters.to_json(planned.fixed)}
-    return show.as_json({"schema": SCHEMA, **about, **more})
+    goal = plan.goal
+    goal_data = {"search": goal.name, "metric": goal.metric, "direction": "maximize" if goal.highest else "minimize"}
+    space_data = {
+        "trials": goal.trials,
+        "points": plan.size,
+        "axes": axes,
+        "params": parameters.to_json(plan.constants),
+    }
+    return show.as_json({"schema": SCHEMA, **goal_data, **space_data})
 
 
-def search(now: Course, how: Look) -> str:
+def search(progress: SearchProgress, look: Look) -> str:
     """How a search goes, in a few lines."""
-    standing, pruned = now.standing, now.pruned
+    sweep, prune_count = progress.sweep, progress.prune_count
     counts = [
-        (standing.count("running"), "running", "cyan"),
-        (standing.count("queued"), "waiting", None),
-        (standing.count("succeeded"), "succeeded", "green"),
-        (pruned, "pruned", "yellow"),
-        (standing.count("failed", "timed-out", "lost"), "failed", "red"),
-        (standing.count("stopped", "saved") - pruned, "stopped", "yellow"),
+        (sweep.count("running"), "running", "cyan"),
+        (sweep.count("queued"), "waiting", None),
+        (sweep.count("succeeded"), "succeeded", "green"),
+        (prune_count, "pruned", "yellow"),
+        (sweep.count("failed", "timed-out", "lost"), "failed", "red"),
+        (sweep.count("stopped", "saved") - prune_count, "stopped", "yellow"),
     ]
-    done = len(now.runs) - standing.count("running", "queued")
-    words = ", ".join(how.style(f"{count} {word}", colour) for count, word, colour in counts if count)
-    line = f"{done} of {now.search.trials} trials done: {words}" if words else f"0 of {now.search.trials} trials done"
-    if standing.left is not None and not now.over:
-        line += f"; about {show.duration(standing.left)} left"
-    best_line = best(standing, now.search.metric, [one.name for one in now.search.dimensions], over=now.over)
-    return "\n".join(filter(None, [line, _end(now, how), best_line]))
+    complete_count = len(progress.runs) - sweep.count("running", "queued")
+    words = ", ".join(look.style(f"{count} {word}", colour) for count, word, colour in counts if count)
+    line = (
+        f"{complete_count} of {progress.search.trials} trials done: {words}"
+        if words
+        else f"0 of {progress.search.trials} trials done"
+    )
+    if sweep.seconds_left is not None and not progress.over:
+        line += f"; about {show.duration(sweep.seconds_left)} left"
+    best_line = best(
+        sweep, progress.search.metric, [dimension.name for dimension in progress.search.dimensions], over=progress.over
+    )
+    return "\n".join(filter(None, [line, _end(progress, look), best_line]))
 
 
-def _end(now: Course, how: Look) -> str:
+def _end(progress: SearchProgress, look: Look) -> str:
     """Why it ended before its time, or does not go on."""
-    if now.trouble:
-        return how.style(f"the search waits, as it cannot go on: {now.trouble}", "yellow")
-    if not now.over:
+    if progress.trouble:
+        return look.style(f"the search waits, as it cannot go on: {progress.trouble}", "yellow")
+    if not progress.over:
         return ""
     return {
-        searchfile.EXHAUSTED: "every point has been tried",
-        searchfile.STOPPED: "the search was stopped",
-        searchfile.FAILED: how.style(f"the search ended early: {now.search.why}", "red"),
-    }.get(now.search.state, "")
+        searchfile.STATE_EXHAUSTED: "every point has been tried",
+        searchfile.STATE_STOPPED: "the search was stopped",
+        searchfile.STATE_FAILED: look.style(f"the search ended early: {progress.search.why}", "red"),
+    }.get(progress.search.state, "")
 
 
-def _values(one: Dimension) -> str:
-    if not one.values:
-        return f"{one.low:g} .. {one.high:g}"
-    if len(one.values) <= SHOWN:
-        return ", ".join(show.value(value) for value in one.values)
-    return f"{show.value(one.values[0])}, {show.value(one.values[1])} .. {show.value(one.values[-1])}"
+def _values(dimension: Dimension) -> str:
+    if not dimension.values:
+        return f"{dimension.low:g} .. {dimension.high:g}"
+    if len(dimension.values) <= VALUES_MOST:
+        return ", ".join(show.value(value) for value in dimension.values)
+    return f"{show.value(dimension.values[0])}, {show.value(dimension.values[1])} .. {show.value(dimension.values[-1])}"
 
 
-def _kind(one: Dimension) -> str:
-    if one.labels:
+def _kind(dimension: Dimension) -> str:
+    if dimension.labels:
         return "one of them"
-    if one.values:
+    if dimension.values:
         return "in order"
-    return ", ".join(filter(None, ["whole" if one.whole else "", "by order of magnitude" if one.log else ""]))
+    return ", ".join(
+        filter(None, ["whole" if dimension.whole else "", "by order of magnitude" if dimension.log else ""])
+    )
 
 
-LOGGED = 12
+METRICS_MOST = 12
 """Metrics that are named, where the one asked for is not among them."""
 
 
-def points(made: Sequence[Point], axes: Sequence[str], how: Look) -> str:
+def points(sweep_points: Sequence[Point], axes: Sequence[str], look: Look) -> str:
     """The runs of a sweep that has not begun."""
     rows = [
         [str(point.number + 1), *(show.value(point.params[name]) if name in point.params else "" for name in axes)]
-        for point in made
+        for point in sweep_points
     ]
-    return show.fit(rows, ["", *axes], how)
+    return show.fit(rows, ["", *axes], look)
 
 
-def points_json(made: Sequence[Point]) -> str:
+def points_json(sweep_points: Sequence[Point]) -> str:
     """The runs of a sweep that has not begun, as a document."""
-    listed: list[dict[str, Any]] = [
+    entries: list[dict[str, Any]] = [
         {"number": point.number, "set": point.set, "seed": point.seed, "params": parameters.to_json(point.params)}
-        for point in made
+        for point in sweep_points
     ]
-    return show.as_json({"schema": SCHEMA, "runs": listed})
+    return show.as_json({"schema": SCHEMA, "runs": entries})
 
 
-def sweep(now: Standing, axes: Sequence[str], metric: str | None, how: Look) -> str:
+def sweep(progress: SweepProgress, axes: Sequence[str], metric: str | None, look: Look) -> str:
     """How a sweep goes, in a few lines."""
     counts = [
-        (now.count("running"), "running", "cyan"),
-        (now.count("queued"), "waiting", None),
-        (now.count("succeeded"), "succeeded", "green"),
-        (now.count("failed", "timed-out", "lost"), "failed", "red"),
-        (now.count("stopped", "saved"), "stopped", "yellow"),
+        (progress.count("running"), "running", "cyan"),
+        (progress.count("queued"), "waiting", None),
+        (progress.count("succeeded"), "succeeded", "green"),
+        (progress.count("failed", "timed-out", "lost"), "failed", "red"),
+        (progress.count("stopped", "saved"), "stopped", "yellow"),
     ]
-    done = len(now.runs) - now.count("running", "queued")
-    words = ", ".join(how.style(f"{count} {word}", colour) for count, word, colour in counts if count)
-    line = f"{done} of {len(now.runs)} done: {words}"
-    if now.left is not None and not now.over:
-        line += f"; about {show.duration(now.left)} left"
-    return "\n".join(filter(None, [line, best(now, metric, axes, over=now.over) if metric else ""]))
+    complete_count = len(progress.runs) - progress.count("running", "queued")
+    words = ", ".join(look.style(f"{count} {word}", colour) for count, word, colour in counts if count)
+    line = f"{complete_count} of {len(progress.runs)} done: {words}"
+    if progress.seconds_left is not None and not progress.over:
+        line += f"; about {show.duration(progress.seconds_left)} left"
+    return "\n".join(filter(None, [line, best(progress, metric, axes, over=progress.over) if metric else ""]))
 
 
-def best(now: Standing, metric: str, axes: Sequence[str], *, over: bool) -> str:
+def best(progress: SweepProgress, metric: str, axes: Sequence[str], *, over: bool) -> str:
     """The best run with what was chosen for it; what the runs log instead, where none logs the metric."""
-    if now.best is not None:
-        given = {name: now.best.params[name] for name in axes if name in now.best.params}
-        return f"best {metric} {now.best.metrics[metric].last:.6g}: {show.short(now.best.id)}  {show.pairs(given)}"
+    if progress.best is not None:
+        params = {name: progress.best.params[name] for name in axes if name in progress.best.params}
+        value = progress.best.metrics[metric].last
+        return f"best {metric} {value:.6g}: {show.short_id(progress.best.id)}  {show.pairs(params)}"
     if not over:
         return ""
-    logged = list(dict.fromkeys(name for run in now.runs for name in run.metrics))
-    others = f"; they log {', '.join(logged[:LOGGED])}" if logged and metric not in logged else ""
-    return f"no run that succeeded has logged {metric}{others}"
+    metric_names = list(dict.fromkeys(name for run in progress.runs for name in run.metrics))
+    suffix = (
+        f"; they log {', '.join(metric_names[:METRICS_MOST])}" if metric_names and metric not in metric_names else ""
+    )
+    return f"no run that succeeded has logged {metric}{suffix}"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snaprun import records
-from snaprun.context import Door
+from snaprun.context import Context
 from snaprun.errors import DataFault, SnaprunError
 from snaprun.freeze import capture
-from snaprun.freeze.capture import SOURCE, Frozen, Request
+from snaprun.freeze.capture import SOURCE, FrozenTree, SnapshotRequest
 from snaprun.freeze.refreeze import refreeze
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims
@@ -23,39 +23,39 @@ from snaprun.notebooks import notebook
 from snaprun.notebooks.notebook import Notebook
 from snaprun.queue import access
 from snaprun.sweeps import points
-from snaprun.sweeps.requests import requests
+from snaprun.sweeps.requests import make_requests
 from snaprun.sweeps.searchfile import Search
 from snaprun.sweeps.study import Study, Trial
 
 
 @dataclass(frozen=True)
-class Ground:
+class TrialSetup:
     """What every run of a search stands on: the notebook, the request that all have in common, the frozen tree."""
 
     repo: GitRepo
     path: Path
-    found: Notebook
-    base: Request
-    frozen: Frozen
+    book: Notebook
+    base: SnapshotRequest
+    frozen_tree: FrozenTree
 
 
-def ground(door: Door, path: Path, search: Search) -> Ground:
+def load_setup(context: Context, path: Path, search: Search) -> TrialSetup:
     """The same ground again, from the search's first run.
 
     Raises:
         DataFault: its snapshot is gone.
     """
-    repo = GitRepo(door.place)
+    repo = GitRepo(context.place)
     spec = records.read_spec(repo, search.first)
     raw = repo.blob(search.first, f"{SNAP_DIR}/{SOURCE}") or repo.blob(search.first, spec.notebook)
     if raw is None:
         raise DataFault(f"run {search.first[:8]} froze no notebook", hint="git fsck")
-    found = notebook.parse(raw, door.place.top / spec.notebook)
-    return Ground(repo, path, found, Request(search.base, source=raw), refreeze(repo, search.first, spec))
+    book = notebook.parse(raw, context.place.top / spec.notebook)
+    return TrialSetup(repo, path, book, SnapshotRequest(search.base, source=raw), refreeze(repo, search.first, spec))
 
 
 def launch(
-    door: Door, stand: Ground, search: Search, study: Study, *, told: Callable[[str], None] | None = None
+    context: Context, setup: TrialSetup, search: Search, study: Study, *, on_run: Callable[[str], None] | None = None
 ) -> Trial | None:
     """Start the run of the next point; None where every point has been tried.
 
@@ -68,46 +68,46 @@ def launch(
     trial = study.ask()
     if trial is None:
         return None
-    made = None
+    snapshot = None
     try:
-        number = len([one for one in study.trials() if one.run])
-        (point,) = points.points([trial.params], fixed=search.same)
-        (request,) = requests(stand.found, stand.base, [replace(point, number=number)])
-        made, objects = capture.compose(stand.frozen, request)
-        study.assign(trial.number, made.id)
-        if told is not None:
-            told(made.id)
-        capture.keep(stand.repo, stand.frozen, made, objects)
-        enqueue(door, stand.path, search, made)
+        number = len([attempt for attempt in study.trials() if attempt.run])
+        (point,) = points.points([trial.params], constants=search.common_params)
+        (request,) = make_requests(setup.book, setup.base, [replace(point, number=number)])
+        snapshot, objects = capture.compose(setup.frozen_tree, request)
+        study.assign(trial.number, snapshot.id)
+        if on_run is not None:
+            on_run(snapshot.id)
+        capture.keep(setup.repo, setup.frozen_tree, snapshot, objects)
+        enqueue(context, setup.path, search, snapshot)
     except BaseException:
         with suppress(SnaprunError):  # where the disk is full, whoever goes on with the search does this
-            if made is not None and stand.repo.refs(RUN_REF + made.id):
-                stand.repo.delete_ref(RUN_REF + made.id, made.id)
+            if snapshot is not None and setup.repo.refs(RUN_REF + snapshot.id):
+                setup.repo.delete_ref(RUN_REF + snapshot.id, snapshot.id)
             study.discard(trial.number)
         raise
-    bell.wake(door.place, door.env)
-    return replace(trial, run=made.id)
+    bell.wake(context.place, context.env)
+    return replace(trial, run=snapshot.id)
 
 
-def enqueue(door: Door, path: Path, search: Search, made: Snapshot) -> None:
+def enqueue(context: Context, path: Path, search: Search, snapshot: Snapshot) -> None:
     """Let a frozen run of a search wait for its turn.
 
     Raises:
         SnaprunError: as :func:`snaprun.queue.access.enqueue`.
     """
-    order = replace(read_order(path), run=made.id, timeout=made.spec.timeout)
-    entry = claims.Entry(made, order, jobs=search.jobs, after=search.after, retries=search.retries)
-    access.enqueue(door, [entry])
+    order = replace(read_order(path), run=snapshot.id, timeout=snapshot.spec.timeout)
+    entry = claims.QueueEntry(snapshot, order, jobs=search.jobs, after=search.after, retries=search.retries)
+    access.enqueue(context, [entry])
 
 
-def enqueue_again(door: Door, stand: Ground, search: Search, run: str) -> None:
+def enqueue_again(context: Context, setup: TrialSetup, search: Search, run: str) -> None:
     """Queue a run that was frozen, and which a kill kept from being queued."""
-    spec = records.read_spec(stand.repo, run)
-    enqueue(door, stand.path, search, Snapshot(run, "", spec, records.read_params(stand.repo, run)))
-    bell.wake(door.place, door.env)
+    spec = records.read_spec(setup.repo, run)
+    enqueue(context, setup.path, search, Snapshot(run, "", spec, records.read_params(setup.repo, run)))
+    bell.wake(context.place, context.env)
 
 
 def environment(path: Path, search: Search) -> dict[str, str]:
     """What the runs of a search find in their environment."""
-    kept = claims.read_env(path, search.env)
-    return dict(os.environ) if kept is None else kept
+    env = claims.read_env(path, search.env)
+    return dict(os.environ) if env is None else env

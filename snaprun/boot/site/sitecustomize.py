@@ -9,12 +9,12 @@ import sys
 
 
 def _boot():  # type: ignore[no-untyped-def]
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    folder = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != folder]
     if sys.version_info < (3, 8) or not os.environ.get("SNAPRUN_REDIRECT"):
         return
-    boot = os.path.dirname(here)
-    theirs = sys.modules.pop("redirect", None)
+    boot = os.path.dirname(folder)
+    user_module = sys.modules.pop("redirect", None)
     sys.path.insert(0, boot)
     try:
         __import__("redirect")
@@ -22,16 +22,16 @@ def _boot():  # type: ignore[no-untyped-def]
         sys.path.remove(boot)
         if "redirect" in sys.modules:
             sys.modules["snaprun_redirect"] = sys.modules.pop("redirect")
-        if theirs is not None:
-            sys.modules["redirect"] = theirs
+        if user_module is not None:
+            sys.modules["redirect"] = user_module
 
 
 _boot()  # type: ignore[no-untyped-call]
-_mine = sys.modules.pop("sitecustomize", None)
+_own_module = sys.modules.pop("sitecustomize", None)
 try:
     __import__("sitecustomize")
 except ImportError as _error:
     if getattr(_error, "name", "sitecustomize") != "sitecustomize":
         raise
-    if _mine is not None:
-        sys.modules["sitecustomize"] = _mine
+    if _own_module is not None:
+        sys.modules["sitecustomize"] = _own_module
