@@ -34,8 +34,8 @@ from snaprun.notebooks.parameters import RunParameters
 class RunOptions:
     """What a caller asks for; None means: as the settings say. Times are seconds, sizes bytes; no ``gpus`` are 0.
 
-    ``params``, ``raw`` and ``files`` are as typed on the command line. ``wishes`` are for the launcher; ``notes`` are
-    known already, and go into the run's warnings.
+    ``params``, ``raw`` and ``files`` are as typed on the command line. ``notes`` are known already, and go into the
+    run's warnings.
     """
 
     notebook: Path | None = None
@@ -61,7 +61,7 @@ class RunOptions:
     notify: bool = False
     group: str | None = None
     argv: Sequence[str] = ()
-    wishes: Mapping[str, str] = field(default_factory=dict)
+    launcher_options: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
 
@@ -193,7 +193,10 @@ def _choose_runtime(context: Context, source: Notebook, options: RunOptions, eng
     """How the code will run; a kernel is chosen for the kernel engine only."""
     launcher = options.launcher or context.settings.launcher
     kernel_name = options.kernel or context.settings.kernel
-    if options.wishes.get("on") or options.wishes.get("git-url"):  # chosen there: what this machine has says nothing
+    launcher_options = options.launcher_options
+    if launcher_options.get("on") or launcher_options.get(
+        "git-url"
+    ):  # chosen there: what this machine has says nothing
         if engine != "kernel":
             _refuse(source, engine, options)
         return _Runtime(engine, launcher, python=options.python)
@@ -352,6 +355,6 @@ def order_of(context: Context, options: RunOptions, plan: RunPlan, snapshot: Sna
             "notify": options.notify,
             "commented_magics": options.allow_commented_magics,
             "variables": list(settings.environment),
-            handover.LAUNCHER_OPTIONS: dict(options.wishes),
+            handover.LAUNCHER_OPTIONS: dict(options.launcher_options),
         },
     )

@@ -156,7 +156,9 @@ def test_a_call_that_is_repeated_queues_nothing_twice(
     """The near side was cut off, and asks again; or the far side was killed between its refs and its queue."""
     monkeypatch.chdir(box.path)
     here = context(box)
-    wanted = RunOptions(notebook=Path("held.ipynb"), engine="inline", launcher="ssh", wishes={"on": machine.address})
+    wanted = RunOptions(
+        notebook=Path("held.ipynb"), engine="inline", launcher="ssh", launcher_options={"on": machine.address}
+    )
     planned = sweepplan.plan(here, wanted, SweepOptions(("x=1..3",), jobs=1))
     where = Site(here.place, os.environ, {"on": machine.address}, Lineup(jobs=1))
     ssh.check(where)

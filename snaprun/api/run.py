@@ -117,9 +117,11 @@ def _begin(context: Context, options: RunOptions) -> tuple[Handle | None, RunOpt
     name = options.launcher or context.settings.launcher
     engine_name = options.engine or context.settings.engine
     engine = "inline" if engine_name == AUTO else engine_name  # imported meanwhile; the notebook is not read yet
-    launcher_options = limits.add_limits(name, options.wishes, gpu_count=options.gpus, max_memory=options.max_memory)
+    launcher_options = limits.add_limits(
+        name, options.launcher_options, gpu_count=options.gpus, max_memory=options.max_memory
+    )
     handle, notes = handover.begin(context, name, engine=engine, options=launcher_options)
-    return handle, replace(options, wishes=launcher_options, notes=(*options.notes, *notes))
+    return handle, replace(options, launcher_options=launcher_options, notes=(*options.notes, *notes))
 
 
 def _check_now(context: Context, plan: RunPlan) -> None:

@@ -11,7 +11,7 @@ from snaprun.lifecycle import handover
 
 def resolve_launcher(context: Context, options: dict[str, Any]) -> dict[str, Any]:
     """The options of :func:`snaprun.commands.options.where_options`, ``--on``, ``--slurm`` and ``--data`` turned into
-    the launcher and its wishes.
+    the launcher and its options.
 
     Raises:
         UsageFault: they do not fit together, or make no sense.
@@ -27,4 +27,4 @@ def resolve_launcher(context: Context, options: dict[str, Any]) -> dict[str, Any
             if options.get(name):
                 option = f"--{name.replace('_', '-')}"
                 raise UsageFault(f"{option} needs this very file system on the node", hint=f"leave {option} out")
-    return {**run_options, "launcher": launcher, "wishes": launcher_options}
+    return {**run_options, "launcher": launcher, "launcher_options": launcher_options}

@@ -137,7 +137,7 @@ def start(context: Context, plan: SweepPlan) -> list[Snapshot]:
     turns = _make_turns(context, plan.sweep_options, name)
     if name != handover.LOCAL:
         options = _add_launcher_options(options, name)
-        _, notes = handover.begin(context, name, options=options.wishes, lineup=turns)
+        _, notes = handover.begin(context, name, options=options.launcher_options, lineup=turns)
         options = replace(options, notes=(*options.notes, *notes))
     run_plan = runplan.plan_run(context, options)
     requests = list(each(plan.book, run_plan.request, plan.points))
@@ -184,8 +184,10 @@ def _add_launcher_options(options: RunOptions, name: str) -> RunOptions:
     """
     if options.gpus and name in AT_ONCE:
         raise UsageFault(f"{name} starts all runs of a sweep at once: none waits for GPUs", hint="--launcher local")
-    launcher_options = limits.add_limits(name, options.wishes, gpu_count=options.gpus, max_memory=options.max_memory)
-    return replace(options, wishes=launcher_options)
+    launcher_options = limits.add_limits(
+        name, options.launcher_options, gpu_count=options.gpus, max_memory=options.max_memory
+    )
+    return replace(options, launcher_options=launcher_options)
 
 
 def _require_unique(
