@@ -19,7 +19,7 @@ def __getattr__(name: str) -> object:
     """Import ``track`` when it is first asked for: every commit pays for what this file imports, through the hook."""
     if name not in __all__:
         raise AttributeError(f"module 'snaprun' has no attribute {name!r}")
-    import snaprun.track
+    import snaprun.track  # not before it is used
 
     globals().update({export: getattr(snaprun.track, export) for export in __all__[1:]})
     return globals()[name]

@@ -7,12 +7,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, BinaryIO, TextIO
 
+import rich.progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from snaprun.live.progress import Progress as Standing
+from snaprun.live.progress import Progress
 from snaprun.show import clock
 
 STATE_LABELS = {"starting": "starting the kernel", "held": "held after an error", "finishing": "writing the result"}
@@ -46,7 +47,7 @@ class Bar:
         self._output = output
         self._earlier_seconds = earlier_seconds
         self._fresh_line = True
-        self._bar = Progress(
+        self._bar = rich.progress.Progress(
             TextColumn("[{task.fields[done]}/{task.fields[cells]}]", style="bold", table_column=Column(no_wrap=True)),
             Label(),
             BarColumn(bar_width=24),
@@ -67,7 +68,7 @@ class Bar:
         self._output.flush()
         self._fresh_line = log.endswith(b"\n")
 
-    def update(self, progress: Standing) -> None:
+    def update(self, progress: Progress) -> None:
         """Draw where the run stands."""
         now = time.time()
         fields: dict[str, Any] = {

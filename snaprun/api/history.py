@@ -55,7 +55,7 @@ def _filter(context: Context, options: Mapping[str, Any], now: float) -> Filter:
 
 def _language() -> Any:
     """The language of ``--where`` and ``--sort``, imported only where one of them is given."""
-    from snaprun.index import where
+    from snaprun.index import where  # only where one of them is given
 
     return where
 

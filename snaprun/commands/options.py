@@ -35,10 +35,10 @@ def hold(text: str) -> float:
 
 def size(text: str) -> int:
     """The type of a size: bytes, or a number with a unit (``500M``, ``4G``, ``1.5GiB``)."""
-    from snaprun.settings import size as read
+    from snaprun import settings
 
     try:
-        return read(text)
+        return settings.size(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is no size: write 500M, 4G or 1.5GiB") from error
 

@@ -29,9 +29,9 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--smooth", type=float, default=0.0, metavar="WEIGHT", help="Smooth: from 0 (not at all) to under 1.")
 @click.option("--log", is_flag=True, help="Make the y axis logarithmic.")
-@click.option("--svg", type=FILE, help="Write an SVG file.")
-@click.option("--png", type=FILE, help="Write a PNG file (needs the extra images).")
-@click.option("--html", type=FILE, help="Write one self-contained page.")
+@click.option("--svg", "svg_file", type=FILE, help="Write an SVG file.")
+@click.option("--png", "png_file", type=FILE, help="Write a PNG file (needs the extra images).")
+@click.option("--html", "html_file", type=FILE, help="Write one self-contained page.")
 @json_option
 def command(
     metric: str,
@@ -41,9 +41,9 @@ def command(
     across: str,
     smooth: float,
     log: bool,
-    svg: Path | None,
-    png: Path | None,
-    html: Path | None,
+    svg_file: Path | None,
+    png_file: Path | None,
+    html_file: Path | None,
     as_json: bool,
     **selection: Any,
 ) -> int:
@@ -59,10 +59,7 @@ def command(
     """
     from snaprun import show
     from snaprun.api import compare
-    from snaprun.charts import series, terminal
-    from snaprun.charts.png import png as draw_png
-    from snaprun.charts.svg import html as draw_html
-    from snaprun.charts.svg import svg as draw_svg
+    from snaprun.charts import png, series, svg, terminal
     from snaprun.commands.terminal import load_context, stdout
     from snaprun.files import write
 
@@ -71,13 +68,13 @@ def command(
     by_time = across == "time"
     group_rule = compare.choose_rule(selected_runs, mean=mean, by=by, group=selection["group"])
     chart = compare.chart(context, metric, selected_runs, group_rule, by_time=by_time, smooth=smooth, log=log)
-    for path, draw in ((svg, draw_svg), (png, draw_png), (html, draw_html)):
+    for path, draw in ((svg_file, svg.svg), (png_file, png.png), (html_file, svg.html)):
         if path is not None:
             content = draw(chart)
             write(path, content if isinstance(content, bytes) else content.encode())
             click.echo(f"wrote {path}", err=True)
     if as_json:
         click.echo(show.as_json(series.as_json(chart)))
-    elif svg is png is html is None:
+    elif svg_file is png_file is html_file is None:
         click.echo(terminal.text(chart, stdout()))
     return 0

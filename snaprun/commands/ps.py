@@ -20,7 +20,7 @@ def command(as_json: bool, quiet: bool) -> int:
       snaprun stop $(snaprun ps -q)
     """
     from snaprun import show
-    from snaprun.api.ongoing import in_progress
+    from snaprun.api.ps import in_progress
     from snaprun.commands.terminal import load_context, stdout
 
     entries = in_progress(load_context(), now=time.time())

@@ -83,7 +83,7 @@ def view(context: Context, run_id: str, notebook: str, *, stops: bool, to_stderr
     interrupts = Interrupts(context, run_id) if stops else None
     bar = None
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        from snaprun.api.ongoing import earlier_seconds
+        from snaprun.api.ps import earlier_seconds
         from snaprun.bar import Bar  # rich: a detached start has no use for it
 
         bar = Bar(data, sys.stderr, earlier_seconds(context, notebook))

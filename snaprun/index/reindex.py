@@ -34,7 +34,7 @@ class RebuildReport:
 
 def rebuild(context: Context) -> RebuildReport:
     """Throw the rows of this repository away and read every run from its ref again; a damaged file is moved aside."""
-    from snaprun.index.store import mend
+    from snaprun.index.store import mend  # SQLAlchemy
 
     index = mend(context.place.state, context.settings.index_url)
     damaged_runs: list[DamagedRun] = []
@@ -63,7 +63,7 @@ def reader(context: Context) -> Reader:
 
 def open_index(context: Context) -> IndexStore:
     """The index of this repository, made where there is none."""
-    from snaprun.index.store import open_store
+    from snaprun.index.store import open_store  # SQLAlchemy: whoever only records has no need of it
 
     return open_store(context.place.state, context.settings.index_url)
 

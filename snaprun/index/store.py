@@ -403,7 +403,7 @@ def _server_version(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection, display_name: str) -> None:
     """Load alembic only now: an index that is current never pays for it."""
-    from snaprun.index.migrate import upgrade
+    from snaprun.index.migrate import upgrade  # alembic
 
     upgrade(connection, display_name)
 

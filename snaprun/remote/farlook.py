@@ -129,7 +129,7 @@ def _drop_waiting(context: Context, runs: Sequence[str]) -> list[str]:
     """Take those of these runs out of the queue that wait still. The modules take long to import."""
     if not runs:
         return []
-    from snaprun.git.gitrepo import GitRepo
+    from snaprun.git.gitrepo import GitRepo  # GitPython and SQLAlchemy: only where a waiting run is given up
     from snaprun.index import claims, reindex
 
     run_ids = claims.drop(reindex.open_index(context), GitRepo(context.place), runs)
@@ -159,7 +159,7 @@ def _final_states(place: Place, runs: Sequence[str], reader: Reader | None) -> d
     imported only for that."""
     if not runs:
         return {}
-    from snaprun.git import sync
+    from snaprun.git import sync  # GitPython: only for runs without a live folder and a place in the queue
     from snaprun.git.gitrepo import GitRepo
 
     tips = sync.results(GitRepo(place), runs)

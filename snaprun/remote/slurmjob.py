@@ -157,7 +157,7 @@ def _wait_until_free(folder: Path) -> None:
 
 def _ends() -> Any:
     """What takes git and the index, imported when it is needed only."""
-    from snaprun.remote import slurmends
+    from snaprun.remote import slurmends  # git and the index: not before a run has ended
 
     return slurmends
 

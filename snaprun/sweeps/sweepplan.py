@@ -28,7 +28,7 @@ from snaprun.reader import find, index
 from snaprun.runplan import RunOptions, RunPlan
 from snaprun.sweeps import pace, points
 from snaprun.sweeps.points import Point
-from snaprun.sweeps.requests import make_requests as each
+from snaprun.sweeps.requests import make_requests
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def start(context: Context, plan: SweepPlan) -> list[Snapshot]:
         _, notes = handover.begin(context, name, options=options.launcher_options, lineup=turns)
         options = replace(options, notes=(*options.notes, *notes))
     run_plan = runplan.plan_run(context, options)
-    requests = list(each(plan.book, run_plan.request, plan.points))
+    requests = list(make_requests(plan.book, run_plan.request, plan.points))
     repo = GitRepo(context.place)
     snapshots = bulk.commit_runs(repo, capture.freeze(repo, requests[0]), requests)
     try:
