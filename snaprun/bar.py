@@ -14,7 +14,7 @@ from rich.table import Column
 from rich.text import Text
 
 from snaprun.live.progress import Progress
-from snaprun.show import clock
+from snaprun.quantities import format_clock
 
 STATE_LABELS = {"starting": "starting the kernel", "held": "held after an error", "finishing": "writing the result"}
 
@@ -32,9 +32,9 @@ class Clock(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """The text of the column."""
-        text = Text(clock(task.fields["elapsed"]), style="progress.elapsed")
+        text = Text(format_clock(task.fields["elapsed"]), style="progress.elapsed")
         eta = task.fields["eta"]
-        return text.append(f"  about {clock(eta)} left", style="dim") if eta is not None else text
+        return text.append(f"  about {format_clock(eta)} left", style="dim") if eta is not None else text
 
 
 class Bar:

@@ -365,8 +365,17 @@ JSON_KEYS = [
 
 def utc(seconds: float) -> str:
     """A moment as snaprun writes it, from seconds since the epoch."""
-    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return format_utc(datetime.fromtimestamp(seconds, tz=timezone.utc))
+
+
+def format_utc(moment: datetime) -> str:
+    """A moment as snaprun writes it; without a zone, this machine's is meant."""
+    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def timestamp(moment: str) -> float:
+    """Seconds since the epoch of a moment in ISO 8601; without a zone, this machine's is meant."""
+    return datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()  # Python 3.10 reads no Z
 
 
 def _select_fields(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ in the environment.
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,8 +19,15 @@ from snaprun import tomlread
 from snaprun.errors import SettingsFault
 from snaprun.git.locate import Place
 from snaprun.nearest import nearest
+from snaprun.quantities import parse_duration, parse_size
 
 BUILT_IN = "built-in"
+
+NO_LIMIT = ("none", "off", "never")
+"""What stands in place of a length of time where there is no limit."""
+
+LONGEST = 1e10
+"""Seconds that no limit reaches: three hundred years."""
 
 Table = tuple[tuple[str, str], ...]
 """A small table in the order of its file, so that it can be frozen and compared."""
@@ -76,38 +83,34 @@ def user_file() -> Path:
     return platformdirs.user_config_path("snaprun") / "config.toml"
 
 
-def seconds(value: Any) -> float | None:
-    """A duration: a number of seconds, or text like ``90s``, ``30m``, ``1h30m``, ``2d``; ``none`` is without a limit.
+def read_limit(value: Any) -> float | None:
+    """Seconds of a length of time, given as a number or as text; None for ``none``: without a limit.
 
     Raises:
         ValueError: it is neither.
     """
-    if _number(value):
-        return _positive(float(value))
-    text = str(value).strip().lower()
-    if isinstance(value, str) and text in ("none", "off", "never"):
+    if isinstance(value, str) and value.strip().lower() in NO_LIMIT:
         return None
-    if re.fullmatch(r"\d+(?:\.\d+)?", text):
-        return _positive(float(text))
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text)
-    if isinstance(value, str) and parts and not re.sub(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)|\s", "", text):
-        return _positive(sum(float(amount) * _UNITS[unit] for amount, unit in parts))
-    raise ValueError("want a duration: 90, 90s, 30m, 1h30m or none")
+    seconds = parse_duration(value) if isinstance(value, str) else float(value) if _is_number(value) else None
+    if seconds is None:
+        raise ValueError("want a duration: 90, 90s, 30m, 1h30m or none")
+    if not 0 <= seconds < LONGEST:
+        raise ValueError("want a duration of at least 0")
+    return seconds
 
 
-def size(value: Any) -> int:
-    """A size: a number of bytes, or text like ``50MB``, ``1.5 GiB``.
+def read_size(value: Any) -> int:
+    """Bytes of a size, given as a number or as text.
 
     Raises:
         ValueError: it is neither.
     """
-    if _number(value) and value >= 0 and value == int(value):
-        return int(value)
-    parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?", str(value).strip().lower())
-    if not isinstance(value, str) or parts is None:
+    size = parse_size(value) if isinstance(value, str) else None
+    if _is_number(value) and 0 <= value < math.inf and value == int(value):
+        size = int(value)
+    if size is None:
         raise ValueError("want a size: 50000000, 50MB or 1.5GiB")
-    base = 1024 if parts[3] else 1000
-    return int(float(parts[1]) * base ** (" kmgt".index(parts[2]) if parts[2] else 0))
+    return size
 
 
 def _layers(top: Path, env: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -225,35 +228,27 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _limit(value: Any) -> float:
-    limit = seconds(value)
-    if limit is None:
+def _duration(value: Any) -> float:
+    seconds = read_limit(value)
+    if seconds is None:
         raise ValueError("want a duration: 90, 90s, 30m or 1h30m")
-    return limit
+    return seconds
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
-
-def _positive(value: float) -> float:
-    if not 0 <= value < 1e10:
-        raise ValueError("want a duration of at least 0")
-    return value
-
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 KEYS: dict[str, Callable[[Any], Any]] = {
     "engine": _text,
     "launcher": _text,
     "kernel": _text,
     "python": _text,
-    "timeout": seconds,
-    "cell_timeout": seconds,
-    "grace": _limit,
+    "timeout": read_limit,
+    "cell_timeout": read_limit,
+    "grace": _duration,
     "jobs": _whole_number,
-    "max_file_size": size,
+    "max_file_size": read_size,
     "include": _list,
     "link": _list,
     "outputs": _list,

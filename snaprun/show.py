@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from tabulate import tabulate
 
-from snaprun.model import SCHEMA, Details, Finding, Metric, Run, Snapshot, Status
+from snaprun.model import SCHEMA, Details, Finding, Metric, Run, Snapshot, Status, timestamp
+from snaprun.quantities import format_clock, format_duration, format_size
 
 if TYPE_CHECKING:  # a listing shows no progress
     from snaprun.live.progress import RunInProgress
@@ -58,57 +59,21 @@ def short_id(run_id: str) -> str:
     return run_id[:ID_LENGTH]
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as a person says them: ``0.08 s``, ``12.3 s``, ``3 m 12 s``, ``2 h 05 m``, ``3 d 04 h``."""
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.2f} s"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
-    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
-
-
-def clock(seconds: float) -> str:
-    """Seconds as a clock: ``02:14``, ``1:02:14``."""
-    whole = int(seconds)
-    hours, remainder = divmod(whole, 3600)
-    text = f"{remainder // 60:02d}:{remainder % 60:02d}"
-    return f"{hours}:{text}" if hours else text
-
-
-def size(count: int | None) -> str:
-    """Bytes as a person says them, in powers of 1000 as file managers and ``df -H`` do."""
-    if count is None:
-        return ""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
-
-
 def moment(text: str | None) -> str:
     """A time in UTC as local time to the second."""
     if not text:
         return ""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(timestamp(text)).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def age(text: str, now: float) -> str:
     """How long ago a moment was: ``12 s``, ``5 m``, ``3 h``, ``2 d``; older than 30 days: the date."""
-    instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    seconds = max(0.0, now - instant.timestamp())
+    start = timestamp(text)
+    seconds = max(0.0, now - start)
     for limit, unit, span in ((60, 1, "s"), (3600, 60, "m"), (86400, 3600, "h"), (30 * 86400, 86400, "d")):
         if seconds < limit:
             return f"{int(seconds // unit)} {span} ago"
-    return instant.astimezone().strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(start).strftime("%Y-%m-%d")
 
 
 def value(thing: Any) -> str:
@@ -165,7 +130,7 @@ def history(runs: Sequence[Run], columns: Columns, look: Look, *, now: float) ->
         if has_names:
             row.append(run.name or "")
         row += [run.notebook, status(run.status, look), "" if run.exit_code is None else str(run.exit_code)]
-        row += [age(run.started or run.created, now), duration(run.seconds)]
+        row += [age(run.started or run.created, now), format_duration(run.seconds)]
         row += [_param(run.params, name) for name in columns.params] or [pairs(run.params)]
         row += [_metric(run.metrics.get(name)) for name in columns.metrics]
         rows.append(row)
@@ -242,18 +207,20 @@ def run_text(details: Details, look: Look) -> str:
         rows = [[name, value(m.last), value(m.min), value(m.max), str(m.steps)] for name, m in run.metrics.items()]
         sections.append(_section("metrics", _indent(_table(rows, ["metric", "last", "min", "max", "steps"])), look))
     if run.cells:
-        rows = [[str(c.number or "·"), _cell_state(c.state, look), duration(c.seconds), c.label] for c in run.cells]
+        rows = [
+            [str(c.number or "·"), _cell_state(c.state, look), format_duration(c.seconds), c.label] for c in run.cells
+        ]
         sections.append(_section("cells", _indent(_table(rows, ["cell", "state", "time", "what"])), look))
     result = details.result
     if result and result.error:
         sections.append(_section(f"cell {result.error.number or 'parameters'} failed", _failure(details), look))
     if result and result.artifacts:
-        rows = [[item.path, size(item.size), item.sha256[:12], item.stored] for item in result.artifacts]
+        rows = [[item.path, format_size(item.size), item.sha256[:12], item.stored] for item in result.artifacts]
         sections.append(_section("artifacts", _indent(_table(rows, ["file", "size", "sha256", "kept in"])), look))
     if details.environment:
         sections.append(_section("environment", _indent(_environment(details.environment)), look))
     if details.spec.left_out:
-        rows = [[item.path, item.why, size(item.size)] for item in details.spec.left_out]
+        rows = [[item.path, item.why, format_size(item.size)] for item in details.spec.left_out]
         sections.append(_section("not in the snapshot", _indent(_table(rows, ["path", "why", "size"])), look))
     warnings = [*details.spec.warnings, *(result.warnings if result else ())]
     if warnings:
@@ -264,7 +231,7 @@ def run_text(details: Details, look: Look) -> str:
 def _head(details: Details, look: Look) -> str:
     run, spec = details.run, details.spec
     exit_text = f"  exit {run.exit_code}" if run.exit_code is not None else ""
-    time_text = f"  {duration(run.seconds)}" if run.seconds is not None else ""
+    time_text = f"  {format_duration(run.seconds)}" if run.seconds is not None else ""
     head = f"{look.style(short_id(run.id), bold=True)}  {run.notebook}"
     lines = [f"{head}  {status(run.status, look)}{exit_text}{time_text}"]
     branch = f" ({run.branch})" if run.branch else ""
@@ -286,7 +253,7 @@ def _head(details: Details, look: Look) -> str:
         "kernel": " ".join(part for part in (spec.kernel, spec.python) if part),
         "attempts": str(run.attempts) if run.attempts > 1 else None,
         "limits": _limits(details),
-        "memory": f"{size(details.result.peak_memory)} at most"
+        "memory": f"{format_size(details.result.peak_memory)} at most"
         if details.result and details.result.peak_memory
         else None,
     }
@@ -301,7 +268,7 @@ def _limits(details: Details) -> str:
         visible_text = f" (CUDA_VISIBLE_DEVICES={visible})" if visible is not None else ""
         parts.append(f"{spec.gpus} GPU{'s' if spec.gpus > 1 else ''}{visible_text}")
     if spec.max_memory:
-        parts.append(f"{size(spec.max_memory)} of memory")
+        parts.append(f"{format_size(spec.max_memory)} of memory")
     return ", ".join(parts)
 
 
@@ -369,10 +336,10 @@ def in_progress(active_runs: Sequence[RunInProgress], look: Look) -> str:
                 item.run.name or "",
                 item.run.notebook,
                 f"{position}{_contact(item)}",
-                clock(item.duration) if item.duration is not None else "",
-                clock(item.eta) if item.eta is not None else "",
+                format_clock(item.duration) if item.duration is not None else "",
+                format_clock(item.eta) if item.eta is not None else "",
                 f"{item.cpu:.0f} %" if item.cpu is not None else "",
-                size(item.memory),
+                format_size(item.memory),
                 item.metric or "",
             ]
         )
@@ -384,7 +351,7 @@ def _contact(item: RunInProgress) -> str:
     parts = [f"on {item.host}"] if item.host is not None else []
     if item.trouble is None:
         return f" ({parts[0]})" if parts else ""
-    silence = f"no word for {clock(item.silence)}" if item.silence is not None else "no word yet"
+    silence = f"no word for {format_clock(item.silence)}" if item.silence is not None else "no word yet"
     return f" ({', '.join([*parts, silence])}: {item.trouble})"
 
 
@@ -449,7 +416,7 @@ def end_line(run: Run, look: Look) -> str:
     reason = f"  {run.reason}" if run.reason and run.status is not Status.SUCCEEDED else ""
     code = "" if run.exit_code is None else f"  exit {run.exit_code}"
     head = f"{status(run.status, look)}  {look.style(short_id(run.id), bold=True)}"
-    return f"{head}{code}  {duration(run.seconds)}{reason}"
+    return f"{head}{code}  {format_duration(run.seconds)}{reason}"
 
 
 def settings(entries: Sequence[tuple[str, Any, str]], look: Look) -> str:

@@ -119,10 +119,3 @@ def test_the_guard_leaves_alone_what_is_below_the_limit() -> None:
     with memorylimit.Guard(10**12) as guard:
         pass
     assert guard.excess is None
-
-
-@pytest.mark.parametrize(
-    ("size", "said"), [(4_000_000_000, "4 GB"), (4_210_000_000, "4.21 GB"), (999_900_000, "1 GB"), (5 * MB, "5 MB")]
-)
-def test_amounts(size: int, said: str) -> None:
-    assert memorylimit.amount(size) == said

@@ -124,18 +124,18 @@ def test_variables_of_every_kind(place: Place) -> None:
         ("none", None),
     ],
 )
-def test_durations(said: Any, meant: float | None) -> None:
-    assert settings.seconds(said) == meant
+def test_limits(said: Any, meant: float | None) -> None:
+    assert settings.read_limit(said) == meant
 
 
 @pytest.mark.parametrize("said", ["", "h", "1x", True, None, [], "1h x", float("inf")])
-def test_no_durations(said: Any) -> None:
+def test_no_limits(said: Any) -> None:
     with pytest.raises(ValueError, match="duration"):
-        settings.seconds(said)
+        settings.read_limit(said)
 
 
 @pytest.mark.parametrize(
     ("said", "meant"), [(5, 5), ("5", 5), ("50MB", 50_000_000), ("1 kib", 1024), ("2G", 2 * 10**9), ("7B", 7)]
 )
 def test_sizes(said: Any, meant: int) -> None:
-    assert settings.size(said) == meant
+    assert settings.read_size(said) == meant

@@ -31,31 +31,6 @@ RUN = Run(
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [
-        (0.083, "0.08 s"),
-        (12.34, "12.3 s"),
-        (59.97, "1 m 00 s"),
-        (192.4, "3 m 12 s"),
-        (7500, "2 h 05 m"),
-        (273600, "3 d 04 h"),
-    ],
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert show.duration(seconds) == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(134, "02:14"), (3734, "1:02:14"), (0.2, "00:00")])
-def test_clock(seconds: float, text: str) -> None:
-    assert show.clock(seconds) == text
-
-
-@pytest.mark.parametrize(("count", "text"), [(999, "999 B"), (1500, "1.5 kB"), (50_000_000, "50.0 MB"), (None, "")])
-def test_size(count: int | None, text: str) -> None:
-    assert show.size(count) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
     [(5, "5 s ago"), (300, "5 m ago"), (7200, "2 h ago"), (90000, "1 d ago"), (40 * 86400, "2026-11-22")],
 )
 def test_ago(seconds: float, text: str) -> None:

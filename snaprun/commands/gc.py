@@ -6,6 +6,8 @@ import time
 
 import click
 
+from snaprun.quantities import format_size
+
 
 @click.command("gc", short_help="Remove checkouts and files that no run needs any more.")
 @click.option("--keep", type=click.IntRange(min=0), default=0, show_default=True, help="Checkouts to keep for reuse.")
@@ -19,7 +21,6 @@ def command(keep: int, quiet: bool) -> int:
 
     No run, no result and nothing of yours is removed.
     """
-    from snaprun import show
     from snaprun.api.keep import collect
     from snaprun.commands.terminal import load_context
 
@@ -28,5 +29,5 @@ def command(keep: int, quiet: bool) -> int:
         text = (
             f"removed {totals.slots} checkouts, {totals.artifacts} artifacts, {totals.checkpoints} checkpoint folders"
         )
-        click.echo(f"{text} ({show.size(totals.bytes)})", err=True)
+        click.echo(f"{text} ({format_size(totals.bytes)})", err=True)
     return 0

@@ -9,15 +9,17 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from snaprun.quantities import parse_size
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def duration(text: str) -> float:
-    """The type of a length of time: seconds, or a number with a unit (``90``, ``1.5h``, ``1h30m``)."""
-    from snaprun.settings import seconds
+    """The type of a length of time: seconds, or numbers with units (``90``, ``1.5h``, ``1h30m``, ``1w``)."""
+    from snaprun.settings import read_limit
 
     try:
-        length = seconds(text)
+        length = read_limit(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is no length of time: write 90, 30m, 1h30m or 2d") from error
     if length is None:
@@ -35,12 +37,10 @@ def hold(text: str) -> float:
 
 def size(text: str) -> int:
     """The type of a size: bytes, or a number with a unit (``500M``, ``4G``, ``1.5GiB``)."""
-    from snaprun import settings
-
-    try:
-        return settings.size(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no size: write 500M, 4G or 1.5GiB") from error
+    count = parse_size(text)
+    if count is None:
+        raise click.BadParameter(f"{text!r} is no size: write 500M, 4G or 1.5GiB")
+    return count
 
 
 def how_many(options: Mapping[str, Any]) -> int | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from snaprun import show
 from snaprun.diffs import linediff, textdiff, words
 from snaprun.diffs.rundiff import Comparison
+from snaprun.quantities import format_duration, format_size
 from snaprun.show import Look
 
 SECTIONS = ("run", "params", "metrics", "code", "outputs", "timings", "files", "environment", "artifacts")
@@ -146,7 +146,7 @@ def _timings(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
             continue
         slow = abs(a - b) >= SECONDS_LEAST and max(a, b) >= SLOWER * min(a, b)
         if slow or options.include_same or options.only == ("timings",):
-            rows.append(f"{words.cell_name(cell)}  {show.duration(a)} -> {show.duration(b)}")
+            rows.append(f"{words.cell_name(cell)}  {format_duration(a)} -> {format_duration(b)}")
     yield from _limit(rows, options, "--only timings")
 
 
@@ -180,7 +180,7 @@ def _artifacts(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
     for value in comparison.artifacts or ():
         if value.state == "same" and not options.include_same:
             continue
-        sizes = [show.size(side["size"]) if side else "" for side in (value.a, value.b)]
+        sizes = [format_size(side["size"]) if side else "" for side in (value.a, value.b)]
         if value.state == "changed":
             note = "content differs" if sizes[0] == sizes[1] else ""
             rows.append(f"{value.name}  {sizes[0]} -> {sizes[1]}  {note}".rstrip())
@@ -250,7 +250,7 @@ def _stat_outputs(comparison: Comparison, _: DiffOptions) -> Iterator[str]:
 def _stat_timings(comparison: Comparison, _: DiffOptions) -> Iterator[str]:
     times = [side.run.seconds if side.run else None for side in (comparison.a, comparison.b)]
     if times[0] is not None and times[1] is not None:
-        yield f"{show.duration(times[0])} -> {show.duration(times[1])}"
+        yield f"{format_duration(times[0])} -> {format_duration(times[1])}"
 
 
 def _stat_files(comparison: Comparison, _: DiffOptions) -> Iterator[str]:

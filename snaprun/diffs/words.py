@@ -10,6 +10,7 @@ from snaprun.diffs.linediff import clean
 from snaprun.diffs.rundiff import CellDiff, Comparison, FileDiff, MetricDiff, Side, ValueDiff
 from snaprun.diffs.textdiff import Hunk
 from snaprun.notebooks import exact
+from snaprun.quantities import format_duration
 from snaprun.show import Look
 
 PLAIN = Look()
@@ -34,7 +35,7 @@ def side_title(comparison_side: Side) -> str:
         return "the work tree" if comparison_side.name == "." else clean(comparison_side.name)
     name = f" {clean(run.name)}" if run.name else ""
     code = f" exit {run.exit_code}" if run.exit_code else ""
-    duration = f", {show.duration(run.seconds)}" if run.seconds is not None else ""
+    duration = f", {format_duration(run.seconds)}" if run.seconds is not None else ""
     return f"{comparison_side.name}{name} ({run.status}{code}{duration})"
 
 

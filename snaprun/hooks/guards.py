@@ -13,6 +13,7 @@ from snaprun.errors import InputMissing
 from snaprun.hooks.secrets import Secret, find
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import Node
+from snaprun.quantities import round_size
 
 MARKER = re.compile(rb"^(<{7} |>{7} |={7}\r?$)", re.MULTILINE)
 """How git marks the two sides of a conflict."""
@@ -68,7 +69,9 @@ def sizes(node: Node, *, max_output: int, max_image: int) -> Iterator[Complaint]
                 size = _weight(value)
                 if mime.startswith("image/") and size > max_image:
                     yield Complaint(
-                        "size", label, f"stores an image of {_format_size(size)} (limit {_format_size(max_image)})"
+                        "size",
+                        label,
+                        f"stores an image of {round_size(size)} (limit {round_size(max_image)})",
                     )
         total += weight
         heaviest = max(heaviest, (weight, label))
@@ -76,8 +79,8 @@ def sizes(node: Node, *, max_output: int, max_image: int) -> Iterator[Complaint]
         yield Complaint(
             "size",
             heaviest[1],
-            f"outputs weigh {_format_size(total)} (limit {_format_size(max_output)}), "
-            f"{_format_size(heaviest[0])} of it in this cell",
+            f"outputs weigh {round_size(total)} (limit {round_size(max_output)}), "
+            f"{round_size(heaviest[0])} of it in this cell",
         )
 
 
@@ -107,7 +110,7 @@ def leaks(node: Node, values: Mapping[str, str] | None = None) -> Iterator[Compl
         for text in _texts(cell):
             if len(text) > MAX_SEARCH:
                 yield Complaint(
-                    "size", label, f"prints {_format_size(len(text))}: its middle is not searched for secrets"
+                    "size", label, f"prints {round_size(len(text))}: its middle is not searched for secrets"
                 )
             for secret in _secrets_in(text, values):
                 yield Complaint("secrets", label, f"its output shows {secret.kind} ({secret.excerpt})", secret.mend)
@@ -197,12 +200,3 @@ def _weight(value: Any) -> int:
     if isinstance(value, list):
         return sum(_weight(item) + 3 for item in value)
     return 5
-
-
-def _format_size(size: int) -> str:
-    amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.3g} {unit}"
-        amount /= 1000
-    return f"{amount:.3g} GB"

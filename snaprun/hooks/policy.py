@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from snaprun.errors import SettingsFault
-from snaprun.settings import size
+from snaprun.settings import read_size
 
 LEVELS = ("off", "warn", "require")
 """Not checked at all; told, but the commit goes on; the commit is refused."""
@@ -111,7 +111,7 @@ def _values(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _bytes(setting: str, value: Any) -> int:
     try:
-        return size(value)
+        return read_size(value)
     except ValueError as error:
         raise SettingsFault(f"{setting} is {value!r}: {error}", hint=f"mend {setting}") from error
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from snaprun.index import moments
 from snaprun.index.rows import like, plain
 from snaprun.model import Status
+from snaprun.quantities import parse_duration
 
 KINDS = {
     "id": "oid",
@@ -199,16 +200,14 @@ def _numeric(field: Field, op: str, value: Literal) -> str:
 
 
 def _duration(field: Field, op: str, value: Literal) -> str:
-    seconds = value.number if value.number is not None else moments.duration(value.text)
+    seconds = value.number if value.number is not None else parse_duration(value.text)
     if seconds is None or math.isinf(seconds):
         raise ComparisonError(f"{field.name} is a duration such as 90s or 1h30m, and {value.text!r} is none")
     return _coalesce(f"{field.sql} {_sign(op)} {field.marks.value(seconds)}")
 
 
 def _time(field: Field, op: str, value: Literal) -> str:
-    seconds_ago = moments.duration(value.text)
-    moment = moments.moment_before(seconds_ago, now=field.marks.now) if seconds_ago is not None else None
-    span = (moment, moment) if moment else moments.span(value.text)
+    span = moments.span(value.text, now=field.marks.now)
     if span is None:
         raise ComparisonError(f"{field.name} is a time such as 2026-11-22 or 2h (ago), and {value.text!r} is none")
     start, end = span

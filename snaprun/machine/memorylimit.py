@@ -18,6 +18,7 @@ from pathlib import Path
 from snaprun.errors import Unavailable
 from snaprun.machine import process
 from snaprun.machine.process import Identity
+from snaprun.quantities import round_size
 
 INTERVAL = 0.25
 """Seconds between two measurements."""
@@ -43,7 +44,7 @@ class Excess:
     @property
     def reason(self) -> str:
         """Why the run ended."""
-        return f"used {amount(self.usage)}, more than the {amount(self.limit)} of --max-memory"
+        return f"used {round_size(self.usage)}, more than the {round_size(self.limit)} of --max-memory"
 
 
 class Guard:
@@ -125,14 +126,6 @@ def proportional(pid: int) -> int:
             continue
         return sum(int(line.split()[1]) for line in lines if line.startswith(b"Pss:")) * 1024
     return 0
-
-
-def amount(size: int) -> str:
-    """A size for a person, with three digits."""
-    value, unit = size / 1000**2, "MB"
-    if value >= 999.5:
-        value, unit = value / 1000, "GB"
-    return f"{value:.3g} {unit}"
 
 
 def _family(root: int) -> list[int]:

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,6 +32,7 @@ from snaprun.live.livefolder import Live
 from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, ORDER_FILE, STOP_FILE, SUPERVISOR_FILE, read_order
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
+from snaprun.model import timestamp
 
 MARGIN = 60.0
 """Seconds before the job's end at which a run is ended, so that its record is made in time; a tenth of short jobs."""
@@ -205,7 +205,7 @@ def _seconds_left(job: str) -> float | None:
     time_limit = re.search(r" TimeLimit=(\S+)", output)
     end = re.search(r" EndTime=(\S+)", output)
     if time_limit and end and time_limit[1] != "UNLIMITED" and end[1] != "Unknown":
-        return max(0.0, datetime.fromisoformat(end[1]).timestamp() - time.time())
+        return max(0.0, timestamp(end[1]) - time.time())
     return None
 
 

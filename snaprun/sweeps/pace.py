@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from snaprun.model import Run, Status
+from snaprun.model import Run, Status, timestamp
 
 
 def seconds_left(runs: Sequence[Run], count: int, *, now: float) -> float | None:
@@ -17,15 +16,11 @@ def seconds_left(runs: Sequence[Run], count: int, *, now: float) -> float | None
     past_runs = [run for run in runs if run.status.over and run.started and run.ended]
     if not past_runs or len(past_runs) >= count:
         return None
-    start = min(_seconds(run.started) for run in past_runs if run.started)
-    last_end = max(_seconds(run.ended) for run in past_runs if run.ended)
+    start = min(timestamp(run.started) for run in past_runs if run.started)
+    last_end = max(timestamp(run.ended) for run in past_runs if run.ended)
     running_count = sum(run.status is Status.RUNNING for run in runs)
     pace = max(
         (last_end - start) / len(past_runs), (now - start) / (len(past_runs) + running_count) if running_count else 0.0
     )
     seconds = pace * (count - len(past_runs)) - max(0.0, now - last_end)
     return seconds if seconds > 0 else None
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()

@@ -8,6 +8,7 @@ from typing import Any
 from snaprun import show
 from snaprun.model import SCHEMA
 from snaprun.notebooks import parameters
+from snaprun.quantities import format_duration
 from snaprun.show import Look
 from snaprun.sweeps import searchfile
 from snaprun.sweeps.points import Point
@@ -73,7 +74,7 @@ def search(progress: SearchProgress, look: Look) -> str:
         else f"0 of {progress.search.trials} trials done"
     )
     if sweep.seconds_left is not None and not progress.over:
-        line += f"; about {show.duration(sweep.seconds_left)} left"
+        line += f"; about {format_duration(sweep.seconds_left)} left"
     best_line = best(
         sweep, progress.search.metric, [dimension.name for dimension in progress.search.dimensions], over=progress.over
     )
@@ -146,7 +147,7 @@ def sweep(progress: SweepProgress, axes: Sequence[str], metric: str | None, look
     words = ", ".join(look.style(f"{count} {word}", colour) for count, word, colour in counts if count)
     line = f"{complete_count} of {len(progress.runs)} done: {words}"
     if progress.seconds_left is not None and not progress.over:
-        line += f"; about {show.duration(progress.seconds_left)} left"
+        line += f"; about {format_duration(progress.seconds_left)} left"
     return "\n".join(filter(None, [line, best(progress, metric, axes, over=progress.over) if metric else ""]))
 
 
