@@ -38,7 +38,7 @@ class Clock(ProgressColumn):
 
 
 class Bar:
-    """A progress line on ``talk`` that gives way to the run's own output on ``data``.
+    """A progress line on ``terminal`` that gives way to the run's own output on ``output``.
 
     It is drawn only while the output stands at the beginning of a line: a notebook's own progress bar is not torn.
     """

@@ -100,10 +100,10 @@ def plan_run(context: Context, options: RunOptions) -> RunPlan:
 def plan_rerun(context: Context, options: RunOptions, repo: GitRepo, run_id: str) -> tuple[RunPlan, FrozenTree]:
     """Make the snapshot of an earlier run ready to be run once more, with its parameters and the given ones on top.
 
-    ``wanted`` is what :func:`inherited` made of it.
+    ``options`` are what :func:`inherit` made of them.
 
     Raises:
-        DataFault: it holds no notebook. Else as :func:`run`.
+        DataFault: it holds no notebook. Else as :func:`plan_run`.
     """
     spec = records.read_spec(repo, run_id)
     raw = repo.blob(run_id, f"{SNAP_DIR}/{SOURCE}") or (repo.blob(run_id, spec.notebook) if spec.notebook else None)
@@ -116,7 +116,7 @@ def plan_rerun(context: Context, options: RunOptions, repo: GitRepo, run_id: str
 
 
 def inherit(options: RunOptions, spec: RunSpec) -> RunOptions:
-    """What is wanted of a run that repeats an earlier one: what it does not say is as it was."""
+    """The options of a run that repeats an earlier one: what they leave open is as it was."""
     defaults = {
         name: getattr(spec, name)
         for name in ("engine", "cell_timeout", "timeout", "gpus", "max_memory", "tags")
@@ -162,7 +162,7 @@ def _choose_engine(context: Context, source: Notebook, options: RunOptions) -> t
 
 
 def plan_snapshot(context: Context, options: RunOptions) -> SnapshotRequest:
-    """Make ready to freeze without running, with a notebook or without one. Raises as :func:`run` does."""
+    """Make ready to freeze without running, with a notebook or without one. Raises as :func:`plan_run` does."""
     engine = options.engine or context.settings.engine
     runtime = _Runtime("kernel" if engine == AUTO else engine, launcher="none")
     if options.notebook is not None:

@@ -150,7 +150,7 @@ def _file(path: Path, table: tuple[str, ...] = ()) -> Mapping[str, Any] | None:
 
 
 def _overlay(base: Settings, values: Mapping[str, Any], origin: str) -> Settings:
-    """``below`` with the values of one more layer on top."""
+    """``base`` with the values of one more layer on top."""
     new_values: dict[str, Any] = {}
     for raw_name, value in values.items():
         name = raw_name.replace("-", "_")

@@ -138,7 +138,7 @@ def history(runs: Sequence[Run], columns: Columns, look: Look, *, now: float) ->
 
 
 def fit(rows: Sequence[Sequence[str]], header: Sequence[str], look: Look, *, shrink_column: int | None = None) -> str:
-    """A table as wide as the terminal where the column ``give`` can be shortened for it; nothing else is left out."""
+    """A table as wide as the terminal where ``shrink_column`` can be shortened for it; nothing else is left out."""
     text = _table(rows, header)
     if look.width is None:
         return text

@@ -183,6 +183,41 @@ def _last_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
+def test_documentation_refers_to_what_is_there() -> None:
+    """The functions, classes, fields and modules that docstrings name as such."""
+    lost = [
+        f"{path}: {target}"
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in re.findall(r":(?:func|class|meth|attr|data|mod):`~?([\w.]+)`", node.value.value)
+        if not _exists(path, target)
+    ]
+    assert lost == []
+
+
+def _exists(path: str, target: str) -> bool:
+    parts = target.split(".")
+    if parts[0] in sys.stdlib_module_names:
+        return True
+    if parts[0] == "snaprun":
+        lengths = [length for length in range(1, len(parts) + 1) if _path_of(parts[:length]) is not None]
+        path, parts = str(_path_of(parts[: lengths[-1]])), parts[lengths[-1] :]
+    return set(parts) <= _names(TREES[path])
+
+
+def _path_of(parts: list[str]) -> str | None:
+    folder = "/".join(parts)
+    return next((path for path in (f"{folder}.py", f"{folder}/__init__.py") if path in TREES), None)
+
+
+def _names(tree: ast.AST) -> set[str]:
+    """What a module defines, fields and methods of its classes included."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    definitions = {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
+    return definitions | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_is_a_module_that_runs(name: str) -> None:
     tree = TREES[PROGRAMS[name].replace(".", "/") + ".py"]

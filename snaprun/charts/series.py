@@ -36,7 +36,7 @@ class Chart:
 
 
 def curve(label: str, points: Sequence[CurvePoint], *, by_time: bool = False, smooth: float = 0.0) -> Curve:
-    """A run's curve over steps, or over the seconds since its first value; ``smooth`` as :func:`smoothed` takes it."""
+    """A run's curve over steps, or over the seconds since its first value; ``smooth`` is a moving average's weight."""
     finite_points = [point for point in points if math.isfinite(point.value)]
     start = finite_points[0].time if finite_points else 0.0
     x = [point.time - start if by_time else point.step for point in finite_points]

@@ -15,7 +15,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class ArtifactStore:
-    """The store at ``folder``, written by way of ``aside``, a private folder on the same file system.
+    """The store at ``folder``, written by way of ``scratch_folder``, a private folder on the same file system.
 
     Files above ``limit`` bytes go there instead of into git.
     """

@@ -127,7 +127,7 @@ def _measure(top: Path, present: Iterable[str]) -> tuple[list[str], list[tuple[i
 
 
 def add(inner: GitRepo, index: Path, paths: Iterable[str], absent: Iterable[str]) -> list[str]:
-    """Take ``deleted`` out of ``index`` and bring ``paths`` in as they are in the checkout now; notes on what failed.
+    """Take ``absent`` out of ``index`` and bring ``paths`` in as they are in the checkout now; notes on what failed.
 
     A path that git cannot read or convert is left as the snapshot has it, and the rest goes on.
     """

@@ -44,8 +44,8 @@ def check_out(
     """Lay ``commit`` out at ``path``, a linked worktree of ``repo`` that is made if need be; notes for the user.
 
     Afterwards the folder holds the files of the commit and nothing else, HEAD is detached there, the index is clean.
-    ``afresh`` distrusts every file that is there already. ``hold`` is the descriptor of a lock: the git processes that
-    write hold it too, so that it is not free before the last of them has ended, whoever is killed.
+    ``from_scratch`` distrusts every file that is there already. ``lock`` is the descriptor of a lock: the git processes
+    that write hold it too, so that it is not free before the last of them has ended, whoever is killed.
 
     Raises:
         SnaprunError: git cannot write the files (disk full, a name too long for the file system, …).

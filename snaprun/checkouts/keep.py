@@ -44,7 +44,7 @@ class RunOutputs:
 
 
 def keep(run_files: RunFiles, artifact_paths: tuple[str, ...]) -> RunOutputs:
-    """Store what the run changed in its checkout, and the files ``asked`` for, wherever they lie.
+    """Store what the run changed in its checkout, and the files at ``artifact_paths``, wherever they lie.
 
     Raises:
         SnaprunError, OSError: git or the store cannot write.

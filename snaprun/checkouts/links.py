@@ -61,8 +61,8 @@ def link(
 
     That is every ignored file and folder (the topmost ignored folder as one link) but caches and environments, what
     ``patterns`` name (globs relative to the top), and the ``left_out`` paths of the snapshot. Folders that ``outputs``
-    names are not linked: the run gets empty ones of its own, and what it writes there is kept. ``mapped`` names places
-    in the tree with the absolute path that each leads to, wherever it is on this machine. A link of the user's own that
+    names are not linked: the run gets empty ones of its own, and what it writes there is kept. ``path_map`` has places
+    in the tree, with the absolute path that each leads to wherever it is on this machine. A link of the user's own that
     leads out of the tree by a relative path (``data -> ../../elsewhere``) is made to lead to the same place from there.
 
     Raises:

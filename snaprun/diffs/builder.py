@@ -26,8 +26,7 @@ def compare(
 ) -> Comparison:
     """Compare two sides. ``files`` is what git says of their trees, see :func:`snaprun.diffs.sides.files`.
 
-    ``context`` is the number of lines around a change; ``better`` pairs of a glob of metric names and ``lower`` or
-    ``higher``.
+    ``context`` is the number of lines around a change; ``better`` pairs globs of metric names with a direction.
     """
     has_params = a.params is not None and b.params is not None
     return Comparison(

@@ -68,7 +68,7 @@ class _RunCell:
 def history(repo: GitRepo, runs: Sequence[Run], selector: str) -> list[Version]:
     """The versions of a cell, the latest first. ``runs`` are those of one notebook, the latest first.
 
-    ``wanted`` is the number that the cell has in the latest run, or some text of its label or source.
+    ``selector`` is the number that the cell has in the latest run, or some text of its label or source.
 
     Raises:
         NothingFound: no run, or the latest run has no such cell, or several of that text.

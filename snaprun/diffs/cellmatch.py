@@ -41,7 +41,7 @@ class CellItem:
 
 @dataclass(frozen=True)
 class CellMatch:
-    """A cell of A (its place in the list), a cell of B, or both. ``how``: ``id``, ``source``, ``similar`` or nothing.
+    """A cell of A (its place in the list), a cell of B, or both. ``basis``: ``id``, ``source``, ``similar`` or nothing.
 
     ``part_of``: for a cell on one side only, the place in A of the cell that it was split from, or the place in B of
     the cell that it was merged into.
@@ -268,7 +268,7 @@ def _merged_into(i: int, a: Sequence[CellItem], b: Sequence[CellItem], edits: It
 
 
 def _holds(larger: CellItem, smaller: CellItem, part: CellItem) -> bool:
-    """Whether all lines of ``part`` are among those that ``more`` has and ``less`` has not."""
+    """Whether all lines of ``part`` are among those that ``larger`` has and ``smaller`` has not."""
     lines = _lines(part)
     return bool(lines) and part.kind == larger.kind and lines <= _lines(larger) - _lines(smaller)
 

@@ -19,8 +19,9 @@ SCHEMA = "snaprun.diff/1"
 class Side:
     """One side of a comparison, taken out of git. What is not there is None: a run that has no result yet, say.
 
-    ``source`` is the notebook that was frozen, ``executed`` the one with the outputs; ``tree`` the commit or tree whose
-    files count; ``own`` the paths in it that belong to the notebook itself; ``unrun`` the code cells that did not run.
+    ``source`` is the notebook that was frozen, ``executed_node`` the one with the outputs; ``tree`` the commit or tree
+    whose files count; ``own`` the paths in it that belong to the notebook itself; ``unrun`` the code cells that did not
+    run.
     """
 
     name: str

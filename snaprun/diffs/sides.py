@@ -89,7 +89,7 @@ def of_run(repo: GitRepo, run_id: str) -> Side:
 
 
 def of_commit(repo: GitRepo, revision: str, *, counterpart: Side) -> Side:
-    """A commit or branch of the user's, with the notebook of the ``other`` side, followed when it was renamed.
+    """A commit or branch of the user's, with the notebook of the ``counterpart``, followed when it was renamed.
 
     Raises:
         DataFault: there is no such commit.

@@ -55,7 +55,7 @@ def hunks(a: Sequence[str], b: Sequence[str], *, context: int = 3) -> list[Hunk]
 
 
 def cut(hunks: Sequence[Hunk], limit: int) -> tuple[list[Hunk], int]:
-    """At most ``most`` lines of hunks, and how many lines were left out."""
+    """At most ``limit`` lines of hunks, and how many lines were left out."""
     head: list[Hunk] = []
     budget = limit
     total = sum(len(hunk.lines) for hunk in hunks)

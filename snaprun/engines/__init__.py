@@ -172,7 +172,7 @@ def outcome_of_exit(evalue: str, code: int | None = None) -> Outcome:
 def outcome_of_error(number: int, ename: str, evalue: str, exit_code: int | None = None) -> tuple[str, Outcome]:
     """The state of a cell that raised, and what it means for the run.
 
-    ``exit_code``: what :func:`ended_by_exit` calls ``code``, for ``SystemExit`` and the classes derived from it.
+    ``exit_code``: what :func:`outcome_of_exit` calls ``code``, for ``SystemExit`` and the classes derived from it.
     """
     name, value = ename.strip(), strip_ansi(evalue).strip()
     if name == "SystemExit" or exit_code is not None:

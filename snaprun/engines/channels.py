@@ -56,7 +56,7 @@ class Message:
 class Channels:
     """The sockets of a kernel: shell, control, and the one by which it publishes (``iopub``).
 
-    ``receive`` is called with every message, ``published`` is where to hear what is published.
+    ``handler`` is called with every message, ``iopub`` is the socket with what is published.
     """
 
     def __init__(self, client: Any, handler: Callable[[Message], None], *, iopub: Any) -> None:

@@ -110,7 +110,7 @@ class Child:
         return self._process.pid if self._process else 0
 
     def order(self, content: Mapping[str, Any]) -> None:
-        """Send the child something to do. A child that is gone is noticed by :meth:`pump`."""
+        """Send the child something to do. A child that is gone is noticed by :meth:`wait`."""
         self._write(self._order_pipe, json.dumps(content).encode("ascii") + b"\n")
 
     def alive(self) -> bool:
@@ -118,7 +118,7 @@ class Child:
         return self._process is not None and self._process.returncode is None and is_running(self.pid)
 
     def wait(self, condition: Callable[[], bool], *, limit: float | None = None) -> None:
-        """Pump until ``done()``. Raises Ended when the process dies, someone stops the run, or time is up."""
+        """Pump until ``condition()``. Raises Ended when the process dies, someone stops the run, or time is up."""
         while not condition():
             deadline, timeout_outcome = self._limit(limit)
             self._pump(min(0.2, max(0.0, deadline - time.monotonic())) if deadline is not None else 0.2)

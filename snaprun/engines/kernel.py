@@ -30,7 +30,7 @@ from snaprun.machine.oom import oom_kills
 from snaprun.model import Status
 
 SILENCE_LIMIT = 12
-"""After so many times :attr:`Job.patience` of silence, a kernel that has replied but never got idle is given up."""
+"""After so many times the job's ``patience`` of silence, a kernel that has replied but never got idle is given up."""
 
 IOPUB_PATIENCE = 0.05
 """Seconds between a kernel's answer and the next question, while it does not yet publish to us."""

@@ -49,7 +49,7 @@ class _Manager(AsyncKernelManager):  # type: ignore[misc]
 
 
 class KernelProcess:
-    """A kernel's process with its pipes. ``talk`` gets what it writes outside Jupyter's protocol, once it is ready."""
+    """A kernel's process with its pipes. ``sink`` gets what it writes outside Jupyter's protocol, once it is ready."""
 
     def __init__(self, job: Job, kernel: Kernel, sink: Callable[[bytes], None]) -> None:
         self.tail = b""
@@ -107,7 +107,7 @@ class KernelProcess:
         self._ready = True
 
     def channels(self, handler: Callable[[Message], None]) -> Channels:
-        """Talk with it; ``receive`` is called with every message."""
+        """Talk with it; ``handler`` is called with every message."""
         client = KernelClient(context=self._context, **self.manager.get_connection_info(session=True))
         pull, self._pull = self._pull, None
         return Channels(client, handler, iopub=pull or client.connect_iopub())

@@ -73,7 +73,7 @@ def take(repo: GitRepo, request: SnapshotRequest) -> Snapshot:
     Raises:
         DataFault: the index has conflicts and they are not allowed, or objects keep being pruned meanwhile.
         InputMissing: the notebook is not there.
-        SnaprunError: git could not write, see :func:`snaprun.git.gitrepo.failure`.
+        SnaprunError: git could not write, see :func:`snaprun.git.gitchild.failure`.
     """
     for _ in range(TRIES):
         with suppress(PruneFault):

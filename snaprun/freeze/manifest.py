@@ -45,9 +45,9 @@ class Link:
 class TreeListing:
     """How a work tree differs from HEAD. Paths are relative to its top, decoded as the file system does.
 
-    ``settled`` are changes whose content git holds already (None: the path is gone); ``touched`` are tracked paths to
-    read from disk, with the mode that git sees; ``hidden`` and ``sparse`` are those that git was told not to look at;
-    ``closed`` are folders that cannot be opened.
+    ``stored_entries`` are changes whose content git holds already (None: the path is gone); ``disk_modes`` are tracked
+    paths to read from disk, with the mode that git sees; ``hidden_paths`` and ``sparse_paths`` are those that git was
+    told not to look at; ``closed_folders`` cannot be opened.
     """
 
     head: str | None = None
@@ -78,7 +78,7 @@ def read(
 ) -> TreeListing:
     """Ask git how the work tree differs from HEAD, by a private index, with one stat a tracked file.
 
-    Of ``always``, those paths that git neither tracks nor lists are returned in ``outside``. Without ``submodules``,
+    Of ``mandatory``, those paths that git neither tracks nor lists are returned in ``outside``. Without ``submodules``,
     git does not look into them (a broken one breaks its whole answer), and all of them count as changed.
     """
     depth_options = () if submodules else ("--ignore-submodules=dirty",)

@@ -36,7 +36,7 @@ LINK = "120000"
 class StoredTree:
     """A work tree in git. ``blobs`` are stored, ``top`` (its tree) and ``objects`` (all below) not yet.
 
-    ``entries`` are the paths that were read; ``changed`` those that differ from HEAD; ``untracked`` those new to git.
+    ``entries`` are the paths that were read; ``changed_paths`` differ from HEAD, ``untracked_paths`` are new to git.
     """
 
     head: str | None
@@ -69,7 +69,7 @@ def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = 
 
     Raises:
         DataFault: there are conflicts and they are not allowed.
-        SnaprunError: see :func:`snaprun.git.gitrepo.failure`.
+        SnaprunError: see :func:`snaprun.git.gitchild.failure`.
     """
     with repo.object_reader() as read_object, blobs.start_hasher(repo) as hasher:
         draft = _Draft()

@@ -41,7 +41,7 @@ class GitChild:
         self._stdin = stdin
 
     def finish(self, *, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> Answer:
-        """Wait for the end and return what the command gave, or raise as :meth:`GitRepo.run` does."""
+        """Wait for the end and return what the command gave; raises as :meth:`snaprun.git.gitrepo.GitRepo.run`."""
         out, err = self._process.communicate(self._stdin if stdin is None else stdin)
         answer = Answer(int(self._process.returncode), out, err.decode("utf-8", "surrogateescape"))
         if ok and answer.code not in ok:

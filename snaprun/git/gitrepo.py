@@ -84,7 +84,7 @@ class GitRepo:
     """Git in one repository. Cheap to make; holds no child process; not shared by threads."""
 
     def __init__(self, place: Place, *, env: Mapping[str, str] | None = None, lock: int | None = None) -> None:
-        """``hold`` is a descriptor that every child keeps open (as its standard input), and with it a lock on it."""
+        """``lock`` is a descriptor that every child keeps open (as its standard input), and with it a lock on it."""
         self.place = place
         self._lock = lock
         self._env = dict(env or {})
@@ -101,7 +101,7 @@ class GitRepo:
         options: Sequence[str] = (),
         stdin_pipe: bool = False,
     ) -> GitChild:
-        """Start ``git <args>`` and go on meanwhile; ``talk`` keeps its standard input open. The rest is as in run."""
+        """Start ``git <args>`` and go on meanwhile, as in run; ``stdin_pipe`` keeps its standard input open."""
         tree = work_tree or self.place.top
         variables = {
             "GIT_DIR": str(self.place.git_dir),

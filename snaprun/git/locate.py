@@ -60,7 +60,7 @@ prints.
 
 
 LIVE_BACKUP = "snaprun-kept"
-"""Beside the state folder: see :attr:`Place.kept`."""
+"""Beside the state folder: see :attr:`Place.live_backup`."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Place:
 
     @property
     def is_removed(self) -> bool:
-        """Whether its work tree is gone: a place that :func:`standing` gave."""
+        """Whether its work tree is gone: a place that :func:`recover_place` gave."""
         return self.top == self.common_dir
 
 

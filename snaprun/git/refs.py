@@ -51,7 +51,7 @@ def tidy(repo: GitRepo, *, loose: int = LOOSE) -> bool:
 def fold(repo: GitRepo, *, keep: int = KEEP, is_over: Mapping[str, bool]) -> int:
     """Fold the oldest runs beyond ``keep`` into the archive ref; how many.
 
-    ``over`` says of each run, oldest first, whether it has ended; the others keep their ref.
+    ``is_over`` says of each run, oldest first, whether it has ended; the others keep their ref.
     """
     refs = {name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}
     runs = [run for run, has_ended in is_over.items() if has_ended and run in refs][: max(0, len(refs) - keep)]

@@ -31,7 +31,7 @@ _TEXT_MIMES = ("text/", "application/json", "application/javascript", "applicati
 
 @dataclass(frozen=True)
 class Complaint:
-    """One thing found: ``where`` names the cell (``cell 3``, ``markdown cell 1``), ``mend`` says what to do."""
+    """One thing found: ``location`` names the cell (``cell 3``, ``markdown cell 1``), ``mend`` says what to do."""
 
     check: str
     location: str

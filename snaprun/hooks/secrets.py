@@ -24,7 +24,7 @@ SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNO
 
 @dataclass(frozen=True)
 class Secret:
-    """Something found. ``shown`` is enough of it to recognise it, and too little to use it."""
+    """A secret in a text. ``excerpt`` is enough of it to recognise it, and too little to use it."""
 
     kind: str
     excerpt: str
@@ -86,7 +86,7 @@ def from_environment(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def find(text: str, values: Mapping[str, str] | None = None) -> Iterator[Secret]:
-    """Every secret in ``text``, in order; ``values`` are secrets known by name, as :func:`known` gives them."""
+    """Every secret in ``text``, in order; ``values`` are those known by name, see :func:`from_environment`."""
     if not text:
         return
     clean = _DATA_URI.sub("data:", text) if "base64," in text else text

@@ -52,7 +52,8 @@ class Hook:
 
 @dataclass(frozen=True)
 class HookStatus:
-    """All of it. ``ok``: every wanted hook is ours and works; ``broken``: one is ours and does not."""
+    """The hooks of a repository. ``framework``: the file that names ours to pre-commit or prek; ``last``: what the last
+    check noted."""
 
     folder: Folder
     hooks: tuple[Hook, ...]

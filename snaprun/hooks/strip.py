@@ -115,7 +115,7 @@ def _has_code(cell: Node) -> bool:
 
 
 def _dump(document: Mapping[str, Any], original: bytes) -> bytes:
-    """JSON in the layout of ``like``: its indent, its line ends, its last newline, its way with non-ASCII text."""
+    """JSON in the layout of ``original``: its indent, its line ends, its last newline, its way with non-ASCII text."""
     indent = _INDENT.match(original)
     text = json.dumps(
         document,

@@ -15,7 +15,7 @@ from snaprun.index.runlist import newer_version_error
 
 
 def upgrade(connection: Connection, display_name: str, *, revision: str = "head") -> None:
-    """Run every migration up to ``to`` that the index behind ``connection`` lacks, inside its transaction.
+    """Run every migration up to ``revision`` that the index behind ``connection`` lacks, inside its transaction.
 
     Raises:
         SettingsFault: its version is none of ours: a newer snaprun wrote it.

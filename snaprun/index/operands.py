@@ -110,7 +110,7 @@ class Operand(Protocol):
     def compare(self, op: str, value: Literal) -> str:
         """The comparison as SQL that is true or false, never NULL.
 
-        ``op`` is one of ``== < <= > >= ~``; raises :class:`Unfit`.
+        ``op`` is one of ``== < <= > >= ~``; raises :class:`ComparisonError`.
         """
 
     def has(self) -> str:

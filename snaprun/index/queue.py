@@ -14,7 +14,7 @@ from snaprun.index.runlist import Reader
 
 @dataclass(frozen=True)
 class QueuedRun:
-    """A run in the queue. ``place`` counts from 1 in the order of starting; a ``claimed`` one is started already."""
+    """A run in the queue. ``position`` counts from 1 in the order of starting; a claimed one is started already."""
 
     run: str
     position: int
@@ -56,8 +56,8 @@ def listing(reader: Reader, host: str) -> QueueListing:
 
 
 def reasons(queue_listing: QueueListing, *, suffix: str = "") -> dict[str, str]:
-    """Why each run waits that has not been started, in the order of starting. ``there`` is said where the queue is
-    another machine's."""
+    """Why each run waits that has not been started, in the order of starting. ``suffix`` (" there") says whose queue it
+    is."""
     texts: dict[str, str] = {}
     for entry in queue_listing.runs:
         if not entry.is_claimed:

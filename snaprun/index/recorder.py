@@ -74,7 +74,7 @@ class Writer(Protocol):
         """Every row that ``sql`` gives, its ``:name`` marks bound to ``values``."""
 
     def change(self, sql: str, parameter_sets: Sequence[Mapping[str, Any]]) -> None:
-        """Carry ``sql`` out once for each of ``many``, which bind its marks."""
+        """Carry ``sql`` out once for each of ``parameter_sets``, which bind its marks."""
 
 
 def put(writer: Writer, run: Run) -> None:

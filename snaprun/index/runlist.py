@@ -62,7 +62,7 @@ COLUMNS = ", ".join(f'r."{name}"' for name in FIELDS)
 
 
 class IndexGap(DataFault):
-    """The index must be rebuilt before it can answer; ``why`` is ``missing``, ``older``, ``unbuilt`` or ``damaged``."""
+    """The index must be rebuilt before it can answer: it is ``missing``, ``older``, ``unbuilt`` or ``damaged``."""
 
     def __init__(self, reason: str, path: str) -> None:
         super().__init__(f"the index {path} is {reason}", hint="snaprun reindex")
@@ -87,11 +87,11 @@ class Reader(Protocol):
 class Filter:
     """Which runs to list, and in which order. An empty filter lists all, newest first.
 
-    ``id`` is a full id, ``named`` the very name; ``notebook`` and ``name`` may hold ``*`` and ``?``. ``commit`` is an
-    object id, or at least 4 digits of it: the run's own, its result's, or the user's HEAD. ``since`` is a UTC time as
-    ``moments.moment`` gives it; ``where.compile`` and ``where.order`` make ``where`` and ``sort``. ``sources`` are code
-    hashes of which a run may have one instead of belonging to ``commit``. ``limit`` and ``offset`` count runs in the
-    order asked for.
+    ``id`` is a full id, ``exact_name`` the very name; ``notebook`` and ``name`` may hold ``*`` and ``?``. ``commit`` is
+    an object id, or at least 4 digits of it: the run's own, its result's, or the user's HEAD. ``since`` is a UTC time
+    as ``moments.moment`` gives it; ``where.compile`` and ``where.order`` make ``where`` and ``sort``. ``sources`` are
+    code hashes of which a run may have one instead of belonging to ``commit``. ``limit`` and ``offset`` count runs in
+    the order asked for.
     """
 
     limit: int | None = None
@@ -219,7 +219,7 @@ def newer_version_error(path: str) -> SettingsFault:
 
 
 def query(reader: Reader, run_filter: Filter, *, cells: bool = False) -> list[Run]:
-    """The runs that pass ``wanted``, newest first unless it says otherwise; ``cells`` also reads their cells."""
+    """The runs that pass ``run_filter``, newest first unless it says otherwise; ``cells`` also reads their cells."""
     values: dict[str, Any] = {"repo": reader.repo}
     conditions = _conditions(run_filter, values)
     order = _order(run_filter, values)
@@ -232,7 +232,7 @@ def query(reader: Reader, run_filter: Filter, *, cells: bool = False) -> list[Ru
 
 
 def count(reader: Reader, run_filter: Filter) -> int:
-    """How many runs pass ``wanted``, its limit left aside."""
+    """How many runs pass ``run_filter``, its limit left aside."""
     values: dict[str, Any] = {"repo": reader.repo}
     conditions = _conditions(run_filter, values)
     return int(reader.rows(f"SELECT count(*) FROM runs r WHERE {' AND '.join(conditions)}", values)[0][0])

@@ -89,7 +89,7 @@ class IndexStore:
                 connection.execute(delete(runs).where(runs.c.repo == self.repo, runs.c.id == id))
 
     def rebuild(self, all_runs: Iterable[Run]) -> int:
-        """Replace all rows of this repository by ``found``, in one transaction; how many there are.
+        """Replace all rows of this repository by ``all_runs``, in one transaction; how many there are.
 
         Give a generator that reads the refs only when it is asked: no other process can record a run meanwhile.
         """
@@ -187,7 +187,7 @@ _SNAPSHOT: Mapping[str, Mapping[str, Any]] = {
 def open_store(state: Path, url: str | None = None) -> IndexStore:
     """Open the index of the repository whose state folder is ``state``, made and brought to this version where needed.
 
-    A file that turns out to be damaged is moved aside; then :attr:`Store.set_aside` says where, and it is to be built.
+    A file that turns out damaged is moved aside; then :attr:`IndexStore.set_aside` says where, and it is to be built.
 
     Raises:
         SettingsFault: ``url`` makes no sense, or a newer snaprun wrote the index.

@@ -62,8 +62,8 @@ class Lineup:
 
 @dataclass(frozen=True)
 class Site:
-    """From where, and with what wishes: ``options`` are the launcher's own (``partition`` for Slurm, say), ``lineup``
-    is there for the runs of a sweep."""
+    """Where runs are started from, and how: ``options`` are the launcher's own (``partition`` for Slurm, say);
+    ``lineup`` is there for the runs of a sweep."""
 
     place: Place
     env: Mapping[str, str]
@@ -178,8 +178,8 @@ class RemoteLauncher(Launcher, Protocol):
         ...
 
     def news(self, site: Site, offsets: Mapping[str, Mapping[str, int]]) -> dict[str, News]:
-        """What is new of the runs with these handles; ``known`` says how many bytes of each file are here already, and
-        as ``attempt`` of which attempt they are.
+        """What is new of the runs with these handles; ``offsets`` says how many bytes of each file are here already,
+        and as ``attempt`` of which attempt they are.
 
         Raises Unavailable where the machine cannot be reached: that says nothing about a run.
         """

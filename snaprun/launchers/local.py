@@ -45,8 +45,8 @@ class Handle:
     def launch(self, live: Path, *, lock_descriptor: int | None = None) -> None:
         """Hand a live folder over; on return the run is the supervisor's, whatever happens to this process.
 
-        ``held`` is the folder's lock where the caller holds it; it is closed here in any case. The GPUs that the run
-        wants are taken for it first.
+        ``lock_descriptor`` is the folder's lock where the caller holds it; it is closed here in any case. The GPUs that
+        the run wants are taken for it first.
 
         Raises:
             Busy: somebody else supervises this run, or other runs have the GPUs.
@@ -149,7 +149,7 @@ def start(env: Mapping[str, str], *, engine: str = "kernel") -> Handle:
 def _process(
     program: str, *args: str, channel: socket.socket, stderr: IO[bytes] | None, env: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    """Start one of ours detached, with ``door`` as its standard input. Raises Unavailable."""
+    """Start one of ours detached, with ``channel`` as its standard input. Raises Unavailable."""
     try:
         return subprocess.Popen(
             [sys.executable, "-m", program, *args],
@@ -186,7 +186,7 @@ def poll(site: Site, handles: Sequence[str]) -> list[State]:
 
 
 def cancel(site: Site, handle: str, request: StopRequest) -> bool:
-    """Ask that a run ends. Raises as :func:`stopping.request`."""
+    """Ask that a run ends. Raises as :func:`snaprun.live.stoprequest.request`."""
     folder = Live(site.place.live / handle)
     return stoprequest.request(folder, request.signal, grace=request.grace, kill=request.kill)
 

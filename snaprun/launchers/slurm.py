@@ -67,7 +67,7 @@ def submit(site: Site, runs: Sequence[Submission]) -> list[str]:
 def submit_arrays(
     site: Site, runs: Sequence[Submission], script: Callable[[Sequence[Submission]], str], prefix: str, suffix: str
 ) -> list[str]:
-    """Submit runs as arrays as large as Slurm takes them; ``before`` and ``after`` a job's number name its output.
+    """Submit runs as arrays as large as Slurm takes them; ``prefix``, a job's number and ``suffix`` name its output.
 
     Where only some may work at a time, each array begins when the one before is over. Raises as :func:`check`; nothing
     of it is left in Slurm then.
@@ -101,7 +101,7 @@ def submit_arrays(
 def batch_script(
     part: Sequence[Submission], task_arguments: Sequence[str], command: Sequence[str], common_arguments: Sequence[str]
 ) -> str:
-    """The batch script: a task takes its word of ``first``, one a run, and becomes ``job`` with it and the ``rest``."""
+    """The batch script: a task becomes ``command`` with its own of ``task_arguments``, then the common ones."""
     assert len(part) == len(task_arguments)
     line = f'exec {shlex.join(command)} "$1" {shlex.join(common_arguments)}'
     return f'#!/bin/sh\nset -- {shlex.join(task_arguments)}\nshift "${{SLURM_ARRAY_TASK_ID:-0}}"\n{line}\n'

@@ -40,7 +40,7 @@ class Console:
     """An open connection to a run's kernel; a context manager."""
 
     def __init__(self, folder: Live, *, with_subshell: bool = True) -> None:
-        """Connect. ``apart``: use a subshell where the kernel has them; a held kernel is idle and needs none.
+        """Connect. ``with_subshell``: use one where the kernel has them; a held kernel is idle and needs none.
 
         Raises:
             Unavailable: the run has no Jupyter kernel (now), it is on another machine, or it does not answer.

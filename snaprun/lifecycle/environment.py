@@ -71,8 +71,8 @@ def describe(
 ) -> dict[str, Any]:
     """The content of ``.snaprun/environment.json``; what cannot be found out is left out.
 
-    ``python`` is the interpreter that runs the code (None: another language's kernel), ``how`` tells why it was taken,
-    ``env`` are the run's variables, and ``more`` names further variables to record.
+    ``python`` is the interpreter that runs the code (None: another language's kernel), ``origin`` tells why it was
+    taken, ``env`` are the run's variables, and ``extra_names`` names further variables to record.
     """
     return {
         **({} if python is None else _python(python, origin, env)),

@@ -21,7 +21,7 @@ FOLDER = "elsewhere"
 
 
 def remember(repo: GitRepo, tips: Mapping[str, str], placements: Mapping[str, Placement]) -> None:
-    """Note where the large files of runs are, as far as they are not here. ``ended`` has the result commit of each run.
+    """Note where the large files of runs are, as far as they are not here. ``tips`` has the result commit of each run.
 
     Raises:
         OSError: it cannot be noted. DataFault: a result is damaged.

@@ -24,7 +24,7 @@ PIECE = 1 << 20
 
 
 class Log:
-    """What a run has printed, forward from its first byte. ``stamped``: every line with the time of its arrival.
+    """What a run has printed, forward from its first byte. ``with_times``: every line with the time of its arrival.
 
     ``offset`` is how many bytes of the log were given out, so that following it goes on there.
     """

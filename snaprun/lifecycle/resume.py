@@ -103,7 +103,7 @@ def create_attempt(context: Context, run: Run, *, hold: float | None = None, not
     """The live folder for a further attempt at a run that has ended without success, for somebody to launch.
 
     Raises:
-        UsageFault, Unavailable: as :func:`again`.
+        UsageFault, Unavailable: as :func:`start_attempt`.
     """
     short = run.id[:8]
     if run.status in (Status.SUCCEEDED, Status.SAVED) or not run.status.over:

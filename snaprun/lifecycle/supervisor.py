@@ -50,7 +50,7 @@ class Signals:
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
     def wait(self, *handles: int, timeout: float | None = None) -> tuple[list[int], list[int]]:
-        """Wait for a signal, or for something to read in ``others``: what came, and which are readable."""
+        """Wait for a signal, or for something to read in ``handles``: what came, and which are readable."""
         ready, _, _ = select.select([self._read, *handles], [], [], timeout)
         numbers: list[int] = []
         if self._read in ready:
@@ -115,7 +115,7 @@ def spawn(*preload: str) -> Worker:
 def supervise(order: Order, live: Path, lock_handle: int, worker: Worker, signals: Signals, message_handle: int) -> int:
     """Stay with the worker until it ends, then leave no process and no unfinished record behind.
 
-    ``words`` is where the worker spoke before it had the run.
+    ``message_handle`` is where the worker wrote before it had the run.
     """
     old_kills = oom_kills()
     status = _accompany(order, live, worker, signals)

@@ -158,7 +158,7 @@ def run(live: Live, connection: socket.socket, listener: Listener) -> None:
 def _write_ending(live: Live, outcome: Outcome, *, loss: int = 0) -> None:
     """Leave the verdict where a full disk has room for it: the journal's own end stands behind all that waits there.
 
-    ``lost`` bytes could not be written at all. That is known only when the disk is full again: the file has room for
+    ``loss`` bytes could not be written at all. That is known only when the disk is full again: the file has room for
     it from before.
     """
     path = live.path / ENDING_FILE

@@ -22,8 +22,8 @@ def take(path: Path) -> int | None:
 
 
 def start(command: Sequence[str], env: Mapping[str, str], *, lock: int, log: Path) -> None:
-    """Start a command, which takes no longer than starting a shell. It is given the lock ``held`` as its standard
-    output, so that there is never a second one, and says what it has to say at the end of the file ``talk``.
+    """Start a command, which takes no longer than starting a shell. It is given ``lock`` as its standard output, so
+    that there is never a second one, and says what it has to say at the end of the file ``log``.
 
     Raises:
         OSError: it cannot be started.

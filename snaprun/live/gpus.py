@@ -66,7 +66,7 @@ def find_gpus(env: Mapping[str, str]) -> list[Gpu]:
 
 
 def require(env: Mapping[str, str], count: int) -> list[Gpu]:
-    """As :func:`there`. Raises NoGpus where there are fewer than ``count``."""
+    """As :func:`find_gpus`. Raises NoGpus where there are fewer than ``count``."""
     gpus = find_gpus(env)
     if len(gpus) < count:
         supply = (

@@ -172,7 +172,8 @@ def lay_import_path(folder: Path) -> None:
 def backup_folder(live: Live) -> Path:
     """The folder with the second names of a live folder's files, see :mod:`snaprun.live.secondnames`.
 
-    It lies beside the state folder (:attr:`Place.kept`): who deletes that one does not mean the runs in progress.
+    It lies beside the state folder (:attr:`snaprun.git.locate.Place.live_backup`): who deletes that one does not mean
+    the runs in progress.
     """
     return live.path.parents[1].with_name(LIVE_BACKUP) / live.id
 
@@ -211,7 +212,7 @@ def remove(live: Live) -> None:
 
 
 def tidy(place: Place, *, age: float, now: float) -> None:
-    """Remove what killed processes left half made or half removed, once it is ``older`` seconds old."""
+    """Remove what killed processes left half made or half removed, once it is older than ``age`` in seconds."""
     try:
         with os.scandir(place.live) as entries:
             paths = [

@@ -62,7 +62,7 @@ class Progress:
 class RunInProgress:
     """A run in progress: where it stands, what is left of it, and what its processes use.
 
-    ``trouble`` is why its launcher gave no answer when it was asked last, ``silent`` the seconds since its last one.
+    ``trouble`` is why its launcher gave no answer when it was asked last, ``silence`` the seconds since its last one.
     """
 
     run: Run

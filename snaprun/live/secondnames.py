@@ -1,8 +1,8 @@
 """Keep a live folder there while its run goes on, though somebody deletes it. Standard library only.
 
-Every file of it that counts has a second name outside of the state folder, see :func:`snaprun.live.livefolder.kept`:
-what is deleted gets its first name back within a second, and whoever has it open (the journal, the holders of the lock)
-never notices.
+Every file of it that counts has a second name outside of the state folder
+(:func:`snaprun.live.livefolder.backup_folder`): what is deleted gets its first name back within a second, and whoever
+has it open (the journal, the holders of the lock) never notices.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def send(identity: Identity, number: int) -> bool:
 
 
 def descendants(root: int, *, is_exempt: Callable[[int], bool] = lambda _pid: False) -> list[Identity]:
-    """Everything below ``root``, parents first, without the subtrees of processes that ``spare`` names."""
+    """Everything below ``root``, parents first, without the subtrees of processes that ``is_exempt`` names."""
     return _find_below(root, read_table(), is_exempt)
 
 

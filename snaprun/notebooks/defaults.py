@@ -23,7 +23,7 @@ POWER_LIMIT = 512
 
 @dataclass(frozen=True)
 class Defaults:
-    """The names that a cell assigns, and the values of those that are plain. ``closed``: no other name can come in."""
+    """The names that a cell assigns, and the values of the plain ones. ``complete``: no other name can come in."""
 
     names: tuple[str, ...] = ()
     values: dict[str, Any] = field(default_factory=dict)

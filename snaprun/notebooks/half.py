@@ -54,7 +54,7 @@ class Jupytext(Protocol):
         """See :func:`snaprun.notebooks.halves.members`."""
 
     def find_differences(self, notebook: bytes, text: bytes, half: Half) -> tuple[str, ...]:
-        """See :func:`snaprun.notebooks.halves.differing`."""
+        """See :func:`snaprun.notebooks.halves.find_differences`."""
 
     def text_from(self, notebook: bytes, text: bytes | None, half: Half) -> bytes:
         """See :func:`snaprun.notebooks.halves.text_from`."""

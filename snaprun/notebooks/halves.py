@@ -158,7 +158,7 @@ def _keys(node: Any) -> list[Key]:
 
 
 def _places(notebook_keys: list[Key], text_keys: list[Key]) -> Iterator[str]:
-    """Name the cells of ``here`` that differ; a cell that only ``there`` has is named by the one before it."""
+    """Name the cells of the notebook that differ; a cell that only the text has is named by the one before it."""
     names = []
     code_count = prose_count = 0
     for kind, _, _ in notebook_keys:

@@ -48,7 +48,7 @@ def choose_python(
 ) -> Interpreter:
     """The interpreter of a run: the one asked for, else of the active environment, else of the project, and so on.
 
-    ``asked`` may be an interpreter, a command on the PATH, or the folder of an environment. ``folder`` is the
+    ``python`` may be an interpreter, a command on the PATH, or the folder of an environment. ``folder`` is the
     notebook's, where the search for a project's environment begins, up to ``top``. ``kernel`` is the interpreter that
     the notebook's kernelspec names.
 

@@ -93,7 +93,7 @@ def _format_member(name: str, value: Any, indent: str | None, step: str) -> str:
 
 
 def _indent(text: str, position: int) -> str | None:
-    """The white space before what stands at ``at`` on its line; None where the file is written on one line."""
+    """The white space before what stands at ``position`` on its line; None where the file is written on one line."""
     line = text[text.rfind("\n", 0, position) + 1 : position]
     blank = line[: len(line) - len(line.lstrip(" \t"))]
     return blank if "\n" in text.strip() else None

@@ -65,7 +65,7 @@ def choose(
 ) -> tuple[Kernel, tuple[str, ...]]:
     """The kernel to run with, and notes on what was decided that the user did not say.
 
-    ``asked`` is ``--kernel`` and must exist. Without it a Python notebook runs IPython's kernel in ``python`` (the
+    ``name`` is ``--kernel`` and must exist. Without it a Python notebook runs IPython's kernel in ``python`` (the
     chosen interpreter); another language runs the spec that the notebook names, else one of the same language.
 
     Raises:

@@ -15,7 +15,7 @@ from snaprun.notebooks.half import CONFIG_NAMES, Config, Half, is_config
 
 @dataclass(frozen=True)
 class PairResult:
-    """What was done: the scripts and whether each was written now; ``said_by``: the notebook, or a jupytext file."""
+    """What was done: the scripts and whether each was written now; ``source``: the notebook, or a jupytext file."""
 
     notebook: Path
     scripts: tuple[tuple[Path, bool], ...]

@@ -23,7 +23,8 @@ RAW_HINT = "give it as text: -r {}=…"
 
 @dataclass(frozen=True)
 class RunParameters:
-    """The parameters of a run: ``given`` ones, ``merged`` with the notebook's plain defaults, and what to tell."""
+    """The parameters of a run: ``overrides`` are the given ones, ``values`` all of them, with the notebook's plain
+    defaults; ``source`` is the injected cell, ``notes`` what to tell."""
 
     overrides: Mapping[str, Any]
     values: Mapping[str, Any]
@@ -55,7 +56,7 @@ def parse(assignments: Sequence[str] = (), raw: Sequence[str] = (), files: Seque
 
 
 def value(text: str, name: str = "value") -> Any:
-    """The value that ``said`` means, see :mod:`snaprun.notebooks.yamlvalue`.
+    """The value that ``text`` means, see :mod:`snaprun.notebooks.yamlvalue`.
 
     Raises:
         ParameterFault: it is no YAML, or YAML would silently change it.

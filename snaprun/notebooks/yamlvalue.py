@@ -15,7 +15,7 @@ import yaml
 
 
 def value(raw: str) -> Any:
-    """The value that ``said`` means.
+    """The value that ``raw`` means.
 
     Raises:
         ValueError: it is no YAML, or YAML would silently change it; the text says why.

@@ -165,7 +165,7 @@ def points(
     seeds: Sequence[int] = (),
     names: Sequence[str] = (),
 ) -> list[Point]:
-    """The runs of a sweep: each set of parameters on top of the ``fixed`` ones, once a seed, sets in their order.
+    """The runs of a sweep: each set of parameters on top of the ``constants``, once a seed, sets in their order.
 
     ``names`` are the parameters that the notebook has, where they are known.
 

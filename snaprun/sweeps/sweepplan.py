@@ -78,7 +78,7 @@ class SweepProgress:
 def plan(context: Context, options: RunOptions, sweep_options: SweepOptions) -> SweepPlan:
     """Work out the runs of a sweep; nothing is frozen or started yet.
 
-    ``wanted`` is what every run has, its ``params`` empty: what varies is in ``asked``.
+    ``options`` are what every run has, their ``params`` empty: what varies is in ``sweep_options``.
 
     Raises:
         UsageFault: nothing varies, or there are too many. ParameterFault: a parameter is wrong.

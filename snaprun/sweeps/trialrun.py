@@ -60,7 +60,7 @@ def launch(
     """Start the run of the next point; None where every point has been tried.
 
     Which run tries it is kept for good before there is such a run, so that no kill leaves one that nobody knows of.
-    ``told`` hears of the run at that moment.
+    ``on_run`` is called with the run at that moment.
 
     Raises:
         SnaprunError: it could not be frozen or queued; then there is no such run.
