@@ -6,11 +6,17 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from snaprun import show
 from snaprun.metrics import CurvePoint
+from snaprun.model import Run
 
 POINTS_MOST = 2000
 """Points that a curve is drawn with; of more, the first and last of each stretch and its extremes stay."""
+
+LABEL_PARAMS = 3
+"""Parameters in the label of a curve."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,16 @@ def mean_curve(label: str, curves: Sequence[Curve]) -> Curve:
         lows.append(mean - sd)
         highs.append(mean + sd)
     return Curve(f"{label} (n={len(curves)})", tuple(xs), tuple(means), tuple(lows), tuple(highs))
+
+
+def setting_label(params: Mapping[str, Any]) -> str:
+    """What a setting is called in a legend: its first parameters."""
+    return show.pairs({name: params[name] for name in list(params)[:LABEL_PARAMS]})
+
+
+def run_label(run: Run, setting: str) -> str:
+    """What the curve of a run is called in a legend, with what is special to it."""
+    return " ".join(part for part in (run.name or show.short_id(run.id), setting) if part)
 
 
 def chart(metric: str, curves: Iterable[Curve], *, by_time: bool = False, log: bool = False, title: str = "") -> Chart:

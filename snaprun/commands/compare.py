@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from snaprun.commands.history import filters
-from snaprun.commands.options import how_many, json_option, stack
-
-group_options = stack(
-    click.option(
-        "--mean/--no-mean",
-        default=None,
-        help="Put runs together that differ in nothing but their seed; so it is for a sweep (--group) with seeds.",
-    ),
-    click.option(
-        "--by", multiple=True, metavar="NAME", help="Put runs together by this parameter; may be given again."
-    ),
+from snaprun.commands.options import (
+    choose_count,
+    compare_options,
+    filters,
+    gather,
+    group_options,
+    history_options,
+    json_option,
 )
+
+if TYPE_CHECKING:
+    from snaprun.api.compare import CompareOptions
+    from snaprun.api.history import HistoryOptions
+    from snaprun.charts.grid import Grid
 
 
 @click.command("compare", short_help="Show many runs as one table.")
@@ -39,21 +40,19 @@ group_options = stack(
     show_default=True,
     help="Which value of a metric counts.",
 )
-@click.option("--sort", default="", metavar="[-]NAME", help="Sort by a parameter or metric; with - the largest first.")
+@click.option("--sort", metavar="[-]NAME", help="Sort by a parameter or metric; with - the largest first.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one self-contained page.")
+@gather(compare_options)
+@gather(history_options)
 def command(
-    runs: tuple[str, ...],
-    mean: bool | None,
-    by: tuple[str, ...],
-    metrics: tuple[str, ...],
-    pick: str,
-    sort: str,
+    selection: HistoryOptions,
+    options: CompareOptions,
+    everything: bool,
     as_json: bool,
     as_csv: bool,
     html: Path | None,
-    **selection: Any,
 ) -> int:
     """Show many runs as one table: the parameters that differ, every metric, the best marked.
 
@@ -67,15 +66,27 @@ def command(
     Runs are named, or filtered as in history. Grouped rows show mean ± standard deviation and the number of runs, of
     those that succeeded.
     """
-    from snaprun.api import compare
-    from snaprun.commands.tables import print_table
+    from snaprun.api.compare import compare
     from snaprun.commands.terminal import load_context
 
-    context = load_context()
-    selected_runs = compare.runs_of(
-        context, runs, {**selection, "count": how_many(selection), "sort": None}, now=time.time()
-    )
-    group_rule = compare.choose_rule(selected_runs, mean=mean, by=by, group=selection["group"])
-    run_grid = compare.table(context, selected_runs, group_rule, metrics=metrics, pick=pick, sort=sort)
-    print_table(run_grid, as_json=as_json, as_csv=as_csv, html=html)
+    grid = compare(load_context(), options, choose_count(selection, everything=everything), now=time.time())
+    print_grid(grid, as_json=as_json, as_csv=as_csv, html=html)
     return 0
+
+
+def print_grid(grid: Grid, *, as_json: bool, as_csv: bool, html: Path | None = None) -> None:
+    """Print a table of many runs on standard output, for a person unless another form is asked for; or into a page."""
+    from snaprun import show
+    from snaprun.charts import tables
+    from snaprun.commands.terminal import stdout
+    from snaprun.files import write
+
+    if html is not None:
+        write(html, tables.as_html(grid).encode())
+        click.echo(f"wrote {html}", err=True)
+    if as_json:
+        click.echo(show.as_json(grid.to_json()))
+    elif as_csv:
+        click.echo(tables.as_csv(grid), nl=False)
+    elif html is None:
+        click.echo(tables.text(grid, stdout()))

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
-from snaprun.commands.options import how_many, json_option, stack
+from snaprun.commands.options import choose_count, filters, gather, history_options, json_option
 from snaprun.errors import UsageFault
 
-filters = stack(
-    click.option("--status", multiple=True, metavar="STATUS", help="Only runs of this status; may be given again."),
-    click.option("--notebook", metavar="PATH", help="Only runs of this notebook (a path, a name, or a glob)."),
-    click.option("--since", metavar="WHEN", help="Only runs since then: 2h, 3d, 1w, or a date."),
-    click.option("--name", metavar="NAME", help="Only runs with this name."),
-    click.option("--tag", metavar="TAG", help="Only runs with this tag."),
-    click.option("--group", metavar="ID", help="Only runs of this sweep."),
-    click.option("--commit", metavar="REV", help="Only runs that belong to this commit of yours, or run of that id."),
-    click.option(
-        "--where", metavar="EXPR", help="""Only runs for which this holds: 'lr < 0.1 and status == "failed"'."""
-    ),
-)
+if TYPE_CHECKING:
+    from snaprun.api.history import HistoryOptions
+    from snaprun.context import Context
+    from snaprun.show import Columns
 
 
 @click.command("history", short_help="List runs, newest first.")
@@ -40,7 +32,17 @@ filters = stack(
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("-q", "--quiet", is_flag=True, help="Print full ids only, one a line.")
-def command(**options: Any) -> int:
+@gather(history_options)
+def command(
+    options: HistoryOptions,
+    everything: bool,
+    params: tuple[str, ...],
+    metrics: tuple[str, ...],
+    mean: bool,
+    as_json: bool,
+    as_csv: bool,
+    quiet: bool,
+) -> int:
     """List runs, newest first: what ran, how it ended, with which parameters.
 
     \b
@@ -53,55 +55,49 @@ def command(**options: Any) -> int:
     Exit code 3 when no run matches.
     """
     from snaprun import show
-    from snaprun.api.history import history, is_filtered
+    from snaprun.api.history import history
     from snaprun.commands.terminal import load_context, stdout
 
-    if options["mean"]:
-        return _means(options)
-    runs = history(load_context(), options, now=time.time())
-    columns = show.Columns(params=options["params"], metrics=options["metrics"])
-    if options["as_json"]:
+    context, columns = load_context(), show.Columns(params, metrics)
+    if mean:
+        if params or quiet:
+            raise UsageFault("--mean goes with neither -p nor -q", hint="snaprun compare --by NAME")
+        return _print_means(context, choose_count(options, everything=everything), columns, as_json, as_csv)
+    now = time.time()
+    runs = history(context, replace(options, count=None) if everything else options, now=now)
+    if as_json:
         click.echo(show.history_json(runs))
-    elif options["as_csv"]:
+    elif as_csv:
         click.echo(show.history_csv(runs, columns))
-    elif options["quiet"]:
+    elif quiet:
         click.echo("\n".join(run.id for run in runs), nl=bool(runs))
     elif runs:
-        click.echo(show.history(runs, columns, stdout(), now=time.time()))
-        if options["group"]:
-            _means_below(options)
+        click.echo(show.history(runs, columns, stdout(), now=now))
+        if options.group:
+            _print_means_below(context, options.group)
     else:
-        click.echo("no run matches" if is_filtered(options) else "no runs yet: snaprun exec NOTEBOOK", err=True)
-    return 3 if not runs and is_filtered(options) else 0
+        click.echo("no run matches" if options.is_filtered else "no runs yet: snaprun exec NOTEBOOK", err=True)
+    return 3 if not runs and options.is_filtered else 0
 
 
-def _means_below(options: Mapping[str, Any]) -> None:
-    """Below the runs of a sweep with seeds, what they come to: of all of its runs, not only of those that are shown."""
-    from snaprun.api import compare
-    from snaprun.api.compare import GroupRule
-    from snaprun.charts import tables
-    from snaprun.commands.terminal import load_context, stdout
+def _print_means(context: Context, options: HistoryOptions, columns: Columns, as_json: bool, as_csv: bool) -> int:
+    """``--mean``: the runs as a table of means."""
+    from snaprun.api.compare import CompareOptions, compare
+    from snaprun.commands.compare import print_grid
 
-    context = load_context()
-    runs = compare.runs_of(context, (), {"group": options["group"]}, now=time.time())
-    if compare.choose_rule(runs, mean=None, by=(), group=options["group"]).is_on and any(run.metrics for run in runs):
-        click.echo("\n" + tables.text(compare.table(context, runs, GroupRule(mean=True)), stdout()))
-
-
-def _means(options: Mapping[str, Any]) -> int:
-    """``snaprun history --mean``: the runs as a table of means."""
-    from snaprun.api import compare
-    from snaprun.api.compare import GroupRule
-    from snaprun.commands.tables import print_table
-    from snaprun.commands.terminal import load_context
-
-    if options["params"] or options["quiet"]:
-        raise UsageFault("--mean goes with neither -p nor -q", hint="snaprun compare --by NAME")
-    context = load_context()
-    filters = {**options, "count": how_many(options), "sort": None}
-    runs = compare.runs_of(context, (), filters, now=time.time())
-    run_grid = compare.table(
-        context, runs, GroupRule(mean=True), metrics=options["metrics"], sort=options["sort"] or ""
-    )
-    print_table(run_grid, as_json=options["as_json"], as_csv=options["as_csv"])
+    wanted = CompareOptions(mean=True, metrics=columns.metrics, sort=options.sort)
+    grid = compare(context, wanted, replace(options, sort=None), now=time.time())
+    print_grid(grid, as_json=as_json, as_csv=as_csv)
     return 0
+
+
+def _print_means_below(context: Context, group: str) -> None:
+    """Below the runs of a sweep with seeds, what they come to: of all of its runs, not only of those that are shown."""
+    from snaprun.api.compare import compare
+    from snaprun.api.history import HistoryOptions
+    from snaprun.charts import tables
+    from snaprun.commands.terminal import stdout
+
+    grid = compare(context, filters=HistoryOptions(group=group), now=time.time())
+    if grid.grouped_by is not None and grid.metrics:
+        click.echo("\n" + tables.text(grid, stdout()))

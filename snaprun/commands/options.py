@@ -2,16 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from snaprun.quantities import parse_size
 
+if TYPE_CHECKING:  # commands import the library when they are called, so that --help is there at once
+    from _typeshed import DataclassInstance
+
+    from snaprun.api.compare import CompareOptions, PlotOptions
+    from snaprun.api.history import HistoryOptions
+
+    Options = TypeVar("Options", bound=DataclassInstance)
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+Others = ParamSpec("Others")
+"""The parameters of a command beside the options that it takes as one."""
+
+
+def gather(
+    load: Callable[[], type[Options]],
+) -> Callable[[Callable[Concatenate[Options, Others], int]], Callable[Others, int]]:
+    """Give a command one dataclass in place of those options of it that the dataclass has a field for.
+
+    It is the command's first parameter; of two such decorators the lower one's comes first. ``load`` imports the
+    dataclass when the command is called.
+    """
+
+    def decorate(command: Callable[Concatenate[Options, Others], int]) -> Callable[Others, int]:
+        @wraps(command)
+        def call(*args: Others.args, **values: Others.kwargs) -> int:
+            kind = load()
+            fields: dict[str, Any] = {name: values.pop(name) for name in kind.__dataclass_fields__ if name in values}
+            return command(kind(**fields), *args, **values)
+
+        return call
+
+    return decorate
+
+
+def history_options() -> type[HistoryOptions]:
+    """Which runs to list."""
+    from snaprun.api.history import HistoryOptions
+
+    return HistoryOptions
+
+
+def compare_options() -> type[CompareOptions]:
+    """Which runs to compare, and how."""
+    from snaprun.api.compare import CompareOptions
+
+    return CompareOptions
+
+
+def plot_options() -> type[PlotOptions]:
+    """Which runs to draw, and how."""
+    from snaprun.api.compare import PlotOptions
+
+    return PlotOptions
 
 
 def duration(text: str) -> float:
@@ -43,11 +96,13 @@ def size(text: str) -> int:
     return count
 
 
-def how_many(options: Mapping[str, Any]) -> int | None:
-    """How many runs a table or a chart is of: all of a sweep unless the user says otherwise, since the mean over some
-    of its seeds says nothing."""
+def choose_count(filters: HistoryOptions, *, everything: bool) -> HistoryOptions:
+    """What a table or a chart is of: all runs of a sweep unless the user says how many, since the mean over some of its
+    seeds says nothing."""
+    from dataclasses import replace
+
     is_default = click.get_current_context().get_parameter_source("count") is ParameterSource.DEFAULT
-    return None if is_default and options.get("group") else options["count"]
+    return replace(filters, count=None) if everything or (is_default and filters.group) else filters
 
 
 COUNT_MOST = 1_000_000
@@ -64,6 +119,30 @@ def stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command
 
     return decorate
 
+
+filters = stack(
+    click.option("--status", multiple=True, metavar="STATUS", help="Only runs of this status; may be given again."),
+    click.option("--notebook", metavar="PATH", help="Only runs of this notebook (a path, a name, or a glob)."),
+    click.option("--since", metavar="WHEN", help="Only runs since then: 2h, 3d, 1w, or a date."),
+    click.option("--name", metavar="NAME", help="Only runs with this name."),
+    click.option("--tag", metavar="TAG", help="Only runs with this tag."),
+    click.option("--group", metavar="ID", help="Only runs of this sweep."),
+    click.option("--commit", metavar="REV", help="Only runs that belong to this commit of yours, or run of that id."),
+    click.option(
+        "--where", metavar="EXPR", help="""Only runs for which this holds: 'lr < 0.1 and status == "failed"'."""
+    ),
+)
+
+group_options = stack(
+    click.option(
+        "--mean/--no-mean",
+        default=None,
+        help="Put runs together that differ in nothing but their seed; so it is for a sweep (--group) with seeds.",
+    ),
+    click.option(
+        "--by", multiple=True, metavar="NAME", help="Put runs together by this parameter; may be given again."
+    ),
+)
 
 params_options = stack(
     click.option(

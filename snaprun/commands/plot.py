@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from snaprun.commands.compare import group_options
-from snaprun.commands.history import filters
-from snaprun.commands.options import how_many, json_option
+from snaprun.commands.options import (
+    choose_count,
+    filters,
+    gather,
+    group_options,
+    history_options,
+    json_option,
+    plot_options,
+)
+
+if TYPE_CHECKING:
+    from snaprun.api.compare import PlotOptions
+    from snaprun.api.history import HistoryOptions
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -24,28 +34,24 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--all", "everything", is_flag=True, help="All runs, however many.")
 @filters
 @group_options
-@click.option(
-    "--x", "across", type=click.Choice(["step", "time"]), default="step", show_default=True, help="What lies on x."
-)
+@click.option("--x", type=click.Choice(["step", "time"]), default="step", show_default=True, help="What lies on x.")
 @click.option("--smooth", type=float, default=0.0, metavar="WEIGHT", help="Smooth: from 0 (not at all) to under 1.")
 @click.option("--log", is_flag=True, help="Make the y axis logarithmic.")
 @click.option("--svg", "svg_file", type=FILE, help="Write an SVG file.")
 @click.option("--png", "png_file", type=FILE, help="Write a PNG file (needs the extra images).")
 @click.option("--html", "html_file", type=FILE, help="Write one self-contained page.")
 @json_option
+@gather(plot_options)
+@gather(history_options)
 def command(
+    selection: HistoryOptions,
+    options: PlotOptions,
     metric: str,
-    runs: tuple[str, ...],
-    mean: bool | None,
-    by: tuple[str, ...],
-    across: str,
-    smooth: float,
-    log: bool,
+    everything: bool,
     svg_file: Path | None,
     png_file: Path | None,
     html_file: Path | None,
     as_json: bool,
-    **selection: Any,
 ) -> int:
     """Draw a metric of runs over its steps or over time, in the terminal or as a file.
 
@@ -58,16 +64,12 @@ def command(
     Runs are named, or filtered as in history. A run in progress is drawn as far as it is.
     """
     from snaprun import show
-    from snaprun.api import compare
+    from snaprun.api.compare import plot
     from snaprun.charts import png, series, svg, terminal
     from snaprun.commands.terminal import load_context, stdout
     from snaprun.files import write
 
-    context = load_context()
-    selected_runs = compare.runs_of(context, runs, {**selection, "count": how_many(selection)}, now=time.time())
-    by_time = across == "time"
-    group_rule = compare.choose_rule(selected_runs, mean=mean, by=by, group=selection["group"])
-    chart = compare.chart(context, metric, selected_runs, group_rule, by_time=by_time, smooth=smooth, log=log)
+    chart = plot(load_context(), metric, options, choose_count(selection, everything=everything), now=time.time())
     for path, draw in ((svg_file, svg.svg), (png_file, png.png), (html_file, svg.html)):
         if path is not None:
             content = draw(chart)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from snaprun import show
-from snaprun.api.history import history
+from snaprun.api.history import HistoryOptions, history
 from snaprun.api.look import details
 from snaprun.api.run import PendingRun, RunOptions, abandon, freeze, freeze_again, launch
 from snaprun.commands.placing import resolve_launcher
@@ -215,7 +215,7 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
     is_search_over = group is not None and _end_search(context, group)
     runs = [find(context, selector) for selector in selectors]
     if group is not None:
-        runs += history(context, {"group": group}, now=time.time())
+        runs += history(context, HistoryOptions(group=group), now=time.time())
     if not runs:
         raise NothingFound(f"there is no sweep {group}", hint="snaprun history")
     queue_ids = {run.id for run in runs if run.status is Status.QUEUED}
