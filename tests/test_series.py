@@ -29,7 +29,7 @@ def test_reading_lines() -> None:
         b'{"name": "loss", "value": 2, "step": 5, "time": 10}\n{"name": "loss", "value": 1, "step": null}\n'
         b'rubbish\n{"name": "loss"}\n[1]\n{"name": "acc", "value": NaN, "step": true}\n{"name": "loss", "val'
     )
-    found = metrics.read(lines)
+    found = metrics.points(lines)
     assert found["loss"] == [CurvePoint(5.0, 10.0, 2.0), CurvePoint(1.0, 0.0, 1.0)]
     assert math.isnan(found["acc"][0].value)
     assert found["acc"][0].step == 0
@@ -40,12 +40,12 @@ def test_of_a_run_that_ended_and_of_one_in_progress(repo: Sandbox) -> None:
     run_id = made(repo, "digits.ipynb", metrics=logged(loss=[3.0, 2.0]))
     git = gate(repo)
     tip = git.refs("refs/snaprun/")[f"refs/snaprun/runs/{run_id}"]
-    assert [point.value for point in metrics.of_run(git, run_id, tip)["loss"]] == [3.0, 2.0]
+    assert [point.value for point in metrics.points_of_run(git, run_id, tip)["loss"]] == [3.0, 2.0]
     going = made(repo, "digits.ipynb", ended=False)
-    assert metrics.of_run(git, going, going) == {}
+    assert metrics.points_of_run(git, going, going) == {}
     (git.place.live / going).mkdir(parents=True)
     (git.place.live / going / "metrics.jsonl").write_text('{"name": "loss", "value": 7}\n')
-    assert metrics.of_run(git, going, going)["loss"][0].value == 7
+    assert metrics.points_of_run(git, going, going)["loss"][0].value == 7
 
 
 def test_curves_over_steps_and_over_time() -> None:

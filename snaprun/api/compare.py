@@ -103,7 +103,7 @@ def plot(
         raise UsageFault(text, hint="--smooth takes from 0 to under 1: 0.6")
     _require_known("parameter", options.by, {name for run in runs for name in run.params})
     repo = GitRepo(context.place)
-    points = {run.id: metrics.of_run(repo, run.id, run.commit) for run in runs}
+    points = {run.id: metrics.points_of_run(repo, run.id, run.commit) for run in runs}
     metric_names = {name for run_points in points.values() for name in run_points}
     if metric not in metric_names:
         names = ", ".join(sorted(metric_names)[:10])

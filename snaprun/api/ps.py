@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
 
+from snaprun import metrics
 from snaprun.context import Context
 from snaprun.index import queue, runlist
 from snaprun.index.runlist import Filter
@@ -77,18 +76,6 @@ def _describe_running(context: Context, run: Run, cell_seconds: Mapping[int, flo
 
 
 def _last_metric(folder: livefolder.Live) -> str | None:
-    """The metric logged last, as ``name=value``: the end of the file is enough."""
-    try:
-        with folder.metrics.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 4096))
-            lines = file.read().splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        try:
-            data = json.loads(line)
-            return f"{data['name']}={data['value']:.6g}"
-        except (ValueError, KeyError, TypeError):
-            continue
-    return None
+    """The metric logged last, as ``name=value``."""
+    entry = metrics.read_last(folder.metrics)
+    return None if entry is None else f"{entry.name}={entry.value:.6g}"
