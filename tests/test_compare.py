@@ -331,7 +331,7 @@ def test_stat_everything_and_markdown(repo: Sandbox, digits: Path) -> None:
         "Code       ~1 cells, +1 -2 lines",
         "Outputs    1 of 7 cells differ",
     ]
-    assert any(line.strip() == "seed = 0" for line in shown(found, everything=True))
+    assert any(line.strip() == "seed = 0" for line in shown(found, include_same=True))
     said = markdown.markdown(found)
     assert "| lr | 0.1 | 0.2 |" in said
     assert "````diff" in said, "the fence is longer than any in the code"

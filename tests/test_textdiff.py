@@ -41,13 +41,13 @@ def test_cut() -> None:
 
 
 def test_words_within_a_line() -> None:
-    assert textdiff.inline("lr = 0.1 # x", "lr = 0.25 # x") == [
+    assert textdiff.diff_words("lr = 0.1 # x", "lr = 0.25 # x") == [
         ("=", "lr = 0."),
         ("-", "1"),
         ("+", "25"),
         ("=", " # x"),
     ]
-    assert textdiff.inline("alpha", "completely(different)") == []
+    assert textdiff.diff_words("alpha", "completely(different)") == []
 
 
 def test_marked_words_without_colour() -> None:

@@ -1,1 +1,1 @@
-"""Comparing runs: cells, outputs, metrics, tables and plots."""
+"""Compare two runs: parameters, metrics, cells, outputs and files, in the terminal, as Markdown and as a page."""

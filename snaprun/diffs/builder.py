@@ -11,7 +11,7 @@ from snaprun.diffs import cellmatch, outputs, textdiff
 from snaprun.diffs.cellmatch import CellItem, CellMatch
 from snaprun.diffs.direction import direction
 from snaprun.diffs.outputs import OutputDiff
-from snaprun.diffs.rundiff import CellDiff, Comparison, FileDiff, MetricDiff, Side, ValueDiff
+from snaprun.diffs.rundiff import CellDiff, CellVersion, Comparison, FileDiff, MetricDiff, Side, ValueDiff
 from snaprun.model import Artifact, Metric, Result
 from snaprun.notebooks import cells, parameters
 
@@ -33,7 +33,7 @@ def compare(
         a=a,
         b=b,
         run=tuple(_run(a, b)),
-        params=tuple(values(a.params or {}, b.params or {})) if has_params else None,
+        params=tuple(compare_values(a.params or {}, b.params or {})) if has_params else None,
         metrics=_metrics_of(a, b, better),
         cells=tuple(_cells(a, b, context)) if a.source is not None and b.source is not None else None,
         files=(*(diff for diff in files if not _is_own(diff, a, b)), *_large_files(a, b)),
@@ -43,9 +43,9 @@ def compare(
     )
 
 
-def values(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[ValueDiff]:
+def compare_values(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[ValueDiff]:
     """Every name of two mappings with its values, in the order of A, then of B."""
-    for name in [*a, *(name for name in b if name not in a)]:
+    for name in dict.fromkeys([*a, *b]):
         if name not in b:
             yield ValueDiff(name, a[name], None, "removed")
         elif name not in a:
@@ -63,13 +63,13 @@ def _run(a: Side, b: Side) -> Iterator[ValueDiff]:
         for side, run in zip(records, (a.run, b.run), strict=True):
             side.update({name: getattr(run, name) for name in names})
             side["status"] = run.status.value
-    return values(records[0], records[1])
+    return compare_values(records[0], records[1])
 
 
 def _metrics(
     a: Mapping[str, Metric], b: Mapping[str, Metric], better: Sequence[tuple[str, str]]
 ) -> Iterator[MetricDiff]:
-    for name in [*a, *(name for name in b if name not in a)]:
+    for name in dict.fromkeys([*a, *b]):
         last_a = a[name].last if name in a else None
         last_b = b[name].last if name in b else None
         if last_a is None or last_b is None or not math.isfinite(last_a) or not math.isfinite(last_b):
@@ -89,54 +89,54 @@ def _metrics_of(a: Side, b: Side, better: Sequence[tuple[str, str]]) -> tuple[Me
 
 def _cells(a: Side, b: Side, context: int) -> Iterator[CellDiff]:
     """The cells of the frozen notebooks, matched; injected cells are left out, they are the parameters."""
-    cells_a, cells_b = _number_cells(a), _number_cells(b)
-    out_a, out_b = _outputs(a), _outputs(b)
-    times_a, times_b = _seconds(a), _seconds(b)
-    matches = cellmatch.match([left_cell.item for left_cell in cells_a], [right_cell.item for right_cell in cells_b])
-    for match in matches:
+    cells_a, cells_b = _side_cells(a), _side_cells(b)
+    has_outputs = a.executed_node is not None and b.executed_node is not None
+    for match in cellmatch.match([left.item for left in cells_a], [right.item for right in cells_b]):
         cell_a = cells_a[match.a] if match.a is not None else None
         cell_b = cells_b[match.b] if match.b is not None else None
         cell = cell_b or cell_a
         if cell is None:
             continue
-        is_code = cell.item.kind == "code"
         yield CellDiff(
             kind=cell.item.kind,
-            a=cell_a.number if cell_a else None,
-            b=cell_b.number if cell_b else None,
-            state=_state(match, cell_a, cell_b),
             label=cell.label,
+            state=_state(match, cell_a, cell_b),
+            cell_a=cell_a.version if cell_a else None,
+            cell_b=cell_b.version if cell_b else None,
             match=match.basis,
             similarity=match.similarity,
             part_of=_part_of(match, cells_a, cells_b),
             hunks=tuple(textdiff.hunks(_lines(cell_a), _lines(cell_b), context=context)) if cell_a and cell_b else (),
-            outputs=_compare_outputs(cell_a, cell_b, out_a, out_b) if is_code else None,
-            a_source=cell_a.item.source if cell_a else None,
-            b_source=cell_b.item.source if cell_b else None,
-            a_seconds=times_a.get(cell_a.number) if cell_a and is_code else None,
-            b_seconds=times_b.get(cell_b.number) if cell_b and is_code else None,
+            outputs=_compare_outputs(cell_a, cell_b) if has_outputs and cell.item.kind == "code" else None,
         )
 
 
 @dataclass(frozen=True)
 class _Cell:
+    """A cell of one side, ready to be matched and compared; ``outputs`` is None where it did not run."""
+
     item: CellItem
-    number: int
     label: str
+    version: CellVersion
+    outputs: Sequence[Mapping[str, Any]] | None
 
 
-def _number_cells(side: Side) -> list[_Cell]:
+def _side_cells(side: Side) -> list[_Cell]:
     node = side.source or {"cells": []}
+    cell_outputs, seconds = _outputs(side), _seconds(side)
     numbers: dict[str, int] = {}
     code = {cell.index: cell for cell in cells.code_cells(node)}
     entries = []
     for index, cell in enumerate(node["cells"]):
         if index in code and code[index].number == 0:
             continue
-        kind = cell["cell_type"]
-        numbers[kind] = numbers.get(kind, 0) + 1
-        label = code[index].label if index in code else _first_line(cell["source"])
-        entries.append(_Cell(CellItem(kind, cell["source"], cell.get("id")), numbers[kind], label))
+        item = CellItem.of(cell)
+        number = numbers[item.kind] = numbers.get(item.kind, 0) + 1
+        if index in code:
+            version = CellVersion(number, item.source, seconds.get(number))
+            entries.append(_Cell(item, code[index].label, version, cell_outputs.get(number)))
+        else:
+            entries.append(_Cell(item, _first_line(item.source), CellVersion(number, item.source), None))
     return entries
 
 
@@ -155,32 +155,25 @@ def _state(match: CellMatch, cell_a: _Cell | None, cell_b: _Cell | None) -> str:
 def _part_of(match: CellMatch, cells_a: list[_Cell], cells_b: list[_Cell]) -> int | None:
     if match.part_of is None:
         return None
-    return (cells_a if match.a is None else cells_b)[match.part_of].number
+    return (cells_a if match.a is None else cells_b)[match.part_of].version.number
 
 
 def _lines(cell: _Cell) -> list[str]:
     return cells.normalize_source(cell.item.source).split("\n")
 
 
-def _outputs(side: Side) -> dict[int, list[dict[str, Any]]] | None:
-    """The outputs of each code cell that ran, by its number; None without a result."""
+def _outputs(side: Side) -> dict[int, Sequence[Mapping[str, Any]]]:
+    """The outputs of each code cell that ran, by its number."""
     if side.executed_node is None:
-        return None
+        return {}
     nodes = side.executed_node["cells"]
     run_cells = [cell for cell in cells.code_cells(side.executed_node) if cell.number not in side.unrun]
     return {cell.number: nodes[cell.index]["outputs"] for cell in run_cells}
 
 
-def _compare_outputs(
-    cell_a: _Cell | None,
-    cell_b: _Cell | None,
-    out_a: dict[int, list[dict[str, Any]]] | None,
-    out_b: dict[int, list[dict[str, Any]]] | None,
-) -> tuple[OutputDiff, ...] | None:
-    if out_a is None or out_b is None:
-        return None
-    before = out_a.get(cell_a.number) if cell_a else []
-    after = out_b.get(cell_b.number) if cell_b else []
+def _compare_outputs(cell_a: _Cell | None, cell_b: _Cell | None) -> tuple[OutputDiff, ...] | None:
+    before = cell_a.outputs if cell_a else ()
+    after = cell_b.outputs if cell_b else ()
     return None if before is None or after is None else tuple(outputs.compare(before, after))
 
 
@@ -190,7 +183,7 @@ def _seconds(side: Side) -> dict[int, float]:
 
 
 def _environment(a: Side, b: Side) -> Iterator[ValueDiff]:
-    return values(_flat(a.environment or {}), _flat(b.environment or {}))
+    return compare_values(_flat(a.environment or {}), _flat(b.environment or {}))
 
 
 def _flat(data: Mapping[str, Any], stem: str = "") -> dict[str, Any]:
@@ -209,7 +202,7 @@ def _artifacts(a: Result, b: Result) -> Iterator[ValueDiff]:
     def by_path(artifacts: Iterable[Artifact]) -> dict[str, Any]:
         return {artifact.path: {"size": artifact.size, "sha256": artifact.sha256} for artifact in artifacts}
 
-    return values(by_path(a.artifacts), by_path(b.artifacts))
+    return compare_values(by_path(a.artifacts), by_path(b.artifacts))
 
 
 def _is_own(diff: FileDiff, a: Side, b: Side) -> bool:

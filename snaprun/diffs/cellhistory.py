@@ -50,9 +50,7 @@ class Version:
             "label": self.label,
             "state": self.state,
             "source": self.source,
-            "hunks": [
-                {"a_start": hunk.a_start, "b_start": hunk.b_start, "lines": list(hunk.lines)} for hunk in self.hunks
-            ],
+            "hunks": [hunk.to_json() for hunk in self.hunks],
             "metrics": {name: metric.last for name, metric in self.runs[0].metrics.items()} if self.runs else {},
         }
 
@@ -165,15 +163,15 @@ def _older_cell(older: Node, newer: Node, cell: CodeCell) -> CodeCell | None:
     """What the cell was in the older notebook."""
     before, after = cells.code_cells(older), cells.code_cells(newer)
     place = next(number for number, candidate in enumerate(after) if candidate.index == cell.index)
-    for match in cellmatch.match([_item(old_cell) for old_cell in before], [_item(new_cell) for new_cell in after]):
+    items_a, items_b = (
+        [CellItem.of(node["cells"][candidate.index]) for candidate in code_cells]
+        for node, code_cells in ((older, before), (newer, after))
+    )
+    for match in cellmatch.match(items_a, items_b):
         if match.b == place:
             origin = match.a if match.a is not None else match.part_of
             return None if origin is None else before[origin]
     return None
-
-
-def _item(cell: CodeCell) -> CellItem:
-    return CellItem("code", cell.source, cell.id)
 
 
 def _sources(repo: GitRepo, runs: Sequence[Run]) -> Iterator[tuple[Run, bytes | None]]:

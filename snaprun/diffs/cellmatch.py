@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from snaprun.notebooks.cells import normalize_source
+from snaprun.notebooks.cells import Node, normalize_source
 
 SIMILARITY_LEAST = 0.5
 """Dice coefficient of the token multisets from which two cells are the same cell edited. One scale for all cells:
@@ -37,6 +37,11 @@ class CellItem:
     kind: str
     source: str
     id: str | None = None
+
+    @classmethod
+    def of(cls, cell: Node) -> CellItem:
+        """The item of a notebook's cell."""
+        return cls(cell["cell_type"], cell["source"], cell.get("id"))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def colour_lines(lines: Sequence[str], look: Look) -> list[str]:
         return clean_lines
     output_lines = [_paint(line, look) for line in clean_lines]
     for old, new in textdiff.pair_lines(clean_lines):
-        parts = textdiff.inline(clean_lines[old][1:], clean_lines[new][1:])
+        parts = textdiff.diff_words(clean_lines[old][1:], clean_lines[new][1:])
         if parts:
             output_lines[old] = _words("-", "red", parts, look)
             output_lines[new] = _words("+", "green", parts, look)
@@ -41,7 +41,7 @@ def mark_words(lines: Sequence[str]) -> list[str]:
         if number not in pairs:
             output_lines.append(line)
             continue
-        parts = textdiff.inline(line[1:], clean_lines[pairs[number]][1:])
+        parts = textdiff.diff_words(line[1:], clean_lines[pairs[number]][1:])
         later[pairs[number]] = "" if parts else clean_lines[pairs[number]]
         output_lines.append(" " + "".join(_mark(sign, text) for sign, text in parts) if parts else line)
     return output_lines

@@ -18,18 +18,18 @@ def markdown(comparison: Comparison) -> str:
     lines += [f"**{_escape(first[0])}**", ""] if first else []
     params = [value for value in comparison.params or () if value.state != "same"]
     if params:
-        lines += _md_table(("parameter", "A", "B"), [(param.name, *words.format_values(param)) for param in params])
+        lines += _table(("parameter", "A", "B"), [(param.name, *words.format_values(param)) for param in params])
     metrics = [metric for metric in comparison.metrics or () if metric.state != "same"]
     if metrics:
         table = [
             (metric_diff.name, *words.metric_sides(metric_diff), words.metric_change(metric_diff))
             for metric_diff in metrics
         ]
-        lines += _md_table(("metric", "A", "B", "change"), table)
+        lines += _table(("metric", "A", "B", "change"), table)
     if comparison.code:
         lines += ["**Code**", ""]
         for cell in comparison.code:
-            lines += _md_cell(cell)
+            lines += _cell(cell)
     for section in ("outputs", "files", "environment", "artifacts"):
         rows = [row.strip() for row in terminal.rows(section, comparison, DiffOptions()) if row.strip()]
         lines += [f"**{section.capitalize()}**", "", *(f"- {_escape(row)}" for row in rows), ""] if rows else []
@@ -43,12 +43,12 @@ def _escape(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", clean(text))
 
 
-def _md_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
     return [*lines, *(f"| {' | '.join(map(_escape, row))} |" for row in rows), ""]
 
 
-def _md_cell(cell: CellDiff) -> list[str]:
+def _cell(cell: CellDiff) -> list[str]:
     title = _escape(words.cell_row(cell))
     lines = [clean(line) for hunk in words.cell_hunks(cell) for line in hunk.lines]
     if not lines:

@@ -75,9 +75,7 @@ class OutputDiff:
             "b_sha": self.b.sha if self.b else None,
             "noise": self.noise,
             "max_rel": self.largest if self.largest is None or self.largest < float("inf") else None,
-            "hunks": [
-                {"a_start": hunk.a_start, "b_start": hunk.b_start, "lines": list(hunk.lines)} for hunk in self.hunks
-            ],
+            "hunks": [hunk.to_json() for hunk in self.hunks],
         }
 
 

@@ -16,7 +16,7 @@ from importlib import resources
 from snaprun.diffs import terminal, textdiff, words
 from snaprun.diffs.linediff import clean
 from snaprun.diffs.outputs import OutputDiff, OutputItem
-from snaprun.diffs.rundiff import CellDiff, Comparison
+from snaprun.diffs.rundiff import CellDiff, CellVersion, Comparison
 from snaprun.diffs.terminal import DiffOptions
 
 CONTEXT = 3
@@ -104,19 +104,19 @@ def _table(rows: Iterable[tuple[str, str, str, str]]) -> str:
 
 def _cell(cell: CellDiff) -> str:
     title = escape(words.cell_row(cell))
-    source = f"<pre>{escape(cell.b_source or '')}</pre>"
+    source = f"<pre>{escape(cell.cell_b.source if cell.cell_b else '')}</pre>"
     outputs = "".join(_output(output) for output in cell.outputs or () if output.state != "same")
     if cell.state == "same" and not outputs:
         return f'<details class="cell"><summary>{title}</summary>{source}</details>'
     if cell.state == "same":
         code = f'<details><summary class="dim">source, the same</summary>{source}</details>'
     else:
-        code = _code(_lines(cell.a_source), _lines(cell.b_source))
+        code = _code(_lines(cell.cell_a), _lines(cell.cell_b))
     return f'<section class="cell change"><h3>{title}</h3>{code}{outputs}</section>'
 
 
-def _lines(source: str | None) -> list[str]:
-    return [] if source is None else source.rstrip("\n").split("\n")
+def _lines(cell: CellVersion | None) -> list[str]:
+    return [] if cell is None else cell.source.rstrip("\n").split("\n")
 
 
 def _code(a: Sequence[str], b: Sequence[str]) -> str:
@@ -141,7 +141,7 @@ def _changed_rows(old: Sequence[str], new: Sequence[str]) -> list[str]:
     for number in range(max(len(old), len(new))):
         old_line = old[number] if number < len(old) else None
         new_line = new[number] if number < len(new) else None
-        parts = textdiff.inline(old_line, new_line) if old_line is not None and new_line is not None else []
+        parts = textdiff.diff_words(old_line, new_line) if old_line is not None and new_line is not None else []
         rows.append(f"<tr>{_side_cell('old', old_line, parts)}{_side_cell('new', new_line, parts)}</tr>")
     return rows
 

@@ -1,4 +1,4 @@
-"""What a comparison of two runs is made of, and its JSON: schema ``snaprun.diff/1``."""
+"""The data of a comparison of two runs, and its JSON: schema ``snaprun.diff/1``."""
 
 from __future__ import annotations
 
@@ -88,27 +88,47 @@ class MetricDiff:
 
 
 @dataclass(frozen=True)
+class CellVersion:
+    """A cell as one side has it. ``number`` counts the cells of its kind from 1, as runs and messages do for code."""
+
+    number: int
+    source: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class CellDiff:
-    """A cell on both sides. ``a`` and ``b`` count the cells of its kind from 1, as runs and messages do for code.
+    """A cell on both sides, None where a side has no such cell.
 
     ``part_of``: for a cell on one side only, the number on the other side of the cell it was split from or merged into.
     ``outputs`` is None where there are none to compare.
     """
 
     kind: str
-    a: int | None
-    b: int | None
-    state: str
     label: str
+    state: str
+    cell_a: CellVersion | None
+    cell_b: CellVersion | None
     match: str = ""
     similarity: float = 0.0
     part_of: int | None = None
     hunks: tuple[Hunk, ...] = ()
     outputs: tuple[OutputDiff, ...] | None = None
-    a_source: str | None = None
-    b_source: str | None = None
-    a_seconds: float | None = None
-    b_seconds: float | None = None
+
+    @property
+    def a(self) -> int | None:
+        """The cell's number on side A."""
+        return self.cell_a.number if self.cell_a else None
+
+    @property
+    def b(self) -> int | None:
+        """The cell's number on side B."""
+        return self.cell_b.number if self.cell_b else None
+
+    @property
+    def seconds(self) -> tuple[float | None, float | None]:
+        """How long the cell took on each side, where that is known."""
+        return self.cell_a.seconds if self.cell_a else None, self.cell_b.seconds if self.cell_b else None
 
     @property
     def outputs_differ(self) -> bool:
@@ -126,11 +146,9 @@ class CellDiff:
             "match": self.match or None,
             "similarity": self.similarity,
             "part_of": self.part_of,
-            "hunks": [
-                {"a_start": hunk.a_start, "b_start": hunk.b_start, "lines": list(hunk.lines)} for hunk in self.hunks
-            ],
+            "hunks": [hunk.to_json() for hunk in self.hunks],
             "outputs": None if self.outputs is None else [output.to_json() for output in self.outputs],
-            "seconds": {"a": self.a_seconds, "b": self.b_seconds},
+            "seconds": dict(zip("ab", self.seconds, strict=True)),
         }
 
 

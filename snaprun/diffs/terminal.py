@@ -141,7 +141,7 @@ def _outputs(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
 def _timings(comparison: Comparison, options: DiffOptions) -> Iterator[str]:
     rows = []
     for cell in comparison.cells or ():
-        a, b = cell.a_seconds, cell.b_seconds
+        a, b = cell.seconds
         if a is None or b is None:
             continue
         slow = abs(a - b) >= SECONDS_LEAST and max(a, b) >= SLOWER * min(a, b)

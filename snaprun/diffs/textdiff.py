@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from typing import Any
 
 LINES_MOST = 4000
 """Beyond so many differing lines the middle is not aligned: the time would grow with the square."""
@@ -20,6 +21,10 @@ class Hunk:
     a_start: int
     b_start: int
     lines: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object in ``snaprun.diff/1``."""
+        return {"a_start": self.a_start, "b_start": self.b_start, "lines": list(self.lines)}
 
 
 def hunks(a: Sequence[str], b: Sequence[str], *, context: int = 3) -> list[Hunk]:
@@ -80,7 +85,7 @@ Part = tuple[str, str]
 """A piece of two lines: ``=`` in both, ``-`` only in the old, ``+`` only in the new one; and its text."""
 
 
-def inline(old: str, new: str) -> list[Part]:
+def diff_words(old: str, new: str) -> list[Part]:
     """Two lines as one sequence of pieces, word by word; nothing at all where hardly anything is common."""
     a, b = _WORD.findall(old), _WORD.findall(new)
     matcher = SequenceMatcher(None, a, b, autojunk=False)

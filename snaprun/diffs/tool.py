@@ -53,7 +53,7 @@ def command(tool: str, a: Path, b: Path) -> list[str]:
 
 def align_ids(a: Node, b: Node) -> None:
     """Give the cells of two documents ids that are equal where the cells belong together, and only there."""
-    matches = cellmatch.match([_item(cell) for cell in a["cells"]], [_item(cell) for cell in b["cells"]])
+    matches = cellmatch.match([CellItem.of(cell) for cell in a["cells"]], [CellItem.of(cell) for cell in b["cells"]])
     for number, match in enumerate(matches):
         if match.a is not None:
             a["cells"][match.a]["id"] = f"cell-{number}"
@@ -68,7 +68,3 @@ def _document(side: Side) -> Node:
     if node is None:
         raise DataFault(f"{side.name} has no notebook that can be read", hint="snaprun diff without --tool")
     return {**node, "cells": [dict(cell) for cell in node["cells"]]}
-
-
-def _item(cell: Node) -> CellItem:
-    return CellItem(cell["cell_type"], cell["source"], cell.get("id"))

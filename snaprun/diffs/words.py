@@ -59,10 +59,10 @@ def cell_row(cell: CellDiff, look: Look = PLAIN) -> str:
 
 def cell_hunks(cell: CellDiff) -> Sequence[Hunk]:
     """The hunks of a cell; one that only one side has is a single hunk."""
-    if cell.state in ("added", "removed"):
-        sign, source = ("+", cell.b_source) if cell.state == "added" else ("-", cell.a_source)
-        return (Hunk(1, 1, tuple(sign + line for line in (source or "").rstrip("\n").split("\n"))),)
-    return cell.hunks
+    sign, version = ("+", cell.cell_b) if cell.cell_a is None else ("-", cell.cell_a)
+    if version is None or (cell.cell_a and cell.cell_b):
+        return cell.hunks
+    return (Hunk(1, 1, tuple(sign + line for line in version.source.rstrip("\n").split("\n"))),)
 
 
 def file_row(diff: FileDiff, look: Look = PLAIN) -> str:
