@@ -16,7 +16,7 @@ BLOCK = re.compile(r"(?<=<!-- help -->\n```text\n).*?(?=```\n<!-- /help -->)", r
 def help_text(names: list[str]) -> str:
     """What ``snaprun <names> --help`` prints at 100 columns."""
     command: click.Command = group
-    context = click.Context(group, info_name="snaprun", max_content_width=100, terminal_width=100)
+    context = click.Context(group, info_name="snaprun", terminal_width=100, **group.context_settings)
     for name in names:
         assert isinstance(command, click.Group)
         found = command.get_command(context, name)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from snaprun import records
 from snaprun.checkouts.result import ResultParts, commit_result
-from snaprun.commands.hook import command
+from snaprun.cli import group
 from snaprun.freeze.capture import SnapshotRequest, take
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
@@ -33,7 +33,7 @@ def call_hook(repo: Sandbox, *args: str, code: int | None = 0) -> str:
     before = Path.cwd()
     os.chdir(repo.path)
     try:
-        done = CliRunner().invoke(command, list(args), catch_exceptions=False, standalone_mode=False)
+        done = CliRunner().invoke(group, ["hook", *args], catch_exceptions=False, standalone_mode=False)
     finally:
         os.chdir(before)
     given = done.return_value if isinstance(done.return_value, int) else done.exit_code
