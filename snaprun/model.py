@@ -156,6 +156,28 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """How a run came to its end, in a nutshell; the cells and the error are in the journal.
+
+    As JSON it is the content of ``ending.json``, where whoever saw the end leaves word for whoever makes the record.
+    """
+
+    status: Status
+    exit_code: int
+    reason: str | None = None
+    signal: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The document as written into a live folder."""
+        return {**asdict(self), "status": self.status.value}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        """Read the document back. Raises KeyError, TypeError, ValueError: it is none."""
+        return cls(Status(data["status"]), int(data["exit_code"]), data.get("reason"), data.get("signal"))
+
+
+@dataclass(frozen=True)
 class Result:
     """How a run ended: the content of ``.snaprun/result.json``."""
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snaprun.engines import Job, Outcome, Stop, engine
+from snaprun.engines import Job, Stop, engine
 from snaprun.git.locate import Place
 from snaprun.live import livefolder, replay
 from snaprun.live.journal import Journal, read_events
 from snaprun.live.livefolder import Live
-from snaprun.model import Cell, CellError, RunSpec, Snapshot
+from snaprun.model import Cell, CellError, Outcome, RunSpec, Snapshot
 from snaprun.notebooks.kernels import Kernel, of_python
 from tests.sandbox import notebook
 

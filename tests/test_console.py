@@ -17,7 +17,7 @@ from snaprun.lifecycle.supervisor import SLACK
 from snaprun.live import progress
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import Live
-from snaprun.model import Status
+from snaprun.model import Outcome, Status
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for
@@ -257,7 +257,7 @@ def test_an_attempt_that_was_killed_before_a_word_counts(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "1/0"))
     run.end()
     again = resume.create_attempt(running.context(repo), running.listed(run))
-    settle.end(again, os.environ, {"status": "lost", "exit_code": 125, "reason": "killed"})
+    settle.end(again, os.environ, Outcome(Status.LOST, 125, "killed"))
     assert run.end().attempts == 2
     second = running.listed(run)
     assert (second.status, second.attempts) == (Status.LOST, 2)

@@ -190,7 +190,7 @@ def test_a_job_that_slurm_has_forgotten_is_lost_after_a_while_only(repo: Sandbox
     assert contact.judge_ending(run.live, told, now=time.time() + 50) is None
     found = contact.judge_ending(run.live, told, now=time.time() + 70)
     assert found is not None
-    assert found["status"] == "lost"
+    assert found.status is Status.LOST
 
 
 def test_gpus_are_asked_of_slurm_and_it_says_which(repo: Sandbox) -> None:

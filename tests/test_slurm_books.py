@@ -78,9 +78,10 @@ def test_runs_that_were_cancelled_while_nobody_looked(repo: Sandbox) -> None:
     told = launchers.read_placement(runs[1].live.path)
     assert told is not None
     assert contact.judge_ending(runs[1].live, told, now=time.time()) is None
-    late = contact.judge_ending(runs[1].live, told, now=time.time() + 70) or {}
-    assert (late["status"], late["exit_code"]) == ("stopped", 143)
-    assert "cancelled before it began" in late["reason"]
+    late = contact.judge_ending(runs[1].live, told, now=time.time() + 70)
+    assert late is not None
+    assert (late.status, late.exit_code) == (Status.STOPPED, 143)
+    assert "cancelled before it began" in str(late.reason)
     assert repo.snaprun("stop", "--group", group, "-q").returncode == 0
     assert {run["status"] for run in runs_of(repo, group) if run["id"] != runs[1].id} == {"stopped"}
 

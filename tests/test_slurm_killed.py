@@ -11,6 +11,7 @@ import pytest
 
 from snaprun import launchers
 from snaprun.lifecycle import contact
+from snaprun.model import Status
 from tests import running
 from tests.cluster import asked
 from tests.sandbox import Sandbox, wait_for
@@ -67,8 +68,9 @@ def test_a_command_killed_before_it_submitted_anything(repo: Sandbox, tmp_path: 
     told = launchers.read_placement(run.live.path)
     assert told is not None
     assert contact.judge_ending(run.live, told, now=time.time()) is None
-    late = contact.judge_ending(run.live, told, now=time.time() + 70) or {}
-    assert (late["status"], "no job was submitted for it" in late["reason"]) == ("lost", True)
+    late = contact.judge_ending(run.live, told, now=time.time() + 70)
+    assert late is not None
+    assert (late.status, "no job was submitted for it" in str(late.reason)) == (Status.LOST, True)
 
 
 def test_a_submission_that_is_interrupted_leaves_no_job(repo: Sandbox, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_what_the_machine_does_not_know_is_lost_only_after_a_while(repo: Sandbox
     assert contact.judge_ending(run.live, told, now=time.time() + 50) is None
     ending = contact.judge_ending(run.live, told, now=time.time() + 70)
     assert ending is not None
-    assert (ending["status"], ending["exit_code"]) == ("lost", 125)
+    assert (ending.status, ending.exit_code) == (Status.LOST, 125)
     contact.give_up(run.live)
     done = repo.snaprun("history", "--json")
     [listed] = json.loads(done.stdout)["runs"]

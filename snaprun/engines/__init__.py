@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 from snaprun.live.journal import Journal, strip_ansi
 from snaprun.live.livefolder import Live
 from snaprun.machine.process import read_entry
-from snaprun.model import Status
+from snaprun.model import Outcome, Status
 from snaprun.notebooks.kernels import Kernel
 
 ENGINES: Mapping[str, str] = {
@@ -66,16 +66,6 @@ class Job:
     hold: float | None = None
     script: Path | None = None
     commented_magics: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the execution ended; the cells and the error are in the journal."""
-
-    status: Status
-    exit_code: int
-    reason: str | None = None
-    signal: int | None = None
 
 
 class Stop:

@@ -19,10 +19,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snaprun.engines import TIMEOUT_CODE, Job, Outcome, Stop, environment, is_running, outcome_of_death
+from snaprun.engines import TIMEOUT_CODE, Job, Stop, environment, is_running, outcome_of_death
 from snaprun.live.journal import Journal, strip_ansi
 from snaprun.machine.oom import oom_kills
-from snaprun.model import Status
+from snaprun.model import Outcome, Status
 
 BOOT = Path(__file__).resolve().parent.parent / "boot"
 READ = 256 * 1024

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from snaprun.engines import Job, Outcome, Stop, outcome_of_error, outcome_of_exit
+from snaprun.engines import Job, Stop, outcome_of_error, outcome_of_exit
 from snaprun.engines.child import BOOT, SHUTDOWN_PATIENCE, Child, EarlyEnd, start_failure
 from snaprun.live.journal import Journal
 from snaprun.live.replay import number_cells, read_source, read_tags
-from snaprun.model import Status
+from snaprun.model import Outcome, Status
 
 WIDGETS = re.compile(
     r"^\s*(?:import|from)\s+(ipywidgets|ipympl|bqplot|ipyleaflet|pythreejs|k3d|nglview)\b", re.MULTILINE

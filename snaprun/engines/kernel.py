@@ -15,7 +15,6 @@ from snaprun.engines import (
     KILL_CODE,
     TIMEOUT_CODE,
     Job,
-    Outcome,
     Stop,
     outcome_of_death,
     outcome_of_error,
@@ -27,7 +26,7 @@ from snaprun.engines.widgets import Widgets
 from snaprun.live.journal import Journal, strip_ansi
 from snaprun.live.replay import number_cells, read_source, read_tags
 from snaprun.machine.oom import oom_kills
-from snaprun.model import Status
+from snaprun.model import Outcome, Status
 
 SILENCE_LIMIT = 12
 """After so many times the job's ``patience`` of silence, a kernel that has replied but never got idle is given up."""

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snaprun.engines import Job, Outcome, Stop, outcome_of_error
+from snaprun.engines import Job, Stop, outcome_of_error
 from snaprun.engines.child import BOOT, SHUTDOWN_PATIENCE, Child, EarlyEnd, start_failure
 from snaprun.live.journal import Journal
 from snaprun.live.replay import number_cells, read_source, read_tags
-from snaprun.model import Status
+from snaprun.model import Outcome, Status
 
 MARK = re.compile(r"^\s*# %%+(.*)$")
 """Where a cell begins in jupytext's percent format: the mark of an indented cell is indented, of a sub-cell longer."""

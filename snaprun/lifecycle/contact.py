@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from snaprun import launchers
 from snaprun.errors import SnaprunError
@@ -21,7 +20,7 @@ from snaprun.files import read_json, write_atomic, write_json
 from snaprun.git.locate import Place
 from snaprun.launchers import News, Placement, RemoteLauncher, Site, State
 from snaprun.live.livefolder import GROWING_FILES, Live, remove
-from snaprun.model import Run, Status
+from snaprun.model import Outcome, Run, Status
 
 CONTACT = "contact.json"
 """In the live folder: what its launcher said last."""
@@ -51,7 +50,7 @@ class Contact:
 
     state: str = "unknown"
     reason: str | None = None
-    status: str | None = None
+    status: Status | None = None
     exit_code: int | None = None
     asked: float = 0.0
     heard: float = 0.0
@@ -73,7 +72,8 @@ def read_contact(folder: Live) -> Contact:
     """What was learnt last about a run."""
     try:
         data = read_json(folder.path / CONTACT)
-        return Contact(**{name: data[name] for name in Contact.__dataclass_fields__ if name in data})
+        values = {name: data[name] for name in Contact.__dataclass_fields__ if name in data}
+        return Contact(**{**values, "status": Status(values["status"]) if values.get("status") else None})
     except (OSError, ValueError, TypeError):
         return Contact()
 
@@ -100,21 +100,17 @@ def refresh(
         return [trouble for name, runs in submissions.items() if (trouble := _ask(place, env, name, runs)) is not None]
 
 
-def judge_ending(folder: Live, submission: Placement, *, now: float, pace: Pace = PACE) -> dict[str, Any] | None:
+def judge_ending(folder: Live, submission: Placement, *, now: float, pace: Pace = PACE) -> Outcome | None:
     """How a run ended that left no result, as its launcher has it; None while that is not certain."""
     contact = read_contact(folder)
     if contact.state == "ended" and (submission.host is None or contact.status is not None):
         reason = contact.reason or f"{submission.launcher} says that it has ended, and it left no result"
-        return {"status": contact.status or "lost", "exit_code": contact.exit_code or 125, "reason": reason}
+        return Outcome(contact.status or Status.LOST, contact.exit_code or 125, reason)
     if contact.state == "unknown" and contact.unknown is not None and now - contact.unknown > pace.grace:
         source = submission.host or submission.launcher
         reason = f": {contact.reason}" if contact.reason else ""
-        code = contact.exit_code or 125
-        return {
-            "status": contact.status or "lost",
-            "exit_code": code,
-            "reason": f"{source} does not know of this run{reason}",
-        }
+        text = f"{source} does not know of this run{reason}"
+        return Outcome(contact.status or Status.LOST, contact.exit_code or 125, text)
     return None
 
 
@@ -124,7 +120,7 @@ def give_up(folder: Live) -> None:
     submission = launchers.read_placement(folder.path)
     source = (submission.host or submission.launcher) if submission else "nobody"
     reason = f"it was given up: {contact.trouble or f'{source} had it'}"
-    loss = Contact("ended", reason, Status.LOST.value, 125, asked=time.time())
+    loss = Contact("ended", reason, Status.LOST, 125, asked=time.time())
     write_json(folder.path / CONTACT, asdict(loss))
 
 
@@ -237,9 +233,8 @@ def _record_state(folder: Live, state: State, *, attempt: int | None = None) -> 
     now = time.time()
     contact = read_contact(folder)
     unknown_since = (contact.unknown or now) if state.state == "unknown" else None
-    new_contact = Contact(
-        state.state, state.reason, state.status, state.exit_code, now, now, unknown_since, attempt=attempt
-    )
+    status = Status(state.status) if state.status else None
+    new_contact = Contact(state.state, state.reason, status, state.exit_code, now, now, unknown_since, attempt=attempt)
     _write(folder, new_contact)
 
 

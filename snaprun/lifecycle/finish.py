@@ -10,9 +10,9 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from snaprun import records
 from snaprun.checkouts import links, result, slots
@@ -31,10 +31,7 @@ from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, LOST_BYTES, MESSA
 from snaprun.live.replay import Replay, render, replay_live
 from snaprun.live.secondnames import RESERVE
 from snaprun.live.stoprequest import read_stop_request
-from snaprun.model import RUN_REF, Result, Run, RunSpec, Status, utc
-
-if TYPE_CHECKING:
-    pass
+from snaprun.model import RUN_REF, Outcome, Result, Run, RunSpec, Status, utc
 
 ENVIRONMENT = "environment.json"
 """In the live folder: what was found out about the run's environment."""
@@ -47,16 +44,6 @@ CONSOLES = "consoles.jsonl"
 
 MESSAGES_LIMIT = 20_000
 """Characters of snaprun's own messages that go into the log of a run that snaprun failed."""
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """How a run ended, put together from everything that was left."""
-
-    status: Status
-    exit_code: int
-    reason: str | None = None
-    signal: int | None = None
 
 
 def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak_memory: int | None = None) -> Run:
@@ -120,25 +107,24 @@ def record_provisionally(folder: Live, error: Exception) -> None:
         sys.stderr.write(f"the index cannot be told either: {index_error}\n")
 
 
-def judge(replay: Replay, folder: Live) -> RunOutcome:
+def judge(replay: Replay, folder: Live) -> Outcome:
     """How the run ended: as the journal says, else as somebody wished, else as it was seen to end, else unknown."""
     request = read_stop_request(folder.path)
     if replay.status is not None and replay.exit_code is not None:
         status = Status(replay.status)
         reason = request.reason if request is not None and status is Status.STOPPED else None
-        return RunOutcome(status, replay.exit_code, reason or replay.reason, replay.signal)
+        return Outcome(status, replay.exit_code, reason or replay.reason, replay.signal)
     if request is not None:
         code = SIGNAL_CODES.get(signal.Signals(request.signal), 143)
         name = signal.Signals(request.signal).name.removeprefix("SIG")
-        return RunOutcome(Status.STOPPED, code, request.reason or f"stopped by {name}", request.signal)
+        return Outcome(Status.STOPPED, code, request.reason or f"stopped by {name}", request.signal)
     try:
-        data = read_json(folder.path / ENDING_FILE)
-        return RunOutcome(Status(data["status"]), int(data["exit_code"]), data.get("reason"), data.get("signal"))
+        return Outcome.from_json(read_json(folder.path / ENDING_FILE))
     except (OSError, ValueError, KeyError, TypeError):
-        return RunOutcome(Status.LOST, 125, "nobody saw how it ended")
+        return Outcome(Status.LOST, 125, "nobody saw how it ended")
 
 
-def _explain(outcome: RunOutcome, order: Order) -> RunOutcome:
+def _explain(outcome: Outcome, order: Order) -> Outcome:
     """With why a job of Slurm was at its end, not only by what."""
     job, reason = order.options.get(JOB), None
     if outcome.status is Status.TIMED_OUT:
@@ -167,9 +153,7 @@ def _spec(repo: GitRepo, folder: Live) -> RunSpec:
         return records.read_spec(repo, folder.id)
 
 
-def _result(
-    replay: Replay, outcome: RunOutcome, folder: Live, peak_memory: int | None, warnings: Iterable[str]
-) -> Result:
+def _result(replay: Replay, outcome: Outcome, folder: Live, peak_memory: int | None, warnings: Iterable[str]) -> Result:
     end = _end_time(replay, folder)
     seconds = None if replay.start is None or end is None else round(max(0.0, end - replay.start), 6)
     cells = replay.cells
@@ -237,7 +221,7 @@ def _end_time(replay: Replay, folder: Live) -> float | None:
     return max(times, default=None)
 
 
-def _log(folder: Live, outcome: RunOutcome) -> Path | bytes:
+def _log(folder: Live, outcome: Outcome) -> Path | bytes:
     """The run's log; where snaprun itself failed, with what it had to say."""
     messages = _read(folder.path / MESSAGES_FILE)[-MESSAGES_LIMIT:]
     if outcome.exit_code != 125 or not messages.strip():

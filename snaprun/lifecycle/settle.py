@@ -27,6 +27,7 @@ from snaprun.live.order import ENDING_FILE, FINALISE, ORDER_FILE, SUBMISSION_FIL
 from snaprun.live.supervision import host_of, read_identities, supervisor_env
 from snaprun.live.wire import send_task
 from snaprun.machine import process
+from snaprun.model import Outcome, Status
 
 __all__ = ["host_of", "read_identities", "revive", "settle"]
 
@@ -59,7 +60,7 @@ def settle(place: Place, env: Mapping[str, str]) -> list[str]:
     return [folder.id for folder, _ in due if not folder.path.exists()]
 
 
-def end(folder: Live, env: Mapping[str, str], outcome: Mapping[str, object]) -> None:
+def end(folder: Live, env: Mapping[str, str], outcome: Outcome) -> None:
     """Finalise a run that nobody looks after, with word of how it ended; nothing where somebody does."""
     lock_handle = lock.take(folder.path)
     if lock_handle is None:
@@ -95,9 +96,7 @@ def _revive_folder(place: Place, folder: Live) -> int | None:
         make_private(temporary)
         lock.make(temporary)
         write_json(temporary / ORDER_FILE, Order(folder.id, place).to_json())
-        write_json(
-            temporary / ENDING_FILE, {"status": "lost", "exit_code": 125, "reason": "its live folder was deleted"}
-        )
+        write_json(temporary / ENDING_FILE, Outcome(Status.LOST, 125, "its live folder was deleted").to_json())
         temporary.rename(folder.path)
     except OSError:  # no space, or somebody else was faster
         return None
@@ -143,7 +142,7 @@ def _take_dead(folder: Live) -> int | None:
     if reason is None:
         os.close(lock_handle)
         return None
-    return _write_ending(folder, lock_handle, {"status": "lost", "exit_code": 125, "reason": reason})
+    return _write_ending(folder, lock_handle, Outcome(Status.LOST, 125, reason))
 
 
 def _restore_lock(folder: Live) -> None:
@@ -166,14 +165,14 @@ def _take_dead_submission(folder: Live, submission: Placement) -> int | None:
     if lock_handle is None:
         return None
     reason = _find_reason(folder) if outcome is None else None
-    return _write_ending(folder, lock_handle, outcome or {"status": "lost", "exit_code": 125, "reason": reason})
+    return _write_ending(folder, lock_handle, outcome or Outcome(Status.LOST, 125, reason))
 
 
-def _write_ending(folder: Live, lock_handle: int, outcome: Mapping[str, object]) -> int:
+def _write_ending(folder: Live, lock_handle: int, outcome: Outcome) -> int:
     """Leave word of how a run ended for whoever finalises it."""
     try:
         if not (folder.path / ENDING_FILE).exists():
-            write_json(folder.path / ENDING_FILE, outcome)
+            write_json(folder.path / ENDING_FILE, outcome.to_json())
     except OSError:  # no space: the finaliser has the journal, and says "lost" by itself
         return lock_handle
     return lock_handle

@@ -24,6 +24,7 @@ from snaprun.live.stoprequest import ensure_stop_request
 from snaprun.live.wire import receive_task, send_task
 from snaprun.machine import process
 from snaprun.machine.oom import oom_kills
+from snaprun.model import Outcome, Status
 
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SLACK = 30.0
@@ -125,7 +126,7 @@ def supervise(order: Order, live: Path, lock_handle: int, worker: Worker, signal
         return 0
     _copy_messages(message_handle)
     if not (live / ENDING_FILE).exists():
-        write_json(live / ENDING_FILE, judge_exit(status, oom=(oom_kills() or 0) > (old_kills or 0)))
+        write_json(live / ENDING_FILE, judge_exit(status, oom=(oom_kills() or 0) > (old_kills or 0)).to_json())
     for identity in survivors:
         sys.stderr.write(f"process {identity.pid} could not be ended\n")
     _finalise(live, lock_handle, signals)
@@ -133,14 +134,14 @@ def supervise(order: Order, live: Path, lock_handle: int, worker: Worker, signal
     return 0
 
 
-def judge_exit(status: int, *, oom: bool) -> dict[str, object]:
+def judge_exit(status: int, *, oom: bool) -> Outcome:
     """What a worker's wait status says about its run, should the journal not know better."""
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         reason = "the machine ran out of memory, and the kernel killed snaprun's worker" if oom else ""
-        return {"status": "lost", "exit_code": 125, "reason": reason or f"snaprun's worker was killed by {name}"}
+        return Outcome(Status.LOST, 125, reason or f"snaprun's worker was killed by {name}")
     code = os.WEXITSTATUS(status)
-    return {"status": "lost", "exit_code": 125, "reason": f"snaprun's worker ended before the run did (exit {code})"}
+    return Outcome(Status.LOST, 125, f"snaprun's worker ended before the run did (exit {code})")
 
 
 def _copy_messages(message_handle: int) -> None:
@@ -247,7 +248,7 @@ def _kill_worker(order: Order, live: Path, worker: Worker) -> None:
     """End a worker that hangs, and leave word of why."""
     if order.timeout is not None and live.is_dir():
         reason = f"it took longer than {order.timeout:g} s"
-        write_json(live / ENDING_FILE, {"status": "timed-out", "exit_code": 124, "reason": reason})
+        write_json(live / ENDING_FILE, Outcome(Status.TIMED_OUT, 124, reason).to_json())
     os.kill(worker.pid, signal.SIGKILL)
 
 

@@ -19,7 +19,7 @@ from types import FrameType
 from snaprun import __version__, engines
 from snaprun.checkouts import frozen, links, slots
 from snaprun.checkouts.slots import Slot
-from snaprun.engines import Job, Outcome, Stop
+from snaprun.engines import Job, Stop
 from snaprun.errors import InputMissing, SnaprunError
 from snaprun.files import write_json
 from snaprun.git import publish, refs
@@ -35,7 +35,7 @@ from snaprun.live.secondnames import LiveBackup
 from snaprun.live.stoprequest import StopRequest, ensure_stop_request
 from snaprun.live.wire import receive_task
 from snaprun.machine import memorylimit, process
-from snaprun.model import Run, RunSpec, Status, utc
+from snaprun.model import Outcome, Run, RunSpec, Status, utc
 from snaprun.notebooks import cells
 from snaprun.notebooks.kernels import Kernel
 from snaprun.track import ARTIFACTS, METRICS, PARAMS
@@ -162,13 +162,12 @@ def _write_ending(live: Live, outcome: Outcome, *, loss: int = 0) -> None:
     it from before.
     """
     path = live.path / ENDING_FILE
-    data = {"status": outcome.status.value, "exit_code": outcome.exit_code, "reason": outcome.reason}
     try:
         if not loss:
-            write_json(path, {**data, "signal": outcome.signal, LOST_BYTES: 0, "room": " " * 40})
+            write_json(path, {**outcome.to_json(), LOST_BYTES: 0, "room": " " * 40})
             return
         with path.open("r+b") as file:
-            text = json.dumps({**data, "signal": outcome.signal, LOST_BYTES: loss}).encode()
+            text = json.dumps({**outcome.to_json(), LOST_BYTES: loss}).encode()
             file.write(text.ljust(path.stat().st_size))
     except OSError as error:  # the folder is gone, or there is no room at all
         sys.stderr.write(f"the end is not written down: {error}\n")

@@ -30,7 +30,7 @@ from snaprun.lifecycle import retries, rundocument, settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.order import SUPERVISOR_FILE
-from snaprun.model import RUN_REF, Status
+from snaprun.model import RUN_REF, Outcome, Status
 from snaprun.remote import farplace, farstart, slurmjob
 
 MARGIN, SHARE = 180.0, 0.2
@@ -159,7 +159,7 @@ def _may_start(task: Task, folder: Path) -> bool:
         return True
     state = f"has {status}" if status.over else "has not ended"
     reason = f"not started: run {predecessor[:8]}, which it was to follow, {state}"
-    settle.end(Live(folder), os.environ, {"status": "stopped", "exit_code": 1, "reason": reason})
+    settle.end(Live(folder), os.environ, Outcome(Status.STOPPED, 1, reason))
     return False
 
 

@@ -19,7 +19,7 @@ from snaprun.lifecycle import resume, settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.order import read_order
-from snaprun.model import Status
+from snaprun.model import Outcome, Status
 
 INTERVAL = 1.0
 """Seconds between two looks at the run that this one is to follow; Slurm has it ended already."""
@@ -34,7 +34,7 @@ def may_start(place: Place, folder: Path, after: str) -> bool:
     if predecessor.status is Status.SUCCEEDED:
         return True
     reason = f"not started: run {after[:8]}, which it was to follow, has {predecessor.status}"
-    settle.end(Live(folder), os.environ, {"status": "stopped", "exit_code": 1, "reason": reason})
+    settle.end(Live(folder), os.environ, Outcome(Status.STOPPED, 1, reason))
     return False
 
 

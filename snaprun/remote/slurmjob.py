@@ -32,14 +32,14 @@ from snaprun.live.livefolder import Live
 from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, ORDER_FILE, STOP_FILE, SUPERVISOR_FILE, read_order
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
-from snaprun.model import timestamp
+from snaprun.model import Outcome, Status, timestamp
 
 MARGIN = 60.0
 """Seconds before the job's end at which a run is ended, so that its record is made in time; a tenth of short jobs."""
 
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-KILL_OUTCOME = {"status": "lost", "exit_code": 125, "reason": "its supervisor and its worker were killed"}
+KILL_OUTCOME = Outcome(Status.LOST, 125, "its supervisor and its worker were killed")
 
 
 def main(argv: list[str]) -> int:
