@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from snaprun import files
 from snaprun.context import Context
 from snaprun.errors import CannotCreate, DataFault, InputMissing, Unavailable
 from snaprun.git import export
@@ -108,7 +109,7 @@ def restore_outputs(context: Context, selector: str, path: str | None) -> tuple[
         raise InputMissing(f"{target} cannot be read: {error.strerror}", hint=f"snaprun open {selector}") from error
     restoration = strip.restore_outputs(content, executed_notebook(context, run))
     try:
-        strip.overwrite(target, restoration.content)
+        files.overwrite(target, restoration.content)
     except OSError as error:
         raise CannotCreate(f"cannot write {target}: {error.strerror}", hint=f"ls -ld {target.parent}") from error
     return target, restoration
@@ -119,9 +120,10 @@ def _write(path: Path, content: bytes, *, force: bool) -> None:
         raise CannotCreate(f"{path} is there already", hint="--force overwrites it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
     except OSError as error:
         raise CannotCreate(f"cannot write {path}: {error.strerror}", hint=f"ls -ld {path.parent}") from error
+    is_special = path.exists() and not path.is_file()
+    files.export(path if is_special else path.resolve(), content)  # a link stays one, and its target is written
 
 
 def _below(path: str, place: str) -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from snaprun import files
 from snaprun.git.locate import make_private
 
 CHUNK = 1 << 20
@@ -46,28 +45,12 @@ def keep(store: ArtifactStore, path: Path) -> tuple[str, int]:
     folder = store.folder
     make_private(folder)
     sha, size = hashlib.sha256(), 0
-    handle, name = tempfile.mkstemp(dir=store.scratch_folder)
-    try:
-        with path.open("rb") as source, os.fdopen(handle, "wb") as copy:
-            while block := source.read(CHUNK):
-                sha.update(block)
-                size += copy.write(block)
-            copy.flush()
-            os.fsync(copy.fileno())
+    with path.open("rb") as source, files.draft(store.scratch_folder) as copy:
+        while block := source.read(CHUNK):
+            sha.update(block)
+            size += copy.write(block)
         target = folder / sha.hexdigest()
         if not target.exists():
-            os.replace(name, target)
-            _sync(folder)
-    finally:
-        if os.path.exists(name):
-            os.unlink(name)
+            files.publish(copy, target)
+            files.sync_folder(folder)
     return sha.hexdigest(), size
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

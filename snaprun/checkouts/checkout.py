@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from snaprun import files
 from snaprun.checkouts.fill import CHECKOUT_OPTIONS, PARTIAL, fill
 from snaprun.checkouts.worktree import create, erase, open_up, open_worktree, remove
 from snaprun.errors import Denied, SnaprunError, WriteFault
@@ -77,7 +78,7 @@ def check_out(
     for name, module_commit in modules.items():
         notes += _submodule(repo, inner, os.fsdecode(name), module_commit, lock=lock)
     if modules:
-        (git_dir / MODULES).write_bytes(b"".join(name + b"\0" for name in modules))
+        files.write(git_dir / MODULES, b"".join(name + b"\0" for name in modules), durable=False)
     head_update.finish()
     copy_index(index, git_dir / "index.new")
     os.replace(git_dir / "index.new", git_dir / "index")

@@ -10,8 +10,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from snaprun import files
 from snaprun.checkouts import checkout, worktree
 from snaprun.errors import Busy, CannotCreate, Denied, SnaprunError, WriteFault
+from snaprun.files import write_json
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
 from snaprun.machine.process import boot_id
@@ -57,7 +59,7 @@ def claim(repo: GitRepo, run_id: str, *, live: Path) -> Slot:
             if slot is None:
                 continue
             if _is_free(slot, live):
-                _write(slot.state_file("owner"), run_id)
+                files.write(slot.state_file("owner"), run_id.encode(), durable=False)
                 return slot
             os.close(slot.lock)
     except OSError as error:
@@ -92,13 +94,13 @@ def lay_out(repo: GitRepo, slot: Slot, snapshot_id: str) -> tuple[str, ...]:
     old_boot, _, old_commit = _read(laid_file).partition(" ")
     current_boot = boot_id()
     try:
-        _write(laid_file, f"{current_boot} {CHANGE_MARK}")
+        files.write(laid_file, f"{current_boot} {CHANGE_MARK}".encode(), durable=False)  # after a reboot all is checked
         unlink(slot)
         notes = checkout.check_out(repo, slot.path, snapshot_id, from_scratch=old_boot != current_boot, lock=slot.lock)
         if old_commit == CHANGE_MARK and checkout.is_dirty(repo, slot.path):
             worktree.remove(repo, slot.path)
             notes = checkout.check_out(repo, slot.path, snapshot_id, lock=slot.lock)
-        _write(laid_file, f"{current_boot} {snapshot_id}")
+        files.write(laid_file, f"{current_boot} {snapshot_id}".encode(), durable=False)
     except OSError as error:
         _give_up(repo, slot)
         raise _fault(error, slot.path) from error
@@ -164,7 +166,7 @@ def read_links(slot: Slot) -> SlotLinks:
 
 def record_links(slot: Slot, slot_links: SlotLinks) -> None:
     """Remember what will be linked, before it is: whoever cleans up after a crash reads it."""
-    _write(slot.state_file("links"), json.dumps(asdict(slot_links)))
+    write_json(slot.state_file("links"), asdict(slot_links), durable=False)
 
 
 def unlink(slot: Slot) -> None:
@@ -234,12 +236,6 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return ""
-
-
-def _write(path: Path, text: str) -> None:
-    temporary_path = path.with_name(f"{path.name}.new")
-    temporary_path.write_text(text, encoding="utf-8")
-    os.replace(temporary_path, path)
 
 
 def _fault(error: OSError, path: Path) -> SnaprunError:

@@ -79,10 +79,10 @@ def print_grid(grid: Grid, *, as_json: bool, as_csv: bool, html: Path | None = N
     from snaprun import show
     from snaprun.charts import tables
     from snaprun.commands.terminal import stdout
-    from snaprun.files import write
+    from snaprun.files import export
 
     if html is not None:
-        write(html, tables.as_html(grid).encode())
+        export(html, tables.as_html(grid).encode())
         click.echo(f"wrote {html}", err=True)
     if as_json:
         click.echo(show.as_json(grid.to_json()))

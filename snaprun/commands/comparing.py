@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from snaprun import show
+from snaprun import files, show
 from snaprun.api import diff
 from snaprun.commands.terminal import load_context, stdout
 from snaprun.diffs import cellhistory, terminal, tool
@@ -18,7 +18,6 @@ from snaprun.diffs.page import page
 from snaprun.diffs.rundiff import Comparison
 from snaprun.diffs.terminal import SECTIONS, DiffOptions
 from snaprun.errors import UsageFault
-from snaprun.files import write
 from snaprun.nearest import nearest
 
 
@@ -43,7 +42,7 @@ def compare(
     if tool is not None:
         _hand_over(tool, comparison)
     if html is not None:
-        write(html, page(comparison).encode())
+        files.export(html, page(comparison).encode())
         click.echo(f"wrote {html}", err=True)
     if as_json:
         click.echo(show.as_json(comparison.to_json()))

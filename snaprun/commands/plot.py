@@ -63,17 +63,16 @@ def command(
 
     Runs are named, or filtered as in history. A run in progress is drawn as far as it is.
     """
-    from snaprun import show
+    from snaprun import files, show
     from snaprun.api.compare import plot
     from snaprun.charts import png, series, svg, terminal
     from snaprun.commands.terminal import load_context, stdout
-    from snaprun.files import write
 
     chart = plot(load_context(), metric, options, choose_count(selection, everything=everything), now=time.time())
     for path, draw in ((svg_file, svg.svg), (png_file, png.png), (html_file, svg.html)):
         if path is not None:
             content = draw(chart)
-            write(path, content if isinstance(content, bytes) else content.encode())
+            files.export(path, content if isinstance(content, bytes) else content.encode())
             click.echo(f"wrote {path}", err=True)
     if as_json:
         click.echo(show.as_json(series.as_json(chart)))

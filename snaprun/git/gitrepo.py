@@ -19,6 +19,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # else `import git` raises
 
 from git.cmd import Git
 
+from snaprun import files
 from snaprun.errors import SnaprunError
 from snaprun.git.gitchild import Answer, GitChild, RawObject
 from snaprun.git.locate import LOCAL_ENV, Place, find_enclosing
@@ -263,11 +264,7 @@ class GitRepo:
         """Make what was done to the refs beside ``ref`` outlive a power cut: git syncs a file, and then renames it."""
         folder = (self.place.common_dir / ref).parent
         if folder.is_dir():
-            file = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
+            files.sync_folder(folder)
 
     def delete_ref(self, ref: str, old: str) -> None:
         """Delete ``ref``, which must stand at ``old``."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from snaprun import files
 from snaprun.errors import CannotCreate, Unavailable, UsageFault
 from snaprun.git.command import ask, call, git_version
 from snaprun.git.locate import Place
@@ -19,8 +19,6 @@ EDITED_SUFFIX = ".snaprun-edited"
 
 CONFIG_GIT = (2, 54)
 """Git that runs hooks named in its configuration (git-scm.com/docs/git-hook/2.54.0)."""
-
-TEMPORARY = ".snaprun-new-"
 
 PASTE = {
     "pre-commit": """\
@@ -199,7 +197,7 @@ def configure(
         if dry_run:
             continue
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _replace(path, script.text(kind, python=python, fix=fix))
+        files.write(path, script.text(kind, python=python, fix=fix), mode=0o755)
         command = "'" + str(path).replace("'", "'\\''") + "'"
         for key, value in (("command", command), ("event", kind)):
             ask(["config", "--local", f"hook.snaprun-{kind}.{key}", value], cwd=place.top, env=env)
@@ -308,7 +306,7 @@ def _write(path: Path, text: bytes, *, force: bool) -> None:
         _keep(path, path.with_name(path.name + EDITED_SUFFIX), overwrite=True)
     elif file.owner in (Owner.FOREIGN, Owner.MANAGER):
         _keep(path, path.with_name(path.name + ORIGINAL_SUFFIX), overwrite=False)
-    _replace(path, text)
+    files.write(path, text, mode=0o755)
 
 
 def _keep(path: Path, copy: Path, *, overwrite: bool) -> None:
@@ -324,19 +322,6 @@ def _keep(path: Path, copy: Path, *, overwrite: bool) -> None:
         raise
     except OSError:  # a file system without hard links
         os.rename(path, copy)
-
-
-def _replace(path: Path, text: bytes) -> None:
-    """Write an executable file in one step: another process sees the old one or the new one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-        os.chmod(name, 0o755)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def _remove(path: Path, original: Path, kind: str, *, force: bool, dry_run: bool) -> Step | None:

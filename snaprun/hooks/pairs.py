@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from snaprun import files
 from snaprun.errors import InputMissing
 from snaprun.git.command import call
 from snaprun.hooks import gitindex
 from snaprun.hooks.gate import NOTEBOOK, TEXT, is_related
 from snaprun.hooks.gitindex import Change, Index
-from snaprun.hooks.strip import overwrite
 from snaprun.notebooks.half import Config, Half, Jupytext, config_paths, is_config
 
 HEADER = 4096
@@ -138,7 +138,7 @@ def put(view: IndexView, path: str, content: bytes) -> bool:
     oid = gitindex.write_blob(view.index, content, path)
     gitindex.stage(view.index, path, mode=mode, oid=oid)
     if in_sync:
-        overwrite(view.index.place.top / path, content)
+        files.overwrite(view.index.place.top / path, content)
         # without this, git would show the file as modified until the next `git status`
         call(["update-index", "-q", "--refresh", "--", path], cwd=view.index.place.top, env=view.index.env)
     return in_sync

@@ -6,12 +6,12 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from snaprun.files import write_json
 from snaprun.git.command import call
 from snaprun.git.locate import Place, make_private
 from snaprun.hooks import install
@@ -108,10 +108,7 @@ def note(place: Place, report: Report, *, now: float) -> None:
     document = {"time": utc(now), "notebooks": report.notebooks, "refused": report.refused}
     with suppress(OSError):
         make_private(place.state)
-        handle, name = tempfile.mkstemp(dir=place.state, prefix="hook-")
-        with os.fdopen(handle, "w") as file:
-            json.dump(document, file)
-        os.replace(name, place.state / NOTE)
+        write_json(place.state / NOTE, document, durable=False)
 
 
 def _last(place: Place) -> Mapping[str, Any] | None:

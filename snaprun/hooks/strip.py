@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from snaprun.errors import DataFault
@@ -80,19 +77,6 @@ def restore_outputs(content: bytes, run_content: bytes) -> Restoration:
     if not count and unknown:
         raise DataFault("the notebook has no code in common with that run", hint="snaprun diff shows both")
     return Restoration(_dump(document, content), count, tuple(unknown))
-
-
-def overwrite(path: Path, content: bytes) -> None:
-    """Replace a file in one step, its mode kept: whoever reads it meanwhile sees the old one or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".snaprun")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, path.stat().st_mode & 0o7777)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _cells(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from snaprun import files
 from snaprun.errors import InputMissing, UsageFault
 from snaprun.git.command import ask, call
 from snaprun.hooks import gitindex, pairs, provenance
@@ -67,7 +68,7 @@ def write(index: Index, message: Path, view: IndexView, library: Library) -> lis
     ]
     bare_text = _LINE.sub(b"", text)
     if bare_text != text:
-        message.write_bytes(bare_text)
+        files.overwrite(message, bare_text)
     args = [f"--trailer={NAME}: {link.run.id} {link.path}" for link in links if "\n" not in link.path]
     if args:
         command = ["interpret-trailers", "--in-place", "--no-divider", "--if-exists=addIfDifferent", *args]

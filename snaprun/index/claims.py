@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
-from snaprun import records
+from snaprun import files, records
 from snaprun.errors import DataFault, UsageFault, WriteFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
@@ -269,12 +268,9 @@ def keep_env(folder: Path, env: Mapping[str, str]) -> str:
     """
     text = json.dumps(dict(sorted(env.items()))).encode("utf-8", "surrogateescape")
     name = f"env-{hashlib.sha256(text).hexdigest()[:32]}.json"
-    draft = folder / f".{name}.{os.getpid()}"
     try:
         make_private(folder)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(text)
-        draft.replace(folder / name)
+        files.write(folder / name, text)
     except OSError as error:
         raise WriteFault(f"cannot write {folder / name}: {error.strerror}", hint=f"df -h {folder}") from error
     return name

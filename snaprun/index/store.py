@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
+from snaprun import files
 from snaprun.errors import CannotCreate, DataFault, Denied, SettingsFault, SnaprunError, Unavailable, WriteFault
 from snaprun.git.locate import make_private
 from snaprun.index import recorder, rows, runlist
@@ -240,16 +241,12 @@ def ensure_repo(state: Path) -> str:
         return key
     try:
         make_private(state)
-        draft = state / f"repo.{uuid.uuid4().hex}"
-        draft.touch(mode=0o600)
-        draft.write_text(f"{uuid.uuid4()}\n", "ascii")
+        new_key = f"{uuid.uuid4()}\n".encode()
         try:
-            os.link(draft, state / "repo")
+            files.write_new(state / "repo", new_key)
         except FileExistsError:
             if runlist.repo_key(state) is None:  # an empty file, left by a full disk
-                os.replace(draft, state / "repo")
-        finally:
-            draft.unlink(missing_ok=True)
+                files.write(state / "repo", new_key)
     except OSError as error:
         raise _write_error(error, state) from error
     return runlist.repo_key(state) or ensure_repo(state)

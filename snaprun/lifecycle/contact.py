@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 
-from snaprun import launchers
+from snaprun import files, launchers
 from snaprun.errors import SnaprunError
-from snaprun.files import read_json, write_atomic, write_json
+from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
 from snaprun.launchers import News, Placement, RemoteLauncher, Site, State
 from snaprun.live.livefolder import GROWING_FILES, Live, remove
@@ -241,7 +241,7 @@ def _record_state(folder: Live, state: State, *, attempt: int | None = None) -> 
 def _write(folder: Live, contact: Contact) -> None:
     """Keep it. Not for after a power cut: a hundred runs would wait for the disk a hundred times at every look."""
     with suppress(FileNotFoundError):  # it has ended
-        write_atomic(folder.path / CONTACT, asdict(contact))
+        write_json(folder.path / CONTACT, asdict(contact), durable=False)
 
 
 def _renew(folder: Live) -> None:
@@ -249,9 +249,7 @@ def _renew(folder: Live) -> None:
     that is killed in between has all of it asked for again."""
     for name in reversed(GROWING_FILES):
         with suppress(FileNotFoundError):
-            temporary = folder.path / f".{name}.new"
-            temporary.touch(mode=0o600)
-            temporary.replace(folder.path / name)
+            files.write(folder.path / name, b"", durable=False)
 
 
 def _sizes(folder: Live) -> dict[str, int]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from snaprun import launchers, records
+from snaprun import files, launchers, records
 from snaprun.errors import DataFault, NothingFound, WriteFault
 from snaprun.files import read_json, write_json
 from snaprun.git.gitrepo import GitRepo
@@ -62,7 +61,9 @@ def copy(repo: GitRepo, env: Mapping[str, str], run: str) -> Iterator[Artifact]:
             )
             is_intact = exists and _sha256(draft) == item.sha256
             if is_intact:
-                os.replace(draft, store / item.sha256)
+                with draft.open("rb") as file:
+                    files.publish(file, store / item.sha256)
+                files.sync_folder(store)
         except OSError as error:
             raise WriteFault(f"cannot keep {item.path}: {error.strerror}", hint="df -h") from error
         if not is_intact:

@@ -10,7 +10,7 @@ from snaprun import records
 from snaprun.context import Context
 from snaprun.engines import engine
 from snaprun.errors import Busy, Unavailable, UsageFault
-from snaprun.files import write_atomic
+from snaprun.files import write_json
 from snaprun.git.gitrepo import GitRepo
 from snaprun.launchers import local
 from snaprun.lifecycle import rundocument
@@ -47,7 +47,7 @@ def continue_held(folder: Live, source: str | None) -> None:
         old_progress = view.progress
         if old_progress.state != "held":
             raise UsageFault(f"run {short} is running already", hint=f"snaprun attach {short}")
-        write_atomic(folder.resume, {"source": source})
+        write_json(folder.resume, {"source": source}, durable=False)
         deadline = time.monotonic() + RESUME_TIMEOUT
         while view.progress.state == "held" and view.progress.cell_started == old_progress.cell_started:
             if time.monotonic() > deadline:

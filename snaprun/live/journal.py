@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from snaprun import files
 from snaprun.errors import WriteFault
 from snaprun.live.arrivals import ARRIVALS_FILE, ArrivalWriter
 
@@ -237,13 +238,12 @@ class Journal:
         else:
             return {"o": content}
         folder = self.folder / "blobs"
-        temporary = folder / f".{os.getpid()}.{threading.get_ident()}"
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
-            size, name = _write_hashed(temporary, chain(head, pieces))
-            temporary.replace(folder / name)
+            with files.draft(folder) as file:
+                size, name = _write_hashed(file, chain(head, pieces))
+                files.publish(file, folder / name)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise WriteFault(f"cannot write {folder}: {error.strerror}", hint="df -h") from error
         return {"ref": name, "size": size}
 
@@ -267,18 +267,14 @@ def _pieces(value: Any, depth: int = 2) -> Iterator[str]:
         yield json.dumps(value, separators=(",", ":"))
 
 
-def _write_hashed(path: Path, pieces: Iterable[str]) -> tuple[int, str]:
-    """Write ASCII text onto the disk; its size and its SHA-256."""
+def _write_hashed(file: IO[bytes], pieces: Iterable[str]) -> tuple[int, str]:
+    """Write ASCII text; its size and its SHA-256."""
     digest = hashlib.sha256()
-    with open(path, "wb") as file:
-        for piece in pieces:
-            data = piece.encode("ascii")
-            digest.update(data)
-            file.write(data)
-        size = file.tell()
-        file.flush()
-        os.fsync(file.fileno())
-    return size, digest.hexdigest()
+    for piece in pieces:
+        data = piece.encode("ascii")
+        digest.update(data)
+        file.write(data)
+    return file.tell(), digest.hexdigest()
 
 
 class _Appender:

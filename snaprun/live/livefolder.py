@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snaprun import files
 from snaprun.errors import CannotCreate, DataFault, Denied, WriteFault
-from snaprun.files import write_new
 from snaprun.git.locate import LIVE_BACKUP, Place
 from snaprun.live.arrivals import ARRIVALS_FILE
 from snaprun.model import RunSpec, Snapshot
@@ -139,17 +139,18 @@ def create(
     """
     path = place.live / snapshot.id
     temporary = place.live / f".{snapshot.id}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
-    files = {"spec.json": snapshot.spec.to_json(), "params.json": dict(snapshot.params), "order.json": dict(order)}
+    documents = {"spec.json": snapshot.spec.to_json(), "params.json": dict(snapshot.params), "order.json": dict(order)}
     if notebook is not None:
-        files["notebook.json"] = dict(notebook)
+        documents["notebook.json"] = dict(notebook)
     try:
         for folder in (place.state, place.live):
             folder.mkdir(mode=0o700, exist_ok=True)
         temporary.mkdir(mode=0o700)
-        for name, content in files.items():
-            write_new(temporary / name, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape"))
+        for name, content in documents.items():
+            data = json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape")
+            files.write(temporary / name, data, durable=False)
         for name in (*GROWING_FILES, "lock"):
-            write_new(temporary / name, b"")
+            files.write(temporary / name, b"", durable=False)
         lay_import_path(temporary)
         temporary.rename(path)
     except PermissionError as error:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from snaprun import files
 from snaprun.git.locate import make_private
 from snaprun.live import lock
 from snaprun.live.livefolder import GROWING_FILES, Live, backup_folder, lay_import_path
@@ -47,8 +48,7 @@ class LiveBackup:
     def __init__(self, live: Live) -> None:
         self._live = live
         self._stop_event = threading.Event()
-        with (live.path / RESERVE).open("wb") as reserve:
-            reserve.write(bytes(RESERVE_SIZE))
+        files.write(live.path / RESERVE, bytes(RESERVE_SIZE), durable=False)
         _back_up(live)
         self._thread = threading.Thread(target=self._mend_until_stopped, name="snaprun-memory", daemon=True)
         self._thread.start()

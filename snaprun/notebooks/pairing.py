@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from snaprun import files
 from snaprun.errors import Busy, CannotCreate, Denied, InputMissing, SnaprunError, UsageFault, WriteFault
 from snaprun.notebooks import halves, jsonedit, notebook
 from snaprun.notebooks.half import CONFIG_NAMES, Config, Half, is_config
@@ -131,7 +131,7 @@ def _write(path: Path, before: bytes, after: bytes, scripts: dict[Path, bytes]) 
     try:
         for script, text in scripts.items():
             script.parent.mkdir(parents=True, exist_ok=True)
-            _put_new(script, text)
+            files.write_new(script, text, mode=None)
             new_paths.append(script)
         if after != before:
             _replace(path, before, after)
@@ -145,35 +145,14 @@ def _write(path: Path, before: bytes, after: bytes, scripts: dict[Path, bytes]) 
         raise
 
 
-def _put_new(path: Path, content: bytes) -> None:
-    """Write a file that must not be there yet, so that others see all of it or nothing."""
-    temporary_path = path.with_name(f".snaprun-{os.getpid()}-{path.name}")
-    handle = os.open(temporary_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary_path, path)
-    finally:
-        temporary_path.unlink(missing_ok=True)
-
-
 def _replace(path: Path, before: bytes, after: bytes) -> None:
-    mode = path.stat().st_mode & 0o7777
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".snaprun-")
-    temporary_path = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(after)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), mode)
+    with files.draft(path.parent, mode=files.mode_of(path)) as file:
+        file.write(after)
+        file.flush()
+        os.fsync(file.fileno())  # it takes its time, and somebody may save the notebook meanwhile
         if path.read_bytes() != before:
             raise Busy(f"{path.name} was saved by somebody else just now", hint=f"snaprun pair {path.name}, once more")
-        os.replace(temporary_path, path)
-    finally:
-        temporary_path.unlink(missing_ok=True)
+        files.publish(file, path, durable=False)
 
 
 def _undo(paths: list[Path]) -> None:

@@ -10,6 +10,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
+from snaprun import files
 from snaprun.errors import SnaprunError
 from snaprun.git.locate import Place, recover_place
 from snaprun.live import daemon, searches
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> int:
 def _trouble(path: Path, text: str, code: int) -> int:
     sys.stderr.write(f"{text}\n")
     with suppress(OSError):
-        (path / searches.TROUBLE).write_text(f"{text}\n", "utf-8")
+        files.write(path / searches.TROUBLE, f"{text}\n".encode(), durable=False)
     return code
 
 
