@@ -17,8 +17,8 @@ from typing import Any
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from snaprun.errors import RunFault, Unavailable
-from snaprun.lifecycle.finish import CONSOLES
 from snaprun.live.livefolder import Live
+from snaprun.live.order import CONSOLES_FILE
 from snaprun.live.supervision import host_of
 
 GREETING_TIMEOUT = 10.0
@@ -160,7 +160,7 @@ def _note_console(folder: Live) -> None:
     """Note in the live folder that somebody talked to the kernel."""
     line = json.dumps({"t": time.time(), "pid": os.getpid()}) + "\n"
     try:
-        handle = os.open(folder.path / CONSOLES, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(folder.path / CONSOLES_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:  # the run has just ended
         return
     with os.fdopen(handle, "w") as file:

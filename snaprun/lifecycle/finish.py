@@ -5,45 +5,29 @@ The same for every ending, and safe to repeat: whoever finalises after a crash f
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from snaprun import records
 from snaprun.checkouts import links, result, slots
 from snaprun.checkouts.slots import Slot
 from snaprun.engines import SIGNAL_CODES
-from snaprun.errors import DataFault, SnaprunError
-from snaprun.files import read_json
+from snaprun.errors import SnaprunError
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index.reindex import index
 from snaprun.lifecycle import retries
-from snaprun.lifecycle.rundocument import load_document
+from snaprun.lifecycle.leftovers import Leftovers, read_leftovers
 from snaprun.live import livefolder
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import Live
-from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, LOST_BYTES, MESSAGES_FILE, Order, read_order
-from snaprun.live.replay import Replay, render, replay_live
+from snaprun.live.order import JOB, LIMIT_REASON, Order, read_order
+from snaprun.live.replay import render
 from snaprun.live.secondnames import RESERVE
-from snaprun.live.stoprequest import read_stop_request
-from snaprun.model import RUN_REF, Outcome, Result, Run, RunSpec, Status, utc
-
-ENVIRONMENT = "environment.json"
-"""In the live folder: what was found out about the run's environment."""
-
-INPUTS = "inputs.json"
-"""In the live folder: size and time of change of the linked data before the run."""
-
-CONSOLES = "consoles.jsonl"
-"""In the live folder: a line each time that somebody talked to the kernel."""
-
-MESSAGES_LIMIT = 20_000
-"""Characters of snaprun's own messages that go into the log of a run that snaprun failed."""
+from snaprun.model import RUN_REF, Outcome, Result, Run, Status, utc
 
 
 def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak_memory: int | None = None) -> Run:
@@ -53,28 +37,19 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
         SnaprunError: the disk is full, or git or the index refuse; the live folder stays, to be tried again.
         OSError: the live folder cannot be read.
     """
-    spec = _spec(repo, folder)
-    document = load_document(repo, folder, spec)
-    replay = replace(replay_live(folder, document), attempts=order.attempt)  # it may have been killed before a word
-    outcome = _explain(judge(replay, folder), order)
+    leftovers = read_leftovers(repo, folder, order)
+    outcome = _explain(judge(leftovers), order)
     _keep_ref(repo, order)
     tip = result.find_result(repo, order.run)
     if tip is None or tip == order.after:
-        end = result.ResultParts(
-            result=_result(replay, outcome, folder, peak_memory, _warnings(repo, folder, slot)),
-            notebook=render(replay.notebook),
-            log=_log(folder, outcome),
-            log_times=_read(folder.log_times),
-            metrics=_read(folder.metrics),
-            environment=_environment(folder),
-            artifacts=_artifacts(folder),
-            previous=order.after,
+        parts = result_parts(
+            leftovers, outcome, peak_memory=peak_memory, warnings=_data_warnings(repo, leftovers, slot)
         )
         present_slot = slot if slot is not None and slots.has_checkout(slot) else None
-        tip = result.commit_result(repo, order.run, end, slot=present_slot, max_file_size=order.max_file_size)
+        tip = result.commit_result(repo, order.run, parts, slot=present_slot, max_file_size=order.max_file_size)
     run = records.read_run(repo, order.run, commit=tip)
     has_retry = retries.is_due(folder, run.status, order.attempt)
-    if replay.result is None and not has_retry:
+    if leftovers.replay.result is None and not has_retry:
         with Journal(folder.path) as journal:
             journal.result(tip)
     index(repo, order.index_url, run.requeue(order.attempt + 1) if has_retry else run)
@@ -98,18 +73,19 @@ def record_provisionally(folder: Live, error: Exception) -> None:
         (folder.path / RESERVE).unlink(missing_ok=True)
         order = read_order(folder.path)
         repo = GitRepo(order.place)
-        spec = _spec(repo, folder)
-        outcome = judge(replay_live(folder, load_document(repo, folder, spec)), folder)
+        leftovers = read_leftovers(repo, folder, order)
+        outcome = judge(leftovers)
         reason = "; ".join(filter(None, [outcome.reason, f"its record cannot be made yet: {cause}"]))
-        run = Run.from_commits(order.run, spec, folder.params(), commit=order.after or order.run, status=outcome.status)
+        commit = order.after or order.run
+        run = Run.from_commits(order.run, leftovers.spec, folder.params(), commit=commit, status=outcome.status)
         index(repo, order.index_url, replace(run, exit_code=outcome.exit_code, reason=reason, attempts=order.attempt))
     except (SnaprunError, OSError, ValueError) as index_error:
         sys.stderr.write(f"the index cannot be told either: {index_error}\n")
 
 
-def judge(replay: Replay, folder: Live) -> Outcome:
-    """How the run ended: as the journal says, else as somebody wished, else as it was seen to end, else unknown."""
-    request = read_stop_request(folder.path)
+def judge(leftovers: Leftovers) -> Outcome:
+    """How the run ended: as the journal says, else as somebody asked, else as it was seen to end, else unknown."""
+    replay, request = leftovers.replay, leftovers.stop_request
     if replay.status is not None and replay.exit_code is not None:
         status = Status(replay.status)
         reason = request.reason if request is not None and status is Status.STOPPED else None
@@ -118,10 +94,29 @@ def judge(replay: Replay, folder: Live) -> Outcome:
         code = SIGNAL_CODES.get(signal.Signals(request.signal), 143)
         name = signal.Signals(request.signal).name.removeprefix("SIG")
         return Outcome(Status.STOPPED, code, request.reason or f"stopped by {name}", request.signal)
-    try:
-        return Outcome.from_json(read_json(folder.path / ENDING_FILE))
-    except (OSError, ValueError, KeyError, TypeError):
-        return Outcome(Status.LOST, 125, "nobody saw how it ended")
+    return leftovers.ending or Outcome(Status.LOST, 125, "nobody saw how it ended")
+
+
+def result_parts(
+    leftovers: Leftovers, outcome: Outcome, *, peak_memory: int | None, warnings: Iterable[str]
+) -> result.ResultParts:
+    """What the record of a run takes over from its leftovers.
+
+    Raises:
+        OSError: a file of them cannot be read.
+    """
+    if leftovers.fault is not None:
+        raise leftovers.fault
+    return result.ResultParts(
+        result=_result(leftovers, outcome, peak_memory, [*warnings, *_warnings(leftovers)]),
+        notebook=render(leftovers.replay.notebook),
+        log=_log(leftovers, outcome),
+        log_times=leftovers.log_times,
+        metrics=leftovers.metrics,
+        environment=leftovers.environment,
+        artifacts=leftovers.artifacts,
+        previous=leftovers.order.after,
+    )
 
 
 def _explain(outcome: Outcome, order: Order) -> Outcome:
@@ -145,16 +140,8 @@ def _keep_ref(repo: GitRepo, order: Order) -> None:
         repo.move_ref(ref, commit, None)
 
 
-def _spec(repo: GitRepo, folder: Live) -> RunSpec:
-    """What was asked for; from the snapshot where the live folder lost it."""
-    try:
-        return folder.spec()
-    except DataFault:
-        return records.read_spec(repo, folder.id)
-
-
-def _result(replay: Replay, outcome: Outcome, folder: Live, peak_memory: int | None, warnings: Iterable[str]) -> Result:
-    end = _end_time(replay, folder)
+def _result(leftovers: Leftovers, outcome: Outcome, peak_memory: int | None, warnings: Iterable[str]) -> Result:
+    replay, end = leftovers.replay, _end_time(leftovers)
     seconds = None if replay.start is None or end is None else round(max(0.0, end - replay.start), 6)
     cells = replay.cells
     if outcome.status is Status.LOST and replay.current_cell is not None:
@@ -175,83 +162,41 @@ def _result(replay: Replay, outcome: Outcome, folder: Live, peak_memory: int | N
     )
 
 
-def _warnings(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:
-    """What makes the run harder to repeat: linked data that changed, talk with its kernel, lost output."""
-    count = len(_read(folder.path / CONSOLES).splitlines())
+def _warnings(leftovers: Leftovers) -> list[str]:
+    """What makes the run harder to repeat, or its record less than whole: consoles on its kernel, lost output."""
+    count, size = leftovers.console_count, leftovers.lost_bytes
     frequency = "once" if count == 1 else f"{count} times"
     console_notes = [f"a console was opened on the run's kernel {frequency}"] if count else []
-    if slot is not None and not slots.has_checkout(slot):
-        slot_notes = ["its checkout was deleted while it ran, and the files that it made there with it"]
-        return [*slot_notes, *console_notes, *_lost_output(folder)]
-    return [*_changed_inputs(repo, folder, slot), *console_notes, *_lost_output(folder)]
+    loss_notes = [f"{size:,} bytes of what it printed could not be written: the disk was full"] if size else []
+    return [*console_notes, *loss_notes]
 
 
-def _lost_output(folder: Live) -> list[str]:
-    """What a full disk has taken from the run's output."""
-    try:
-        size = int(read_json(folder.path / ENDING_FILE)[LOST_BYTES])
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [f"{size:,} bytes of what it printed could not be written: the disk was full"] * bool(size)
-
-
-def _changed_inputs(repo: GitRepo, folder: Live, slot: Slot | None) -> list[str]:
-    try:
-        fingerprint = {
-            name: (size, moment) for name, (size, moment) in read_json(folder.path / INPUTS)["inputs"].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+def _data_warnings(repo: GitRepo, leftovers: Leftovers, slot: Slot | None) -> list[str]:
+    """What happened to the run's checkout, or to the data linked into it, while it ran."""
     if slot is None:
         return []
-    return links.compare(fingerprint, links.fingerprint(repo.place.top, slots.read_links(slot)))
+    if not slots.has_checkout(slot):
+        return ["its checkout was deleted while it ran, and the files that it made there with it"]
+    if not leftovers.inputs:
+        return []
+    return links.compare(leftovers.inputs, links.fingerprint(repo.place.top, slots.read_links(slot)))
 
 
-def _end_time(replay: Replay, folder: Live) -> float | None:
+def _end_time(leftovers: Leftovers) -> float | None:
     """When the run ended: its last event, or what it wrote after that."""
-    times = [replay.last_time] if replay.last_time is not None else []
-    if replay.status is None:
-        for path in (folder.log, folder.metrics):
-            try:
-                attributes = path.stat()
-            except OSError:
-                continue
-            if attributes.st_size:
-                times.append(attributes.st_mtime)
-    return max(times, default=None)
+    times = [leftovers.replay.last_time, leftovers.last_write if leftovers.replay.status is None else None]
+    return max((time for time in times if time is not None), default=None)
 
 
-def _log(folder: Live, outcome: Outcome) -> Path | bytes:
+def _log(leftovers: Leftovers, outcome: Outcome) -> Path | bytes:
     """The run's log; where snaprun itself failed, with what it had to say."""
-    messages = _read(folder.path / MESSAGES_FILE)[-MESSAGES_LIMIT:]
-    if outcome.exit_code != 125 or not messages.strip():
-        return folder.log
-    return _read(folder.log) + b"\n[snaprun: its own messages]\n" + messages
-
-
-def _environment(folder: Live) -> dict[str, Any]:
+    if outcome.exit_code != 125 or not leftovers.messages.strip():
+        return leftovers.log
     try:
-        return read_json(folder.path / ENVIRONMENT)
-    except (OSError, ValueError):
-        return {}
-
-
-def _artifacts(folder: Live) -> tuple[str, ...]:
-    """The files that the notebook asked to keep, each once."""
-    paths: dict[str, None] = {}
-    for line in _read(folder.artifacts).splitlines():
-        try:
-            paths[str(json.loads(line)["path"])] = None
-        except (ValueError, KeyError, TypeError):
-            continue
-    return tuple(paths)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
+        log = leftovers.log.read_bytes()
     except FileNotFoundError:
-        return b""
+        log = b""
+    return log + b"\n[snaprun: its own messages]\n" + leftovers.messages
 
 
 def _drop_checkpoints(repo: GitRepo, run_id: str) -> None:

@@ -30,7 +30,16 @@ from snaprun.lifecycle import environment, finish, notify, rundocument
 from snaprun.live import bell, gpus
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import Live
-from snaprun.live.order import ENDING_FILE, LOST_BYTES, MESSAGES_FILE, RUN, Order, read_order
+from snaprun.live.order import (
+    ENDING_FILE,
+    ENVIRONMENT_FILE,
+    INPUTS_FILE,
+    LOST_BYTES,
+    MESSAGES_FILE,
+    RUN,
+    Order,
+    read_order,
+)
 from snaprun.live.secondnames import LiveBackup
 from snaprun.live.stoprequest import StopRequest, ensure_stop_request
 from snaprun.live.wire import receive_task
@@ -210,7 +219,7 @@ def _plan_execution(repo: GitRepo, live: Live, order: Order, journal: Journal) -
         repo, slot, patterns=order.link, outputs=order.outputs, left_out=left_out, path_map=data_folders
     )
     if link_set.links:
-        write_json(live.path / finish.INPUTS, {"inputs": links.fingerprint(order.place.top, link_set)})
+        write_json(live.path / INPUTS_FILE, {"inputs": links.fingerprint(order.place.top, link_set)})
     folder = slot.path / subfolder
     folder.mkdir(parents=True, exist_ok=True)
     return ExecutionPlan(slot.path, folder, slot)
@@ -296,7 +305,7 @@ def _describe(live: Live, order: Order, spec: RunSpec, job: Job) -> None:
     python = order.python if job.kernel is None else job.kernel.python
     description = environment.describe(python, job.environment, extra_names=order.options.get("variables", ()))
     try:
-        write_json(live.path / finish.ENVIRONMENT, {**description, "snaprun": __version__})
+        write_json(live.path / ENVIRONMENT_FILE, {**description, "snaprun": __version__})
     except OSError as error:
         sys.stderr.write(f"the environment is not recorded: {error}\n")
 

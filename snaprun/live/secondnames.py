@@ -17,10 +17,17 @@ from snaprun import files
 from snaprun.git.locate import make_private
 from snaprun.live import lock
 from snaprun.live.livefolder import GROWING_FILES, Live, backup_folder, lay_import_path
-from snaprun.live.order import MESSAGES_FILE, SUBMISSION_FILE, SUPERVISOR_FILE
+from snaprun.live.order import (
+    ENVIRONMENT_FILE,
+    INPUTS_FILE,
+    MESSAGES_FILE,
+    ORDER_FILE,
+    SUBMISSION_FILE,
+    SUPERVISOR_FILE,
+)
 
 WHOLE_FILES = (
-    *("spec.json", "params.json", "order.json", "notebook.json", "environment.json", "inputs.json", "kernel.json"),
+    *("spec.json", "params.json", ORDER_FILE, "notebook.json", ENVIRONMENT_FILE, INPUTS_FILE, "kernel.json"),
     *(SUPERVISOR_FILE, SUBMISSION_FILE),
 )
 """Files that are written as a whole, some of them more than once."""
