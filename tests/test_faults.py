@@ -61,7 +61,7 @@ def test_a_full_disk_delays_the_record_and_loses_nothing(tmp_path: Path) -> None
         f"""
         import os, sys
         from pathlib import Path
-        from snaprun.progress import process; from snaprun.running import settle
+        from snaprun.lifecycle import settle; from snaprun.machine import process
         from tests import running
         from tests.sandbox import Sandbox, wait_for
         box = Sandbox(Path(sys.argv[1]) / "repo")
@@ -70,7 +70,7 @@ def test_a_full_disk_delays_the_record_and_loses_nothing(tmp_path: Path) -> None
         run = running.start(box, box.notebook("a.ipynb", {MUCH!r}, {FILL!r}))
         pids = run.pids()
         wait_for(lambda: not any(process.alive(who) for who in pids), "the end of both")
-        print(run.alive, settle.settle(run.place, os.environ), process.marked(run.id))
+        print(run.alive, settle.settle(run.place, os.environ), process.find_marked(run.id))
         slot = next(event["path"] for event in run.events() if event["e"] == "slot")
         os.unlink(slot + "/big")
         print(settle.settle(run.place, os.environ) == [run.id])
@@ -96,7 +96,7 @@ def test_output_that_a_full_disk_refused_to_the_end_is_told(tmp_path: Path) -> N
         f"""
         import os, sys
         from pathlib import Path
-        from snaprun.progress import process; from snaprun.running import settle
+        from snaprun.lifecycle import settle; from snaprun.machine import process
         from tests import running
         from tests.sandbox import Sandbox, wait_for
         box = Sandbox(Path(sys.argv[1]) / "repo")
@@ -134,7 +134,7 @@ def test_a_restarted_machine_is_named(repo: Sandbox, tmp_path: Path) -> None:
         """
         import os, sys
         from pathlib import Path
-        from snaprun.git import locate; from snaprun.running import settle
+        from snaprun.git import locate; from snaprun.lifecycle import settle
         print(settle.settle(locate.find(Path(sys.argv[2]), os.environ), os.environ))
         """,
         str(boot),

@@ -181,7 +181,7 @@ def test_a_disk_that_recovers_has_everything(tmp_path: Path) -> None:
     code = f"""
 import resource, signal
 from pathlib import Path
-from snaprun.progress.journal import Journal
+from snaprun.live.journal import Journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = Journal(Path({str(tmp_path)!r}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))

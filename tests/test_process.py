@@ -25,7 +25,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 def shell(script: str) -> str:
     """A Python program that runs ``script`` with the module at hand."""
-    return f"import os, subprocess, sys, time, signal\nfrom snaprun.live import process\n{script}"
+    return f"import os, subprocess, sys, time, signal\nfrom snaprun.machine import process\n{script}"
 
 
 def run(script: str) -> str:
@@ -112,7 +112,7 @@ def test_the_subtree_of_another_supervisor_is_spared() -> None:
 env = {**os.environ, process.SUPERVISOR: "1"}
 outer = subprocess.Popen(["sh", "-c", "sleep 600 & wait"], env=env)
 while len(process.descendants(os.getpid())) < 2: time.sleep(0.01)
-print(process.descendants(os.getpid(), spare=process.supervises))
+print(process.descendants(os.getpid(), is_exempt=process.is_supervisor))
 for who in process.descendants(os.getpid()): process.send(who, signal.SIGKILL)
 """
     )

@@ -85,7 +85,7 @@ def test_a_worker_records_without_sqlalchemy(tmp_path: Path) -> None:
     code = (
         "import sys, json, pathlib\n"
         "from types import SimpleNamespace as Some\n"
-        "from snaprun.lifecycle import finish, runner\n"
+        "from snaprun.lifecycle import finish, worker\n"
         "from tests.indexed import run\n"
         "finish.index(Some(place=Some(state=pathlib.Path(sys.argv[1]))), None, run())\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"

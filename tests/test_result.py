@@ -267,9 +267,9 @@ def test_two_finalisers_at_once_agree(repo: Sandbox) -> None:
     code = (
         "import os, sys; from pathlib import Path;"
         "from snaprun.git.gitrepo import GitRepo; from snaprun.git.locate import find;"
-        "from snaprun.model import Result, Status; from snaprun.checkouts.result import Ending, commit_result;"
+        "from snaprun.model import Result, Status; from snaprun.checkouts.result import ResultParts, commit_result;"
         "git = GitRepo(find(Path(sys.argv[1]), os.environ));"
-        "ending = Ending(Result(Status.LOST, 125), executed=b'{}', log=os.urandom(8));"
+        "ending = ResultParts(Result(Status.LOST, 125), notebook=b'{}', log=os.urandom(8));"
         "print(commit_result(git, sys.argv[2], ending, slot=None, max_file_size=1000))"
     )
     command = [sys.executable, "-c", code, str(repo.path), run_id]

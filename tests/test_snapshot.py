@@ -38,11 +38,11 @@ from snaprun.errors import SnaprunError
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RunSpec
 from snaprun.git.publish import HOUR, forget, restore
-from snaprun.freeze.snapshot import Request, take
+from snaprun.freeze.capture import SnapshotRequest, take
 
-request = Request(spec=RunSpec(notebook="nb.ipynb", created="2026-01-02T03:04:05.000000Z"), params={"seed": 1})
+request = SnapshotRequest(spec=RunSpec(notebook="nb.ipynb", created="2026-01-02T03:04:05.000000Z"), params={"seed": 1})
 try:
-    made = take(GitRepo(locate.around(Path(sys.argv[1]), os.environ)), request)
+    made = take(GitRepo(locate.find_enclosing(Path(sys.argv[1]), os.environ)), request)
     print(json.dumps({"id": made.id, "left": [[item.path, item.why] for item in made.spec.left_out]}))
 except SnaprunError as error:
     print(json.dumps({"error": type(error).__name__, "message": error.message, "hint": error.hint}))

@@ -12,7 +12,7 @@ from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.live.livefolder import Live
 from snaprun.model import SNAP_DIR, RunSpec
-from snaprun.notebooks import cells, notebook, parameters
+from snaprun.notebooks import cells
 from snaprun.notebooks.cells import Node
 
 SOURCE = f"{SNAP_DIR}/source.ipynb"
@@ -27,6 +27,8 @@ def prepare(repo: GitRepo, run_id: str, spec: RunSpec, params: Mapping[str, Any]
         DataFault: the snapshot has no such notebook, or its parameters are damaged.
         InputMissing: it cannot be read as one.
     """
+    from snaprun.notebooks import notebook, parameters  # jupytext: few processes ever make the document themselves
+
     source_blob, notebook_blob = repo.blobs([f"{run_id}:{SOURCE}", f"{run_id}:{spec.notebook}"])
     raw = notebook_blob if source_blob is None else source_blob
     if raw is None:
