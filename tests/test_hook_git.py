@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from snaprun.hooks import script
-from snaprun.hooks.script import KINDS
+from snaprun.hooks.kinds import KINDS
 from snaprun.model import Status
 from tests.hooking import call_hook, pair, ran, stream, with_outputs
 from tests.sandbox import Sandbox, notebook

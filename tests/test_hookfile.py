@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.commands import hook
 from snaprun.errors import SnaprunError, Unavailable, UsageFault
 from snaprun.git.locate import Place, find
 from snaprun.hooks import install, script
+from snaprun.hooks.kinds import KINDS
 from snaprun.hooks.script import Owner
 from tests.hooking import call_hook
 from tests.sandbox import Sandbox
@@ -397,11 +397,7 @@ def test_unknown_kinds_are_refused(repo: Sandbox) -> None:
     assert "pre-tea" in done.stderr
 
 
-def test_the_command_and_the_library_know_the_same_kinds() -> None:
-    assert hook.KINDS == script.KINDS
-
-
-@pytest.mark.parametrize("kind", script.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_script_is_sound_for_every_shell(kind: str) -> None:
     text = script.text(kind, python=sys.executable, fix=True)
     for shell in (["sh", "-n"], ["bash", "--posix", "-n"], ["dash", "-n"]):

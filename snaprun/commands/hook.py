@@ -9,14 +9,12 @@ import click
 
 from snaprun.commands.options import json_option
 from snaprun.errors import UsageFault
+from snaprun.hooks.kinds import DEFAULT_KINDS, KINDS
 
 if TYPE_CHECKING:
     from snaprun.hooks.gitindex import Index
     from snaprun.hooks.policy import Policies
     from snaprun.hooks.trailer import Library
-
-KINDS = ("pre-commit", "commit-msg", "post-commit", "post-rewrite", "pre-merge-commit")
-DEFAULT = ("pre-commit", "commit-msg")
 
 
 class Kinds(click.ParamType):  # type: ignore[type-arg]
@@ -37,7 +35,12 @@ class Kinds(click.ParamType):  # type: ignore[type-arg]
 
 
 kinds_option = click.option(
-    "--type", "kinds", type=Kinds(), default=",".join(DEFAULT), show_default=True, help="Which hooks, comma-separated."
+    "--type",
+    "kinds",
+    type=Kinds(),
+    default=",".join(DEFAULT_KINDS),
+    show_default=True,
+    help="Which hooks, comma-separated.",
 )
 dry_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 
@@ -165,10 +168,12 @@ def status(as_json: bool) -> int:
 @click.argument("args", nargs=-1, type=click.Path())
 @click.option("--fix", is_flag=True, help="Stage the other half of a pair that is stale.")
 @click.option("--framework", is_flag=True, help="Called by a framework (pre-commit, prek): stage nothing.")
-@click.option("--require", "demand", is_flag=True, help="Miss runs also in a clone that has none at all.")
+@click.option("--require", "require_runs", is_flag=True, help="Miss runs also in a clone that has none at all.")
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Only what is wrong.")
-def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bool, as_json: bool, quiet: bool) -> int:
+def run(
+    kind: str, args: tuple[str, ...], fix: bool, framework: bool, require_runs: bool, as_json: bool, quiet: bool
+) -> int:
     """Do what git calls the hook for: check what is staged (pre-commit), or write the trailer (commit-msg FILE).
 
     \b
@@ -192,7 +197,7 @@ def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bo
         return _trailers(index, policies, library, args)
     if kind in ("post-commit", "post-rewrite"):
         return _tell(index, library)
-    question = check.Question(
+    request = check.CheckRequest(
         index=index,
         policies=policies,
         load=library.load,
@@ -201,10 +206,10 @@ def run(kind: str, args: tuple[str, ...], fix: bool, framework: bool, demand: bo
         files=gitindex.relative(index, args) if args else None,
         framework=framework or _in_framework(os.environ),
         fix=fix,
-        demand=demand,
+        require_runs=require_runs,
         special="merge" if kind == "pre-merge-commit" else None,  # MERGE_HEAD is only written after this hook
     )
-    report = check.check(question)
+    report = check.check(request)
     status.note(index.place, report, now=time.time())
     return _answer(report, as_json=as_json, quiet=quiet)
 
@@ -231,12 +236,13 @@ def _answer(outcome: Any, *, as_json: bool, quiet: bool) -> int:
 
 def _trailers(index: Index, policies: Policies, library: Library, args: tuple[str, ...]) -> int:
     """The commit-msg hook."""
-    from snaprun.hooks import check, trailer
+    from snaprun.hooks import trailer
+    from snaprun.hooks.indexview import read_view
 
     if len(args) != 1:
         raise UsageFault("commit-msg takes the file with the message", hint="snaprun hook run commit-msg FILE")
     if policies.trailer:
-        trailer.write(index, Path(args[0]), check.read_view(index), library)
+        trailer.write(index, Path(args[0]), read_view(index), library)
     return 0
 
 

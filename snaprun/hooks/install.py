@@ -11,7 +11,7 @@ from snaprun import files
 from snaprun.errors import CannotCreate, Unavailable, UsageFault
 from snaprun.git.command import ask, call, git_version
 from snaprun.git.locate import Place
-from snaprun.hooks import script
+from snaprun.hooks import script, shell
 from snaprun.hooks.script import ORIGINAL_SUFFIX, HookFile, Owner
 
 EDITED_SUFFIX = ".snaprun-edited"
@@ -198,7 +198,7 @@ def configure(
             continue
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         files.write(path, script.text(kind, python=python, fix=fix), mode=0o755)
-        command = "'" + str(path).replace("'", "'\\''") + "'"
+        command = shell.single_quote(str(path))
         for key, value in (("command", command), ("event", kind)):
             ask(["config", "--local", f"hook.snaprun-{kind}.{key}", value], cwd=place.top, env=env)
     return steps

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from snaprun.hooks.guards import Complaint
 from snaprun.hooks.pairs import PairVerdict
 from snaprun.hooks.provenance import Origin, ProvenanceVerdict
+from snaprun.hooks.shell import quote
 from snaprun.model import Run
 from snaprun.notebooks import exact
 
@@ -26,7 +27,7 @@ class HookFinding:
     mend: str = ""
 
 
-def level(policy: str) -> str:
+def severity_of(policy: str) -> str:
     """How bad it is when a check with this policy finds something."""
     return "fail" if policy == "require" else "warn"
 
@@ -89,14 +90,14 @@ def of_no_run(path: str, severity: str) -> HookFinding:
     return HookFinding(path, "outputs", severity, "its outputs are of no run", f"snaprun exec {quote(path)}")
 
 
-def not_kept(path: str, origin: Origin | None) -> HookFinding:
+def of_unrecorded_outputs(path: str, origin: Origin | None) -> HookFinding:
     """Outputs that were to be stripped, and would be lost."""
     suffix = "" if origin is None else f" of {_describe_numbers((*origin.match.other, *origin.match.extra))}"
     text = f"outputs{suffix} are kept by no run, so they are not stripped"
     return HookFinding(path, "outputs", "fail", text, f"snaprun exec {quote(path)}, or clear the outputs")
 
 
-def not_stripped(path: str, origin: Origin, reason: str) -> HookFinding:
+def of_refused_strip(path: str, origin: Origin, reason: str) -> HookFinding:
     """Outputs that were to be stripped where the hook may stage nothing."""
     run = origin.run.id[:8]
     text = f"is to be committed without its outputs (run {run} keeps them); under {reason} the hook stages nothing"
@@ -116,24 +117,25 @@ def of_pair(verdict: PairVerdict, severity: str, mend_stale: str) -> HookFinding
     """How the halves of a pair stand to each other; nothing of a half that git ignores."""
     notebook, text, side = verdict.pair.notebook, verdict.pair.text.path, verdict.side
     other_side = notebook if side == text else text
-    sync = f"jupytext --sync {quote(notebook)} && git add"
-    message, mend = {
-        "same": (f"in sync with {text}", ""),
-        "stale": (f"{side} is stale: {describe_cells(verdict.cells)}", mend_stale),
-        "both": (f"differs from {text}: {describe_cells(verdict.cells)}", f"{sync} {quote(notebook)} {quote(text)}"),
-        "deleted": (
-            f"the commit deletes {side}, and keeps its other half {other_side}",
-            f"git restore --staged --worktree {quote(side)}, or git rm {quote(other_side)}",
-        ),
-        "unstaged": (f"its other half {side} is not staged", f"git add {quote(side)}"),
-        "absent": (
-            f"its other half {side} does not exist",
-            f"jupytext --sync {quote(other_side)} && git add {quote(side)}",
-        ),
-    }.get(verdict.kind, ("", ""))
-    if not message:
-        return None
-    return HookFinding(notebook, "pair", "note" if verdict.kind == "same" else severity, message, mend)
+    sync = f"jupytext --sync {quote(other_side if verdict.kind == 'absent' else notebook)} && git add"
+    match verdict.kind:
+        case "same":
+            return HookFinding(notebook, "pair", "note", f"in sync with {text}")
+        case "stale":
+            message, mend = f"{side} is stale: {describe_cells(verdict.cells)}", mend_stale
+        case "both":
+            message = f"differs from {text}: {describe_cells(verdict.cells)}"
+            mend = f"{sync} {quote(notebook)} {quote(text)}"
+        case "deleted":
+            message = f"the commit deletes {side}, and keeps its other half {other_side}"
+            mend = f"git restore --staged --worktree {quote(side)}, or git rm {quote(other_side)}"
+        case "unstaged":
+            message, mend = f"its other half {side} is not staged", f"git add {quote(side)}"
+        case "absent":
+            message, mend = f"its other half {side} does not exist", f"{sync} {quote(side)}"
+        case _:
+            return None
+    return HookFinding(notebook, "pair", severity, message, mend)
 
 
 def of_fix(verdict: PairVerdict, *, on_disk: bool) -> HookFinding:
@@ -163,12 +165,6 @@ def describe_cells(names: Sequence[str]) -> str:
         return ", ".join(labels) + suffix
     word = "cell " if len(plain) == 1 and not suffix else "cells "
     return word + ", ".join([*plain, *(name for name in labels if not name.isdigit())]) + suffix
-
-
-def quote(path: str) -> str:
-    """A path as a shell takes it."""
-    plain = all(char.isalnum() or char in "_./+=:,@%-" for char in path) and not path.startswith("-")
-    return path if plain else "'" + path.replace("'", "'\\''") + "'"
 
 
 def _describe_numbers(cells: Sequence[int]) -> str:

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from snaprun import files
 from snaprun.errors import InputMissing
 from snaprun.git.command import call
 from snaprun.hooks import gitindex
-from snaprun.hooks.gate import NOTEBOOK, TEXT, is_related
+from snaprun.hooks.document import is_text_notebook, may_be_notebook
+from snaprun.hooks.gate import NOTEBOOK, is_related
 from snaprun.hooks.gitindex import Change, Index
+from snaprun.hooks.indexview import IndexView
 from snaprun.notebooks.half import Config, Half, Jupytext, config_paths, is_config
-
-HEADER = 4096
-"""So many bytes of a text file are searched for jupytext's header."""
-
-
-@dataclass(frozen=True)
-class IndexView:
-    """What the hook has read of an index: what the commit changes, every file with mode and id, contents by id."""
-
-    index: Index
-    changes: Sequence[Change]
-    entries: Mapping[str, tuple[str, str]]
-    blobs: Mapping[str, bytes]
-
-    def content(self, path: str) -> bytes | None:
-        """The staged content of a path, or None where the index has none (or it was not read)."""
-        entry = self.entries.get(path)
-        return None if entry is None else self.blobs.get(entry[1])
-
-    def change_of(self, path: str) -> Change | None:
-        """What the commit does to a path."""
-        return next((change for change in self.changes if change.path == path), None)
 
 
 @dataclass(frozen=True)
@@ -60,28 +40,15 @@ class PairVerdict:
     cells: tuple[str, ...] = ()
 
 
-def is_candidate(path: str, content: bytes) -> bool:
-    """Whether a file may be a notebook with something to say about pairs."""
-    if path.endswith(NOTEBOOK):
-        return b'"jupytext"' in content
-    return is_text_notebook(path, content)
-
-
-def is_text_notebook(path: str, content: bytes) -> bool:
-    """Whether a file is a text notebook: its ending is one of theirs, and jupytext's header stands in it."""
-    return os.path.splitext(path)[1] in TEXT and b"jupytext:" in content[:HEADER]
-
-
 def find(view: IndexView, load: Callable[[], Jupytext]) -> list[Pair]:
     """Every pair of which the commit changes a half. jupytext is loaded only where there may be one."""
     pairs: dict[tuple[str, str], Pair] = {}
     for change in sorted(view.changes, key=lambda change: not change.path.endswith(NOTEBOOK)):
-        extension = os.path.splitext(change.path)[1]
-        if (extension != NOTEBOOK and extension not in TEXT) or any(change.path == text for _, text in pairs):
+        if not may_be_notebook(change.path) or any(change.path == text for _, text in pairs):
             continue
         for path, content in _sources(view, change):
             config = _config(view, path)
-            if config is None and not is_candidate(path, content):
+            if config is None and not _may_be_paired(path, content):
                 continue
             try:
                 halves = load().members(path, content, config)
@@ -152,15 +119,8 @@ def on_disk(index: Index, path: str) -> str | None:
     return out.decode("ascii").strip() if code == 0 else None
 
 
-def related_oids(view: IndexView) -> list[str]:
-    """The object ids that :func:`find` and :func:`judge` may want to read beyond the changed files."""
-    stems = {os.path.basename(path)[: -len(NOTEBOOK)]: path for path in view.entries if path.endswith(NOTEBOOK)}
-    paths = []
-    for change in view.changes:
-        if os.path.splitext(change.path)[1] in TEXT:
-            paths += [path for stem, path in stems.items() if is_related(change.path, stem)]
-        paths += [path for path in config_paths(change.path) if path in view.entries]
-    return [view.entries[path][1] for path in dict.fromkeys(paths)]
+def _may_be_paired(path: str, content: bytes) -> bool:
+    return b'"jupytext"' in content if path.endswith(NOTEBOOK) else is_text_notebook(path, content)
 
 
 def _sources(view: IndexView, change: Change) -> list[tuple[str, bytes]]:

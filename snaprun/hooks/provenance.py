@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from snaprun.errors import DataFault, InputMissing, SettingsFault
@@ -220,12 +219,3 @@ def _json(raw: bytes | None) -> dict[str, Any] | None:
     except ValueError:
         return None
     return data if isinstance(data, dict) else None
-
-
-def document(path: str, content: bytes) -> Node:
-    """The document of an ``.ipynb`` file by the standard library alone.
-
-    Raises:
-        InputMissing: it is no notebook of format 4.
-    """
-    return cells.normalize(cells.decode(content, Path(path).name), Path(path).name)

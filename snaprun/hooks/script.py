@@ -13,23 +13,22 @@ import sys
 from dataclasses import dataclass
 from enum import Enum
 
+from snaprun.hooks import shell
+
 VERSION = 1
 """Version of the text below: raise it with every change, so that `hook install` brings older files up to date."""
-
-KINDS = ("pre-commit", "commit-msg", "post-commit", "post-rewrite", "pre-merge-commit")
-"""The hooks that snaprun knows how to be."""
 
 ORIGINAL_SUFFIX = ".snaprun-orig"
 """What the name of a hook that was there before gets at its end; it is run first."""
 
 _MARK = re.compile(rb"\A#!/bin/sh\n# snaprun-hook v(\d+) ([0-9a-f]{64})\n")
-_PYTHON = re.compile(r"^python='((?:[^']|'\\'')*)'$", re.MULTILINE)
+_PYTHON = re.compile(r"^python=('(?:[^']|'\\'')*')$", re.MULTILINE)
 _OPTIONS = re.compile(r"^options='([^'\n]*)'$", re.MULTILINE)
 
 _BODY = r"""# Written by `snaprun hook install`, taken away by `snaprun hook uninstall`; an edited file is left alone.
 hook='@kind@'
 options='@options@'
-python='@python@'
+python=@python@
 original="${0%/*}/@kind@@original@"
 @stdin@
 if [ -x "$original" ]; then
@@ -111,7 +110,7 @@ def text(kind: str, *, python: str, fix: bool = False) -> bytes:
         "kind": kind,
         "original": ORIGINAL_SUFFIX,
         "options": "--fix" if fix and kind == "pre-commit" else "",
-        "python": python.replace("'", "'\\''"),
+        "python": shell.single_quote(python),
         "stdin": "input=$(cat)\n" if reads_stdin else "",
         "feed": "printf '%s\\n' \"$input\" | " if reads_stdin else "",
     }.items():
@@ -131,7 +130,7 @@ def identify(content: bytes) -> HookFile:
         return HookFile(
             Owner.OURS if is_intact else Owner.OURS_EDITED,
             version=int(header[1]),
-            python=python[1].replace("'\\''", "'") if python else None,
+            python=shell.unquote(python[1]) if python else None,
             options=options[1] if options else None,
         )
     for name, signs in MANAGERS:

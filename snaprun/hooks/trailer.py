@@ -11,10 +11,11 @@ from pathlib import Path
 from snaprun import files
 from snaprun.errors import InputMissing, UsageFault
 from snaprun.git.command import ask, call
-from snaprun.hooks import gitindex, pairs, provenance
-from snaprun.hooks.gate import NOTEBOOK, TEXT, is_related
+from snaprun.hooks import document, gitindex, provenance
+from snaprun.hooks.document import is_notebook, may_be_notebook
+from snaprun.hooks.gate import NOTEBOOK, is_related
 from snaprun.hooks.gitindex import Change, Index
-from snaprun.hooks.pairs import IndexView
+from snaprun.hooks.indexview import IndexView
 from snaprun.hooks.provenance import Runs
 from snaprun.model import Run, Status
 from snaprun.notebooks import cells
@@ -129,10 +130,10 @@ def _notebooks(index: Index, revision: str, *, changed_only: bool) -> list[tuple
     """The notebooks that a commit changed, or all that it holds where it changed none, with their contents."""
     readers = [gitindex.commit_changes] if changed_only else [gitindex.commit_changes, gitindex.tree]
     for reader in readers:
-        changes = [change for change in reader(index, revision) if change.is_file and _may_be_notebook(change.path)]
+        changes = [change for change in reader(index, revision) if change.is_file and may_be_notebook(change.path)]
         blobs = gitindex.contents(index, [change.oid for change in changes])
         files = [(change, blobs[change.oid]) for change in changes if change.oid in blobs]
-        notebooks = [(change, content) for change, content in files if _is_notebook(change.path, content)]
+        notebooks = [(change, content) for change, content in files if is_notebook(change.path, content)]
         if notebooks:
             return notebooks
     return []
@@ -170,14 +171,6 @@ def _clean_message(index: Index, message: bytes) -> bytes:
     return ask(["stripspace", "-s"], cwd=index.place.top, env=index.env, stdin=text).strip()
 
 
-def _may_be_notebook(path: str) -> bool:
-    return os.path.splitext(path)[1] in (NOTEBOOK, *TEXT)
-
-
-def _is_notebook(path: str, content: bytes) -> bool:
-    return path.endswith(NOTEBOOK) or pairs.is_text_notebook(path, content)
-
-
 def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: set[str]) -> Run | None:
     node = _document(path, content, library.load)
     if node is None or not any(cell.number for cell in cells.code_cells(node)):
@@ -192,10 +185,10 @@ def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: s
 
 
 def _document(path: str, content: bytes, load: Callable[[], Jupytext]) -> Node | None:
-    if gitindex.is_lfs(content) or not _is_notebook(path, content):
+    if gitindex.is_lfs(content) or not is_notebook(path, content):
         return None
     try:
-        return provenance.document(path, content) if path.endswith(NOTEBOOK) else load().document(path, content)
+        return document.read(path, content, load)
     except InputMissing:
         return None
 
