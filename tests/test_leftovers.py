@@ -150,17 +150,21 @@ class Part:
 
 
 PARTS = [
-    Part("stop.json", {"stop_request": None}, (b"{}", b'{"kill": true}')),
+    Part("stop.json", {"stop_request": None}, (b"{}", b'{"kill": true}', b'{"signal": 99}', b'{"signal": "TERM"}')),
     Part(
         "ending.json",
         {"ending": None, "lost_bytes": 0},
         (b"{}", b'{"status": 3, "exit_code": 0}', b'{"status": "odd", "exit_code": 0}', b'{"status": "lost"}'),
     ),
-    Part("inputs.json", {"inputs": {}}, (b"{}", b'{"inputs": {"a": 3}}', b'{"inputs": {"a": [1, 2, 3]}}')),
+    Part(
+        "inputs.json",
+        {"inputs": {}},
+        (b"{}", b'{"inputs": []}', b'{"inputs": {"a": 3}}', b'{"inputs": {"a": [1, 2, 3]}}'),
+    ),
     Part("environment.json", {"environment": {}}, (b"{}",)),
-    Part("spec.json"),
+    Part("spec.json", contents=(b"{}", b'{"notebook": 3}', b'{"notebook": "a", "created": "b", "left_out": [3]}')),
     Part("params.json"),
-    Part("notebook.json"),
+    Part("notebook.json", contents=(b"{}", b'{"cells": 3}', b'{"cells": [3]}')),
 ]
 
 

@@ -143,7 +143,7 @@ def _parse_lost_bytes(ending: Mapping[str, Any]) -> int:
 def _parse_inputs(data: Mapping[str, Any]) -> Fingerprints:
     try:
         return {name: (size, time) for name, (size, time) in data["inputs"].items()}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

@@ -43,8 +43,14 @@ def load_document(repo: GitRepo, folder: Live, spec: RunSpec) -> Node:
     """The document that runs: as the command left it in the live folder, else made again from the snapshot."""
     try:
         document = json.loads(folder.notebook.read_bytes())
-        if isinstance(document, dict):
+        if isinstance(document, dict) and _has_cells(document):
             return document
     except (OSError, ValueError):
         pass
     return prepare(repo, folder.id, spec)
+
+
+def _has_cells(document: Node) -> bool:
+    """Whether it is at least shaped like a notebook."""
+    nodes = document.get("cells")
+    return isinstance(nodes, list) and all(isinstance(node, dict) for node in nodes)

@@ -106,7 +106,11 @@ class Live:
 
     def spec(self) -> RunSpec:
         """What was asked for. Raises DataFault when the file is damaged."""
-        return RunSpec.from_json(self._read("spec.json"))
+        data = self._read("spec.json")
+        try:
+            return RunSpec.from_json(data)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataFault(f"spec.json of run {self.id[:8]} is damaged: {error}", hint="snaprun doctor") from error
 
     def params(self) -> dict[str, Any]:
         """The run's parameters, as JSON has them. Raises DataFault when the file is damaged."""

@@ -85,8 +85,9 @@ def read_stop_request(live: Path) -> StopRequest | None:
     """The wish that lies in a live folder, if there is one."""
     try:
         data = read_json(live / STOP_FILE)
+        signal.Signals(data["signal"])
         return StopRequest(**{key: value for key, value in data.items() if key in StopRequest.__dataclass_fields__})
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
