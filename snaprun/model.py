@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 SCHEMA = 1
 """Version of every JSON document that snaprun writes."""
@@ -218,37 +218,84 @@ def _artifact(item: Mapping[str, Any]) -> Artifact:
     return artifact
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run as the index and ``history --json`` know it. ``commit`` is the tip of its ref."""
+Kind = Literal[
+    "text", "oid", "status", "time", "duration", "integer", "big integer", "flag", "params", "metrics", "tags", "cells"
+]
+"""What a field of a run is: how the index stores it, a filter compares it, and a list shows it."""
 
-    id: str
-    notebook: str
-    status: Status
-    created: str
-    commit: str
-    name: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    exit_code: int | None = None
-    engine: str = "kernel"
-    launcher: str = "local"
-    group: str | None = None
-    seed: int | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
-    tags: tuple[str, ...] = ()
-    started: str | None = None
-    ended: str | None = None
-    seconds: float | None = None
-    parent: str | None = None
-    branch: str | None = None
-    dirty: bool = False
-    host: str = ""
-    user: str = ""
-    attempts: int = 1
-    code_hash: str = ""
-    cells: tuple[Cell, ...] = ()
+Origin = Literal["caller", "spec", "result"]
+"""Where the value of a field comes from: the field of that name in the run's :class:`RunSpec` or :class:`Result`, or
+whoever reads its commits."""
+
+CHILD_KINDS = ("params", "metrics", "tags", "cells")
+"""Kinds that are no column of a run but rows of a table of their own."""
+
+
+@dataclass(frozen=True)
+class RunField:
+    """One field of a run. Its name is that of the attribute, of the column in the index and its view, of the key in
+    JSON and CSV, and what ``--where`` and ``--sort`` call it.
+
+    ``heading`` is that of its column in lists, if it has one; a ``sparse`` column is left out where all its cells are
+    empty.
+    """
+
+    name: str
+    kind: Kind
+    origin: Origin
+    optional: bool
+    heading: str | None
+    sparse: bool
+    in_json: bool
+
+    @property
+    def is_column(self) -> bool:
+        """Whether it is a column of the index."""
+        return self.kind not in CHILD_KINDS
+
+
+def _kind(
+    kind: Kind, origin: Origin, *, heading: str | None = None, sparse: bool = False, in_json: bool = True
+) -> Mapping[str, Any]:
+    """What the class below says of a field besides its name, its type and its default."""
+    return {"kind": kind, "origin": origin, "heading": heading, "sparse": sparse, "in_json": in_json}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run as the index and ``history --json`` know it. ``commit`` is the tip of its ref.
+
+    This is the table of the fields of a run, in the order of JSON and of the view ``run_list``: the columns of the
+    index, filters, JSON, CSV and lists follow from it. A new field is a line here, a migration, and its origin.
+    """
+
+    id: str = field(metadata=_kind("oid", "caller", heading="run"))
+    name: str | None = field(default=None, metadata=_kind("text", "spec", heading="name", sparse=True))
+    notebook: str = field(metadata=_kind("text", "spec", heading="notebook"))
+    status: Status = field(metadata=_kind("status", "result", heading="status"))
+    reason: str | None = field(default=None, metadata=_kind("text", "result"))
+    exit_code: int | None = field(default=None, metadata=_kind("integer", "result", heading="exit"))
+    engine: str = field(default="kernel", metadata=_kind("text", "spec"))
+    launcher: str = field(default="local", metadata=_kind("text", "spec"))
+    group: str | None = field(default=None, metadata=_kind("text", "spec"))
+    seed: int | None = field(default=None, metadata=_kind("big integer", "spec"))
+    params: Mapping[str, Any] = field(default_factory=dict, metadata=_kind("params", "caller"))
+    metrics: Mapping[str, Metric] = field(default_factory=dict, metadata=_kind("metrics", "caller"))
+    tags: tuple[str, ...] = field(default=(), metadata=_kind("tags", "spec"))
+    message: str | None = field(default=None, metadata=_kind("text", "spec"))
+    created: str = field(metadata=_kind("time", "spec"))
+    started: str | None = field(default=None, metadata=_kind("time", "result", heading="started"))
+    ended: str | None = field(default=None, metadata=_kind("time", "result"))
+    seconds: float | None = field(default=None, metadata=_kind("duration", "result", heading="time"))
+    commit: str = field(metadata=_kind("oid", "caller"))
+    parent: str | None = field(default=None, metadata=_kind("oid", "spec"))
+    branch: str | None = field(default=None, metadata=_kind("text", "spec"))
+    dirty: bool = field(default=False, metadata=_kind("flag", "spec"))
+    host: str = field(default="", metadata=_kind("text", "spec"))
+    user: str = field(default="", metadata=_kind("text", "spec"))
+    attempts: int = field(default=1, metadata=_kind("integer", "result"))
+    code_hash: str = field(default="", metadata=_kind("text", "spec"))
+    cells: tuple[Cell, ...] = field(default=(), metadata=_kind("cells", "result", in_json=False))
 
     @classmethod
     def from_commits(
@@ -269,14 +316,11 @@ class Run:
             status=status,
             params=dict(params),
             metrics=dict(metrics or {}),
-            **{name: getattr(spec, name) for name in _SPEC_FIELDS},
+            **{item.name: getattr(spec, item.name) for item in RUN_FIELDS if item.origin == "spec"},
         )
         if result is None:
             return run
-        return replace(
-            run,
-            **{name: getattr(result, name) for name in _RESULT_FIELDS},
-        )
+        return replace(run, **{item.name: getattr(result, item.name) for item in RUN_FIELDS if item.origin == "result"})
 
     def requeue(self, attempt: int) -> Run:
         """This run while it waits for a further attempt: nothing of how the last one ended is its own."""
@@ -291,6 +335,17 @@ class Run:
         data["params"] = dict(self.params)
         data["metrics"] = {name: dict(vars(metric)) for name, metric in self.metrics.items()}
         return data
+
+
+RUN_FIELDS = tuple(RunField(name=item.name, optional=item.default is None, **item.metadata) for item in fields(Run))
+"""The fields of a run, in their order."""
+
+JSON_KEYS = tuple(item.name for item in RUN_FIELDS if item.in_json)
+"""The keys of a run in JSON."""
+
+INDEX_VERSION = 3
+"""Number of the newest migration, which makes the columns of these fields; SQLite keeps it in ``PRAGMA user_version``,
+alembic as ``0003``. A test holds it to ``migrations/``."""
 
 
 @dataclass(frozen=True)
@@ -335,54 +390,6 @@ class Finding:
     fine: bool
     said: str = ""
     hint: str = ""
-
-
-_SPEC_FIELDS = [
-    "notebook",
-    "created",
-    "engine",
-    "launcher",
-    "name",
-    "message",
-    "tags",
-    "group",
-    "seed",
-    "host",
-    "user",
-    "parent",
-    "branch",
-    "dirty",
-    "code_hash",
-]
-_RESULT_FIELDS = ["status", "reason", "exit_code", "started", "ended", "seconds", "attempts", "cells"]
-JSON_KEYS = [
-    "id",
-    "name",
-    "notebook",
-    "status",
-    "reason",
-    "exit_code",
-    "engine",
-    "launcher",
-    "group",
-    "seed",
-    "params",
-    "metrics",
-    "tags",
-    "message",
-    "created",
-    "started",
-    "ended",
-    "seconds",
-    "commit",
-    "parent",
-    "branch",
-    "dirty",
-    "host",
-    "user",
-    "attempts",
-    "code_hash",
-]
 
 
 def utc(seconds: float) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from tabulate import tabulate
 
-from snaprun.model import SCHEMA, Details, Finding, Metric, Run, Snapshot, Status, timestamp
+from snaprun.model import RUN_FIELDS, SCHEMA, Details, Finding, Metric, Run, RunField, Snapshot, Status, timestamp
 from snaprun.quantities import format_clock, format_duration, format_size
 
 if TYPE_CHECKING:  # a listing shows no progress
@@ -118,23 +118,39 @@ class Columns:
 
 def history(runs: Sequence[Run], columns: Columns, look: Look, *, now: float) -> str:
     """Runs as a table for a person."""
-    has_names = any(run.name for run in runs)
-    header = ["run", "name", "notebook", "status", "exit", "started", "time"]
-    if not has_names:
-        header.remove("name")
-    header += columns.params or ["params"]
-    header += columns.metrics
+    fields = [
+        field
+        for field in RUN_FIELDS
+        if field.heading and (not field.sparse or any(getattr(run, field.name) for run in runs))
+    ]
+    header = [*(field.heading or "" for field in fields), *(columns.params or ["params"]), *columns.metrics]
     rows = []
     for run in runs:
-        row: list[str] = [look.style(short_id(run.id), bold=True)]
-        if has_names:
-            row.append(run.name or "")
-        row += [run.notebook, status(run.status, look), "" if run.exit_code is None else str(run.exit_code)]
-        row += [age(run.started or run.created, now), format_duration(run.seconds)]
+        row = [_field(run, field, look, now) for field in fields]
         row += [_param(run.params, name) for name in columns.params] or [pairs(run.params)]
         row += [_metric(run.metrics.get(name)) for name in columns.metrics]
         rows.append(row)
     return fit(rows, header, look, shrink_column=header.index("params") if "params" in header else None)
+
+
+def _field(run: Run, field: RunField, look: Look, now: float) -> str:
+    """A field of a run in a list."""
+    thing = getattr(run, field.name)
+    if field.name == "started" and thing is None:
+        thing = run.created
+    if thing is None:
+        return ""
+    match field.kind:
+        case "oid":
+            return look.style(short_id(thing), bold=True)
+        case "status":
+            return status(thing, look)
+        case "time":
+            return age(thing, now)
+        case "duration":
+            return format_duration(thing)
+        case _:
+            return str(thing)
 
 
 def fit(rows: Sequence[Sequence[str]], header: Sequence[str], look: Look, *, shrink_column: int | None = None) -> str:
@@ -179,7 +195,7 @@ def history_csv(runs: Sequence[Run], columns: Columns) -> str:
     """Runs as CSV: the plain fields, then ``params.<name>`` and ``metrics.<name>`` (the last value)."""
     params = columns.params or tuple(dict.fromkeys(name for run in runs for name in run.params))
     metrics = columns.metrics or tuple(dict.fromkeys(name for run in runs for name in run.metrics))
-    plain = [key for key in Run("", "", Status.SAVED, "", "").to_json() if key not in ("params", "metrics", "tags")]
+    plain = [field.name for field in RUN_FIELDS if field.in_json and field.is_column]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*plain, "tags", *(f"params.{name}" for name in params), *(f"metrics.{name}" for name in metrics)])

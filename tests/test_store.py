@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from snaprun.errors import Busy, CannotCreate, Denied, SettingsFault, Unavailable, WriteFault
 from snaprun.index import migrate, rows, runlist, selectors, store, tables, where
 from snaprun.index.runlist import Filter, IndexGap
-from snaprun.model import Metric, Run, Status
+from snaprun.model import INDEX_VERSION, Metric, Run, Status
 from tests.indexed import many, oid, run
 
 
@@ -146,10 +146,9 @@ def test_migrations_make_the_tables(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path}/index.sqlite3", poolclass=NullPool)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
-        assert connection.exec_driver_sql("PRAGMA user_version").scalar() == tables.SCHEMA_VERSION
+        assert connection.exec_driver_sql("PRAGMA user_version").scalar() == INDEX_VERSION
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0003"
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
-    assert runlist.INDEX_VERSION == tables.SCHEMA_VERSION
     assert set(runlist.FIELDS) | {"key", "repo"} == set(tables.runs.c.keys())
 
 

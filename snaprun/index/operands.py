@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Protocol
 
 from snaprun.index import moments
 from snaprun.index.rows import like, plain
-from snaprun.model import Status
+from snaprun.model import RUN_FIELDS, Status
 from snaprun.quantities import parse_duration
 
-KINDS = {
-    "id": "oid",
-    "name": "text",
-    "notebook": "text",
-    "status": "status",
-    "reason": "text",
-    "exit_code": "number",
-    "engine": "text",
-    "launcher": "text",
-    "group": "text",
-    "seed": "number",
-    "message": "text",
-    "created": "time",
-    "started": "time",
-    "ended": "time",
-    "seconds": "duration",
-    "commit": "oid",
-    "parent": "oid",
-    "branch": "text",
-    "dirty": "bool",
-    "host": "text",
-    "user": "text",
-    "attempts": "number",
-    "code_hash": "text",
-}
-"""The fields of a run, and how each compares."""
+KINDS = {item.name: item.kind for item in RUN_FIELDS if item.is_column}
+"""The fields of a run that a condition may name, and how each compares."""
 
 STATS = ("last", "min", "max", "steps")
 """What the index keeps of a metric."""
@@ -167,7 +143,7 @@ class Field:
             if kind not in ("text", "status", "oid"):
                 raise ComparisonError(f"~ compares text, and {self.name} is none")
             return _contains(self.sql, value, self.marks)
-        return _FIELD[kind](self, op, value)
+        return _COMPARISONS[kind](self, op, value)
 
 
 def _text(field: Field, op: str, value: Literal) -> str:
@@ -224,15 +200,17 @@ def _bool(field: Field, op: str, value: Literal) -> str:
     return field.sql if value.flag else f"(NOT {field.sql})"
 
 
-_FIELD = {
+_COMPARISONS: Mapping[str, Callable[[Field, str, Literal], str]] = {
     "text": _text,
     "oid": _oid,
     "status": _status,
-    "number": _numeric,
-    "duration": _duration,
     "time": _time,
-    "bool": _bool,
+    "duration": _duration,
+    "integer": _numeric,
+    "big integer": _numeric,
+    "flag": _bool,
 }
+"""How each kind of field of a run compares."""
 
 
 @dataclass(frozen=True)

@@ -4,42 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from snaprun.model import Run
+from snaprun.model import RUN_FIELDS, Run
 
 INT64 = 2**63
 
 
 def of_run(repo: str, run: Run) -> dict[str, Any]:
     """The row of ``runs``."""
-    return {
-        "repo": repo,
-        "id": run.id,
-        "commit": run.commit,
-        "notebook": plain(run.notebook),
-        "status": run.status.value,
-        "reason": _plain_or_none(run.reason),
-        "exit_code": run.exit_code,
-        "name": _plain_or_none(run.name),
-        "message": _plain_or_none(run.message),
-        "engine": plain(run.engine),
-        "launcher": plain(run.launcher),
-        "group": _plain_or_none(run.group),
-        "seed": run.seed if run.seed is None or -INT64 <= run.seed < INT64 else None,
-        "created": run.created,
-        "started": run.started,
-        "ended": run.ended,
-        "seconds": _finite_or_none(run.seconds),
-        "parent": run.parent,
-        "branch": _plain_or_none(run.branch),
-        "dirty": bool(run.dirty),
-        "host": plain(run.host),
-        "user": plain(run.user),
-        "attempts": run.attempts,
-        "code_hash": run.code_hash,
-    }
+    return {"repo": repo, **{name: encode(getattr(run, name)) for name, encode in _COLUMNS}}
 
 
 def of_children(table: str, key: int, run: Run) -> Iterator[dict[str, Any]]:
@@ -121,14 +96,6 @@ def _plain_names(items: Mapping[str, Any]) -> dict[str, Any]:
     return {plain(str(name)): value for name, value in items.items()}
 
 
-def _plain_or_none(text: str | None) -> str | None:
-    return None if text is None else plain(text)
-
-
-def _finite_or_none(value: float | None) -> float | None:
-    return value if value is None or math.isfinite(value) else None
-
-
 def _number(value: Any) -> float | None:
     """A number as the database compares it; None for NaN and for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -138,3 +105,34 @@ def _number(value: Any) -> float | None:
     except OverflowError:
         return math.inf if value > 0 else -math.inf
     return None if math.isnan(number) else number
+
+
+def _plain_or_none(text: str | None) -> str | None:
+    return None if text is None else plain(text)
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is None or math.isfinite(value) else None
+
+
+def _int64_or_none(value: int | None) -> int | None:
+    return value if value is None or -INT64 <= value < INT64 else None
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_ENCODERS: Mapping[str, Callable[[Any], Any]] = {
+    "text": _plain_or_none,
+    "oid": _as_it_is,
+    "status": str,
+    "time": _as_it_is,
+    "duration": _finite_or_none,
+    "integer": _as_it_is,
+    "big integer": _int64_or_none,
+    "flag": bool,
+}
+"""How each kind of field of a run becomes a value that every database can hold."""
+
+_COLUMNS = tuple((item.name, _ENCODERS[item.kind]) for item in RUN_FIELDS if item.is_column)

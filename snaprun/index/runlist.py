@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,49 +16,27 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from snaprun.errors import Busy, DataFault, Denied, SettingsFault, SnaprunError, WriteFault
 from snaprun.index.rows import like, plain
-from snaprun.model import Cell, Metric, Run, Status
+from snaprun.model import INDEX_VERSION, RUN_FIELDS, Cell, Metric, Run, Status
 
 if TYPE_CHECKING:  # a listing without --where and --sort never loads their parser
     from snaprun.index.where import Condition, SortKey
 
 INDEX_NAME = "index.sqlite3"
-INDEX_VERSION = 3
-"""The ``PRAGMA user_version`` that this snaprun reads and writes; a test holds ``tables.SCHEMA_VERSION`` to it."""
-
 BUSY_SECONDS = 30
 """How long a statement waits for another process's transaction."""
 
 CHUNK = 500
 """Runs whose params, metrics and tags are read at a time: SQLite before 3.32 takes no more than 999 values."""
 
-FIELDS = [
-    "id",
-    "notebook",
-    "status",
-    "created",
-    "commit",
-    "name",
-    "message",
-    "reason",
-    "exit_code",
-    "engine",
-    "launcher",
-    "group",
-    "seed",
-    "started",
-    "ended",
-    "seconds",
-    "parent",
-    "branch",
-    "dirty",
-    "host",
-    "user",
-    "attempts",
-    "code_hash",
-]
+FIELDS = tuple(item.name for item in RUN_FIELDS if item.is_column)
 """The columns of ``runs`` that make a :class:`Run`, each under the name of its field."""
 
 COLUMNS = ", ".join(f'r."{name}"' for name in FIELDS)
+
+_DECODERS: Mapping[str, Callable[[Any], Any]] = {"status": Status, "flag": bool}
+"""How a kind of field is read back that the index does not store as it is."""
+
+_DECODED = tuple((item.name, _DECODERS[item.kind]) for item in RUN_FIELDS if item.kind in _DECODERS)
 
 
 class IndexGap(DataFault):
@@ -364,8 +342,8 @@ def _run(
     cells: Sequence[tuple[Any, ...]],
 ) -> Run:
     data = dict(zip(FIELDS, row, strict=True))
-    data["status"] = Status(data["status"])
-    data["dirty"] = bool(data["dirty"])
+    for name, decode in _DECODED:
+        data[name] = decode(data[name])
     return Run(
         **data,
         params={name: json.loads(value) for name, value in params},

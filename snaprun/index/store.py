@@ -25,8 +25,8 @@ from snaprun.errors import CannotCreate, DataFault, Denied, SettingsFault, Snapr
 from snaprun.git.locate import make_private
 from snaprun.index import recorder, rows, runlist
 from snaprun.index.runlist import IndexGap
-from snaprun.index.tables import SCHEMA_VERSION, queue, repos, runs
-from snaprun.model import Run, Status, utc
+from snaprun.index.tables import queue, repos, runs
+from snaprun.model import INDEX_VERSION, Run, Status, utc
 
 ADVISORY_LOCK = 0x736E6170
 """The key of PostgreSQL's lock around a migration ("snap")."""
@@ -283,17 +283,17 @@ def _sqlite(path: Path) -> Engine:
 
 def _ready_sqlite(engine: Engine, path: Path) -> None:
     """Make and upgrade the file under a lock, after looking again."""
-    if _version(path) == SCHEMA_VERSION:
+    if _version(path) == INDEX_VERSION:
         return
     with _file_lock(path):
         _create(path)
         version = _version(path)
-        if version > SCHEMA_VERSION:
+        if version > INDEX_VERSION:
             raise runlist.newer_version_error(str(path))
-        if version < SCHEMA_VERSION:
+        if version < INDEX_VERSION:
             with _faults(str(path)), engine.begin() as connection:
                 _upgrade(connection, str(path))
-                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                connection.exec_driver_sql(f"PRAGMA user_version = {INDEX_VERSION}")
 
 
 def _version(path: Path) -> int:
@@ -381,13 +381,13 @@ def _ready_server(engine: Engine) -> None:
     """Upgrade the database, one process at a time."""
     display_name = engine.url.render_as_string(hide_password=True)
     with _faults(display_name), engine.begin() as connection:
-        if _server_version(connection) == f"{SCHEMA_VERSION:04}":
+        if _server_version(connection) == f"{INDEX_VERSION:04}":
             return
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         version = _server_version(connection)
-        if version is not None and version > f"{SCHEMA_VERSION:04}":
+        if version is not None and version > f"{INDEX_VERSION:04}":
             raise runlist.newer_version_error(display_name)
-        if version != f"{SCHEMA_VERSION:04}":
+        if version != f"{INDEX_VERSION:04}":
             _upgrade(connection, display_name)
 
 

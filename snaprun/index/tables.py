@@ -5,6 +5,9 @@ Text sorts by code point in every database (collation ``C`` in PostgreSQL), so t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -18,14 +21,26 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = 3
-"""Number of the newest migration; SQLite keeps it in ``PRAGMA user_version``, alembic as ``0003``."""
+from snaprun.model import RUN_FIELDS
 
 metadata = MetaData()
 
 TextType = Text().with_variant(Text(collation="C"), "postgresql")
 KeyType = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER PRIMARY KEY is SQLite's own row id
+
+_TYPES: Mapping[str, TypeEngine[Any]] = {
+    "text": TextType,
+    "oid": TextType,
+    "status": TextType,
+    "time": TextType,
+    "duration": Double(),
+    "integer": Integer(),
+    "big integer": BigInteger(),
+    "flag": Boolean(),
+}
+"""How each kind of field of a run is stored."""
 
 
 def _run_column() -> Column[int]:
@@ -45,29 +60,7 @@ runs = Table(
     metadata,
     Column("key", KeyType, primary_key=True),
     Column("repo", TextType, nullable=False),
-    Column("id", TextType, nullable=False),
-    Column("commit", TextType, nullable=False),
-    Column("notebook", TextType, nullable=False),
-    Column("status", TextType, nullable=False),
-    Column("reason", TextType),
-    Column("exit_code", Integer),
-    Column("name", TextType),
-    Column("message", TextType),
-    Column("engine", TextType, nullable=False),
-    Column("launcher", TextType, nullable=False),
-    Column("group", TextType),
-    Column("seed", BigInteger),
-    Column("created", TextType, nullable=False),
-    Column("started", TextType),
-    Column("ended", TextType),
-    Column("seconds", Double),
-    Column("parent", TextType),
-    Column("branch", TextType),
-    Column("dirty", Boolean, nullable=False),
-    Column("host", TextType, nullable=False),
-    Column("user", TextType, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("code_hash", TextType, nullable=False),
+    *(Column(item.name, _TYPES[item.kind], nullable=item.optional) for item in RUN_FIELDS if item.is_column),
     UniqueConstraint("repo", "id", name="runs_repo_id"),
     Index("runs_repo_created", "repo", "created", "id"),
     Index("runs_repo_commit", "repo", "commit"),
