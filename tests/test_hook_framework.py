@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from snaprun.hooks import install
+from snaprun.hooks.managers import MANAGERS
 from tests.hooking import call_hook, pair
 from tests.sandbox import Sandbox
 
@@ -91,6 +92,6 @@ def test_the_framework_installed_over_ours(repo: Sandbox) -> None:
 
 
 def test_what_is_to_be_pasted_is_a_configuration(repo: Sandbox) -> None:
-    repo.write(".pre-commit-config.yaml", install.PASTE["pre-commit"])
+    repo.write(".pre-commit-config.yaml", MANAGERS["pre-commit"].paste)
     assert pre_commit(repo, "validate-config").returncode == 0
     assert pre_commit(repo, "validate-manifest", str(MANIFEST)).returncode == 0

@@ -12,8 +12,9 @@ import pytest
 
 from snaprun.errors import SnaprunError, Unavailable, UsageFault
 from snaprun.git.locate import Place, find
-from snaprun.hooks import install, script
+from snaprun.hooks import gitconfig, script
 from snaprun.hooks.kinds import KINDS
+from snaprun.hooks.managers import MANAGERS
 from snaprun.hooks.script import Owner
 from tests.hooking import call_hook
 from tests.sandbox import Sandbox
@@ -349,7 +350,7 @@ def test_status_tells_where_hooks_path_comes_from(repo: Sandbox) -> None:
 
 def test_status_finds_our_hook_in_the_framework(repo: Sandbox) -> None:
     put(repo, MANAGED["pre-commit"])
-    repo.write(".pre-commit-config.yaml", install.PASTE["pre-commit"])
+    repo.write(".pre-commit-config.yaml", MANAGERS["pre-commit"].paste)
     found = status(repo, 0)["pre-commit"]
     assert (found["via"], found["works"]) == ("framework", True)
 
@@ -367,14 +368,14 @@ def test_a_hook_that_the_framework_moved_aside(repo: Sandbox) -> None:
 
 def test_hooks_by_configuration_need_a_later_git(repo: Sandbox) -> None:
     version = repo.git("version").split()[2].split(".")
-    if (int(version[0]), int(version[1])) < install.CONFIG_GIT:
+    if (int(version[0]), int(version[1])) < gitconfig.CONFIG_GIT:
         assert "2.54" in refused(repo, "install", "--via", "config").message
         assert not (repo.path / ".git/snaprun").exists()
 
 
 def test_hooks_by_configuration(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """What git 2.54 reads, written by whatever git is here; the script is called as git would call it."""
-    monkeypatch.setattr(install, "CONFIG_GIT", (2, 31))
+    monkeypatch.setattr(gitconfig, "CONFIG_GIT", (2, 31))
     put(repo)
     call_hook(repo, "install", "--via", "config", "--type", "pre-commit")
     assert hooks(repo) == {"pre-commit": FOREIGN.encode()}, "no hook file is touched"

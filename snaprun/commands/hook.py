@@ -94,14 +94,14 @@ def install(kinds: tuple[str, ...], mode: str, via: str, force: bool, dry_run: b
     import os
 
     from snaprun.git import locate
-    from snaprun.hooks import install, script
+    from snaprun.hooks import gitconfig, install, script
 
     place = locate.find(Path.cwd(), os.environ)
     env = locate.clean_env(os.environ)
     python = script.current_python()
     try:
         if via == "config":
-            steps = install.configure(place, env, kinds, python=python, fix=mode == "fix", dry_run=dry_run)
+            steps = gitconfig.install(place, env, kinds, python=python, fix=mode == "fix", dry_run=dry_run)
         else:
             steps = install.install(place, env, kinds, python=python, fix=mode == "fix", force=force, dry_run=dry_run)
     except install.ManagerConflict as error:

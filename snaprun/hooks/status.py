@@ -14,9 +14,9 @@ from typing import Any
 from snaprun.files import write_json
 from snaprun.git.command import call
 from snaprun.git.locate import Place, make_private
-from snaprun.hooks import install
+from snaprun.hooks import gitconfig, install
 from snaprun.hooks.check import Report
-from snaprun.hooks.install import Folder
+from snaprun.hooks.folder import HooksFolder, find_folder
 from snaprun.hooks.script import ORIGINAL_SUFFIX, VERSION, Owner
 from snaprun.model import SCHEMA, utc
 
@@ -55,7 +55,7 @@ class HookStatus:
     """The hooks of a repository. ``framework``: the file that names ours to pre-commit or prek; ``last``: what the last
     check noted."""
 
-    folder: Folder
+    folder: HooksFolder
     hooks: tuple[Hook, ...]
     framework: str | None
     is_required: bool
@@ -93,7 +93,7 @@ class HookStatus:
 
 def status(place: Place, env: Mapping[str, str], kinds: Sequence[str]) -> HookStatus:
     """Look at every kind of hook."""
-    hooks_folder = install.folder(place, env)
+    hooks_folder = find_folder(place, env)
     framework = _framework(place)
     code, out, _ = call(["config", "--type=bool", "--get", "snaprun.hookRequired"], cwd=place.top, env=env)
     faults: dict[str, str | None] = {}
@@ -122,7 +122,7 @@ def _last(place: Place) -> Mapping[str, Any] | None:
 def _hook(
     place: Place,
     env: Mapping[str, str],
-    hooks_folder: Folder,
+    hooks_folder: HooksFolder,
     kind: str,
     framework: str | None,
     faults: dict[str, str | None],
@@ -134,10 +134,10 @@ def _hook(
     if file.owner not in (Owner.OURS, Owner.OURS_EDITED):
         legacy = hooks_folder.path / f"{kind}.legacy"
         legacy_file = install.read(legacy)
-        script = place.state / "hooks" / kind
+        script = gitconfig.script_path(place, kind)
         if file.owner is Owner.MANAGER and legacy_file.owner in (Owner.OURS, Owner.OURS_EDITED):
             path, file, via = legacy, legacy_file, "legacy"
-        elif install.is_configured(place, env, kind):
+        elif gitconfig.is_installed(place, env, kind):
             path, file, via = script, install.read(script), "config"
             if file.owner is Owner.ABSENT:
                 return Hook(kind, str(path), "none", via="config", problem=f"{path} is gone: snaprun hook install")
