@@ -6,7 +6,7 @@ import importlib
 import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -35,6 +35,15 @@ TIMEOUT_CODE = 124
 
 KILL_CODE = 137
 """Exit code of a run whose kernel died."""
+
+SHUTDOWN_PATIENCE = 5.0
+"""Seconds that a kernel or an interpreter has to end in its own way, as Jupyter gives a kernel."""
+
+TERM_PATIENCE = 3.0
+"""Seconds between TERM and KILL."""
+
+TAIL = 4000
+"""Bytes of a process's own output that are kept to explain a start that failed."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,40}")
 
@@ -66,6 +75,14 @@ class Job:
     hold: float | None = None
     script: Path | None = None
     commented_magics: bool = False
+
+
+class EarlyEnd(Exception):
+    """The run is over before its last cell."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
 
 
 class Stop:
@@ -140,6 +157,18 @@ def is_running(pid: int) -> bool:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
     except ChildProcessError:
         return False
+
+
+def skip_cells(job: Job, journal: Journal, numbers: Iterable[int]) -> None:
+    """Journal cells that are not to run: code before them ended the run as a success."""
+    for number in numbers:
+        journal.cell(number, "skipped", label=job.labels.get(number, ""))
+
+
+def start_failure(reason: str, tail: bytes) -> Outcome:
+    """The outcome of a run whose kernel or interpreter never got ready, with the last line of what it said."""
+    output = strip_ansi(tail.decode("utf-8", "replace")).strip()
+    return Outcome(Status.FAILED, 69, f"{reason}: {output.splitlines()[-1][:500]}" if output else reason)
 
 
 def outcome_of_exit(evalue: str, code: int | None = None) -> Outcome:

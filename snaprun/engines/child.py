@@ -19,32 +19,27 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snaprun.engines import TIMEOUT_CODE, Job, Stop, environment, is_running, outcome_of_death
-from snaprun.live.journal import Journal, strip_ansi
+from snaprun.engines import (
+    SHUTDOWN_PATIENCE,
+    TAIL,
+    TERM_PATIENCE,
+    TIMEOUT_CODE,
+    EarlyEnd,
+    Job,
+    Stop,
+    environment,
+    is_running,
+    outcome_of_death,
+    start_failure,
+)
+from snaprun.live.journal import Journal
 from snaprun.machine.oom import oom_kills
 from snaprun.model import Outcome, Status
 
 BOOT = Path(__file__).resolve().parent.parent / "boot"
 READ = 256 * 1024
-TAIL = 4000
-"""Bytes of output that are kept to explain a start that failed."""
-
 GATHER_SECONDS = 0.005
 """Seconds that a stream of small writes is left to fill, so that not every line wakes us."""
-
-SHUTDOWN_PATIENCE = 5.0
-"""Seconds that the interpreter has to end in its own way, as Jupyter gives a kernel."""
-
-TERM_PATIENCE = 3.0
-"""Seconds between TERM and KILL."""
-
-
-class EarlyEnd(Exception):
-    """The run is over before its last cell."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
 
 
 class Child:
@@ -70,7 +65,7 @@ class Child:
         self._order_pipe = self._ack_pipe = -1
 
     def start(self, argv: Sequence[str]) -> None:
-        """Start it in a session of its own. Raises Ended when it cannot be executed."""
+        """Start it in a session of its own. Raises EarlyEnd when it cannot be executed."""
         pipes = {name: os.pipe() for name in ("stdout", "stderr", "talk")}
         order_end, self._order_pipe = os.pipe()
         ack_end, self._ack_pipe = os.pipe()
@@ -117,8 +112,18 @@ class Child:
         """Whether it runs."""
         return self._process is not None and self._process.returncode is None and is_running(self.pid)
 
+    def wait_until_ready(self, condition: Callable[[], bool]) -> None:
+        """Wait until it says that it is ready. Raises EarlyEnd where it does not start, with what it said last."""
+        try:
+            self.wait(condition, limit=time.monotonic() + self.job.start_timeout)
+        except EarlyEnd as end:
+            if end.outcome.status not in (Status.FAILED, Status.TIMED_OUT):
+                raise
+            reason = end.outcome.reason if end.outcome.exit_code == 69 else None
+            raise EarlyEnd(start_failure(reason or "the interpreter did not start", self.tail)) from None
+
     def wait(self, condition: Callable[[], bool], *, limit: float | None = None) -> None:
-        """Pump until ``condition()``. Raises Ended when the process dies, someone stops the run, or time is up."""
+        """Pump until ``condition()``. Raises EarlyEnd when the process dies, someone stops the run, or time is up."""
         while not condition():
             deadline, timeout_outcome = self._limit(limit)
             self._pump(min(0.2, max(0.0, deadline - time.monotonic())) if deadline is not None else 0.2)
@@ -169,18 +174,20 @@ class Child:
                     os.close(descriptor)
             self._selector.close()
 
-    def shut_down(self, seconds: float) -> None:
-        """Let it end in its own way (its exit hooks run and are heard), for so long at most."""
+    def shut_down(self) -> None:
+        """Let it end in its own way: its exit hooks run and are heard."""
         if self._order_pipe >= 0:
             os.close(self._order_pipe)  # end of file: no more orders
             self._order_pipe = -1
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + SHUTDOWN_PATIENCE
         request_count = self.stop.count
         while self.alive() and time.monotonic() < deadline and self.stop.count == request_count:
             self._pump(0.05)
         if self.alive():
             if self.stop.count == request_count:
-                self.journal.note(f"the interpreter did not end by itself within {seconds:g} s and was killed")
+                self.journal.note(
+                    f"the interpreter did not end by itself within {SHUTDOWN_PATIENCE:g} s and was killed"
+                )
             self._kill()
         self._pump(0.0)
 
@@ -300,15 +307,6 @@ class Child:
         self._handler(message)
         if message.get("ack"):
             self._write(self._ack_pipe, b"\n")
-
-
-def start_failure(outcome: Outcome, child: Child) -> Outcome:
-    """What an interpreter that never got ready said last."""
-    if outcome.status is not Status.FAILED and outcome.status is not Status.TIMED_OUT:
-        return outcome
-    output = strip_ansi(child.tail.decode("utf-8", "replace")).strip()
-    reason = outcome.reason if outcome.exit_code == 69 else "the interpreter did not start"
-    return Outcome(Status.FAILED, 69, f"{reason}: {output.splitlines()[-1][:500]}" if output else reason)
 
 
 def _widen(pipe: int) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from snaprun.engines import Job, Stop, outcome_of_error, outcome_of_exit
-from snaprun.engines.child import BOOT, SHUTDOWN_PATIENCE, Child, EarlyEnd, start_failure
+from snaprun.engines import EarlyEnd, Job, Stop, outcome_of_error, outcome_of_exit, skip_cells
+from snaprun.engines.child import BOOT, Child
 from snaprun.live.journal import Journal
 from snaprun.live.replay import number_cells, read_source, read_tags
 from snaprun.model import Outcome, Status
@@ -56,7 +56,7 @@ def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
         return session.run(child, cells)
     except EarlyEnd as end:
         if session.reply is not None:
-            child.shut_down(SHUTDOWN_PATIENCE)
+            child.shut_down()
         return end.outcome
     finally:
         child.close()
@@ -79,18 +79,15 @@ class _InlineSession:
         python = self.job.python
         assert python is not None, "the inline engine needs an interpreter"
         child.start([python, str(BOOT / "inline.py")])
-        try:
-            child.wait(lambda: self.ready, limit=time.monotonic() + self.job.start_timeout)
-        except EarlyEnd as end:
-            raise EarlyEnd(start_failure(end.outcome, child)) from None
+        child.wait_until_ready(lambda: self.ready)
         for index, (number, _, cell) in enumerate(cells):
             outcome = self._cell(child, number, cell)
             if outcome is not None:
-                for next_number, _, _ in cells[index + 1 :] if outcome.exit_code == 0 else ():
-                    self.journal.cell(next_number, "skipped", label=self.job.labels.get(next_number, ""))
-                child.shut_down(SHUTDOWN_PATIENCE)
+                if outcome.exit_code == 0:
+                    skip_cells(self.job, self.journal, (next_number for next_number, _, _ in cells[index + 1 :]))
+                child.shut_down()
                 return outcome
-        child.shut_down(SHUTDOWN_PATIENCE)
+        child.shut_down()
         return Outcome(Status.SUCCEEDED, 0)
 
     def _cell(self, child: Child, number: int, cell: Mapping[str, Any]) -> Outcome | None:

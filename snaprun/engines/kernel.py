@@ -13,17 +13,21 @@ from typing import Any
 
 from snaprun.engines import (
     KILL_CODE,
+    SHUTDOWN_PATIENCE,
     TIMEOUT_CODE,
+    EarlyEnd,
     Job,
     Stop,
     outcome_of_death,
     outcome_of_error,
     outcome_of_exit,
+    skip_cells,
+    start_failure,
 )
 from snaprun.engines.channels import Message
 from snaprun.engines.launch import KernelProcess
 from snaprun.engines.widgets import Widgets
-from snaprun.live.journal import Journal, strip_ansi
+from snaprun.live.journal import Journal
 from snaprun.live.replay import number_cells, read_source, read_tags
 from snaprun.machine.oom import oom_kills
 from snaprun.model import Outcome, Status
@@ -37,9 +41,6 @@ IOPUB_PATIENCE = 0.05
 WIDGETS_INTERVAL = 2.0
 """Seconds between two journal entries about widgets that keep changing."""
 
-SHUTDOWN_PATIENCE = 5.0
-"""Seconds that a kernel has to end in its own way, as Jupyter gives it."""
-
 DRAIN_PATIENCE = 1.0
 """Seconds that what a dead kernel sent may take to arrive, where the end of its connection cannot be seen."""
 
@@ -47,14 +48,6 @@ DRAIN_PATIENCE = 1.0
 def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
     """Execute the notebook in a Jupyter kernel; see :class:`snaprun.engines.Engine`."""
     return asyncio.run(_KernelSession(job, journal, stop).run())
-
-
-class _EarlyEnd(Exception):
-    """The run is over before its last cell."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
 
 
 @dataclass
@@ -105,7 +98,7 @@ class _KernelSession:
             if self.fault is not None:
                 raise self.fault
             return outcome
-        except _EarlyEnd as end:
+        except EarlyEnd as end:
             if self.is_responsive:
                 await self._shut_down()
             return end.outcome
@@ -117,7 +110,7 @@ class _KernelSession:
         try:
             await self.process.start(self.job)
         except (OSError, RuntimeError, ValueError) as error:
-            raise _EarlyEnd(self._start_failure(f"the kernel cannot be started: {error}")) from error
+            raise self._start_failure(f"the kernel cannot be started: {error}") from error
         self.channels = self.process.channels(self._receive)
         self.widgets = Widgets(self.channels, self.journal.note)
         deadline = time.monotonic() + self.job.start_timeout
@@ -130,21 +123,18 @@ class _KernelSession:
                 break
             if event == "stop":
                 await self.process.kill()
-                raise _EarlyEnd(self.stop.outcome())
+                raise EarlyEnd(self.stop.outcome())
             if event == "dead":
                 await asyncio.sleep(0)
-                raise _EarlyEnd(self._start_failure("the kernel died while starting"))
+                raise self._start_failure("the kernel died while starting")
             if time.monotonic() > deadline:
-                raise _EarlyEnd(self._start_failure(f"the kernel did not answer within {self.job.start_timeout:g} s"))
+                raise self._start_failure(f"the kernel did not answer within {self.job.start_timeout:g} s")
         self.process.mark_ready()
         info = request.reply.result()
         self.journal.event("kernel", language_info=info.get("language_info"), pid=self.process.pid)
 
-    def _start_failure(self, reason: str) -> Outcome:
-        output = strip_ansi(self.process.tail.decode("utf-8", "replace")).strip()
-        if output:
-            reason += ": " + output.splitlines()[-1][:500]
-        return Outcome(Status.FAILED, 69, reason)
+    def _start_failure(self, reason: str) -> EarlyEnd:
+        return EarlyEnd(start_failure(reason, self.process.tail))
 
     async def _execute(self, cells: list[tuple[int, int, Mapping[str, Any]]]) -> Outcome:
         """Every cell in order; the first one that fails is the last, unless it is held and mended."""
@@ -158,8 +148,7 @@ class _KernelSession:
                 index += 1
                 continue
             if outcome.status is Status.SUCCEEDED:  # sys.exit(0)
-                for next_number, _, _ in cells[index + 1 :]:
-                    self.journal.cell(next_number, "skipped", label=self.job.labels.get(next_number, ""))
+                skip_cells(self.job, self.journal, (next_number for next_number, _, _ in cells[index + 1 :]))
                 return outcome
             if self.job.hold is None or self.stop.count or not self.process.alive():
                 return outcome
@@ -193,7 +182,7 @@ class _KernelSession:
         try:
             reply = await self._finish(request, start_time)
             state, outcome = self._judge(request, reply, allows_error)
-        except _EarlyEnd as end:
+        except EarlyEnd as end:
             state = "failed" if end.outcome.exit_code == KILL_CODE and not self.stop.count else "stopped"
             raise
         finally:
@@ -231,7 +220,7 @@ class _KernelSession:
         return outcome_of_error(request.number, name, value, reply.get("snaprun_exit"))
 
     async def _finish(self, request: _Request, start_time: float) -> Mapping[str, Any]:
-        """Wait for a cell's reply and its last output. Raises _Ended when the run ends instead."""
+        """Wait for a cell's reply and its last output. Raises EarlyEnd when the run ends instead."""
         limit, timeout_outcome = self._limit(request.number, start_time)
         task = asyncio.ensure_future(self._complete(request))
         try:
@@ -239,9 +228,9 @@ class _KernelSession:
             if event == "done":
                 return task.result()
             if event == "dead":
-                raise _EarlyEnd(await self._post_mortem(request.number))
+                raise EarlyEnd(await self._post_mortem(request.number))
             await self._break_off(task)
-            raise _EarlyEnd(self.stop.outcome() if event == "stop" else timeout_outcome)
+            raise EarlyEnd(self.stop.outcome() if event == "stop" else timeout_outcome)
         finally:
             task.cancel()
 
@@ -255,7 +244,7 @@ class _KernelSession:
                 message_count, last_arrival = self.channels.message_count, time.monotonic()
             silence = time.monotonic() - last_arrival
             if silence > SILENCE_LIMIT * self.job.patience and not request.idle.done():
-                raise _EarlyEnd(
+                raise EarlyEnd(
                     Outcome(Status.FAILED, 125, f"the kernel never finished the output of cell {request.number}")
                 )
             if silence > self.job.patience and not has_probed:

@@ -18,7 +18,7 @@ from jupyter_client.client import KernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from snaprun.engines import Job, environment, is_running
+from snaprun.engines import TAIL, TERM_PATIENCE, Job, environment, is_running
 from snaprun.engines.channels import Channels, Message
 from snaprun.live.livefolder import SOCKET_PREFIX
 from snaprun.notebooks.kernels import Kernel
@@ -30,12 +30,6 @@ SOCKET_ROOM = 107 - len(f"/{SOCKET_PREFIX}12345678/worker")
 
 MESSAGES = 100
 """Messages that wait for us at most in a socket whose other end waits as well."""
-
-TAIL = 4000
-"""Bytes of the kernel process's own output that are kept to explain a failure."""
-
-TERM_PATIENCE = 3.0
-"""Seconds between TERM and KILL."""
 
 
 class _Manager(AsyncKernelManager):  # type: ignore[misc]

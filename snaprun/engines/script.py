@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snaprun.engines import Job, Stop, outcome_of_error
-from snaprun.engines.child import BOOT, SHUTDOWN_PATIENCE, Child, EarlyEnd, start_failure
+from snaprun.engines import EarlyEnd, Job, Stop, outcome_of_error, skip_cells
+from snaprun.engines.child import BOOT, Child
 from snaprun.live.journal import Journal
 from snaprun.live.replay import number_cells, read_source, read_tags
 from snaprun.model import Outcome, Status
@@ -70,7 +70,7 @@ def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
     except EarlyEnd as end:
         session.close("failed" if end.outcome.status is Status.FAILED else "stopped")
         if session.outcome is not None:
-            child.shut_down(SHUTDOWN_PATIENCE)
+            child.shut_down()
         return end.outcome
     finally:
         child.close()
@@ -108,19 +108,15 @@ class _ScriptSession:
         """Start, say where the cells are, and listen until it is over."""
         assert self.job.python is not None, "the script engine needs an interpreter"
         child.start([self.job.python, str(BOOT / "script.py"), str(self.script)])
-        try:
-            child.wait(lambda: self.ready, limit=time.monotonic() + self.job.start_timeout)
-        except EarlyEnd as end:
-            raise EarlyEnd(start_failure(end.outcome, child)) from None
+        child.wait_until_ready(lambda: self.ready)
         child.order({"cells": self._places()})
         child.wait(lambda: self.outcome is not None)
         assert self.outcome is not None
         self.close("failed")  # nothing is open but after a KeyboardInterrupt of the code's own
         if self.outcome.exit_code == 0:
-            for number, _, _ in self.cells:
-                if number not in self.reported_cells:
-                    self.journal.cell(number, "skipped", label=self.job.labels.get(number, ""))
-        child.shut_down(SHUTDOWN_PATIENCE)
+            unreported = [number for number, _, _ in self.cells if number not in self.reported_cells]
+            skip_cells(self.job, self.journal, unreported)
+        child.shut_down()
         return self.outcome
 
     def close(self, state: str) -> None:
