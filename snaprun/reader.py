@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snaprun.context import Context
+from snaprun.errors import UsageFault
 from snaprun.git.locate import clean_env
 from snaprun.index import runlist, selectors
 from snaprun.index.runlist import IndexGap, Reader
@@ -142,6 +143,13 @@ class NoRuns:
     def steady(self) -> AbstractContextManager[None]:
         """Nothing changes here."""
         return nullcontext()
+
+
+def require_launched(run: Run) -> Run:
+    """This run. Raises UsageFault where there is only a snapshot, which never will run."""
+    if not run.status.launched:
+        raise UsageFault(f"run {run.id[:8]} is only a snapshot: nothing runs", hint=f"snaprun rerun {run.id[:8]}")
+    return run
 
 
 def find(context: Context, selector: str) -> Run:

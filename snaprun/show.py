@@ -23,17 +23,6 @@ if TYPE_CHECKING:  # a listing shows no progress
 ID_LENGTH = 8
 """Hex digits of an id that people are shown; any unique prefix of 4 or more is taken back."""
 
-COLOURS = {
-    Status.SUCCEEDED: "green",
-    Status.FAILED: "red",
-    Status.LOST: "red",
-    Status.TIMED_OUT: "red",
-    Status.STOPPED: "yellow",
-    Status.RUNNING: "cyan",
-    Status.QUEUED: "blue",
-    Status.SAVED: "white",
-}
-
 
 @dataclass(frozen=True)
 class Look:
@@ -100,7 +89,7 @@ def pairs(params: Mapping[str, Any]) -> str:
 
 def status(run_status: Status, look: Look) -> str:
     """A status in its colour."""
-    return look.style(run_status.value, COLOURS[run_status])
+    return look.style(run_status.value, run_status.colour)
 
 
 def as_json(document: Mapping[str, Any]) -> str:
@@ -429,7 +418,7 @@ def start_line(snapshot: Snapshot, look: Look) -> str:
 
 def end_line(run: Run, look: Look) -> str:
     """The line that says how a run ended."""
-    reason = f"  {run.reason}" if run.reason and run.status is not Status.SUCCEEDED else ""
+    reason = f"  {run.reason}" if run.reason and not run.status.good else ""
     code = "" if run.exit_code is None else f"  exit {run.exit_code}"
     head = f"{status(run.status, look)}  {look.style(short_id(run.id), bold=True)}"
     return f"{head}{code}  {format_duration(run.seconds)}{reason}"

@@ -15,7 +15,7 @@ from snaprun.context import Context
 from snaprun.errors import NothingFound, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index.selectors import find
-from snaprun.model import Metric, Run, Status
+from snaprun.model import Metric, Run
 from snaprun.reader import index
 
 
@@ -133,7 +133,7 @@ def _find_runs(context: Context, selectors: Sequence[str], filters: HistoryOptio
             candidates = [find(reader, selector) for selector in selectors]
     else:
         candidates = history(context, filters, now=now)[::-1]
-    runs = [run for run in {run.id: run for run in candidates}.values() if selectors or run.status is not Status.SAVED]
+    runs = [run for run in {run.id: run for run in candidates}.values() if selectors or run.status.launched]
     if not runs:
         raise NothingFound("no run matches", hint="snaprun history")
     return runs

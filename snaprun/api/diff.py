@@ -14,7 +14,7 @@ from snaprun.errors import DataFault, NothingFound, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import runlist, selectors
 from snaprun.index.runlist import Filter, Reader
-from snaprun.model import Run, Status
+from snaprun.model import Run
 from snaprun.notebooks.notebook import is_notebook
 from snaprun.reader import index
 
@@ -95,7 +95,7 @@ def _previous_run(reader: Reader, run: Run) -> Run:
     offset = 0
     while batch := runlist.query(reader, Filter(notebook=run.notebook, limit=PAGE, offset=offset)):
         for candidate in batch:
-            if is_past and candidate.notebook == run.notebook and candidate.status is not Status.SAVED:
+            if is_past and candidate.notebook == run.notebook and candidate.status.launched:
                 return candidate
             is_past = is_past or candidate.id == run.id
         offset += PAGE

@@ -14,13 +14,13 @@ from snaprun.lifecycle import contact, settle
 from snaprun.live import livefolder
 from snaprun.live.progress import Progress, RunInProgress, read_progress
 from snaprun.machine import usage
-from snaprun.model import Run, Status
+from snaprun.model import GOOD, ONGOING, Run
 from snaprun.reader import index
 
 
 def in_progress(context: Context, *, now: float) -> list[RunInProgress]:
     """Every run in progress, the latest first. CPU is in percent of one core since its start, memory in bytes."""
-    criteria = Filter(status=frozenset({Status.RUNNING, Status.QUEUED}))
+    criteria = Filter(status=ONGOING)
     with index(context) as reader:
         runs = runlist.query(reader, criteria)
         cell_seconds = {path: _read_cell_seconds(reader, path) for path in {run.notebook for run in runs}}
@@ -40,7 +40,7 @@ def earlier_seconds(context: Context, notebook: str) -> dict[int, float]:
 
 
 def _read_cell_seconds(reader: runlist.Reader, notebook: str) -> dict[int, float]:
-    criteria = Filter(notebook=notebook, status=frozenset({Status.SUCCEEDED}), limit=1)
+    criteria = Filter(notebook=notebook, status=GOOD, limit=1)
     runs = runlist.query(reader, criteria, cells=True)
     return {cell.number: cell.seconds for run in runs for cell in run.cells if cell.seconds}
 

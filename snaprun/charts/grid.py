@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from snaprun.diffs.direction import direction
-from snaprun.model import Run, Status
+from snaprun.model import Run
 from snaprun.notebooks import exact
 
 SCHEMA = "snaprun.compare/1"
@@ -42,7 +42,7 @@ class Row:
     @property
     def n(self) -> int:
         """How many of the runs succeeded: in a group only those count."""
-        return sum(run.status is Status.SUCCEEDED for run in self.runs)
+        return sum(run.status.good for run in self.runs)
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -113,7 +113,7 @@ def grid(
     metrics = _in_order(run.metrics for run in runs)
     rows = []
     for members in groups.values():
-        samples = [run for run in members if run.status is Status.SUCCEEDED] if group else members
+        samples = [run for run in members if run.status.good] if group else members
         rows.append(_row(members, samples, keys if group else varying_names, metrics, pick))
     return Grid(
         params=keys if group else varying_names,

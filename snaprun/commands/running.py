@@ -27,8 +27,8 @@ from snaprun.index import queue, runlist
 from snaprun.index.runlist import Filter
 from snaprun.lifecycle import handover, logs, settle, watch
 from snaprun.live import livefolder, searches
-from snaprun.model import Run, Status
-from snaprun.reader import find, index
+from snaprun.model import ONGOING, Run, Status
+from snaprun.reader import find, index, require_launched
 
 
 def execute(**options: Any) -> int:
@@ -147,7 +147,7 @@ def _say_at_once(text: str) -> None:
 def attach(selector: str) -> int:
     """``snaprun attach``: the view of a foreground exec."""
     context = load_context()
-    run = _require_started(find(context, selector))
+    run = require_launched(find(context, selector))
     code = view(context, run.id, run.notebook, stops=False)
     click.echo(show.end_line(find(context, run.id), stderr()), err=True)
     return code
@@ -156,9 +156,9 @@ def attach(selector: str) -> int:
 def wait(selectors: tuple[str, ...], *, first: bool, timeout: float | None, as_json: bool, quiet: bool) -> int:
     """``snaprun wait``: block until the runs have ended; the first code that is not 0."""
     context = load_context()
-    runs = [_require_started(find(context, selector)) for selector in selectors]
+    runs = [require_launched(find(context, selector)) for selector in selectors]
     over = _wait_until_over(context, [run.id for run in runs], first=first, timeout=timeout)
-    ended_runs = [_require_started(run) for run in over]  # one may have been taken out of the queue
+    ended_runs = [require_launched(run) for run in over]  # one may have been taken out of the queue
     if as_json:
         click.echo(show.history_json(ended_runs))
     elif not quiet:
@@ -191,17 +191,10 @@ def _print_ends(runs: Sequence[Run]) -> None:
         click.echo(show.end_line(run, stderr()), err=True)
 
 
-def _require_started(run: Run) -> Run:
-    """This run. Raises UsageFault where it never will run."""
-    if run.status is Status.SAVED:
-        raise UsageFault(f"run {run.id[:8]} is only a snapshot: nothing runs", hint=f"snaprun rerun {run.id[:8]}")
-    return run
-
-
 def find_unended(context: Context) -> set[str]:
     """The runs that are not over, or not over for the queue of this machine, whatever their live folders say."""
     with index(context) as reader:
-        active_runs = runlist.query(reader, Filter(status=frozenset({Status.RUNNING, Status.QUEUED})))
+        active_runs = runlist.query(reader, Filter(status=ONGOING))
         return {run.id for run in active_runs} | {
             entry.run for entry in queue.listing(reader, socket.gethostname()).runs
         }
@@ -230,7 +223,8 @@ def stop(selectors: tuple[str, ...], *, group: str | None, grace: float | None, 
         return 0
     if not active_runs:
         run = runs[0]
-        raise NothingFound(f"run {run.id[:8]} is not running: it {_past(run)}", hint="snaprun ps")
+        past = run.status if run.status.launched else "is a snapshot only"
+        raise NothingFound(f"run {run.id[:8]} is not running: it {past}", hint="snaprun ps")
     run_folders = [folder for run in active_runs if (folder := watch.find_folder(context.place, run.id)) is not None]
     if len(handover.stop_all(context, run_folders, signal.SIGTERM, grace=grace, kill=kill)) < len(active_runs):
         settle.settle(context.place, context.env)
@@ -247,10 +241,6 @@ def _end_search(context: Context, group: str) -> bool:
     from snaprun.sweeps import search
 
     return search.end(context, group)
-
-
-def _past(run: Run) -> str:
-    return {Status.SAVED: "is a snapshot only"}.get(run.status, run.status.value)
 
 
 def print_log(selector: str, *, follow: bool, tail: int | None, cell: int | None, timestamps: bool) -> int:

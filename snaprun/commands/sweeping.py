@@ -17,7 +17,6 @@ from snaprun.commands.searching import ViewOptions
 from snaprun.commands.terminal import load_context, stderr, stdout
 from snaprun.context import Context
 from snaprun.errors import UsageFault
-from snaprun.model import Status
 from snaprun.queue import access
 from snaprun.queue.table import queue_json, queue_table
 from snaprun.runplan import RunOptions
@@ -117,7 +116,7 @@ def _watch(context: Context, plan: SweepPlan, goal: Goal, view_options: ViewOpti
         click.echo(show.history_json(end_state.runs))
     elif not view_options.quiet:
         click.echo(render(end_state), err=True)
-    return 0 if all(run.status is Status.SUCCEEDED for run in end_state.runs) else 1
+    return 0 if all(run.status.good for run in end_state.runs) else 1
 
 
 def list_queue(*, jobs: int | None, as_json: bool, quiet: bool) -> int:

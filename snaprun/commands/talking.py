@@ -20,8 +20,8 @@ from snaprun.lifecycle import handover, resume
 from snaprun.lifecycle.console import AnswerPiece, Console
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
-from snaprun.model import Run, Status
-from snaprun.reader import find
+from snaprun.model import Run
+from snaprun.reader import find, require_launched
 
 LEAVE = re.compile(r"(exit|quit)\s*(\(\s*\w*\s*\))?\s*;?")
 """What people type to leave a Python prompt."""
@@ -83,9 +83,8 @@ def go_on(
 
 def _in_progress(context: Context, run: Run) -> Live:
     folder = livefolder.find(context.place, run.id)
-    if folder is None and run.status is Status.SAVED:
-        raise UsageFault(f"run {run.id[:8]} is only a snapshot: nothing runs", hint=f"snaprun rerun {run.id[:8]}")
     if folder is None:
+        require_launched(run)
         raise UsageFault(f"run {run.id[:8]} has ended: it {run.status}", hint=f"snaprun open {run.id[:8]}")
     return folder
 

@@ -117,7 +117,7 @@ class Child:
         try:
             self.wait(condition, limit=time.monotonic() + self.job.start_timeout)
         except EarlyEnd as end:
-            if end.outcome.status not in (Status.FAILED, Status.TIMED_OUT):
+            if end.outcome.status is Status.STOPPED:
                 raise
             reason = end.outcome.reason if end.outcome.exit_code == 69 else None
             raise EarlyEnd(start_failure(reason or "the interpreter did not start", self.tail)) from None

@@ -147,7 +147,7 @@ class _KernelSession:
             if outcome is None:
                 index += 1
                 continue
-            if outcome.status is Status.SUCCEEDED:  # sys.exit(0)
+            if outcome.status.good:  # sys.exit(0)
                 skip_cells(self.job, self.journal, (next_number for next_number, _, _ in cells[index + 1 :]))
                 return outcome
             if self.job.hold is None or self.stop.count or not self.process.alive():

@@ -118,16 +118,13 @@ def lookup(index: Index, url: str | None) -> Runs:
 
 def judge(index: Index, runs: Runs, path: str, node: Node, read: Callable[[str, bytes], Node]) -> ProvenanceVerdict:
     """Say which runs executed the code of ``node``; ``read`` makes a document of a notebook's bytes."""
-    source_runs = [run for run in runs.by_code(cells.code_hash(node)) if run.status is not Status.SAVED]
-    for kind, statuses in (
-        ("validated", {Status.SUCCEEDED}),
-        ("running", {Status.RUNNING, Status.QUEUED}),
-        ("failed", set(Status)),
-    ):
-        matches = tuple(run for run in source_runs if run.status in statuses)
+    source_runs = tuple(run for run in runs.by_code(cells.code_hash(node)) if run.status.launched)
+    good_runs = tuple(run for run in source_runs if run.status.good)
+    active_runs = tuple(run for run in source_runs if not run.status.over)
+    for kind, matches in (("validated", good_runs), ("running", active_runs), ("failed", source_runs)):
         if matches:
             return ProvenanceVerdict(kind, matches)
-    notebook_runs = [run for run in runs.by_notebook(path) if run.status is not Status.SAVED]
+    notebook_runs = [run for run in runs.by_notebook(path) if run.status.launched]
     if not notebook_runs:
         return ProvenanceVerdict("never")
     return ProvenanceVerdict(

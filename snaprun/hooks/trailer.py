@@ -17,7 +17,7 @@ from snaprun.hooks.gate import NOTEBOOK, is_related
 from snaprun.hooks.gitindex import Change, Index
 from snaprun.hooks.indexview import IndexView
 from snaprun.hooks.provenance import Runs
-from snaprun.model import Run, Status
+from snaprun.model import Run
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import Node
 from snaprun.notebooks.half import Jupytext
@@ -175,7 +175,7 @@ def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: s
     node = _document(path, content, library.load)
     if node is None or not any(cell.number for cell in cells.code_cells(node)):
         return None
-    runs = [run for run in library.runs().by_code(cells.code_hash(node)) if run.status is Status.SUCCEEDED]
+    runs = [run for run in library.runs().by_code(cells.code_hash(node)) if run.status.good]
     if len(runs) < 2 or not path.endswith(NOTEBOOK):
         return runs[0] if runs else None
     origin = provenance.origin(index, node, runs)

@@ -22,9 +22,6 @@ from snaprun.index.tables import queue, queues, runs
 from snaprun.live.order import Order
 from snaprun.model import Run, Snapshot, Status, utc
 
-RETRY_STATUSES = (Status.FAILED, Status.LOST, Status.TIMED_OUT)
-"""Endings after which a run with retries left is tried again."""
-
 
 @dataclass(frozen=True)
 class QueueEntry:
@@ -132,7 +129,7 @@ def claim(store: IndexStore, host: str, *, jobs: int, gpus: bool = True) -> Clai
             if row.gpus and not gpus:
                 continue
             status = afters.get(row.after)
-            if row.after is None or status is Status.SUCCEEDED:
+            if row.after is None or (status is not None and status.good):
                 return _take_claim(connection, store, row.run)
             if status is not None and status.over:
                 return _take_blocked(connection, store, row.run, status)
@@ -153,7 +150,7 @@ def finish_or_retry(store: IndexStore, run: Run) -> bool:
         ).one_or_none()
         if row is None:
             return False
-        if run.status not in RETRY_STATUSES or row.attempt > row.retries:
+        if not run.status.retried or row.attempt > row.retries:
             connection.execute(delete(queue).where(_run_condition(store, run.id)))
             return False
         values = {"state": "waiting", "attempt": row.attempt + 1, "tip": run.commit, "note": None}
@@ -329,10 +326,11 @@ def _after_statuses(
 
 
 def _check_after(connection: Connection, store: IndexStore, after: str) -> None:
-    status = connection.scalar(select(runs.c.status).where(runs.c.repo == store.repo, runs.c.id == after))
-    if status is None:
+    value = connection.scalar(select(runs.c.status).where(runs.c.repo == store.repo, runs.c.id == after))
+    if value is None:
         raise DataFault(f"there is no run {after[:8]} to wait for", hint="snaprun history")
-    if Status(status).over and status != Status.SUCCEEDED.value:
+    status = Status(value)
+    if status.over and not status.good:
         raise UsageFault(f"run {after[:8]} has {status}: nothing can come after it", hint=f"snaprun rerun {after[:8]}")
 
 

@@ -21,6 +21,7 @@ from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
 from snaprun.live.order import SUBMISSION_FILE
 from snaprun.live.stoprequest import StopRequest
+from snaprun.model import Status
 
 LAUNCHERS: Mapping[str, str] = {
     "local": "snaprun.launchers.local",
@@ -41,8 +42,14 @@ AT_ONCE = ("local", "tmux")
 """Launchers that start a run on this machine at once: its processes alone say how it stands."""
 
 
-STATES = ("queued", "running", "ended", "dropped", "unknown")
-"""How a run may stand, see :class:`State`."""
+STATES: Mapping[str, Status | None] = {
+    "queued": Status.QUEUED,
+    "running": Status.RUNNING,
+    "ended": None,
+    "dropped": Status.SAVED,
+    "unknown": None,
+}
+"""How a run may stand, see :class:`State`, and its status in the index then; None where only a result says that."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ Got = TypeVar("Got")
 FUNCTIONS = ("check", "submit", "poll", "cancel", "logs")
 """What a launcher must have."""
 
-ENDS = frozenset(status.value for status in Status if status.over and status is not Status.SAVED)
+ENDS = frozenset(status.value for status in Status if status.over and status.launched)
 """What a State may say of an end."""
 
 PATIENCE = 10.0

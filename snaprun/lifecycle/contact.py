@@ -18,7 +18,7 @@ from snaprun import files, launchers
 from snaprun.errors import SnaprunError
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
-from snaprun.launchers import News, Placement, RemoteLauncher, Site, State
+from snaprun.launchers import STATES, News, Placement, RemoteLauncher, Site, State
 from snaprun.live.livefolder import GROWING_FILES, Live, remove
 from snaprun.model import Outcome, Run, Status
 
@@ -186,11 +186,10 @@ def _keep_news(folder: Live, news: News) -> Contact:
 
 def _index_changes(site: Site, changes: Sequence[tuple[Live, News]]) -> None:
     """Tell the index of runs that have begun, or wait again, or never will begin. It is imported only for that."""
-    statuses = {"queued": Status.QUEUED, "running": Status.RUNNING, "dropped": Status.SAVED}
     runs = []
     for folder, news in changes:
-        if news.state.state in statuses:
-            status = statuses[news.state.state]
+        status = STATES[news.state.state]
+        if status is not None:
             run = Run.from_commits(folder.id, folder.spec(), folder.params(), commit=folder.id, status=status)
             runs.append(replace(run, attempts=news.attempt or run.attempts))
     if runs:

@@ -17,7 +17,7 @@ from snaprun.lifecycle import rundocument
 from snaprun.live import livefolder, progress, replay
 from snaprun.live.livefolder import Live
 from snaprun.live.order import Order
-from snaprun.model import Run, RunSpec, Snapshot, Status
+from snaprun.model import Run, RunSpec, Snapshot
 from snaprun.notebooks import kernels
 from snaprun.notebooks.kernels import Kernel
 
@@ -106,8 +106,8 @@ def create_attempt(context: Context, run: Run, *, hold: float | None = None, not
         UsageFault, Unavailable: as :func:`start_attempt`.
     """
     short = run.id[:8]
-    if run.status in (Status.SUCCEEDED, Status.SAVED) or not run.status.over:
-        state = "is only a snapshot" if run.status is Status.SAVED else f"is {run.status}"
+    if run.status.good or not run.status.launched or not run.status.over:
+        state = f"is {run.status}" if run.status.launched else "is only a snapshot"
         raise UsageFault(f"run {short} {state}: there is nothing to resume", hint=f"snaprun rerun {short}")
     repo = GitRepo(context.place)
     spec = records.read_spec(repo, run.id)

@@ -20,9 +20,6 @@ from snaprun.model import Snapshot, Status
 RETRY_FILE = "again.json"
 """In the live folder: how often the run may be tried again, and whether its job is given back already."""
 
-RETRY_STATUSES = (Status.FAILED, Status.LOST, Status.TIMED_OUT)
-"""Endings after which a run with retries left is tried again, as in the queue."""
-
 
 def allow_retries(folder: Path, retries: int) -> None:
     """Let a run be tried again, up to so many times, each time that it ends without success. Raises OSError."""
@@ -38,8 +35,8 @@ def is_due(folder: Live, status: Status, attempt: int) -> bool:
     """Whether a run that ended like this will be tried again."""
     retry = _read_retry(folder.path)
     if retry["given_back"]:
-        return status is not Status.SUCCEEDED
-    return status in RETRY_STATUSES and attempt <= retry["retries"]
+        return not status.good
+    return status.retried and attempt <= retry["retries"]
 
 
 def renew(place: Place, folder: Live, order: Order, tip: str) -> None:

@@ -27,7 +27,7 @@ from snaprun.live.order import ENDING_FILE, FINALISE, ORDER_FILE, SUBMISSION_FIL
 from snaprun.live.supervision import host_of, read_identities, supervisor_env
 from snaprun.live.wire import send_task
 from snaprun.machine import process
-from snaprun.model import Outcome, Status
+from snaprun.model import ONGOING, Outcome, Status
 
 __all__ = ["host_of", "read_identities", "revive", "settle"]
 
@@ -158,7 +158,7 @@ def _take_dead_submission(folder: Live, submission: Placement) -> int | None:
     """The same of a run that a launcher has: its word counts, and what is certain of processes of this machine."""
     outcome = contact.judge_ending(folder, submission, now=time.time())
     if outcome is None:
-        is_pending = contact.read_contact(folder).state in ("queued", "running")
+        is_pending = launchers.STATES.get(contact.read_contact(folder).state) in ONGOING
         if is_pending or host_of(folder) is not None or read_identities(folder) is None:
             return None
     lock_handle = lock.take(folder.path)

@@ -259,7 +259,7 @@ def _run_within(max_memory: int | None, work: Callable[[], Outcome]) -> Outcome:
     memorylimit.check()
     with memorylimit.Guard(max_memory) as guard:
         outcome = work()
-    if guard.excess is None or outcome.status in (Status.STOPPED, Status.TIMED_OUT):
+    if guard.excess is None or outcome.status.cut_short:
         return outcome
     return Outcome(Status.FAILED, engines.KILL_CODE, guard.excess.reason, int(signal.SIGKILL))
 

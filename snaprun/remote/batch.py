@@ -119,7 +119,7 @@ def _attempt(task: Task, tip: str) -> int:
 
 
 def _has_succeeded(task: Task, tip: str) -> bool:
-    return records.read_run(task.repo, task.run, commit=tip).status is Status.SUCCEEDED
+    return records.read_run(task.repo, task.run, commit=tip).status.good
 
 
 def _folder(task: Task, tip: str, attempt: int) -> Path:
@@ -155,7 +155,7 @@ def _may_start(task: Task, folder: Path) -> bool:
     except DataFault as error:
         status = Status.LOST
         _say(error.message)
-    if status is Status.SUCCEEDED:
+    if status.good:
         return True
     state = f"has {status}" if status.over else "has not ended"
     reason = f"not started: run {predecessor[:8]}, which it was to follow, {state}"

@@ -18,7 +18,6 @@ from snaprun.lifecycle import settle
 from snaprun.live import bell, livefolder, stoprequest
 from snaprun.live.livefolder import GROWING_FILES, Live
 from snaprun.live.order import read_order
-from snaprun.model import Status
 from snaprun.remote import farplace
 from snaprun.remote.far import Answer
 
@@ -168,7 +167,7 @@ def _final_states(place: Place, runs: Sequence[str], reader: Reader | None) -> d
     for run in runs:
         if tips.get(run):
             states[run] = {"state": "ended", "tip": tips[run]}
-        elif run in tips and reader and any(match.status is Status.SAVED for match in query(reader, Filter(id=run))):
+        elif run in tips and reader and any(not match.status.launched for match in query(reader, Filter(id=run))):
             states[run] = {"state": "dropped", "reason": f"it was taken out of the queue of {host}"}
         else:
             states[run] = {"state": "unknown", "reason": f"{host} has neither a process nor a result of it"}

@@ -31,7 +31,7 @@ def may_start(place: Place, folder: Path, after: str) -> bool:
         settle.settle(place, os.environ)
         time.sleep(INTERVAL)
     predecessor = records.read_run(GitRepo(place), after)
-    if predecessor.status is Status.SUCCEEDED:
+    if predecessor.status.good:
         return True
     reason = f"not started: run {after[:8]}, which it was to follow, has {predecessor.status}"
     settle.end(Live(folder), os.environ, Outcome(Status.STOPPED, 1, reason))
@@ -43,7 +43,7 @@ def made_again(folder: Path, top: Path) -> bool:
     attempt, unless it has succeeded meanwhile."""
     here = open_context(top, os.environ)
     run = records.read_run(GitRepo(here.place), folder.name)
-    if run.status is Status.SUCCEEDED:
+    if run.status.good:
         return False
     resume.create_attempt(here, run)
     return True

@@ -21,7 +21,7 @@ from snaprun.index import queue, reindex
 from snaprun.index.runlist import Filter, query
 from snaprun.live import livefolder, searches, stoprequest
 from snaprun.metrics import Series
-from snaprun.model import RUN_REF, SNAP_DIR, Run, Status
+from snaprun.model import RUN_REF, SNAP_DIR, Run
 from snaprun.reader import glance, index
 from snaprun.settings import Settings
 from snaprun.sweeps import searchfile, trialrun
@@ -101,7 +101,7 @@ class Searcher:
                 continue
             self._follow(trial.number, trial.run)
             run, is_queued = states[trial.run]
-            is_fresh = run is None or (run.commit == run.id and run.status is not Status.SAVED)
+            is_fresh = run is None or (run.commit == run.id and run.status.launched)
             if is_fresh and not is_queued and livefolder.find(self.context.place, trial.run) is None:
                 self._queue_again(trial.run)
 
@@ -178,7 +178,7 @@ class Searcher:
         metric = run.metrics.get(self.search.metric)
         if searchfile.is_pruned(run):
             self.study.mark_pruned(attempt.number)
-        elif run.status is not Status.SUCCEEDED:
+        elif not run.status.good:
             self.study.mark_failed(attempt.number, run.reason or f"the run is {run.status}")
         elif metric is None:
             self.study.mark_failed(attempt.number, f"the run did not log {self.search.metric}")

@@ -20,7 +20,7 @@ from snaprun.index.runlist import Filter, query
 from snaprun.launchers import AT_ONCE, Lineup
 from snaprun.lifecycle import handover, limits
 from snaprun.live import bell, livefolder
-from snaprun.model import Run, Snapshot, Status
+from snaprun.model import Run, Snapshot
 from snaprun.notebooks import notebook, parameters
 from snaprun.notebooks.notebook import Notebook
 from snaprun.queue import access
@@ -64,10 +64,6 @@ class SweepProgress:
     runs: tuple[Run, ...]
     best: Run | None = None
     seconds_left: float | None = None
-
-    def count(self, *states: str) -> int:
-        """How many runs are in these states."""
-        return sum(run.status.value in states for run in self.runs)
 
     @property
     def over(self) -> bool:
@@ -171,7 +167,7 @@ def best(runs: Sequence[Run], metric: str, *, highest: bool) -> Run | None:
     candidates = [
         (run.metrics[metric].last, run)
         for run in runs
-        if run.status is Status.SUCCEEDED and metric in run.metrics and not math.isnan(run.metrics[metric].last)
+        if run.status.good and metric in run.metrics and not math.isnan(run.metrics[metric].last)
     ]
     return (max if highest else min)(candidates, key=lambda pair: pair[0])[1] if candidates else None
 
@@ -229,7 +225,7 @@ def _make_turns(context: Context, sweep_options: SweepOptions, launcher: str) ->
     """
     prior_run = find(context, sweep_options.after) if sweep_options.after else None
     if prior_run is not None and launcher != handover.LOCAL and prior_run.status.over:
-        if prior_run.status is not Status.SUCCEEDED:
+        if not prior_run.status.good:
             text = f"run {prior_run.id[:8]} has {prior_run.status}: nothing can come after it"
             raise UsageFault(text, hint=f"snaprun rerun {prior_run.id[:8]}")
         prior_run = None

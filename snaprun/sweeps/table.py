@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,16 @@ from snaprun.sweeps.points import Point
 from snaprun.sweeps.search import SearchPlan, SearchProgress
 from snaprun.sweeps.space import Dimension
 from snaprun.sweeps.sweepplan import SweepProgress
+
+TALLIES = {
+    "running": "cyan",
+    "waiting": None,
+    "succeeded": "green",
+    "pruned": "yellow",
+    "failed": "red",
+    "stopped": "yellow",
+}
+"""The words under which runs are counted, and their colours: :attr:`snaprun.model.Status.tally`, and the pruned."""
 
 VALUES_MOST = 12
 """Values of an axis that are written out; of more, the first and the last."""
@@ -57,17 +68,9 @@ def space_json(plan: SearchPlan) -> str:
 
 def search(progress: SearchProgress, look: Look) -> str:
     """How a search goes, in a few lines."""
-    sweep, prune_count = progress.sweep, progress.prune_count
-    counts = [
-        (sweep.count("running"), "running", "cyan"),
-        (sweep.count("queued"), "waiting", None),
-        (sweep.count("succeeded"), "succeeded", "green"),
-        (prune_count, "pruned", "yellow"),
-        (sweep.count("failed", "timed-out", "lost"), "failed", "red"),
-        (sweep.count("stopped", "saved") - prune_count, "stopped", "yellow"),
-    ]
-    complete_count = len(progress.runs) - sweep.count("running", "queued")
-    words = ", ".join(look.style(f"{count} {word}", colour) for count, word, colour in counts if count)
+    sweep = progress.sweep
+    words = _tally(sweep, look, prune_count=progress.prune_count)
+    complete_count = sum(run.status.over for run in progress.runs)
     line = (
         f"{complete_count} of {progress.search.trials} trials done: {words}"
         if words
@@ -136,19 +139,18 @@ def points_json(sweep_points: Sequence[Point]) -> str:
 
 def sweep(progress: SweepProgress, axes: Sequence[str], metric: str | None, look: Look) -> str:
     """How a sweep goes, in a few lines."""
-    counts = [
-        (progress.count("running"), "running", "cyan"),
-        (progress.count("queued"), "waiting", None),
-        (progress.count("succeeded"), "succeeded", "green"),
-        (progress.count("failed", "timed-out", "lost"), "failed", "red"),
-        (progress.count("stopped", "saved"), "stopped", "yellow"),
-    ]
-    complete_count = len(progress.runs) - progress.count("running", "queued")
-    words = ", ".join(look.style(f"{count} {word}", colour) for count, word, colour in counts if count)
-    line = f"{complete_count} of {len(progress.runs)} done: {words}"
+    complete_count = sum(run.status.over for run in progress.runs)
+    line = f"{complete_count} of {len(progress.runs)} done: {_tally(progress, look)}"
     if progress.seconds_left is not None and not progress.over:
         line += f"; about {format_duration(progress.seconds_left)} left"
     return "\n".join(filter(None, [line, best(progress, metric, axes, over=progress.over) if metric else ""]))
+
+
+def _tally(progress: SweepProgress, look: Look, *, prune_count: int = 0) -> str:
+    """How many runs there are of each kind, in words; pruned ones were stopped, and are counted apart."""
+    counts = Counter(run.status.tally for run in progress.runs)
+    counts.update(pruned=prune_count, stopped=-prune_count)
+    return ", ".join(look.style(f"{counts[word]} {word}", TALLIES[word]) for word in TALLIES if counts[word])
 
 
 def best(progress: SweepProgress, metric: str, axes: Sequence[str], *, over: bool) -> str:
