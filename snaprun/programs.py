@@ -5,7 +5,7 @@ from __future__ import annotations
 SUPERVISOR = "snaprun.lifecycle.supervisor"
 """Looks after one run, and outlives whoever started it."""
 
-FORK_SERVER = "snaprun.queue.forkserver"
+FORK_SERVER = "snaprun.lifecycle.forkserver"
 """Forks supervisor and worker for runs that come one after another."""
 
 WORKER = "snaprun.lifecycle.worker"

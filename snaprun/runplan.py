@@ -18,7 +18,8 @@ from snaprun.errors import DataFault, InputMissing, ParameterFault, UsageFault
 from snaprun.freeze.capture import SOURCE, FrozenTree, SnapshotRequest
 from snaprun.freeze.refreeze import refreeze
 from snaprun.git.gitrepo import GitRepo
-from snaprun.lifecycle import handover, limits
+from snaprun.launchers import handover
+from snaprun.lifecycle import limits
 from snaprun.live.order import Order
 from snaprun.model import SNAP_DIR, RunSpec, Snapshot, utc
 from snaprun.nearest import nearest

@@ -121,7 +121,7 @@ def forkserver(dispatcher: int) -> int | None:
 
 def _forks(pid: int) -> bool:
     try:
-        return b"snaprun.queue.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"snaprun.lifecycle.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 

@@ -35,7 +35,7 @@ def servers() -> list[int]:
     return [
         line.pid
         for line in process.read_table().values()
-        if line.parent == os.getpid() and b"snaprun.queue.forkserver" in _command(line.pid)
+        if line.parent == os.getpid() and b"snaprun.lifecycle.forkserver" in _command(line.pid)
     ]
 
 

@@ -14,8 +14,7 @@ import pytest
 
 from snaprun import launchers
 from snaprun.errors import UsageFault
-from snaprun.launchers import State, slurmstates
-from snaprun.lifecycle import contact, handover
+from snaprun.launchers import State, contact, handover, slurmstates
 from snaprun.live import livefolder
 from snaprun.model import Status
 from tests import cluster, running

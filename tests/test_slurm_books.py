@@ -10,8 +10,7 @@ import pytest
 
 from snaprun import launchers
 from snaprun.errors import Unavailable
-from snaprun.launchers import Site, State, slurmstates
-from snaprun.lifecycle import contact
+from snaprun.launchers import Site, State, contact, slurmstates
 from snaprun.model import Status
 from tests import cluster, running
 from tests.cluster import asked, job, runs_of, started, swept

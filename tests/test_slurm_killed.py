@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from snaprun import launchers
-from snaprun.lifecycle import contact
+from snaprun.launchers import contact
 from snaprun.model import Status
 from tests import running
 from tests.cluster import asked

@@ -15,9 +15,9 @@ import pytest
 from snaprun import launchers, records
 from snaprun.errors import CannotCreate, DataFault, Denied, Unavailable, UsageFault
 from snaprun.git import sync
-from snaprun.launchers import Site, Submission, ssh
-from snaprun.lifecycle import contact, settle
-from snaprun.lifecycle.contact import Pace
+from snaprun.launchers import Site, Submission, contact, ssh
+from snaprun.launchers.contact import Pace
+from snaprun.lifecycle import settle
 from snaprun.live.progress import read_progress
 from snaprun.live.stoprequest import StopRequest
 from snaprun.machine import process

@@ -10,7 +10,8 @@ from snaprun import metrics
 from snaprun.context import Context
 from snaprun.index import queue, runlist
 from snaprun.index.runlist import Filter
-from snaprun.lifecycle import contact, settle
+from snaprun.launchers import contact
+from snaprun.lifecycle import settle
 from snaprun.live import livefolder
 from snaprun.live.progress import Progress, RunInProgress, read_progress
 from snaprun.machine import usage

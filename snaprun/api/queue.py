@@ -12,7 +12,7 @@ from snaprun.freeze import capture
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims
 from snaprun.index.claims import QueueEntry
-from snaprun.lifecycle.handover import LOCAL
+from snaprun.launchers.handover import LOCAL
 from snaprun.live import bell
 from snaprun.model import RUN_REF, Snapshot
 from snaprun.queue.access import drop_ids, enqueue, listing, mark_busy, open_queue

@@ -12,8 +12,9 @@ from snaprun.errors import SnaprunError
 from snaprun.freeze import capture
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import reindex
+from snaprun.launchers import handover
 from snaprun.launchers.local import Handle
-from snaprun.lifecycle import handover, limits
+from snaprun.lifecycle import limits
 from snaprun.live import livefolder
 from snaprun.live.order import Order
 from snaprun.model import RUN_REF, Run, Snapshot, Status

@@ -11,7 +11,8 @@ from snaprun.commands.terminal import load_context, stderr
 from snaprun.context import Context
 from snaprun.errors import NothingFound, UsageFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.lifecycle import contact, farfiles, settle
+from snaprun.launchers import contact, farfiles
+from snaprun.lifecycle import settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.quantities import format_size

@@ -6,7 +6,7 @@ from typing import Any
 
 from snaprun.context import Context
 from snaprun.errors import UsageFault
-from snaprun.lifecycle import handover
+from snaprun.launchers import handover
 
 
 def resolve_launcher(context: Context, options: dict[str, Any]) -> dict[str, Any]:

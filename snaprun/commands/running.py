@@ -25,7 +25,8 @@ from snaprun.errors import Busy, NothingFound, RunFault, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import queue, runlist
 from snaprun.index.runlist import Filter
-from snaprun.lifecycle import handover, logs, settle, watch
+from snaprun.launchers import handover
+from snaprun.lifecycle import logs, settle, watch
 from snaprun.live import livefolder, searches
 from snaprun.model import ONGOING, Run, Status
 from snaprun.reader import find, index, require_launched

@@ -16,7 +16,8 @@ from snaprun.commands.running import ring, view
 from snaprun.commands.terminal import load_context, stderr
 from snaprun.context import Context
 from snaprun.errors import UsageFault
-from snaprun.lifecycle import handover, resume
+from snaprun.launchers import handover
+from snaprun.lifecycle import resume
 from snaprun.lifecycle.console import AnswerPiece, Console
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live

@@ -1,1 +1,1 @@
-"""The life of a run after its snapshot: hand-over, supervisor, worker, record at the end, and who settles it."""
+"""A run from its start to its record: supervisor and worker, what they leave, and how others follow and settle it."""

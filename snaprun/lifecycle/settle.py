@@ -19,8 +19,7 @@ from pathlib import Path
 from snaprun import launchers, programs
 from snaprun.files import write_json
 from snaprun.git.locate import Place, make_private
-from snaprun.launchers import Placement
-from snaprun.lifecycle import contact
+from snaprun.launchers import Placement, contact
 from snaprun.live import lock, secondnames
 from snaprun.live.livefolder import Live, scan, tidy
 from snaprun.live.order import ENDING_FILE, FINALISE, ORDER_FILE, SUBMISSION_FILE, Order

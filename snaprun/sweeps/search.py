@@ -21,7 +21,7 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
 from snaprun.index import claims
 from snaprun.index.runlist import Filter, query
-from snaprun.lifecycle import handover
+from snaprun.launchers import handover
 from snaprun.live import bell, searches
 from snaprun.live.order import ORDER_FILE
 from snaprun.model import Run, RunSpec, Snapshot

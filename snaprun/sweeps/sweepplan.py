@@ -17,8 +17,8 @@ from snaprun.freeze import bulk, capture
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims
 from snaprun.index.runlist import Filter, query
-from snaprun.launchers import AT_ONCE, Lineup
-from snaprun.lifecycle import handover, limits
+from snaprun.launchers import AT_ONCE, Lineup, handover
+from snaprun.lifecycle import limits
 from snaprun.live import bell, livefolder
 from snaprun.model import Run, Snapshot
 from snaprun.notebooks import notebook, parameters

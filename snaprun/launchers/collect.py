@@ -10,7 +10,7 @@ from snaprun.git import sync
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.index import reindex
-from snaprun.lifecycle import farfiles
+from snaprun.launchers import farfiles
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.order import read_order

@@ -1,4 +1,4 @@
-"""From a frozen run to one that goes on by itself, through whichever launcher is asked for; and the way to stop it."""
+"""Hand a frozen run over to the launcher that was asked for, and ask that a run ends, wherever it is."""
 
 from __future__ import annotations
 

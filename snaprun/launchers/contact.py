@@ -211,7 +211,7 @@ def _fetch_results(site: Site, remote: RemoteLauncher, results: Sequence[tuple[L
     for folder, news in results:
         by_url.setdefault(news.url, []).append(folder)
     for url, folders in by_url.items():
-        from snaprun.lifecycle import collect  # git and the index take half a second
+        from snaprun.launchers import collect  # git and the index take half a second
 
         try:
             collect.collect(site.place, url, folders, env=remote.git_env(site))
