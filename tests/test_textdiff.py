@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from snaprun.diffs import linediff, textdiff
+from snaprun.printable import clean
 from snaprun.show import Look
 
 
@@ -67,4 +68,4 @@ def test_colours_are_only_where_wanted() -> None:
 
 
 def test_nothing_commands_the_terminal() -> None:
-    assert linediff.clean("a\x1b]0;title\x07b\r\tc\u202e") == "a�]0;title�b�\tc�"
+    assert clean("a\x1b]0;title\x07b\r\tc\u202e") == "a�]0;title�b�\tc�"

@@ -9,8 +9,8 @@ from snaprun.charts import axes
 from snaprun.charts.axes import COLOURS, Axis
 from snaprun.charts.series import Chart, Curve
 from snaprun.charts.svg import HEIGHT, LEGEND_ROW, MARGIN_BOTTOM, MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, WIDTH
-from snaprun.diffs.linediff import clean
 from snaprun.errors import Unavailable
+from snaprun.printable import clean
 
 try:
     from PIL import Image, ImageDraw, ImageFont

@@ -8,7 +8,7 @@ from html import escape
 from snaprun.charts import axes
 from snaprun.charts.axes import COLOURS, Axis
 from snaprun.charts.series import Chart, Curve
-from snaprun.diffs.linediff import clean
+from snaprun.printable import clean
 
 WIDTH, HEIGHT = 900, 480
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 80, 20, 40, 60

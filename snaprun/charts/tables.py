@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from snaprun import show
 from snaprun.charts.grid import Grid, Row, Summary
-from snaprun.diffs.linediff import clean
+from snaprun.printable import clean
 from snaprun.show import Look
 
 

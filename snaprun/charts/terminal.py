@@ -8,7 +8,7 @@ from itertools import pairwise
 from snaprun.charts import axes
 from snaprun.charts.axes import Axis
 from snaprun.charts.series import Chart, Curve
-from snaprun.diffs.linediff import clean
+from snaprun.printable import clean
 from snaprun.show import Look
 
 HEIGHT = 16

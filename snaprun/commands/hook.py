@@ -251,7 +251,7 @@ def _tell(index: Index, library: Library) -> int:
     from snaprun.errors import SnaprunError
     from snaprun.hooks import trailer
     from snaprun.hooks.messages import describe_run
-    from snaprun.hooks.report import one_line
+    from snaprun.printable import one_line
 
     try:
         for link in trailer.of_commit(index, "HEAD", library, changed_only=True):

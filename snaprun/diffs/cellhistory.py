@@ -11,7 +11,6 @@ from typing import Any
 from snaprun import show
 from snaprun.diffs import cellmatch, linediff, textdiff
 from snaprun.diffs.cellmatch import CellItem
-from snaprun.diffs.linediff import clean
 from snaprun.diffs.textdiff import Hunk
 from snaprun.errors import NothingFound, SnaprunError
 from snaprun.freeze.capture import SOURCE
@@ -19,6 +18,7 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.model import SNAP_DIR, Run
 from snaprun.notebooks import cells, notebook
 from snaprun.notebooks.cells import CodeCell, Node
+from snaprun.printable import clean
 from snaprun.show import Look
 
 BATCH = 200

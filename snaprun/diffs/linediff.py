@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snaprun.diffs import textdiff
+from snaprun.printable import clean
 from snaprun.show import Look
-
-
-def clean(line: str) -> str:
-    """A line without what would move the cursor or colour the terminal: a notebook may hold anything."""
-    return "".join(char if char.isprintable() or char == "\t" else "�" for char in line)
 
 
 def colour_lines(lines: Sequence[str], look: Look) -> list[str]:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 from snaprun.diffs import terminal, words
-from snaprun.diffs.linediff import clean
 from snaprun.diffs.rundiff import CellDiff, Comparison
 from snaprun.diffs.terminal import DiffOptions
+from snaprun.printable import clean
 
 
 def markdown(comparison: Comparison) -> str:

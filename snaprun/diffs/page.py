@@ -14,10 +14,10 @@ from html import escape
 from importlib import resources
 
 from snaprun.diffs import terminal, textdiff, words
-from snaprun.diffs.linediff import clean
 from snaprun.diffs.outputs import OutputDiff, OutputItem
 from snaprun.diffs.rundiff import CellDiff, CellVersion, Comparison
 from snaprun.diffs.terminal import DiffOptions
+from snaprun.printable import clean
 
 CONTEXT = 3
 LINES_MOST = 400

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from snaprun import show
-from snaprun.diffs.linediff import clean
 from snaprun.diffs.rundiff import CellDiff, Comparison, FileDiff, MetricDiff, Side, ValueDiff
 from snaprun.diffs.textdiff import Hunk
 from snaprun.notebooks import exact
+from snaprun.printable import clean
 from snaprun.quantities import format_duration
 from snaprun.show import Look
 

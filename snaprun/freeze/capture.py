@@ -25,6 +25,7 @@ from snaprun.git.objects import TREE_MODE, GitObject, TreeEntry, make, make_tree
 from snaprun.git.publish import PruneFault, publish
 from snaprun.git.scratch import scratch
 from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, RunSpec, Snapshot
+from snaprun.printable import clean
 
 SOURCE = "source.ipynb"
 """Below ``.snaprun/``: the notebook's bytes where git stores others at its own path."""
@@ -188,7 +189,7 @@ def message(spec: RunSpec, params: Mapping[str, Any]) -> str:
     """The commit message of a snapshot: subject with the given parameters, the user's words, trailers."""
     assignments = " ".join(f"{name}={_short(params[name])}" for name in spec.given if name in params)
     words = " ".join(f"snaprun: {spec.notebook or 'snapshot'} {assignments}".split())
-    subject = "".join(letter if letter.isprintable() else "?" for letter in words)
+    subject = clean(words, "?", keep="")
     if len(subject) > MAX_SUBJECT:
         subject = subject[: MAX_SUBJECT - 1] + "…"
     user_text = (spec.message or "").replace("\0", "").strip()

@@ -8,6 +8,7 @@ from typing import Any
 from snaprun.hooks.check import Report
 from snaprun.hooks.status import Hook, HookStatus, is_outdated
 from snaprun.model import SCHEMA
+from snaprun.printable import one_line
 
 MARKS = {"note": "ok  ", "warn": "warn", "fail": "FAIL"}
 
@@ -48,11 +49,6 @@ def status_lines(status: HookStatus) -> list[str]:
     if not status.is_required:
         rows.append("snaprun.hookRequired is false: a hook that cannot run only warns")
     return rows
-
-
-def one_line(text: str) -> str:
-    """Text on one line, whatever a file is called."""
-    return "".join(char if char.isprintable() or char == " " else "?" for char in text.replace("\n", " "))
 
 
 def _describe(hook: Hook) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from snaprun.errors import UsageFault
 from snaprun.index import operands
 from snaprun.index.operands import Literal, Marks, Operand
+from snaprun.printable import clean
 
 MAX_LENGTH = 10_000
 """Characters of a condition."""
@@ -258,7 +259,7 @@ class _Parser:
     def _fault_at(self, message: str, position: int) -> UsageFault:
         """The refusal: the place as a number, and as a mark in the text around it."""
         excerpt = f"{self.text[max(0, position - 40) : position]}▸{self.text[position : position + 40]}"
-        printable = "".join(letter if letter.isprintable() else "?" for letter in excerpt)
+        printable = clean(excerpt, "?", keep="")
         example = "lr" if self.option == "--sort" else 'lr < 0.1 and status == "failed"'
         return UsageFault(
             f"{self.option}: {message}, at character {position + 1}: {printable}", hint=f"for example: {example}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from snaprun.errors import SnaprunError, Unavailable
 from snaprun.launchers import STATES, News, State
+from snaprun.printable import clean
 
 KINDS: dict[int, type[SnaprunError]] = {kind.code: kind for kind in SnaprunError.__subclasses__()}
 """Which kind of error has which exit code: an error over there becomes the same one here."""
@@ -82,7 +83,7 @@ def texts(answer: Mapping[str, Any], name: str, machine: str) -> list[str]:
 
 def printable(value: object) -> str:
     """What is to be shown, without anything that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(value))
+    return clean(str(value), " ", keep="")
 
 
 def _invalid_answer(machine: str) -> Unavailable:

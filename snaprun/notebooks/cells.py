@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snaprun.errors import InputMissing
+from snaprun.printable import clean
 
 PARAMETERS_TAG = "parameters"
 """The tag of the cell with the default parameters: papermill's convention."""
@@ -330,8 +331,8 @@ def _candidates(source: str) -> Iterator[str]:
 
 
 def _short(text: str) -> str:
-    clean = "".join(char if char.isprintable() else " " for char in text).strip()
-    return clean if len(clean) <= LABEL_WIDTH else clean[: LABEL_WIDTH - 1].rstrip() + "…"
+    label = clean(text, " ", keep="").strip()
+    return label if len(label) <= LABEL_WIDTH else label[: LABEL_WIDTH - 1].rstrip() + "…"
 
 
 def _content_id(cell: Node, ids: set[str]) -> str:
