@@ -14,6 +14,7 @@ from snaprun.live import livefolder, replay
 from snaprun.live.journal import Journal, read_events
 from snaprun.live.livefolder import Live
 from snaprun.model import Cell, CellError, Outcome, RunSpec, Snapshot
+from snaprun.notebooks.cells import number_cells
 from snaprun.notebooks.kernels import Kernel, of_python
 from tests.sandbox import notebook
 
@@ -46,7 +47,7 @@ class Ran:
 
     def outputs(self, number: int) -> list[dict[str, Any]]:
         """The outputs of a code cell in the executed notebook; cells count from 1."""
-        found = {n: cell for n, _, cell in replay.number_cells(self.replay.notebook)}
+        found = {n: cell for n, _, cell in number_cells(self.replay.notebook)}
         return list(found[number]["outputs"])
 
     def text(self, number: int, name: str = "stdout") -> str:

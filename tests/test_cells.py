@@ -21,6 +21,11 @@ def digits() -> cells.Node:
     return cells.normalize(cells.decode((NOTEBOOKS / "digits.ipynb").read_bytes(), "digits.ipynb"), "digits.ipynb")
 
 
+def injected_index(document: cells.Node) -> int:
+    (index,) = (index for number, index, _ in cells.number_cells(document) if number == 0)
+    return index
+
+
 def test_labels_are_what_a_person_would_call_the_cells() -> None:
     assert cells.labels(digits()) == [
         "parameters",
@@ -61,15 +66,15 @@ def test_injected_cells_are_number_nought() -> None:
     assert numbers == [(1, "parameters"), (0, "parameters"), (2, "Load the data")]
     again = cells.inject(made, "lr = 4")
     assert len(again["cells"]) == len(made["cells"]), "the injected cell of an earlier run is replaced"
-    assert cells.injected_index(again) == 2
+    assert injected_index(again) == 2
 
 
 def test_at_the_top_front_matter_and_future_imports_stay_first() -> None:
     plain = node("x = 1", "y = 2")
-    assert cells.injected_index(cells.inject(plain, "a = 1")) == 0
+    assert injected_index(cells.inject(plain, "a = 1")) == 0
     raw = {**plain, "cells": [{"cell_type": "raw", "metadata": {}, "source": "---\ntitle: x\n---"}, *plain["cells"]]}
-    assert cells.injected_index(cells.inject(raw, "a = 1")) == 1
-    assert cells.injected_index(cells.inject(node("from __future__ import annotations", "x"), "a = 1")) == 1
+    assert injected_index(cells.inject(raw, "a = 1")) == 1
+    assert injected_index(cells.inject(node("from __future__ import annotations", "x"), "a = 1")) == 1
 
 
 def test_the_fingerprint_is_of_what_runs() -> None:

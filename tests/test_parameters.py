@@ -226,6 +226,10 @@ def test_what_papermill_left_runs_and_is_shown_unless_something_is_given() -> No
     node = cells.inject(cells.normalize(document("x", parameters="lr = 1\nn = 2"), "a.ipynb"), "lr = 7")
     assert parameters.resolve(node, "python", {}).values == {"lr": 7, "n": 2}
     assert parameters.resolve(node, "python", {"n": 3}).values == {"lr": 1, "n": 3}
+    second = {"cell_type": "code", "metadata": {"tags": ["injected-parameters"]}, "source": "lr = 8", "outputs": []}
+    twice = {**node, "cells": [*node["cells"], second]}
+    assert parameters.resolve(twice, "python", {}).values == {"lr": 8, "n": 2}, "both run, the second one last"
+    assert parameters.resolve(twice, "python", {"lr": 3}).notes == (), "given parameters replace both"
 
 
 @pytest.mark.parametrize(

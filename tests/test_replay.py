@@ -11,7 +11,8 @@ import nbformat
 import pytest
 
 from snaprun.live.journal import Journal, read_events
-from snaprun.live.replay import CELL_LIMIT, Replay, number_cells, render, replay
+from snaprun.live.replay import CELL_LIMIT, Replay, render, replay
+from snaprun.notebooks.cells import number_cells
 from tests.sandbox import notebook
 
 

@@ -88,7 +88,7 @@ def _metrics_of(a: Side, b: Side, better: Sequence[tuple[str, str]]) -> tuple[Me
 
 
 def _cells(a: Side, b: Side, context: int) -> Iterator[CellDiff]:
-    """The cells of the frozen notebooks, matched; injected cells are left out, they are the parameters."""
+    """The cells of the frozen notebooks, matched; the injected cell is left out, it is the parameters."""
     cells_a, cells_b = _side_cells(a), _side_cells(b)
     has_outputs = a.executed_node is not None and b.executed_node is not None
     for match in cellmatch.match([left.item for left in cells_a], [right.item for right in cells_b]):
@@ -124,18 +124,19 @@ class _Cell:
 def _side_cells(side: Side) -> list[_Cell]:
     node = side.source or {"cells": []}
     cell_outputs, seconds = _outputs(side), _seconds(side)
-    numbers: dict[str, int] = {}
+    text_counts: dict[str, int] = {}
     code = {cell.index: cell for cell in cells.code_cells(node)}
     entries = []
     for index, cell in enumerate(node["cells"]):
         if index in code and code[index].number == 0:
             continue
         item = CellItem.of(cell)
-        number = numbers[item.kind] = numbers.get(item.kind, 0) + 1
         if index in code:
+            number = code[index].number
             version = CellVersion(number, item.source, seconds.get(number))
             entries.append(_Cell(item, code[index].label, version, cell_outputs.get(number)))
         else:
+            number = text_counts[item.kind] = text_counts.get(item.kind, 0) + 1
             entries.append(_Cell(item, _first_line(item.source), CellVersion(number, item.source), None))
     return entries
 

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from snaprun import show
+from snaprun import records, show
 from snaprun.diffs import cellmatch, linediff, textdiff
 from snaprun.diffs.cellmatch import CellItem
 from snaprun.diffs.textdiff import Hunk
@@ -114,7 +114,7 @@ def _run_cells(repo: GitRepo, runs: Sequence[Run], selector: str) -> Iterator[_R
             yield _RunCell(run, cell)
             continue
         try:
-            older = notebook.parse(raw, Path(run.notebook)).node if raw is not None else None
+            older = None if raw is None else _as_run(repo, run, notebook.parse(raw, Path(run.notebook)).node)
         except SnaprunError:
             older = None
         if older is None:  # a damaged notebook breaks no chain: it is passed over
@@ -128,6 +128,13 @@ def _run_cells(repo: GitRepo, runs: Sequence[Run], selector: str) -> Iterator[_R
             return
         node, cell, code_hash = older, before, run.code_hash
         yield _RunCell(run, cell)
+
+
+def _as_run(repo: GitRepo, run: Run, node: Node) -> Node:
+    """The frozen notebook with the cells that its run had: given parameters take the place of all injected ones."""
+    if sum(cell.is_injected for cell in cells.code_cells(node)) < 2 or not records.read_spec(repo, run.id).given:
+        return node
+    return cells.without_injected(node)
 
 
 def find(node: Node, selector: str) -> CodeCell:

@@ -66,6 +66,7 @@ def of_run(repo: GitRepo, run_id: str) -> Side:
         executed_node, run_metrics, live_cells = _live_state(repo, run_id)
         notes.append("in progress: what it has given so far" if executed_node else f"no result ({run.status})")
     source = _source(repo, run_id, spec.notebook)
+    node = cells.without_injected(source.node) if source.node and spec.given else source.node
     result = Result.from_json(_read(parts["result.json"])) if parts["result.json"] else None
     unrun = frozenset(cell.number for cell in (result.cells if result else live_cells) if cell.state in NOT_RUN)
     return Side(
@@ -75,7 +76,7 @@ def of_run(repo: GitRepo, run_id: str) -> Side:
         notebook=spec.notebook,
         run=run,
         result=result,
-        source=source.node,
+        source=node,
         executed_node=executed_node,
         language=source.language,
         params=parameters.from_json(_read(parts["params.json"])) if parts["params.json"] else {},

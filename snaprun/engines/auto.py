@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snaprun.engines import inline
-from snaprun.live.replay import number_cells, read_source, read_tags
+from snaprun.notebooks.cells import number_cells, read_source, read_tags
 
 KERNEL_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"^\s*(?:import|from)\s+(?:ipykernel|comm|jupyter_client|ipyparallel)\b", "talks with Jupyter itself"),

@@ -11,8 +11,8 @@ from typing import Any
 from snaprun.engines import EarlyEnd, Job, Stop, outcome_of_error, outcome_of_exit, skip_cells
 from snaprun.engines.child import BOOT, Child
 from snaprun.live.journal import Journal
-from snaprun.live.replay import number_cells, read_source, read_tags
 from snaprun.model import Outcome, Status
+from snaprun.notebooks.cells import number_cells, read_source, read_tags
 
 WIDGETS = re.compile(
     r"^\s*(?:import|from)\s+(ipywidgets|ipympl|bqplot|ipyleaflet|pythreejs|k3d|nglview)\b", re.MULTILINE

@@ -28,9 +28,9 @@ from snaprun.engines.channels import Message
 from snaprun.engines.launch import KernelProcess
 from snaprun.engines.widgets import Widgets
 from snaprun.live.journal import Journal
-from snaprun.live.replay import number_cells, read_source, read_tags
 from snaprun.machine.oom import oom_kills
 from snaprun.model import Outcome, Status
+from snaprun.notebooks.cells import number_cells, read_source, read_tags
 
 SILENCE_LIMIT = 12
 """After so many times the job's ``patience`` of silence, a kernel that has replied but never got idle is given up."""

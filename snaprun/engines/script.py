@@ -11,8 +11,8 @@ from typing import Any
 from snaprun.engines import EarlyEnd, Job, Stop, outcome_of_error, skip_cells
 from snaprun.engines.child import BOOT, Child
 from snaprun.live.journal import Journal
-from snaprun.live.replay import number_cells, read_source, read_tags
 from snaprun.model import Outcome, Status
+from snaprun.notebooks.cells import number_cells, read_source, read_tags
 
 MARK = re.compile(r"^\s*# %%+(.*)$")
 """Where a cell begins in jupytext's percent format: the mark of an indented cell is indented, of a sub-cell longer."""

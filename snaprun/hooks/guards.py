@@ -61,7 +61,7 @@ def sizes(node: Node, *, max_output: int, max_image: int) -> Iterator[Complaint]
     """Outputs that make the notebook, or one image, larger than is allowed (bytes as stored)."""
     total = 0
     heaviest: tuple[int, str] = (0, "")
-    for label, cell in _label_cells(node):
+    for label, cell in zip(cells.name_cells(node), node["cells"], strict=True):
         weight = 0
         for output in cell.get("outputs") or ():
             weight += _weight(output)
@@ -88,10 +88,10 @@ def leftovers(node: Node) -> Iterator[Complaint]:
     """What a reader elsewhere has no use for: tracebacks, paths of one's own home, the state of widgets."""
     if isinstance(node["metadata"].get("widgets"), dict):
         yield Complaint("leftovers", "metadata", "stores the state of widgets")
-    for label, cell in _label_cells(node):
+    for label, cell in zip(cells.name_cells(node), node["cells"], strict=True):
         if any(output.get("output_type") == "error" for output in cell.get("outputs") or ()):
             yield Complaint("leftovers", label, "stores a traceback")
-        for text in (cells.join_lines(cell.get("source")), *_texts(cell)):
+        for text in (cells.read_source(cell), *_texts(cell)):
             home = _HOME.search(text[:MAX_SEARCH])
             if home is not None:
                 yield Complaint("leftovers", label, f"names a folder of one computer: {home[0]}")
@@ -104,8 +104,8 @@ def leaks(node: Node, values: Mapping[str, str] | None = None) -> Iterator[Compl
     Images and other binary data are not searched: what looks like a key there is chance. ``values`` are secrets known
     by name.
     """
-    for label, cell in _label_cells(node):
-        for secret in _secrets_in(cells.join_lines(cell.get("source")), values):
+    for label, cell in zip(cells.name_cells(node), node["cells"], strict=True):
+        for secret in _secrets_in(cells.read_source(cell), values):
             yield Complaint("secrets", label, f"holds {secret.kind} ({secret.excerpt})", secret.mend)
         for text in _texts(cell):
             if len(text) > MAX_SEARCH:
@@ -144,20 +144,6 @@ def _decode_base64(word: str) -> str:
     except (binascii.Error, ValueError):
         return ""
     return text if text.replace("\n", " ").replace("\t", " ").replace("\r", " ").isprintable() else ""
-
-
-def _label_cells(node: Node) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every cell with the name under which messages speak of it."""
-    code_count = text_count = 0
-    for cell in node["cells"]:
-        if cell["cell_type"] != "code":
-            text_count += 1
-            yield f"{cell['cell_type']} cell {text_count}", cell
-        elif cells.INJECTED_TAG in cells.tags(cell):
-            yield "injected parameters", cell
-        else:
-            code_count += 1
-            yield f"cell {code_count}", cell
 
 
 def _texts(cell: Mapping[str, Any]) -> Iterator[str]:

@@ -103,16 +103,11 @@ def canonical(cell: Mapping[str, Any]) -> Canonical:
 
 def _code(node: Node, *, every: bool = False) -> list[tuple[int, Mapping[str, Any]]]:
     """Every code cell that executes something, with its number; injected and empty ones only if ``every``."""
-    number = 0
-    code_cells = []
-    for cell in node["cells"]:
-        if cell["cell_type"] != "code":
-            continue
-        is_injected = cells.INJECTED_TAG in cells.tags(cell)
-        number += not is_injected
-        if every or (not is_injected and cells.normalize_source(cell["source"])):
-            code_cells.append((number, cell))
-    return code_cells
+    return [
+        (number, cell)
+        for number, _, cell in cells.number_cells(node)
+        if every or (cells.INJECTED_TAG not in cells.read_tags(cell) and cells.normalize_source(cell["source"]))
+    ]
 
 
 def _plain(mime: str, value: Any) -> Any:

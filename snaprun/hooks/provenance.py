@@ -188,7 +188,7 @@ def _sources(node: Node) -> list[tuple[int, str]]:
     return [
         (cell.number, f"{cells.PARAMETERS_TAG in cell.tags} {cells.normalize_source(cell.source)}")
         for cell in cells.code_cells(node)
-        if cell.number and cells.normalize_source(cell.source)
+        if not cell.is_injected and cells.normalize_source(cell.source)
     ]
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from snaprun.errors import DataFault
 from snaprun.notebooks import cells
-from snaprun.notebooks.cells import Node
 
 _INDENT = re.compile(rb"\A\s*\{\r?\n([ \t]+)")
 
@@ -32,7 +31,7 @@ def strip(content: bytes) -> bytes:
     """
     document = cells.decode(content, "notebook")
     has_outputs = False
-    for cell in _cells(document):
+    for _, cell in _cells(document):
         if cell.get("outputs") or cell.get("execution_count") is not None:
             has_outputs = True
             cell["outputs"] = []
@@ -51,12 +50,12 @@ def restore_outputs(content: bytes, run_content: bytes) -> Restoration:
     """
     document = cells.decode(content, "notebook")
     run_node = cells.normalize(cells.decode(run_content, "executed.ipynb"), "executed.ipynb")
-    run_cells = [cell for cell in run_node["cells"] if _has_code(cell)]
+    run_cells = [cell for _, cell in _cells(run_node) if cells.normalize_source(cell["source"])]
     count = 0
     unknown = []
     start = 0
-    for number, cell in enumerate(_cells(document), 1):
-        text = cells.normalize_source(cells.join_lines(cell.get("source")))
+    for number, cell in _cells(document):
+        text = cells.normalize_source(cells.read_source(cell))
         if not text:
             continue
         position = next(
@@ -79,23 +78,15 @@ def restore_outputs(content: bytes, run_content: bytes) -> Restoration:
     return Restoration(_dump(document, content), count, tuple(unknown))
 
 
-def _cells(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The code cells of the user's own, to be changed in place."""
+def _cells(document: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """The code cells of the user's own with their numbers, to be changed in place."""
     value = document.get("cells")
-    items = value if isinstance(value, list) else []
+    items = [cell for cell in value if isinstance(cell, dict)] if isinstance(value, list) else []
     return [
-        cell
-        for cell in items
-        if isinstance(cell, dict) and cell.get("cell_type") == "code" and cells.INJECTED_TAG not in cells.tags(cell)
+        (number, items[index])
+        for number, index, cell in cells.number_cells({"cells": items})
+        if cells.INJECTED_TAG not in cells.read_tags(cell)
     ]
-
-
-def _has_code(cell: Node) -> bool:
-    return (
-        cell["cell_type"] == "code"
-        and cells.INJECTED_TAG not in cells.tags(cell)
-        and bool(cells.normalize_source(cell["source"]))
-    )
 
 
 def _dump(document: Mapping[str, Any], original: bytes) -> bytes:

@@ -173,7 +173,7 @@ def _clean_message(index: Index, message: bytes) -> bytes:
 
 def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: set[str]) -> Run | None:
     node = _document(path, content, library.load)
-    if node is None or not any(cell.number for cell in cells.code_cells(node)):
+    if node is None or all(cell.is_injected for cell in cells.code_cells(node)):
         return None
     runs = [run for run in library.runs().by_code(cells.code_hash(node)) if run.status.good]
     if len(runs) < 2 or not path.endswith(NOTEBOOK):

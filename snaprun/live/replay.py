@@ -17,9 +17,7 @@ from typing import Any
 from snaprun.live.journal import load_output, read_events, strip_ansi
 from snaprun.live.livefolder import Live
 from snaprun.model import Cell, CellError, utc
-
-INJECTED_TAG = "injected-parameters"
-"""Papermill's tag of the cell that holds the given parameters; its number is 0."""
+from snaprun.notebooks.cells import join_lines, number_cells, read_source
 
 CELL_LIMIT = 10_000_000
 """Characters of a cell's stdout or stderr that the notebook keeps: half from its head, half from its tail."""
@@ -72,33 +70,6 @@ class _Track:
     displays: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     has_pending_clear: bool = False
     error: dict[str, Any] | None = None
-
-
-def number_cells(notebook: Mapping[str, Any]) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
-    """Every code cell as (number, index among all cells, cell); the injected parameters have the number 0."""
-    number = 0
-    has_injected = False
-    for index, cell in enumerate(notebook.get("cells", ())):
-        if cell.get("cell_type") != "code":
-            continue
-        if not has_injected and INJECTED_TAG in read_tags(cell):
-            has_injected = True
-            yield 0, index, cell
-            continue
-        number += 1
-        yield number, index, cell
-
-
-def read_tags(cell: Mapping[str, Any]) -> list[str]:
-    """The tags of a cell; a damaged list counts as none."""
-    values = (cell.get("metadata") or {}).get("tags")
-    return [tag for tag in values if isinstance(tag, str)] if isinstance(values, list) else []
-
-
-def read_source(cell: Mapping[str, Any]) -> str:
-    """The text of a cell, which nbformat stores as a string or as a list of lines."""
-    text = cell.get("source", "")
-    return "".join(text) if isinstance(text, list) else str(text)
 
 
 def replay_live(live: Live, notebook: Mapping[str, Any]) -> Replay:
@@ -195,12 +166,12 @@ class _JournalReader:
             if not isinstance(output, _Stream):
                 break
             if output.name == name:
-                self.stream_size += output.add("".join(text))
+                self.stream_size += output.add(join_lines(text))
                 return
         limit = min(CELL_LIMIT, max(CELL_RESERVE, NOTEBOOK_LIMIT - self.stream_size))
         burst = _Stream(name, limit)
         cell.outputs.append(burst)
-        self.stream_size += burst.add("".join(text))
+        self.stream_size += burst.add(join_lines(text))
 
     def wipe(self, cell: _Track) -> None:
         self.stream_size -= sum(output.size for output in cell.outputs if isinstance(output, _Stream))

@@ -45,7 +45,7 @@ LANGUAGE_NAMES = {
 
 @dataclass(frozen=True)
 class CodeCell:
-    """A code cell: ``number`` counts from 1 and is 0 for an injected cell, ``index`` is its place among all cells."""
+    """A code cell with its number (see :func:`number_cells`); ``index`` is its place among all cells."""
 
     number: int
     index: int
@@ -53,6 +53,11 @@ class CodeCell:
     source: str
     tags: tuple[str, ...] = ()
     id: str | None = None
+
+    @property
+    def is_injected(self) -> bool:
+        """Whether a run put it there to set its parameters, however it is numbered."""
+        return INJECTED_TAG in self.tags
 
 
 def decode(raw: bytes, name: str) -> Node:
@@ -136,30 +141,64 @@ def kernel(node: Node) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-def tags(cell: Mapping[str, Any]) -> tuple[str, ...]:
-    """The tags of a cell."""
+def read_tags(cell: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tags of a cell; a damaged list counts as none."""
     values = _mapping(cell.get("metadata")).get("tags")
     return tuple(tag for tag in values if isinstance(tag, str)) if isinstance(values, list) else ()
 
 
-def code_cells(node: Node) -> list[CodeCell]:
-    """The code cells in order. The numbers are the ones that runs, diffs and messages use."""
-    cells = []
+def read_source(cell: Mapping[str, Any]) -> str:
+    """The text of a cell, of a document that was not normalized too."""
+    return join_lines(cell.get("source"))
+
+
+def number_cells(document: Mapping[str, Any]) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
+    """Every code cell of a document, normalized or not, as (number, index among all cells, cell).
+
+    These are the numbers that runs, logs, diffs and messages use. Code cells count from 1; the first injected cell is
+    number 0 and does not count, so that a run with parameters has the numbers of its notebook. A second injected cell
+    counts as any other: papermill's ``parameterize_notebook`` replaces the first one only, and engines execute both.
+    """
     number = 0
-    previous: Mapping[str, Any] = {}
-    for index, cell in enumerate(node["cells"]):
-        if cell["cell_type"] == "code":
-            marks = tags(cell)
-            is_injected = INJECTED_TAG in marks
-            number += not is_injected
-            label = PARAMETERS_TAG if is_injected else _label(cell["source"], previous, marks)
-            cells.append(CodeCell(0 if is_injected else number, index, label, cell["source"], marks, cell.get("id")))
-        previous = cell
+    has_injected = False
+    for index, cell in enumerate(document.get("cells", ())):
+        if cell.get("cell_type") != "code":
+            continue
+        if not has_injected and INJECTED_TAG in read_tags(cell):
+            has_injected = True
+            yield 0, index, cell
+        else:
+            number += 1
+            yield number, index, cell
+
+
+def name_cells(document: Mapping[str, Any]) -> list[str]:
+    """What messages call each cell: ``cell 3``, ``injected parameters``; text apart from code: ``markdown cell 1``."""
+    numbers = {index: number for number, index, _ in number_cells(document)}
+    names = []
+    text_count = 0
+    for index, cell in enumerate(document["cells"]):
+        if index in numbers:
+            names.append(f"cell {numbers[index]}" if numbers[index] else "injected parameters")
+        else:
+            text_count += 1
+            names.append(f"{cell['cell_type']} cell {text_count}")
+    return names
+
+
+def code_cells(node: Node) -> list[CodeCell]:
+    """The code cells in order, numbered and labelled."""
+    cells = []
+    for number, index, cell in number_cells(node):
+        tags = read_tags(cell)
+        previous = node["cells"][index - 1] if index else {}
+        label = PARAMETERS_TAG if INJECTED_TAG in tags else _label(cell["source"], previous, tags)
+        cells.append(CodeCell(number, index, label, cell["source"], tags, cell.get("id")))
     return cells
 
 
 def labels(node: Node) -> list[str]:
-    """What to call each code cell, injected ones left out: the heading above it, its first comment, its first line."""
+    """What to call each code cell but number 0: the heading above it, its first comment, its first line."""
     return [cell.label for cell in code_cells(node) if cell.number]
 
 
@@ -168,18 +207,13 @@ def parameters_index(node: Node) -> int | None:
     return _find_tagged(node, PARAMETERS_TAG)
 
 
-def injected_index(node: Node) -> int | None:
-    """Where the first cell tagged ``injected-parameters`` stands among all cells."""
-    return _find_tagged(node, INJECTED_TAG)
-
-
 def inject(node: Node, source: str) -> Node:
     """A new document with ``source`` as its injected cell: behind the ``parameters`` cell, else at the top.
 
-    An injected cell of an earlier run is replaced. At the top, a front-matter cell and a cell with ``from __future__``
-    stay first: a script would not work otherwise.
+    It replaces the injected cells of earlier runs, all of them, or one would set back what is given. At the top, a
+    front-matter cell and a cell with ``from __future__`` stay first: a script would not work otherwise.
     """
-    cells = [cell for cell in node["cells"] if INJECTED_TAG not in tags(cell)]
+    cells = without_injected(node)["cells"]
     place = _find_tagged({"cells": cells}, PARAMETERS_TAG)
     position = _top(cells) if place is None else place + 1
     injection: Node = {
@@ -194,6 +228,11 @@ def inject(node: Node, source: str) -> Node:
     return {**node, "cells": [*cells[:position], injection, *cells[position:]]}
 
 
+def without_injected(node: Node) -> Node:
+    """A new document without the cells that earlier runs injected."""
+    return {**node, "cells": [cell for cell in node["cells"] if INJECTED_TAG not in read_tags(cell)]}
+
+
 def normalize_source(source: str) -> str:
     """A cell's source without what editors and jupytext's round trip change: line ends, blank space at its ends."""
     text = source.replace("\r\n", "\n").replace("\r", "\n")
@@ -203,16 +242,16 @@ def normalize_source(source: str) -> str:
 def code_hash(node: Node) -> str:
     """The fingerprint of what would run: sha256 over the code cells and which of them holds the parameters.
 
-    Prose, outputs, ids, empty cells, injected cells and white space at line ends do not count, so that a notebook and
-    its paired script agree.
+    Prose, outputs, ids, empty cells, injected cells and white space at line ends do not count, so that a notebook, its
+    paired script and its runs agree.
     """
     digest = hashlib.sha256()
     for cell in node["cells"]:
         source = normalize_source(cell["source"])
-        marks = tags(cell)
-        if cell["cell_type"] != "code" or INJECTED_TAG in marks or not source:
+        tags = read_tags(cell)
+        if cell["cell_type"] != "code" or INJECTED_TAG in tags or not source:
             continue
-        kind = PARAMETERS_TAG if PARAMETERS_TAG in marks else "code"
+        kind = PARAMETERS_TAG if PARAMETERS_TAG in tags else "code"
         digest.update(f"{kind}\0{len(source)}\0{source}\0".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
@@ -288,7 +327,7 @@ def _normalize_cell(cell: Any, number: int, name: str) -> Node:
 
 def _find_tagged(node: Mapping[str, Any], tag: str) -> int | None:
     for index, cell in enumerate(node["cells"]):
-        if cell["cell_type"] == "code" and tag in tags(cell):
+        if cell["cell_type"] == "code" and tag in read_tags(cell):
             return index
     return None
 
@@ -306,8 +345,8 @@ def _top(cells: list[Node]) -> int:
     return max([place, *(index + 1 for index in future)])
 
 
-def _label(source: str, previous: Mapping[str, Any], marks: tuple[str, ...]) -> str:
-    if PARAMETERS_TAG in marks:
+def _label(source: str, previous: Mapping[str, Any], tags: tuple[str, ...]) -> str:
+    if PARAMETERS_TAG in tags:
         return PARAMETERS_TAG
     if previous.get("cell_type") == "markdown":
         for line in previous["source"].splitlines():

@@ -67,9 +67,13 @@ def find_differences(notebook: bytes, text: bytes, half: Half) -> tuple[str, ...
         fresh_text = jupytext.writes(_without_outputs(notebook), fmt=dict(half.format))
         if _body(fresh_text) == _body(_decode(half.path, text)):
             return ()
-        notebook_keys = _keys(_read(half, fresh_text))
+        fresh_node = _read(half, fresh_text)
+        notebook_keys = _keys(fresh_node)
         text_keys = _keys(_read(half, _decode(half.path, text)))
-    return tuple(_places(notebook_keys, text_keys))
+        names = _names(_without_outputs(notebook))
+        if len(names) != len(notebook_keys):  # the format joins cells, or splits them
+            names = _names(fresh_node)
+    return tuple(_places(names, notebook_keys, text_keys))
 
 
 def text_from(notebook: bytes, text: bytes | None, half: Half) -> bytes:
@@ -150,24 +154,29 @@ def _keys(node: Any) -> list[Key]:
     """What counts of each cell: kind, source, and which one holds the parameters."""
     keys = []
     for cell in node["cells"]:
-        source = cells.normalize_source(cells.join_lines(cell.get("source")))
-        marks = tuple(sorted({cells.PARAMETERS_TAG, cells.INJECTED_TAG}.intersection(cells.tags(cell))))
-        if source or marks:
-            keys.append((str(cell["cell_type"]), source, marks if cell["cell_type"] == "code" else ()))
+        if _says_something(cell):
+            kind = str(cell["cell_type"])
+            keys.append((kind, cells.normalize_source(cells.read_source(cell)), _roles(cell) if kind == "code" else ()))
     return keys
 
 
-def _places(notebook_keys: list[Key], text_keys: list[Key]) -> Iterator[str]:
-    """Name the cells of the notebook that differ; a cell that only the text has is named by the one before it."""
-    names = []
-    code_count = prose_count = 0
-    for kind, _, _ in notebook_keys:
-        if kind == "code":
-            code_count += 1
-            names.append(f"cell {code_count}")
-        else:
-            prose_count += 1
-            names.append(f"{kind} cell {prose_count}")
+def _names(node: Any) -> list[str]:
+    """What messages call the cells that count."""
+    return [name for name, cell in zip(cells.name_cells(node), node["cells"], strict=True) if _says_something(cell)]
+
+
+def _says_something(cell: Any) -> bool:
+    """Whether a cell counts: an empty one may be in one half only."""
+    return bool(cells.normalize_source(cells.read_source(cell)) or _roles(cell))
+
+
+def _roles(cell: Any) -> tuple[str, ...]:
+    """The tags by which a cell holds parameters."""
+    return tuple(sorted({cells.PARAMETERS_TAG, cells.INJECTED_TAG}.intersection(cells.read_tags(cell))))
+
+
+def _places(names: list[str], notebook_keys: list[Key], text_keys: list[Key]) -> Iterator[str]:
+    """Name the cells of the notebook that differ; one that only the text has is named by the one before it."""
     for tag, start, end, _, _ in find_changes(notebook_keys, text_keys):
         if tag in ("replace", "delete"):
             yield from names[start:end]

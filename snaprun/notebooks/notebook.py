@@ -52,7 +52,7 @@ class Notebook:
 
     @property
     def cells(self) -> list[CodeCell]:
-        """The code cells with their numbers and labels, injected ones left out."""
+        """The code cells with their numbers and labels, all but number 0."""
         return [cell for cell in cells.code_cells(self.node) if cell.number]
 
     @property

@@ -159,16 +159,15 @@ def _read_defaults(node: Node, language: str) -> defaults.Defaults:
 
 
 def _effective_defaults(node: Node, language: str, notebook_defaults: defaults.Defaults) -> defaults.Defaults:
-    """The defaults of a notebook run as it is: an injected cell that papermill once left in it runs too."""
-    place = cells.injected_index(node)
-    if place is None:
-        return notebook_defaults
-    injected_defaults = defaults.read(node["cells"][place]["source"], language)
-    return defaults.Defaults(
-        (*notebook_defaults.names, *injected_defaults.names),
-        {**notebook_defaults.values, **injected_defaults.values},
-        notebook_defaults.complete,
-    )
+    """The defaults of a notebook run as it is: the injected cells that papermill once left in it run too, in order."""
+    effective = notebook_defaults
+    for cell in cells.code_cells(node):
+        if cell.is_injected:
+            injection = defaults.read(cell.source, language)
+            effective = defaults.Defaults(
+                (*effective.names, *injection.names), {**effective.values, **injection.values}, effective.complete
+            )
+    return effective
 
 
 def _refuse_unknown(overrides: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -212,7 +211,7 @@ def _notes(
     if language != "python":
         return
     for cell in cells.code_cells(node):
-        if cell.number and cells.PARAMETERS_TAG not in cell.tags:
+        if not cell.is_injected and cells.PARAMETERS_TAG not in cell.tags:
             for name in sorted(overrides.keys() & defaults.python_names(cell.source)):
                 yield f"cell {cell.number} ({cell.label}) sets {name} itself"
 
