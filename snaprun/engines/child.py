@@ -53,7 +53,6 @@ class Child:
         self.start_time = time.monotonic()
         self.cell_start_time = self.start_time
         self.tail = b""
-        self._started = self.start_time
         self._handler = handler
         self._fragments: list[bytes] = []
         self._oom_count = oom_kills()

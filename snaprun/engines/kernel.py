@@ -8,7 +8,7 @@ import json
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from snaprun.engines import (
@@ -59,7 +59,6 @@ class _Request:
     idle: asyncio.Future[None]
     count: int | None = None
     error: Mapping[str, Any] | None = None
-    probes: set[str] = field(default_factory=set)
 
 
 class _KernelSession:
@@ -71,7 +70,6 @@ class _KernelSession:
         self.stop = stop
         self.number = 0
         self.requests: dict[str, _Request] = {}
-        self.latest: _Request | None = None
         self.start_time = time.monotonic()
         self.is_responsive = False
         self.fault: BaseException | None = None

@@ -18,7 +18,7 @@ from snaprun.errors import CannotCreate, DataFault, SnaprunError
 from snaprun.freeze import blobs, manifest
 from snaprun.freeze.blobs import FreezeReport
 from snaprun.freeze.manifest import GITLINK, Link, Rules, TreeListing, stat_file
-from snaprun.git.gitchild import GitChild, RawObject
+from snaprun.git.gitchild import GitChild
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.indexfile import copy_index
 from snaprun.git.objects import GitObject, TreeEntry, algorithm, graft, lookup, make
@@ -102,7 +102,7 @@ def _build_tree(
     rules: Rules,
     untracked_paths: Sequence[str],
     draft: _Draft,
-    read_object: Callable[[str], RawObject | None],
+    read_object: Callable[[str], GitObject | None],
 ) -> StoredTree:
     """New trees on top of HEAD's."""
     top = read_object(f"{listing.head}^{{tree}}") if listing.head else None

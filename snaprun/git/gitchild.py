@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snaprun.errors import CannotCreate, DataFault, Denied, SnaprunError, Unavailable, WriteFault
+from snaprun.git.objects import GitObject
 
 CAUSES = ("No space left", "Disk quota exceeded", "File name too long", "Read-only file system", "Permission denied")
 """What the system says of a fault; git may say more after it."""
@@ -21,15 +22,6 @@ class Answer:
     code: int
     out: bytes
     err: str
-
-
-@dataclass(frozen=True)
-class RawObject:
-    """An object as ``cat-file`` gives it."""
-
-    oid: str
-    kind: str
-    data: bytes
 
 
 class GitChild:
@@ -48,7 +40,7 @@ class GitChild:
             raise failure(self._args, answer)
         return answer
 
-    def read_object(self, name: str) -> RawObject | None:
+    def read_object(self, name: str) -> GitObject | None:
         """The object of this name (no newline in it) from a ``cat-file --batch``, or None."""
         pipe = self._process
         pipe.stdin.write(os.fsencode(name) + b"\n")
@@ -60,7 +52,7 @@ class GitChild:
             return None
         data = pipe.stdout.read(int(size))
         pipe.stdout.read(1)
-        return RawObject(oid, kind, data)
+        return GitObject(kind, data, oid)
 
     def end(self) -> None:
         """Let the command go, if it is still there: nothing that it would still say is wanted."""

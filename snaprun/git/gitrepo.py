@@ -21,7 +21,7 @@ from git.cmd import Git
 
 from snaprun import files
 from snaprun.errors import SnaprunError
-from snaprun.git.gitchild import Answer, GitChild, RawObject
+from snaprun.git.gitchild import Answer, GitChild
 from snaprun.git.locate import LOCAL_ENV, Place, find_enclosing
 from snaprun.git.objects import GitObject, algorithm, pack
 
@@ -142,7 +142,7 @@ class GitRepo:
             return child.finish(ok=ok)
 
     @contextmanager
-    def object_reader(self) -> Iterator[Callable[[str], RawObject | None]]:
+    def object_reader(self) -> Iterator[Callable[[str], GitObject | None]]:
         """One child process that answers for any object, as long as the block lasts."""
         with self.start("cat-file", "--batch", stdin_pipe=True) as child:
             yield child.read_object

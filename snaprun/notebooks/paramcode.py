@@ -35,11 +35,6 @@ class Language:
     prelude: Callable[[Any], str] = lambda _: ""
 
 
-def is_supported(language: str) -> bool:
-    """Whether parameters can be written in ``language``."""
-    return language in LANGUAGES
-
-
 def is_valid_name(name: str, language: str) -> bool:
     """Whether ``name`` can be assigned to in ``language``; languages that snaprun does not know take Python's rule."""
     rule = LANGUAGES.get(language, LANGUAGES["python"])
