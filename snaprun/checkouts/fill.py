@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun.errors import Denied, SnaprunError, WriteFault
-from snaprun.git import lfs
+from snaprun.git import filters, lfs
 from snaprun.git.gitrepo import GitRepo
 
 PARTIAL = "snaprun.partial"
@@ -70,7 +70,8 @@ def fill(repo: GitRepo, inner: GitRepo, index: Path, commit: str) -> CheckoutCon
         if not drivers:
             raise
         index.with_name(f"{index.name}.lock").unlink(missing_ok=True)
-        inner.run(*args, index=index, options=[*CHECKOUT_OPTIONS, *_bypass_options(drivers)])
+        bypass_options = (option for driver in drivers for option in filters.bypass_options(driver))
+        inner.run(*args, index=index, options=[*CHECKOUT_OPTIONS, *bypass_options])
         return CheckoutContent(
             answer.out, (f"a filter failed ({', '.join(drivers)}): its files are as git stores them",)
         )
@@ -127,13 +128,3 @@ def _broken_filters(inner: GitRepo, message: str) -> list[str]:
         if name in message or any(command_line in message for command_line in command_lines)
     ]
     return sorted(absent_drivers or named_drivers or commands)
-
-
-def _bypass_options(drivers: list[str]) -> list[str]:
-    """The options that switch filter drivers off."""
-    return [
-        part
-        for name in drivers
-        for key in ("clean=", "smudge=", "process=", "required=false")
-        for part in ("-c", f"filter.{name}.{key}")
-    ]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from snaprun.freeze.manifest import stat_file
+from snaprun.git.filters import bypass_options
 from snaprun.git.gitchild import Answer, GitChild, failure
 from snaprun.git.gitrepo import DEFERRED_FSYNC, GitRepo
 from snaprun.model import LeftOut
@@ -71,18 +72,6 @@ def store(
     return _store_hard_file(repo, paths[0], answer, report)
 
 
-def filters(repo: GitRepo) -> list[str]:
-    """The names of the filter drivers in git's configuration."""
-    out = repo.run("config", "-z", "--name-only", "--get-regexp", r"^filter\.", ok=()).out
-    return sorted({os.fsdecode(name).split(".", 1)[1].rsplit(".", 1)[0] for name in out.split(b"\0")[:-1]})
-
-
-def bypass_options(name: str) -> tuple[str, ...]:
-    """Options that make git take files past this filter driver as they are."""
-    key = f"filter.{name}"
-    return "-c", f"{key}.clean=", "-c", f"{key}.process=", "-c", f"{key}.required=false"
-
-
 def _store_hard_file(repo: GitRepo, path: str, answer: Answer, report: FreezeReport) -> dict[str, str]:
     """A file that git could not store: it vanished, cannot be read, changes under our hands, or defies its encoding."""
     file_stat = stat_file(os.path.join(repo.place.top, path))
@@ -118,8 +107,9 @@ def _give_up_filter(repo: GitRepo, path: str, report: FreezeReport) -> bool:
     """Switch off the filter of this file, whose program is not there; whether there was one."""
     out = repo.run("--literal-pathspecs", "check-attr", "-z", "filter", "--", path).out
     name = os.fsdecode(out.split(b"\0")[2])
-    if name in ("unspecified", "unset", "set") or f"filter.{name}.clean=" in report.options:
+    options = bypass_options(name)
+    if name in ("unspecified", "unset", "set") or set(options) <= set(report.options):
         return False
-    report.options += bypass_options(name)
+    report.options += options
     report.warnings.append(f"the filter {name} does not work here: the files that it is for were stored raw")
     return True

@@ -18,6 +18,7 @@ from snaprun.errors import CannotCreate, DataFault, SnaprunError
 from snaprun.freeze import blobs, manifest
 from snaprun.freeze.blobs import FreezeReport
 from snaprun.freeze.manifest import GITLINK, Link, Rules, TreeListing, stat_file
+from snaprun.git import filters
 from snaprun.git.gitchild import GitChild
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.indexfile import copy_index
@@ -159,7 +160,7 @@ def _ask(repo: GitRepo, index: Path, rules: Rules) -> TreeListing:
         return manifest.read(repo, index, rules.mandatory)
     except SnaprunError as error:
         first = error
-    options = tuple(option for name in blobs.filters(repo) for option in blobs.bypass_options(name))
+    options = tuple(option for driver in filters.list_drivers(repo) for option in filters.bypass_options(driver))
     for submodules in (True, False):
         with suppress(SnaprunError):  # what now looks changed without its filter is told apart when it is stored
             return manifest.read(repo, index, rules.mandatory, options, submodules=submodules)
