@@ -9,7 +9,7 @@ import pytest
 
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.objects import TreeEntry, graft, lookup, make, make_tree, pack, parse_tree
+from snaprun.git.objects import TreeEntry, graft, lookup, make, make_commit, make_tree, pack, parse_tree
 from tests.sandbox import Sandbox
 
 
@@ -35,6 +35,20 @@ def test_ids_and_trees_are_gits_own(box: Sandbox) -> None:
             found = ask(tree)
             assert found is not None
             assert make_tree(parse_tree(found.data, name), name).oid == tree
+
+
+def test_a_commit_is_gits_own(box: Sandbox) -> None:
+    tree, head = (box.git("rev-parse", spec).strip() for spec in ("HEAD^{tree}", "HEAD"))
+    moment, message = "1700000000 +0100", "subject\n\nSnaprun-Schema: 1\n"
+    for parents in ([], [head]):
+        env = {"GIT_AUTHOR_NAME": "Ada Löve", "GIT_AUTHOR_EMAIL": "ada@x", "GIT_AUTHOR_DATE": moment} | {
+            "GIT_COMMITTER_NAME": "snaprun",
+            "GIT_COMMITTER_EMAIL": "snaprun@localhost",
+            "GIT_COMMITTER_DATE": moment,
+        }
+        options = [word for parent in parents for word in ("-p", parent)]
+        oid = box.git("commit-tree", tree, *options, stdin=message.encode(), env=env).strip()
+        assert make_commit(tree, parents, message, moment=moment, author="Ada Löve <ada@x>").oid == oid
 
 
 def test_grafting_gives_the_tree_that_git_gives(box: Sandbox) -> None:

@@ -15,6 +15,7 @@ from snaprun.errors import Denied, SnaprunError, WriteFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.indexfile import copy_index
 from snaprun.git.locate import clean_env, find
+from snaprun.git.objects import SUBMODULE_MODE
 
 INDEX = "snaprun.index"
 """Our own index of a checkout, in its git directory: what was laid out, out of reach of ``git add`` in a run."""
@@ -36,7 +37,7 @@ PERMANENT_FILES = {
 }
 """What a checkout's git directory keeps from run to run; a merge in progress, a lock, a reflog do not survive."""
 
-_SUBMODULE = re.compile(rb"(?:^|\0)160000 commit ([0-9a-f]+)\t([^\0]+)")
+_SUBMODULE = re.compile(rb"(?:^|\0)%s commit ([0-9a-f]+)\t([^\0]+)" % SUBMODULE_MODE.encode())
 
 
 def check_out(

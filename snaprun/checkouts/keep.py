@@ -13,7 +13,7 @@ from snaprun.checkouts.fill import CHECKOUT_OPTIONS
 from snaprun.checkouts.slots import Slot
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.indexfile import copy_index
-from snaprun.git.objects import TreeEntry
+from snaprun.git.objects import ABSENT_MODE, TreeEntry
 from snaprun.model import SNAP_DIR, Artifact
 
 EXCERPT_SIZE = 1 << 20
@@ -86,7 +86,7 @@ def store_entries(
     entries: dict[bytes, TreeEntry | None] = {}
     for header, path in zip(fields[::2], fields[1::2], strict=True):  # ":100644 100644 <old> <new> M"
         _, mode, _, oid, _ = header.decode().split(" ")
-        entries[path] = None if mode == "000000" else TreeEntry(mode, oid)
+        entries[path] = None if mode == ABSENT_MODE else TreeEntry(mode, oid)
     return entries, failures
 
 

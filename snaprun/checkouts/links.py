@@ -13,6 +13,7 @@ from snaprun.checkouts.checkout import INDEX, submodules
 from snaprun.checkouts.slots import Slot, SlotLinks
 from snaprun.checkouts.worktree import open_worktree
 from snaprun.git.gitrepo import GitRepo
+from snaprun.git.objects import LINK_MODE
 from snaprun.model import SNAP_DIR
 
 PRIVATE = {
@@ -43,7 +44,7 @@ MAX_SINGLE_LINKS = 1000
 MAX_WARNINGS = 10
 """Changed inputs named at most in the warnings of a run."""
 
-_LINK = re.compile(rb"(?:^|\0)120000 [0-9a-f]+ 0\t([^\0]+)")
+_LINK = re.compile(rb"(?:^|\0)%s [0-9a-f]+ 0\t([^\0]+)" % LINK_MODE.encode())
 
 Fingerprints = Mapping[str, tuple[int, int]]
 

@@ -15,8 +15,8 @@ from snaprun.checkouts.artifacts import ArtifactStore
 from snaprun.checkouts.keep import RunFiles, RunOutputs
 from snaprun.checkouts.slots import Slot
 from snaprun.errors import DataFault, SnaprunError, WriteFault
-from snaprun.git.gitrepo import COMMITTER, GitRepo, parse_author
-from snaprun.git.objects import GitObject, TreeEntry, algorithm, graft, make
+from snaprun.git.gitrepo import GitRepo, parse_author
+from snaprun.git.objects import FILE_MODE, GitObject, TreeEntry, algorithm, graft, make, make_commit
 from snaprun.git.publish import publish
 from snaprun.git.scratch import scratch
 from snaprun.live import arrivals
@@ -127,7 +127,7 @@ def _objects(
     oids = {**{name: blob.oid for name, blob in blobs.items()}, **large}
     entries = {
         **outputs.entries,
-        **{f"{SNAP_DIR}/{name}".encode(): TreeEntry("100644", oid) for name, oid in oids.items()},
+        **{f"{SNAP_DIR}/{name}".encode(): TreeEntry(FILE_MODE, oid) for name, oid in oids.items()},
     }
     with repo.object_reader() as read_object:
 
@@ -140,10 +140,8 @@ def _objects(
         tree = read(run_id)[5 : 5 + len(run_id)].decode()
         top, trees, _ = graft(tree, entries, read, hash_name)
         spec = json.loads(read(f"{run_id}:{SNAP_DIR}/run.json").decode("utf-8", "surrogateescape"))
-    now = f"{int(time.time())} +0000"
-    lines = [f"tree {top.oid}", *(f"parent {parent}" for parent in parents)]
-    text = "\n".join([*lines, f"author {author} {now}", f"committer {COMMITTER} {now}", "", _message(spec, result)])
-    commit = make("commit", text.encode("utf-8", "surrogateescape"), hash_name)
+    moment = f"{int(time.time())} +0000"
+    commit = make_commit(top.oid, parents, _message(spec, result), moment=moment, author=author)
     return [*blobs.values(), *trees, top, commit], large
 
 

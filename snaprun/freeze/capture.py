@@ -20,8 +20,8 @@ from snaprun.errors import InputMissing
 from snaprun.freeze import worktree
 from snaprun.freeze.manifest import Rules
 from snaprun.freeze.worktree import StoredTree
-from snaprun.git.gitrepo import COMMITTER, GitRepo
-from snaprun.git.objects import TREE_MODE, GitObject, TreeEntry, make, make_tree, parse_tree
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.objects import FILE_MODE, TREE_MODE, GitObject, TreeEntry, make, make_commit, make_tree, parse_tree
 from snaprun.git.publish import PruneFault, publish
 from snaprun.git.scratch import scratch
 from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, RunSpec, Snapshot
@@ -148,7 +148,13 @@ def compose(frozen_tree: FrozenTree, request: SnapshotRequest) -> tuple[Snapshot
     root = make_tree(
         {**parse_tree(tree.top.data, tree.algorithm), SNAP_DIR.encode(): TreeEntry(TREE_MODE, folder)}, tree.algorithm
     )
-    commit = make("commit", _commit(spec, request.params, root.oid, frozen_tree.author), tree.algorithm)
+    commit = make_commit(
+        root.oid,
+        [spec.parent] if spec.parent else [],
+        message(spec, request.params),
+        moment=f"{int(time.time())} +0000",
+        author=frozen_tree.author,
+    )
     snapshot = Snapshot(
         commit.oid, root.oid, spec, dict(request.params), frozen_tree.changed_count, frozen_tree.untracked_count
     )
@@ -172,17 +178,8 @@ def _snap_dir(spec: RunSpec, frozen_tree: FrozenTree, request: SnapshotRequest) 
         source = make("blob", request.source, hash_name)
         if source.oid != frozen_tree.notebook:
             blobs[SOURCE] = source
-    tree = make_tree({os.fsencode(name): TreeEntry("100644", blob.oid) for name, blob in blobs.items()}, hash_name)
+    tree = make_tree({os.fsencode(name): TreeEntry(FILE_MODE, blob.oid) for name, blob in blobs.items()}, hash_name)
     return tree.oid, [*blobs.values(), tree]
-
-
-def _commit(spec: RunSpec, params: Mapping[str, Any], tree: str, author: str) -> bytes:
-    """The content of a snapshot's commit."""
-    now = int(time.time())
-    parent = f"parent {spec.parent}\n" if spec.parent else ""
-    signatures = f"author {author} {now} +0000\ncommitter {COMMITTER} {now} +0000\n"
-    text = f"tree {tree}\n{parent}{signatures}\n{message(spec, params)}"
-    return text.encode("utf-8", "surrogateescape")
 
 
 def message(spec: RunSpec, params: Mapping[str, Any]) -> str:

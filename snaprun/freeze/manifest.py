@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from snaprun.freeze.credentials import is_included, looks_secret
 from snaprun.git import indexfile
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.objects import TreeEntry
+from snaprun.git.objects import ABSENT_MODE, SUBMODULE_MODE, TreeEntry
 from snaprun.model import LeftOut
 
 STATUS = (
@@ -23,9 +23,6 @@ STATUS = (
 """HEAD, branch, staged and unstaged changes, untracked files, conflicts and submodules, from one process."""
 
 SPECIAL = "a special file (a pipe, a socket or a device)"
-
-GITLINK = "160000"
-ABSENT_MODE = "000000"
 
 _SKIPPED_ENTRY = re.compile(rb"(?:^|(?<=\0))(?!H )[^\0]+")
 """Entries of ``ls-files -v`` that git does not look at: one scan in C instead of a loop over every file."""
@@ -175,7 +172,7 @@ def _gitlinks(repo: GitRepo, index: Path) -> dict[str, Link]:
     """Every submodule of the index that is checked out, as if changed."""
     links = {}
     for line in repo.run("ls-files", "-s", "-z", index=index).out.split(b"\0"):
-        if line.startswith(b"160000 "):
+        if line.startswith(SUBMODULE_MODE.encode() + b" "):
             head, name = line.split(b"\t", 1)
             path = os.fsdecode(name)
             if os.path.lexists(repo.place.top / path / ".git"):
@@ -203,8 +200,8 @@ def _note(listing: TreeListing, line: bytes) -> None:
         path = os.fsdecode(fields[8])
         if disk_mode == ABSENT_MODE:
             listing.stored_entries[path] = None
-        elif disk_mode == GITLINK:
-            commit = oid if index_mode == GITLINK and submodule[1] == "." else None
+        elif disk_mode == SUBMODULE_MODE:
+            commit = oid if index_mode == SUBMODULE_MODE and submodule[1] == "." else None
             listing.links[path] = Link(commit, unclean=submodule[2:] != "..")
         elif states[1] == ".":
             listing.stored_entries[path] = TreeEntry(index_mode, oid)

@@ -17,20 +17,30 @@ from pathlib import Path
 from snaprun.errors import CannotCreate, DataFault, SnaprunError
 from snaprun.freeze import blobs, manifest
 from snaprun.freeze.blobs import FreezeReport
-from snaprun.freeze.manifest import GITLINK, Link, Rules, TreeListing, stat_file
+from snaprun.freeze.manifest import Link, Rules, TreeListing, stat_file
 from snaprun.git import filters
 from snaprun.git.gitchild import GitChild
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.indexfile import copy_index
-from snaprun.git.objects import GitObject, TreeEntry, algorithm, graft, lookup, make
+from snaprun.git.objects import (
+    EXECUTABLE_MODE,
+    FILE_MODE,
+    LINK_MODE,
+    SUBMODULE_MODE,
+    GitObject,
+    TreeEntry,
+    algorithm,
+    graft,
+    lookup,
+    make,
+    make_commit,
+)
 from snaprun.git.publish import publish
 from snaprun.git.scratch import scratch
 from snaprun.model import LeftOut
 
 SUBMODULE_REF = "refs/snaprun/submodules/"
 """In a submodule's own repository: keeps the commit that a snapshot of the whole refers to."""
-
-LINK = "120000"
 
 
 @dataclass(frozen=True)
@@ -208,18 +218,17 @@ def _read_files(
                 draft.entries[path] = None
         elif stat.S_ISLNK(file_stat.st_mode):
             with suppress(FileNotFoundError):
-                _add_blob(draft, path, LINK, os.fsencode(os.readlink(f"{root}/{path}")))
+                _add_blob(draft, path, LINK_MODE, os.fsencode(os.readlink(f"{root}/{path}")))
         elif stat.S_ISREG(file_stat.st_mode):
             git_mode = listing.disk_modes.get(path, "")
-            modes[path] = (
-                git_mode if git_mode.startswith("1") else "100755" if file_stat.st_mode & stat.S_IXUSR else "100644"
-            )
+            disk_mode = EXECUTABLE_MODE if file_stat.st_mode & stat.S_IXUSR else FILE_MODE
+            modes[path] = git_mode if git_mode.startswith("1") else disk_mode
         elif not stat.S_ISDIR(file_stat.st_mode):
             draft.entries[path] = None
             draft.left_out.append(LeftOut(path, manifest.SPECIAL))
-    link_paths = [path for path, mode in modes.items() if mode == LINK]  # core.symlinks=false: a link is a file on disk
-    for path in link_paths:
-        _add_blob(draft, path, LINK, Path(root, path).read_bytes())
+    link_paths = [path for path, mode in modes.items() if mode == LINK_MODE]
+    for path in link_paths:  # core.symlinks=false: a link is a file on disk
+        _add_blob(draft, path, LINK_MODE, Path(root, path).read_bytes())
     file_paths = [path for path in modes if path not in link_paths]
     oids = blobs.store(repo, file_paths, draft, hasher=hasher)
     draft.blobs += oids.values()
@@ -238,10 +247,10 @@ def _submodule(repo: GitRepo, path: str, link: Link, rules: Rules, draft: _Draft
     inner = repo.inner(path)
     if inner is None:
         draft.warnings.append(f"the submodule {path} cannot be opened: its recorded commit was taken")
-        return TreeEntry(GITLINK, link.oid) if link.oid else None
+        return TreeEntry(SUBMODULE_MODE, link.oid) if link.oid else None
     if not link.unclean:
         oid = link.oid or inner.head()
-        return TreeEntry(GITLINK, oid) if oid else None
+        return TreeEntry(SUBMODULE_MODE, oid) if oid else None
     prefix = f"{path}/"
     include = tuple(entry.removeprefix(prefix) for entry in rules.include)
     with scratch(inner.place) as folder:
@@ -252,18 +261,16 @@ def _submodule(repo: GitRepo, path: str, link: Link, rules: Rules, draft: _Draft
         draft.left_out.append(LeftOut(path, "a git repository without a commit"))
         return None
     if not tree.changed_paths:
-        return TreeEntry(GITLINK, tree.head)
-    return TreeEntry(GITLINK, _commit_submodule(inner, tree))
+        return TreeEntry(SUBMODULE_MODE, tree.head)
+    return TreeEntry(SUBMODULE_MODE, _commit_submodule(inner, tree))
 
 
 def _commit_submodule(inner: GitRepo, tree: StoredTree) -> str:
     """A commit of a submodule's files. Nothing in it is random: the same files give the same commit, once."""
     head = str(tree.head)
     match = re.search(rb"\ncommitter [^\n]*> (\d+ [+-]\d{4})\n", inner.run("cat-file", "commit", head).out)
-    signature = f"snaprun <snaprun@localhost> {match.group(1).decode() if match else '0 +0000'}"
-    head_lines = f"tree {tree.top.oid}\nparent {head}\nauthor {signature}\ncommitter {signature}\n"
-    text = f"{head_lines}\nsnaprun: files of a submodule\n"
-    commit = make("commit", text.encode(), tree.algorithm)
+    moment = match.group(1).decode() if match else "0 +0000"
+    commit = make_commit(tree.top.oid, [head], "snaprun: files of a submodule\n", moment=moment)
     ref = SUBMODULE_REF + commit.oid
     if inner.resolve(ref) is None:
         with suppress(CannotCreate):  # another snapshot made the same commit in the same moment

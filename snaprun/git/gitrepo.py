@@ -67,9 +67,6 @@ SYNC_THREADS = 32
 REF_FSYNC = ("-c", "core.fsync=committed,reference")
 """For moving a ref."""
 
-COMMITTER = "snaprun <snaprun@localhost>"
-"""Who commits snapshots and results; their author is the user."""
-
 
 @dataclass(frozen=True)
 class PathEntry:

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 KINDS = {"commit": 1, "tree": 2, "blob": 3}
 """Type numbers in a pack, ``gitformat-pack(5)``."""
 
-TREE_MODE = "40000"
+COMMITTER = "snaprun <snaprun@localhost>"
+"""Who commits snapshots and results; their author is the user."""
+
+FILE_MODE, EXECUTABLE_MODE, LINK_MODE = "100644", "100755", "120000"
+TREE_MODE, SUBMODULE_MODE = "40000", "160000"
+ABSENT_MODE = "000000"
+"""Modes of entries, ``git-fast-import(1)``; the last is what git writes where there is no entry."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,13 @@ def make_tree(entries: Tree, hash_name: str) -> GitObject:
     items = sorted(entries.items(), key=lambda item: item[0] + b"/" if item[1].mode == TREE_MODE else item[0])
     data = b"".join(b"%s %s\0%s" % (entry.mode.encode(), name, bytes.fromhex(entry.oid)) for name, entry in items)
     return make("tree", data, hash_name)
+
+
+def make_commit(tree: str, parents: Sequence[str], message: str, *, moment: str, author: str = COMMITTER) -> GitObject:
+    """The commit of a tree, committed by snaprun. ``author`` is ``Name <address>``, ``moment`` seconds and zone."""
+    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+    lines += [f"author {author} {moment}", f"committer {COMMITTER} {moment}", "", message]
+    return make("commit", "\n".join(lines).encode("utf-8", "surrogateescape"), algorithm(tree))
 
 
 def lookup(base: str, path: bytes, read: Callable[[str], bytes], hash_name: str) -> TreeEntry | None:

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from snaprun.errors import SnaprunError
-from snaprun.git.gitrepo import COMMITTER, GitRepo
-from snaprun.git.objects import algorithm, make, make_tree
+from snaprun.git.gitrepo import GitRepo
+from snaprun.git.objects import algorithm, make_commit, make_tree
 from snaprun.git.publish import publish
 from snaprun.model import RUN_REF
 
@@ -89,20 +89,11 @@ def unfold(repo: GitRepo, run: str) -> bool:
 def _fold(repo: GitRepo, runs: Mapping[str, str]) -> None:
     """One more archive commit; the runs' refs go in the same moment in which they are certain to be reachable."""
     last = repo.resolve(ARCHIVE)
-    hash_name = algorithm(next(iter(runs)))
-    tree = make_tree({}, hash_name)
-    signature = f"{COMMITTER} {int(time.time())} +0000"
+    tree = make_tree({}, algorithm(next(iter(runs))))
     parents = [*([last] if last else []), *dict.fromkeys(runs.values())]
-    lines = [
-        f"tree {tree.oid}",
-        *(f"parent {oid}" for oid in parents),
-        f"author {signature}",
-        f"committer {signature}",
-        "",
-        SUBJECT,
-    ]
-    text = "\n".join([*lines, "", *(f"{run} {tip}" for run, tip in runs.items()), ""])
-    publish(repo, ARCHIVE, [tree, make("commit", text.encode(), hash_name)], [], store_again=lambda: True, old=last)
+    message = "\n".join([SUBJECT, "", *(f"{run} {tip}" for run, tip in runs.items()), ""])
+    commit = make_commit(tree.oid, parents, message, moment=f"{int(time.time())} +0000")
+    publish(repo, ARCHIVE, [tree, commit], [], store_again=lambda: True, old=last)
     orders = b"".join(f"delete {RUN_REF}{run}\0{tip}\0".encode() for run, tip in runs.items())
     repo.run("update-ref", "--stdin", "-z", stdin=orders)
 

@@ -28,6 +28,7 @@ from snaprun.errors import SnaprunError, Unavailable, UsageFault
 from snaprun.git import lfs, sync
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import clean_env
+from snaprun.git.objects import SUBMODULE_MODE
 from snaprun.launchers import News, Site, State, Submission, answers
 from snaprun.live.livefolder import GROWING_FILES
 from snaprun.live.order import read_order
@@ -151,7 +152,7 @@ def _submodules(site: Site) -> list[str]:
     if not (site.place.top / ".gitmodules").exists():
         return []
     lines = GitRepo(site.place).run("ls-files", "--stage", "-z").out.split(b"\0")
-    return [os.fsdecode(line.split(b"\t", 1)[1]) for line in lines if line.startswith(b"160000 ")]
+    return [os.fsdecode(line.split(b"\t", 1)[1]) for line in lines if line.startswith(SUBMODULE_MODE.encode() + b" ")]
 
 
 def _abbreviate(names: Sequence[str]) -> str:
