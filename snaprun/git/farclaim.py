@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from snaprun.errors import Busy, DataFault, SnaprunError
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.sync import FETCH_OPTIONS, FETCHED_REF, PUSH_OPTIONS, fault
+from snaprun.git.sync import FETCH_OPTIONS, FETCHED_REF, fault, push_refs
 from snaprun.model import RUN_REF
 
 CLAIM_REF = "refs/snaprun/claims/"
@@ -105,8 +105,7 @@ def give(repo: GitRepo, url: str, run: str, tip: str, *, last: bool, env: Mappin
 
 
 def _push(repo: GitRepo, url: str, specs: Sequence[str], *, env: Mapping[str, str]) -> None:
-    args = ("push", "--quiet", "--no-verify", "--atomic", "--end-of-options", url, *specs)
-    answer = repo.run(*args, env=env, options=PUSH_OPTIONS, ok=())
+    answer = push_refs(repo, url, specs, "--atomic", env=env)
     if answer.code:
         raise fault(answer.err, url)
 
@@ -133,8 +132,7 @@ def _push_claim(
     text = json.dumps(asdict(job_claim)).encode()
     blob = repo.run("hash-object", "-w", "--stdin", stdin=text).out.decode().strip()
     lease = f"--force-with-lease={CLAIM_REF}{run}:{old or ''}"
-    args = ("push", "--quiet", "--no-verify", lease, "--end-of-options", url, f"{blob}:{CLAIM_REF}{run}")
-    answer = repo.run(*args, env=env, options=PUSH_OPTIONS, ok=())
+    answer = push_refs(repo, url, [f"{blob}:{CLAIM_REF}{run}"], lease, env=env)
     if answer.code == 0:
         return None
     error: SnaprunError = fault(answer.err, url)

@@ -22,7 +22,7 @@ from git.cmd import Git
 from snaprun import files
 from snaprun.errors import SnaprunError
 from snaprun.git.gitchild import Answer, GitChild
-from snaprun.git.locate import LOCAL_ENV, Place, find_enclosing
+from snaprun.git.locate import Place, find_enclosing, is_local
 from snaprun.git.objects import GitObject, algorithm, pack
 
 SAFE_OPTIONS = [
@@ -298,9 +298,5 @@ def parse_author(answer: Answer) -> str:
 
 def _scrub(variables: Mapping[str, str]) -> list[str]:
     """The prefix that takes inherited variables away: GitPython can add to the environment, but not remove from it."""
-    names = [
-        name
-        for name in os.environ
-        if (name in LOCAL_ENV or name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))) and name not in variables
-    ]
+    names = [name for name in os.environ if is_local(name) and name not in variables]
     return ["env", *(part for name in names for part in ("-u", name))] if names else []

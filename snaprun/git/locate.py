@@ -135,13 +135,14 @@ def make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
+def is_local(name: str) -> bool:
+    """Whether a variable would point git at another repository or change what it reads."""
+    return name in LOCAL_ENV or name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))
+
+
 def clean_env(env: Mapping[str, str]) -> dict[str, str]:
     """``env`` without what would point git at another repository or change what it reads."""
-    return {
-        key: value
-        for key, value in env.items()
-        if key not in LOCAL_ENV and not key.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))
-    }
+    return {name: value for name, value in env.items() if not is_local(name)}
 
 
 def find(start: Path, env: Mapping[str, str]) -> Place:
@@ -165,7 +166,7 @@ def find_enclosing(start: Path, env: Mapping[str, str]) -> Place:
     Raises:
         Unavailable, Denied: as :func:`find`.
     """
-    own_env = {key: value for key, value in env.items() if key not in LOCAL_ENV or key.startswith("GIT_CONFIG")}
+    own_env = {name: value for name, value in env.items() if not is_local(name) or name.startswith("GIT_CONFIG")}
     try:
         return _ask(start, own_env)
     except Unavailable:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from snaprun.errors import DataFault, Denied, SnaprunError, Unavailable, WriteFault
-from snaprun.git.gitchild import out_of_space
+from snaprun.git.gitchild import Answer, out_of_space
 from snaprun.git.gitrepo import REF_FSYNC, GitRepo
 from snaprun.model import RUN_REF, SNAP_DIR, Result
 
@@ -74,10 +74,15 @@ def push(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]
         SnaprunError: it cannot be reached or written; nothing of it is claimed then.
     """
     specs = [f"{run}:{INCOMING_REF}{run}" for run in runs]
-    args = ("--quiet", "--no-verify", "--atomic", f"--receive-pack={RECEIVE_PACK}")
-    answer = repo.run("push", *args, "--end-of-options", url, *specs, env=env, options=PUSH_OPTIONS, ok=())
+    answer = push_refs(repo, url, specs, f"--receive-pack={RECEIVE_PACK}", "--atomic", env=env)
     if answer.code:
         raise fault(answer.err, url)
+
+
+def push_refs(repo: GitRepo, url: str, specs: Sequence[str], *options: str, env: Mapping[str, str]) -> Answer:
+    """Push exactly these refspecs; what git answered, an error included."""
+    args = ("push", "--quiet", "--no-verify", *options, "--end-of-options", url, *specs)
+    return repo.run(*args, env=env, options=PUSH_OPTIONS, ok=())
 
 
 def fetch(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]) -> dict[str, str]:
