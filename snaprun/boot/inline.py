@@ -1,4 +1,4 @@
-"""IPython's shell without ZeroMQ: cells come by one pipe, outputs go by others. Runs in the user's interpreter."""
+"""Run cells in IPython's shell without ZeroMQ, by pipes to the worker. Runs in the user's interpreter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ sys.path[:] = [
     entry for entry in sys.path if os.path.abspath(entry or ".") != BOOT_FOLDER
 ]  # else user's modules are shadowed
 
-import contextlib
 import runpy
 import signal
 import types
@@ -18,6 +17,9 @@ import warnings
 from typing import Any
 
 talk = types.SimpleNamespace(**runpy.run_path(os.path.join(BOOT_FOLDER, "talk.py"), run_name="snaprun_talk"))
+shellpatch = types.SimpleNamespace(
+    **runpy.run_path(os.path.join(BOOT_FOLDER, "shellpatch.py"), run_name="snaprun_shellpatch")
+)
 talk.prepare()
 
 from IPython.core.autocall import ExitAutocall
@@ -62,14 +64,7 @@ class Exit(ExitAutocall):  # type: ignore[misc]
     """``exit`` and ``quit``: the run ends with this cell."""
 
     def __call__(self, code: Any = None) -> None:
-        Shell.instance().leaving = "" if code is None else str(code)
-
-
-class InlineOutputHistory(dict):  # type: ignore[type-arg]
-    """Lists of outputs that nobody keeps: IPython 9 would hold every image in memory."""
-
-    def __missing__(self, key: Any) -> Any:
-        return []
+        Shell.instance().exit_text = "" if code is None else str(code)
 
 
 class Shell(InteractiveShell):  # type: ignore[misc]
@@ -77,30 +72,18 @@ class Shell(InteractiveShell):  # type: ignore[misc]
 
     displayhook_class = Type(ResultHook)
     display_pub_class = Type(InlinePublisher)
-    leaving: Any = None
+    exit_text: Any = None
 
     def init_user_ns(self) -> None:
         self.exiter = Exit(self)
         super().init_user_ns()
 
-    def _tee(self, **_: Any) -> Any:
-        """IPython 9 would keep a second copy of all that is printed in memory, for ``%notebook`` alone."""
-        return contextlib.nullcontext()
-
     def enable_gui(self, gui: Any = None) -> None:
         """There is none."""
 
-    def showtraceback(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
-        """An exception group is an error like any other; IPython 9 only prints it."""
-        error = (exc_tuple or sys.exc_info())[1]
-        if talk.errors.has_group(error):
-            talk.send("error", **talk.about(error), traceback=talk.errors.native(error))
-        else:
-            super().showtraceback(exc_tuple, *args, **options)
-
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
         lines = stb if isinstance(stb, list) else [str(stb)]
-        talk.send("error", **{**talk.about(evalue), "ename": etype.__name__}, traceback=lines)
+        talk.send("error", **{**talk.describe_error(evalue), "ename": etype.__name__}, traceback=lines)
 
 
 def add_folder() -> None:
@@ -122,7 +105,8 @@ def main() -> None:
     config = Config()
     config.HistoryManager.hist_file = ":memory:"
     shell = Shell.instance(config=config)
-    shell.history_manager.outputs = InlineOutputHistory()
+    shellpatch.forget_outputs(shell)
+    shellpatch.show_groups(shell)
     shell.set_hook("show_in_pager", lambda *_, **__: None)  # help by ``?`` is no output, in a notebook neither
     shell.extension_manager.load_extension("storemagic")
     sys.modules["__main__"] = shell.user_module
@@ -142,8 +126,8 @@ def main() -> None:
             error = interrupt
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        fields = talk.about(error) if error is not None else {}
-        talk.send("reply", count=count, leaving=shell.leaving, **fields)
+        fields = talk.describe_error(error) if error is not None else {}
+        talk.send("reply", count=count, leaving=shell.exit_text, **fields)
 
 
 if __name__ == "__main__":

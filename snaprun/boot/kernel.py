@@ -70,6 +70,9 @@ from jupyter_client.jsonutil import json_clean, json_default
 del sys.modules["debugpy"], debugger
 
 errors = types.SimpleNamespace(**runpy.run_path(os.path.join(BOOT_FOLDER, "errors.py"), run_name="snaprun_errors"))
+shellpatch = types.SimpleNamespace(
+    **runpy.run_path(os.path.join(BOOT_FOLDER, "shellpatch.py"), run_name="snaprun_shellpatch")
+)
 
 PATIENCE = 0.5
 """Seconds to wait at a cell's end for what is still in a pipe; only a child that never stops writing takes them.
@@ -183,7 +186,7 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
             if "\n" in string:
                 self._flush_child()
             return len(string)
-        return self._put(unicode_only(string))
+        return self._put(escape_surrogates(string))
 
     def _put(self, string: str) -> Any:
         length = super().write(string)
@@ -214,47 +217,34 @@ class OutStream(iostream.OutStream):  # type: ignore[misc]
             data = data[os.write(self._original_stdstream_fd, data) :]
 
 
-def change(application: Any) -> None:
+def patch(application: Any) -> None:
     """Give ipykernel's application our publishing socket, our streams and our manners."""
     init_iopub, init_io, init_shell = application.init_iopub, application.init_io, application.init_shell
 
-    def iopub(self: Any, context: Any) -> None:
+    def open_iopub(self: Any, context: Any) -> None:
         init_iopub(self, PublishingContext(context))
         self.session.pack = make_packer(self.session.pack)
 
-    def io(self: Any) -> None:
+    def open_io(self: Any) -> None:
         self.outstream_class = "snaprun_boot.OutStream"
         init_io(self)
         faulthandler.enable(2)
 
-    def shell(self: Any) -> None:
+    def open_shell(self: Any) -> None:
         init_shell(self)
         if self.shell is not None:
-            self.shell.events.register("post_execute", drain)
-            forget_outputs(self.shell)
-            stay(self.shell)
-            show_groups(self.shell)
-            tell_status(self.kernel, self.shell)
-        atexit.register(leave)  # after the publishing thread's own exit hook, so it comes before that one
-        leave_children(self.kernel)
+            self.shell.events.register("post_execute", drain_streams)
+            shellpatch.forget_outputs(self.shell)
+            ignore_console_exit(self.shell)
+            shellpatch.show_groups(self.shell)
+            report_exit_status(self.kernel, self.shell)
+        atexit.register(send_last_output)  # after the publishing thread's own exit hook, so it comes before that one
+        end_children_after_hooks(self.kernel)
 
-    application.init_iopub, application.init_io, application.init_shell = iopub, io, shell
-
-
-class KernelOutputHistory(dict):  # type: ignore[type-arg]
-    """Lists of outputs that nobody keeps."""
-
-    def __missing__(self, key: Any) -> Any:
-        return []
+    application.init_iopub, application.init_io, application.init_shell = open_iopub, open_io, open_shell
 
 
-def forget_outputs(shell: Any) -> None:
-    """IPython 9 keeps all that was printed and shown in memory, for ``%notebook`` alone; it may be gigabytes."""
-    shell._tee = lambda **_: contextlib.nullcontext()
-    shell.history_manager.outputs = KernelOutputHistory()
-
-
-def stay(shell: Any) -> None:
+def ignore_console_exit(shell: Any) -> None:
     """``exit(0)`` and ``ask_exit()`` said in a console would end the kernel as soon as it is idle, and the run with it.
 
     The worker has what it executes stored in the history; a console never does.
@@ -272,34 +262,20 @@ def stay(shell: Any) -> None:
     shell.ask_exit = ask_exit
 
 
-def show_groups(shell: Any) -> None:
-    """Show exception groups as errors; IPython 9 prints them to standard error."""
-    show = shell.showtraceback
-
-    def showtraceback(exc_tuple: Any = None, *args: Any, **options: Any) -> None:
-        error = (exc_tuple or sys.exc_info())[1]
-        if errors.has_group(error):
-            shell._showtraceback(type(error), error, errors.native(error))
-        else:
-            show(exc_tuple, *args, **options)
-
-    shell.showtraceback = showtraceback
-
-
-def tell_status(kernel: Any, shell: Any) -> None:
+def report_exit_status(kernel: Any, shell: Any) -> None:
     """Put the status that a ``SystemExit`` stands for into the reply: its text does not tell."""
     execute = kernel.do_execute
 
     async def do_execute(*args: Any, **options: Any) -> Any:
         reply = await execute(*args, **options)
         result = getattr(shell, "last_execution_result", None)
-        status = errors.status(getattr(result, "error_in_exec", None))
+        status = errors.find_exit_status(getattr(result, "error_in_exec", None))
         return reply if status is None or reply.get("status") == "ok" else {**reply, "snaprun_exit": status}
 
     kernel.do_execute = do_execute
 
 
-def leave_children(kernel: Any) -> None:
+def end_children_after_hooks(kernel: Any) -> None:
     """End children as plain Python does: their owners' exit hooks come first, then those that TERM ends.
 
     ipykernel would send TERM before the hooks, so that pools start new workers, and would wait 14 s for children that
@@ -308,10 +284,10 @@ def leave_children(kernel: Any) -> None:
     if not hasattr(kernel, "_progressively_terminate_all_children"):  # before ipykernel 6.8
         return
 
-    async def none() -> None:
+    async def end_nothing() -> None:
         return
 
-    def end() -> None:
+    def end_children() -> None:
         children = [child for child in kernel._process_children() if accepts_term(child)]
         for child in children:
             with contextlib.suppress(Exception):  # psutil's own: it has just gone
@@ -320,8 +296,8 @@ def leave_children(kernel: Any) -> None:
         while any(map(accepts_term, children)) and time.monotonic() < deadline:
             time.sleep(0.01)
 
-    kernel._progressively_terminate_all_children = none
-    atexit.register(end)
+    kernel._progressively_terminate_all_children = end_nothing
+    atexit.register(end_children)
 
 
 def accepts_term(child: Any) -> bool:
@@ -344,7 +320,7 @@ def make_packer(pack: Any) -> Any:
     return pack_content
 
 
-def unicode_only(text: Any) -> Any:
+def escape_surrogates(text: Any) -> Any:
     """The text with a backslash for every lone surrogate, as Python prints it to standard error."""
     if not isinstance(text, str) or text.isascii():
         return text
@@ -355,8 +331,8 @@ def unicode_only(text: Any) -> Any:
     return text
 
 
-def drain() -> None:
-    """Called at the end of every cell."""
+def drain_streams() -> None:
+    """Read all that a cell wrote to the file descriptors, at its end; give what stands for a stream a ``flush``."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, OutStream):
@@ -368,8 +344,8 @@ def drain() -> None:
                 stream.flush = lambda: None
 
 
-def leave() -> None:
-    """Called when the user's exit hooks have run: send what they said, and leave the pipes to the worker."""
+def send_last_output() -> None:
+    """Send what the user's exit hooks said, when they have run, and leave the pipes to the worker."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, OutStream):
             stream.drain()
@@ -381,7 +357,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be inherited as ignored
     warnings.filterwarnings("ignore", message="To exit: use 'exit', 'quit', or Ctrl-D.")
     sys.modules["snaprun_boot"] = sys.modules["__main__"]
-    change(IPKernelApp)
+    patch(IPKernelApp)
     if MODULE.startswith("ipykernel"):
         IPKernelApp.launch_instance()
     else:

@@ -61,25 +61,25 @@ class Redirect:
                 continue
             spec = finder.find_spec(name, path, target)
             if spec is not None:
-                spec = self.frozen_spec(name, spec)
+                spec = self.move_spec(name, spec)
             if spec is not None:
                 return spec
         return None
 
-    def frozen_spec(self, name: str, spec: ModuleSpec) -> ModuleSpec | None:
+    def move_spec(self, name: str, spec: ModuleSpec) -> ModuleSpec | None:
         """A spec with every path in the live tree moved; None where the frozen tree has no such module."""
         locations = spec.submodule_search_locations
         origin = spec.origin if spec.has_location else None
         if origin is None:
-            return spec if locations is None else self._namespace(spec, locations)
+            return spec if locations is None else self._move_namespace(spec, locations)
         place = self.move(origin)
         if place == origin and "." not in name:
-            place = self._behind_link(origin)
+            place = self._follow_link(origin)
         if place == origin:
             return spec
         if not os.path.exists(place):
             return spec if not os.path.exists(origin) else None
-        folders = None if locations is None else [os.path.dirname(place), *self._other_folders(locations, origin)]
+        folders = None if locations is None else [os.path.dirname(place), *self._move_other_folders(locations, origin)]
         if type(spec.loader) in PLAIN:
             return spec_from_file_location(name, place, submodule_search_locations=folders)
         if getattr(spec.loader, "path", None) == origin:  # a subclass of a file loader: an import hook of some package
@@ -89,7 +89,7 @@ class Redirect:
             spec.submodule_search_locations = folders
         return spec
 
-    def _namespace(self, spec: ModuleSpec, locations: Iterable[str]) -> ModuleSpec | None:
+    def _move_namespace(self, spec: ModuleSpec, locations: Iterable[str]) -> ModuleSpec | None:
         """A namespace package has folders only; those that the frozen tree has not are left out."""
         entries = list(locations)
         places = {entry: self.move(entry) for entry in entries}
@@ -102,12 +102,12 @@ class Redirect:
         package_spec.submodule_search_locations = list(dict.fromkeys(folders))
         return package_spec
 
-    def _other_folders(self, locations: Iterable[str], origin: str) -> list[str]:
+    def _move_other_folders(self, locations: Iterable[str], origin: str) -> list[str]:
         """The further folders of a package beside that of its ``__init__`` file."""
         package_folder = os.path.dirname(origin)
         return [self.move(entry) for entry in locations if entry != package_folder]
 
-    def _behind_link(self, origin: str) -> str:
+    def _follow_link(self, origin: str) -> str:
         """The frozen place of a module that is linked into site-packages from the live tree."""
         folder = os.path.dirname(origin)
         if not (os.path.islink(origin) or os.path.islink(folder)):

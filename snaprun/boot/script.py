@@ -1,4 +1,4 @@
-"""Plain Python on a paired script, cell by cell. Runs in the user's interpreter: standard library only.
+"""Run a paired script as plain Python, cell by cell. Runs in the user's interpreter: standard library only.
 
 What differs from ``python paired.py``: the worker is told where a cell starts and ends, the folder of the notebook is
 first on the import path (the script lies elsewhere), and the tags ``skip-execution`` and ``raises-exception`` count.
@@ -43,24 +43,24 @@ def main(path: str) -> int:
         program = compile(text, path, "exec", dont_inherit=True)
         statements = ast.parse(text, path).body
     except (SyntaxError, ValueError) as error:
-        number = _owner(cells, getattr(error, "lineno", None) or 1)
+        number = _find_cell(cells, getattr(error, "lineno", None) or 1)
         talk.send("start", n=number)
         _report_failure(number, error)
         return 1
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for index, (first, number, mode) in enumerate(cells):
         last = cells[index + 1][0] if index + 1 < len(cells) else sys.maxsize
-        body = [statement for statement in statements if first <= _line(statement) < last]
+        body = [statement for statement in statements if first <= _first_line(statement) < last]
         if mode == "skip":
             talk.send("skip", n=number)
-        elif not _cell(number, body, path, program.co_flags & FUTURES, module, mode):
+        elif not _run_cell(number, body, path, program.co_flags & FUTURES, module, mode):
             return 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     talk.send("over")
     return 0
 
 
-def _cell(number: int, body: Any, path: str, flags: int, module: Any, mode: str) -> bool:
+def _run_cell(number: int, body: Any, path: str, flags: int, module: Any, mode: str) -> bool:
     """Execute the statements of a cell; whether to go on."""
     talk.send("start", n=number)
     try:
@@ -84,15 +84,15 @@ def _report_failure(number: int, error: BaseException, is_forgiven: bool = False
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next
     lines = "".join(traceback.format_exception(type(error), error, frames)).splitlines()
-    talk.send("error", n=number, forgiven=is_forgiven, traceback=lines, **talk.about(error))
+    talk.send("error", n=number, forgiven=is_forgiven, traceback=lines, **talk.describe_error(error))
 
 
-def _line(statement: Any) -> int:
+def _first_line(statement: Any) -> int:
     """The first line of a statement, its decorators included."""
     return int(min([statement.lineno, *(item.lineno for item in getattr(statement, "decorator_list", ()))]))
 
 
-def _owner(cells: list[tuple[int, int, str]], line: int) -> int:
+def _find_cell(cells: list[tuple[int, int, str]], line: int) -> int:
     """The cell that a line of the script belongs to."""
     return next((number for first, number, _ in reversed(cells) if first <= line), cells[0][1])
 

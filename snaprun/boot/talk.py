@@ -1,4 +1,4 @@
-"""How an interpreter started by an engine speaks with the worker. Standard library only, Python 3.8 and later.
+"""Speak with the worker from an interpreter that an engine started. Standard library only, Python 3.8 and later.
 
 Not imported as part of snaprun: the other files of this folder execute it in the user's interpreter.
 """
@@ -46,7 +46,7 @@ def prepare() -> None:
     """Make the interpreter look as if it had been started for the user's code alone."""
     for number in (_MESSAGE_PIPE, _ORDER_PIPE, _ACK_PIPE, _LOCK_FILE):
         os.set_inheritable(number, False)
-    os.register_at_fork(after_in_child=_unlock)
+    os.register_at_fork(after_in_child=_renew_lock)
     redirect = os.path.join(BOOT_FOLDER, "redirect.py")
     if os.environ.get("SNAPRUN_REDIRECT") and os.path.exists(redirect):
         runpy.run_path(redirect, run_name="snaprun_redirect")  # editable installs then mean the frozen copy
@@ -58,10 +58,10 @@ def prepare() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=False)
     faulthandler.enable(2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # until user code runs; and it may be inherited as ignored
-    builtins.input = getpass.getpass = _refuse
+    builtins.input = getpass.getpass = _refuse_input
 
 
-def _refuse(*_: object, **__: object) -> str:
+def _refuse_input(*_: object, **__: object) -> str:
     raise StdinNotImplementedError("input() was called, and nobody is there to answer")
 
 
@@ -76,7 +76,7 @@ def send(kind: str, **content: Any) -> None:
     data = _encode({"e": kind, "ack": os.getpid() == MAIN[0], **content})
     with _delay_interrupt(), _lock:
         try:
-            with _turn():
+            with _hold_lock():
                 for part in (b"\n", data, b"\n"):
                     remainder = memoryview(part)
                     while remainder:
@@ -102,10 +102,10 @@ def receive() -> Any:
     return json.loads(line)
 
 
-def about(error: BaseException) -> dict[str, Any]:
+def describe_error(error: BaseException) -> dict[str, Any]:
     """What the worker has to know of an exception; ``exit`` is the status with which plain Python would end."""
-    fields: dict[str, Any] = {"ename": type(error).__name__, "evalue": errors.text(error)}
-    status = errors.status(error)
+    fields: dict[str, Any] = {"ename": type(error).__name__, "evalue": errors.format_message(error)}
+    status = errors.find_exit_status(error)
     return fields if status is None else {**fields, "exit": status}
 
 
@@ -117,14 +117,14 @@ def _flush() -> None:
             stream.flush()
 
 
-def _unlock() -> None:
+def _renew_lock() -> None:
     """A forked child has none of the threads that may have held the lock."""
     global _lock
     _lock = _thread.RLock()
 
 
 @contextlib.contextmanager
-def _turn() -> Iterator[None]:
+def _hold_lock() -> Iterator[None]:
     """Keep other processes from writing meanwhile; the lock of one that dies is free again."""
     with contextlib.suppress(OSError):  # not where the temporary folder cannot lock
         fcntl.lockf(_LOCK_FILE, fcntl.LOCK_EX)
@@ -155,9 +155,9 @@ def _delay_interrupt() -> Iterator[None]:
 def _encode(content: Any) -> bytes:
     """JSON as everybody can read it; where values do not fit they are changed as Jupyter changes them."""
     try:
-        text = json.dumps(content, default=_plain, allow_nan=False)
+        text = json.dumps(content, default=_simplify, allow_nan=False)
     except (TypeError, ValueError):
-        text = json.dumps(_clean(content), default=_plain)
+        text = json.dumps(_clean(content), default=_simplify)
     return text.encode("ascii")
 
 
@@ -171,10 +171,10 @@ def _clean(value: Any) -> Any:
         return [_clean(item) for item in value]
     if value is None or isinstance(value, (str, int, float)):
         return value
-    return _clean(_plain(value))
+    return _clean(_simplify(value))
 
 
-def _plain(value: Any) -> Any:
+def _simplify(value: Any) -> Any:
     """What JSON does not know: bytes as base64 (images), numbers of other libraries, rows of things, else as text."""
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode("ascii")
