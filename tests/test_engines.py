@@ -290,6 +290,13 @@ def test_parameters_cell(how: str, tmp_path: Path) -> None:
     assert ran.text(2) == "2\n"
 
 
+def test_a_cell_with_both_tags_is_skipped(how: str, tmp_path: Path) -> None:
+    document = notebook("1 / 0", "print('on')")
+    document["cells"][0]["metadata"]["tags"] = ["raises-exception", "skip-execution"]
+    ran = execute(tmp_path, document=document, how=how)
+    assert (ran.states, ran.log) == (["skipped", "ok"], "on\n")
+
+
 @pytest.mark.parametrize("engine", [name for name in ENGINES if name != "script"])
 class TestNotebookFeatures:
     """What only a notebook has: the script engine is plain Python."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snaprun.engines import inline
-from snaprun.notebooks.cells import number_cells, read_source, read_tags
+from snaprun.notebooks.cells import is_skipped, number_cells, read_source
 
 KERNEL_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"^\s*(?:import|from)\s+(?:ipykernel|comm|jupyter_client|ipyparallel)\b", "talks with Jupyter itself"),
@@ -33,7 +33,7 @@ def needs_kernel(notebook: Mapping[str, Any], *, language: str = "python") -> st
     if refusal is not None:
         return refusal
     for number, _, cell in number_cells(notebook):
-        if "skip-execution" in read_tags(cell):
+        if is_skipped(cell):
             continue
         text = read_source(cell)
         for pattern, reason in _PATTERNS:

@@ -12,7 +12,7 @@ from snaprun.engines import EarlyEnd, Job, Stop, outcome_of_error, outcome_of_ex
 from snaprun.engines.child import BOOT, Child
 from snaprun.live.journal import Journal
 from snaprun.model import Outcome, Status
-from snaprun.notebooks.cells import number_cells, read_source, read_tags
+from snaprun.notebooks.cells import allows_error, is_skipped, number_cells, read_source
 
 WIDGETS = re.compile(
     r"^\s*(?:import|from)\s+(ipywidgets|ipympl|bqplot|ipyleaflet|pythreejs|k3d|nglview)\b", re.MULTILINE
@@ -28,7 +28,7 @@ def refusal(notebook: Mapping[str, Any], *, language: str = "python") -> str | N
         return f"the inline engine runs Python only, and this notebook is {language}"
     for number, _, cell in number_cells(notebook):
         match = WIDGETS.search(read_source(cell))
-        if match and "skip-execution" not in read_tags(cell):
+        if match and not is_skipped(cell):
             return f"the inline engine has no widgets, and cell {number} imports {match[1]}"
     return None
 
@@ -94,7 +94,7 @@ class _InlineSession:
         """Execute one cell; None means: go on with the next."""
         label = self.job.labels.get(number, "")
         text = read_source(cell)
-        if "skip-execution" in read_tags(cell) or not text.strip():
+        if is_skipped(cell) or not text.strip():
             self.journal.cell(number, "skipped" if text.strip() else "ok", label=label)
             return None
         self.number = child.number = number
@@ -106,7 +106,7 @@ class _InlineSession:
         try:
             child.order({"code": text})
             child.wait(lambda: self.reply is not None)
-            state, outcome = self._judge(allows_error="raises-exception" in read_tags(cell))
+            state, outcome = self._judge(may_raise=allows_error(cell))
         except EarlyEnd as end:
             state = "failed" if end.outcome.status is Status.FAILED else "stopped"
             raise
@@ -115,17 +115,17 @@ class _InlineSession:
             self.journal.cell(number, state, seconds=round(time.monotonic() - start_time, 6), count=count)
         return outcome
 
-    def _judge(self, *, allows_error: bool) -> tuple[str, Outcome | None]:
+    def _judge(self, *, may_raise: bool) -> tuple[str, Outcome | None]:
         reply = self.reply or {}
         if reply.get("leaving") is not None:
             outcome = outcome_of_exit(reply["leaving"])
             return ("ok" if outcome.exit_code == 0 else "failed"), outcome
         if "ename" not in reply:
-            if self.errors and not allows_error:
+            if self.errors and not may_raise:
                 name = self.errors[0]["ename"]
                 self.journal.note(f"cell {self.number} showed an error ({name}) but went on: a display failed")
             return "ok", None
-        if allows_error:
+        if may_raise:
             return "ok", None
         error = self.errors[0] if self.errors else reply
         return outcome_of_error(self.number, error["ename"], error["evalue"], error.get("exit"))

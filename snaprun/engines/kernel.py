@@ -30,7 +30,7 @@ from snaprun.engines.widgets import Widgets
 from snaprun.live.journal import Journal
 from snaprun.machine.oom import oom_kills
 from snaprun.model import Outcome, Status
-from snaprun.notebooks.cells import number_cells, read_source, read_tags
+from snaprun.notebooks.cells import allows_error, is_skipped, number_cells, read_source
 
 SILENCE_LIMIT = 12
 """After so many times the job's ``patience`` of silence, a kernel that has replied but never got idle is given up."""
@@ -159,27 +159,27 @@ class _KernelSession:
         """Execute one cell; None means: go on with the next."""
         label = self.job.labels.get(number, "")
         text = read_source(cell) if new_source is None else new_source
-        if "skip-execution" in read_tags(cell) or not text.strip():
+        if is_skipped(cell) or not text.strip():
             self.journal.cell(number, "skipped" if text.strip() else "ok", label=label)
             return None
         self.number = number
         fields = {"label": label} if new_source is None else {"label": label, "source": new_source}
         self.journal.cell(number, "start", **fields)
         start_time = time.monotonic()
-        allows_error = "raises-exception" in read_tags(cell)
+        may_raise = allows_error(cell)
         content = {
             "code": text,
             "silent": False,
             "store_history": True,
             "user_expressions": {},
             "allow_stdin": False,
-            "stop_on_error": not allows_error,
+            "stop_on_error": not may_raise,
         }
         request = self._request("execute_request", content, number)
         state, outcome = "stopped", None
         try:
             reply = await self._finish(request, start_time)
-            state, outcome = self._judge(request, reply, allows_error)
+            state, outcome = self._judge(request, reply, may_raise)
         except EarlyEnd as end:
             state = "failed" if end.outcome.exit_code == KILL_CODE and not self.stop.count else "stopped"
             raise
@@ -189,7 +189,7 @@ class _KernelSession:
             self.journal.cell(number, state, seconds=seconds, count=request.count)
         return outcome
 
-    def _judge(self, request: _Request, reply: Mapping[str, Any], allows_error: bool) -> tuple[str, Outcome | None]:
+    def _judge(self, request: _Request, reply: Mapping[str, Any], may_raise: bool) -> tuple[str, Outcome | None]:
         """The state of a cell that ended by itself, and the end of the run if it is one."""
         request.count = reply.get("execution_count", request.count)
         for payload in reply.get("payload") or ():
@@ -204,7 +204,7 @@ class _KernelSession:
             "None",
         )  # ipykernel 7: the display failed
         if reply.get("status") == "ok" or is_display_failure:
-            if request.error is not None and not allows_error:
+            if request.error is not None and not may_raise:
                 name = request.error.get("ename")
                 self.journal.note(f"cell {request.number} showed an error ({name}) but went on: a display failed")
             return "ok", None
@@ -212,7 +212,7 @@ class _KernelSession:
         if request.error is None and reply.get("status") == "error":
             output = {"output_type": "error", "ename": str(reply.get("ename")), "evalue": str(reply.get("evalue"))}
             self.journal.out(request.number, {**output, "traceback": list(reply.get("traceback") or [])})
-        if allows_error:
+        if may_raise:
             return "ok", None
         name, value = str(error.get("ename") or ""), str(error.get("evalue") or "")
         return outcome_of_error(request.number, name, value, reply.get("snaprun_exit"))

@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from jupyter_client.manager import AsyncKernelManager
 from snaprun.engines import TAIL, TERM_PATIENCE, Job, environment, is_running
 from snaprun.engines.channels import Channels, Message
 from snaprun.live.livefolder import SOCKET_PREFIX
-from snaprun.notebooks.kernels import Kernel
+from snaprun.notebooks.kernels import Kernel, interpreter_of
 
 BOOT = Path(__file__).resolve().parent.parent / "boot" / "kernel.py"
 IPYKERNEL = ("ipykernel_launcher", "ipykernel")
@@ -193,8 +192,7 @@ def _build_spec(kernel: Kernel) -> Any:
     if module:
         argv[argv.index("-m")] = str(BOOT)
         argv[0] = kernel.python or argv[0]
-    if argv[0] in ("python", "python3"):
-        argv[0] = sys.executable
+    argv[0] = interpreter_of(argv[0])
     if module in IPYKERNEL:
         argv.append("--HistoryManager.hist_file=:memory:")
     return KernelSpec(

@@ -12,7 +12,7 @@ from snaprun.engines import EarlyEnd, Job, Stop, outcome_of_error, skip_cells
 from snaprun.engines.child import BOOT, Child
 from snaprun.live.journal import Journal
 from snaprun.model import Outcome, Status
-from snaprun.notebooks.cells import number_cells, read_source, read_tags
+from snaprun.notebooks.cells import allows_error, is_skipped, number_cells, read_source
 
 MARK = re.compile(r"^\s*# %%+(.*)$")
 """Where a cell begins in jupytext's percent format: the mark of an indented cell is indented, of a sub-cell longer."""
@@ -47,9 +47,7 @@ def find_commented_cells(notebook: Mapping[str, Any], script: str) -> list[int]:
     for (number, _, cell), chunk in zip(number_cells(notebook), chunks(script), strict=False):
         script_lines = {line.strip() for line in chunk.lines}
         lines = [line.strip() for line in read_source(cell).splitlines() if line.strip()]
-        if "skip-execution" not in read_tags(cell) and any(
-            line not in script_lines and f"# {line}" in script_lines for line in lines
-        ):
+        if not is_skipped(cell) and any(line not in script_lines and f"# {line}" in script_lines for line in lines):
             cell_numbers.append(number)
     return cell_numbers
 
@@ -163,9 +161,7 @@ class _ScriptSession:
         if len(code_chunks) != len(self.cells):
             self.journal.note("the paired script has other cells than the notebook: progress is not known by cell")
             return [(0, next((number for number, _, _ in self.cells), 1), "run")]
-        modes = {"skip-execution": "skip", "raises-exception": "forgive"}
-        places = []
-        for (number, _, cell), chunk in zip(self.cells, code_chunks, strict=True):
-            mode = next((modes[tag] for tag in read_tags(cell) if tag in modes), "run")
-            places.append((chunk.line, number, mode))
-        return places
+        return [
+            (chunk.line, number, "skip" if is_skipped(cell) else "forgive" if allows_error(cell) else "run")
+            for (number, _, cell), chunk in zip(self.cells, code_chunks, strict=True)
+        ]

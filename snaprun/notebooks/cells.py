@@ -21,6 +21,9 @@ PARAMETERS_TAG = "parameters"
 INJECTED_TAG = "injected-parameters"
 """The tag of the cell that sets the parameters of one run."""
 
+SKIP_TAG, ERROR_TAG = "skip-execution", "raises-exception"
+"""Tags that nbclient honours: the cell does not run, even with the other tag; what it raises does not end the run."""
+
 LABEL_WIDTH = 50
 
 Node = dict[str, Any]
@@ -145,6 +148,16 @@ def read_tags(cell: Mapping[str, Any]) -> tuple[str, ...]:
     """The tags of a cell; a damaged list counts as none."""
     values = _mapping(cell.get("metadata")).get("tags")
     return tuple(tag for tag in values if isinstance(tag, str)) if isinstance(values, list) else ()
+
+
+def is_skipped(cell: Mapping[str, Any]) -> bool:
+    """Whether the cell is tagged not to run."""
+    return SKIP_TAG in read_tags(cell)
+
+
+def allows_error(cell: Mapping[str, Any]) -> bool:
+    """Whether the cell is tagged to raise."""
+    return ERROR_TAG in read_tags(cell)
 
 
 def read_source(cell: Mapping[str, Any]) -> str:

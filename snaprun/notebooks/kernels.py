@@ -138,11 +138,11 @@ def _read(entry: os.DirEntry[str]) -> Kernel | None:
         argv=argv,
         env={str(key): str(text) for key, text in data.get("env", {}).items()},
         interrupt_mode=data.get("interrupt_mode", "signal"),
-        python=_interpreter(argv[0]) if ipykernel else None,
+        python=interpreter_of(argv[0]) if ipykernel else None,
         folder=entry.path,
     )
 
 
-def _interpreter(command: str) -> str:
+def interpreter_of(command: str) -> str:
     """The interpreter that a spec's first word means: ``python`` stands for the one that Jupyter itself runs in."""
     return sys.executable if command in ("python", "python3") else command

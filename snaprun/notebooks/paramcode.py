@@ -38,7 +38,7 @@ class Language:
 def is_valid_name(name: str, language: str) -> bool:
     """Whether ``name`` can be assigned to in ``language``; languages that snaprun does not know take Python's rule."""
     rule = LANGUAGES.get(language, LANGUAGES["python"])
-    return rule.name.fullmatch(name) is not None and name not in rule.keywords and _is_unicode(name)
+    return rule.name.fullmatch(name) is not None and name not in rule.keywords and is_unicode(name)
 
 
 def code(params: Mapping[str, Any], language: str) -> str:
@@ -197,12 +197,13 @@ def _quote(value: str, code_point: str, *, escape: str = "") -> str:
     return '"' + "".join(parts) + '"'
 
 
-def _is_unicode(value: str) -> bool:
+def is_unicode(value: str) -> bool:
+    """Whether a text has no lone surrogate, as a command line that is not UTF-8 gives one."""
     return not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _require_unicode(value: str) -> str:
-    if not _is_unicode(value):
+    if not is_unicode(value):
         raise _InexactValue("a text that is not Unicode")
     return value
 

@@ -144,7 +144,7 @@ def _split(item: str, option: str) -> tuple[str, str]:
     name, sign, text = item.partition("=")
     if not sign or not name.strip():
         raise ParameterFault(f"{option} {item}: no NAME=VALUE", hint=f"{option} {item.strip('=') or 'lr'}=…")
-    if any("\ud800" <= char <= "\udfff" for char in item):
+    if not paramcode.is_unicode(item):
         raise ParameterFault(
             f"{option} {name}=…: the text is not valid UTF-8", hint="give it in a file: -f params.yaml"
         )
