@@ -5,6 +5,7 @@ Times are ISO 8601 in UTC with microseconds and a final ``Z``; durations are sec
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -449,6 +450,15 @@ class Finding:
     fine: bool
     said: str = ""
     hint: str = ""
+
+
+def parse_document(raw: bytes) -> Any:
+    """A JSON document of ours, as git has it; names that are not UTF-8 come back as the file system decodes them.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    return json.loads(raw.decode("utf-8", "surrogateescape"))
 
 
 def utc(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,7 +10,7 @@ from typing import Any
 from snaprun import metrics
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status
+from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status, parse_document
 
 BATCH = 500
 """Runs read by one child process: enough to make its start cheap, few enough to hold their metrics in memory."""
@@ -130,23 +129,18 @@ def _parse(data: bytes | None, commit: str, name: str) -> dict[str, Any]:
     if data is None:
         raise DataFault(f"run {commit[:8]} has no {SNAP_DIR}/{name}", hint="snaprun history; git fsck")
     try:
-        return dict(_json(data))
+        return dict(parse_document(data))
     except (ValueError, TypeError) as error:
         raise DataFault(f"run {commit[:8]}: {SNAP_DIR}/{name} is damaged: {error}", hint="git fsck") from error
-
-
-def _json(data: bytes) -> Any:
-    """A document of ours; names that are not UTF-8 come back as the file system decodes them."""
-    return json.loads(data.decode("utf-8", "surrogateescape"))
 
 
 def _run(run_id: str, tip: str, parts: Mapping[str, bytes | None], *, alive: bool) -> Run:
     spec_json, params_json, result_json, lines = (parts[name] for name in PARTS)
     if spec_json is None:
         raise ValueError(f"there is no {SNAP_DIR}/run.json")
-    spec = RunSpec.from_json(_json(spec_json))
-    params = _json(params_json) if params_json else {}
-    result = Result.from_json(_json(result_json)) if result_json and tip != run_id else None
+    spec = RunSpec.from_json(parse_document(spec_json))
+    params = parse_document(params_json) if params_json else {}
+    result = Result.from_json(parse_document(result_json)) if result_json and tip != run_id else None
     run = Run.from_commits(
         run_id,
         spec,

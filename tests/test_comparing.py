@@ -66,6 +66,15 @@ def test_two_runs(box: Sandbox) -> None:
     assert call("diff").output == said, "alone: the run before the latest against the latest"
 
 
+def test_runs_with_names_that_are_not_utf8(box: Sandbox) -> None:
+    odd = os.fsdecode(b"\xff.bin")
+    for number in (1, 2):
+        left_out = (model.LeftOut(odd, "larger than max-file-size", size=number),)
+        made(box, "digits.ipynb", left_out=left_out, created=moment(number))
+    said = call("diff", "@~1", "@")
+    assert (said.exit_code, "\ufffd.bin" in said.output) == (0, True), said.output
+
+
 def test_forms_of_a_diff(box: Sandbox, tmp_path: Path) -> None:
     made(box, "digits.ipynb", created=moment(1))
     made(box, "digits.ipynb", given={"lr": 0.2}, created=moment(2), outputs={2: [stream("x\n")]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from snaprun.index import reindex
 from snaprun.index.reindex import open_index
 from snaprun.lifecycle import settle
 from snaprun.live import livefolder, lock, searches
-from snaprun.model import RUN_REF, SNAP_DIR, Finding
+from snaprun.model import RUN_REF, SNAP_DIR, Finding, parse_document
 from snaprun.notebooks import pairing
 
 HALF_MADE_AGE = 3600.0
@@ -148,7 +147,7 @@ def _unnamed_artifacts(repo: GitRepo, store: Path, now: float) -> list[Path]:
     hashes = set()
     for raw in repo.blobs([f"{tip}:{SNAP_DIR}/result.json" for tip in repo.refs(RUN_REF).values()]):
         if raw is not None:
-            hashes |= {item["sha256"] for item in json.loads(raw).get("artifacts", ()) if item["stored"] == "store"}
+            hashes |= {item["sha256"] for item in parse_document(raw).get("artifacts", ()) if item["stored"] == "store"}
     return [path for path in store.iterdir() if path.name not in hashes and now - path.stat().st_mtime > HALF_MADE_AGE]
 
 

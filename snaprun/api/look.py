@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from snaprun import records
 from snaprun.context import Context
 from snaprun.git.gitrepo import GitRepo
-from snaprun.model import SNAP_DIR, Details, Run
+from snaprun.model import SNAP_DIR, Details, Run, parse_document
 from snaprun.reader import find
 
 
@@ -26,4 +25,4 @@ def details(context: Context, selector: str) -> Details:
 
 def _environment(repo: GitRepo, run: Run) -> dict[str, Any]:
     raw = repo.blob(run.commit, f"{SNAP_DIR}/environment.json")
-    return dict(json.loads(raw)) if raw else {}
+    return dict(parse_document(raw)) if raw else {}

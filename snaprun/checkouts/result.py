@@ -20,7 +20,7 @@ from snaprun.git.objects import FILE_MODE, GitObject, TreeEntry, algorithm, graf
 from snaprun.git.publish import publish
 from snaprun.git.scratch import scratch
 from snaprun.live import arrivals
-from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, Result
+from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, Result, parse_document
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _objects(
 
         tree = read(run_id)[5 : 5 + len(run_id)].decode()
         top, trees, _ = graft(tree, entries, read, hash_name)
-        spec = json.loads(read(f"{run_id}:{SNAP_DIR}/run.json").decode("utf-8", "surrogateescape"))
+        spec = parse_document(read(f"{run_id}:{SNAP_DIR}/run.json"))
     moment = f"{int(time.time())} +0000"
     commit = make_commit(top.oid, parents, _message(spec, result), moment=moment, author=author)
     return [*blobs.values(), *trees, top, commit], large

@@ -16,7 +16,7 @@ from snaprun.freeze import capture
 from snaprun.freeze.capture import SnapshotRequest
 from snaprun.git.gitrepo import GitRepo
 from snaprun.live import livefolder, replay
-from snaprun.model import RUN_REF, SNAP_DIR, Cell, Metric, Result, RunSpec
+from snaprun.model import RUN_REF, SNAP_DIR, Cell, Metric, Result, RunSpec, parse_document
 from snaprun.notebooks import cells, half, halves, notebook, parameters
 from snaprun.notebooks.cells import Node
 from snaprun.notebooks.half import Config
@@ -273,6 +273,6 @@ def _read_executed(raw: bytes | None) -> tuple[Node | None, tuple[str, ...]]:
 
 def _read(data: bytes | None) -> dict[str, Any]:
     try:
-        return dict(json.loads(data or b""))
+        return dict(parse_document(data or b""))
     except (ValueError, TypeError) as error:
         raise DataFault(f"a run's record is damaged: {error}", hint="git fsck") from error

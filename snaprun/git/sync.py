@@ -6,14 +6,13 @@ moves, so that a cut connection or a foreign ref changes nothing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 
 from snaprun.errors import DataFault, Denied, SnaprunError, Unavailable, WriteFault
 from snaprun.git.gitchild import Answer, out_of_space
 from snaprun.git.gitrepo import REF_FSYNC, GitRepo
-from snaprun.model import RUN_REF, SNAP_DIR, Result
+from snaprun.model import RUN_REF, SNAP_DIR, Result, parse_document
 
 INCOMING_REF = "refs/snaprun/incoming/"
 """On the far side: snapshots that have arrived and that nobody has claimed yet."""
@@ -228,7 +227,7 @@ def _find_mismatches(repo: GitRepo, fetched_tips: Mapping[str, str]) -> set[str]
 
 def _is_result(document: bytes | None) -> bool:
     try:
-        Result.from_json(json.loads((document or b"").decode("utf-8", "surrogateescape")))
+        Result.from_json(parse_document(document or b""))
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
     return True

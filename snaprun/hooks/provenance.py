@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ from snaprun.hooks.gitindex import Index, contents
 from snaprun.hooks.outputs import OutputMatch
 from snaprun.index import runlist
 from snaprun.index.runlist import Filter
-from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status
+from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status, parse_document
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import Node
 from snaprun.notebooks.opcodes import find_changes
@@ -212,7 +211,7 @@ def _run(run_id: str, tip: str, blobs: dict[str, bytes]) -> Run | None:
 
 def _json(raw: bytes | None) -> dict[str, Any] | None:
     try:
-        data = json.loads(raw or b"null")
+        data = parse_document(raw or b"null")
     except ValueError:
         return None
     return data if isinstance(data, dict) else None
