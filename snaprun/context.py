@@ -1,4 +1,4 @@
-"""What every verb starts from: the repository, the settings, the caller's folder and environment. Nothing heavy."""
+"""Open what every verb starts from: the repository, the settings, the folder and the environment. Nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of error that snaprun raises, each with the exit code that the command line gives it.
+"""Define the kinds of error that snaprun raises, each with the exit code that the command line gives it.
 
 The codes follow BSD's ``sysexits.h`` where it has one.
 """

@@ -1,4 +1,4 @@
-"""The nouns of snaprun: frozen data, with nothing but reading and writing itself as JSON.
+"""Define the nouns of snaprun: frozen data that does nothing but read and write itself as JSON.
 
 Times are ISO 8601 in UTC with microseconds and a final ``Z``; durations are seconds; sizes are bytes.
 """

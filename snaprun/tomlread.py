@@ -1,4 +1,4 @@
-"""The one gate to TOML: Python's own reader, or tomli on Python 3.10."""
+"""Read TOML, here alone: by Python's own reader, or by tomli on Python 3.10."""
 
 from __future__ import annotations
 

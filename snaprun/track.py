@@ -1,4 +1,4 @@
-"""What a notebook says to its run: metrics, parameters, artifacts. Standard library only; outside a run, silent.
+"""Take what a notebook says to its run: metrics, parameters, artifacts. Stdlib only; outside a run, silent.
 
 Nothing here raises, blocks or uses the network: a tracker must never end a training. So whatever goes wrong here, in
 the objects that are passed included, is passed over.

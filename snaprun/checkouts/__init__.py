@@ -1,1 +1,1 @@
-"""Checkouts of snapshots, the data linked into them, and what is taken from them into a result."""
+"""Check snapshots out, link data into the checkouts, and take from them what goes into a result."""

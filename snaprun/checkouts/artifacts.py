@@ -1,4 +1,4 @@
-"""The artifact store: files too large for git, or ignored by it, kept once by the sha256 of their content."""
+"""Keep files too large for git, or ignored by it, once each, by the sha256 of their content: the artifact store."""
 
 from __future__ import annotations
 

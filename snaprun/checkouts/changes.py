@@ -1,4 +1,4 @@
-"""What a run changed in its checkout, and which of it goes into git, which into the artifact store."""
+"""Find what a run changed in its checkout, and divide it between git and the artifact store."""
 
 from __future__ import annotations
 

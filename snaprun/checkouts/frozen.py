@@ -1,4 +1,4 @@
-"""The environment that makes a run, and every Python that it starts, import the frozen copy of its packages."""
+"""Make the environment by which a run, and every Python that it starts, imports the frozen copy of its packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reusable checkouts, each held by one run at a time through a lock that the system frees when its holder dies."""
+"""Hold reusable checkouts, each for one run at a time by a lock that the system frees when its holder dies."""
 
 from __future__ import annotations
 

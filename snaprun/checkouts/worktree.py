@@ -1,4 +1,4 @@
-"""Linked worktrees: make one without any file in it, find the one at a path, take one away.
+"""Make a linked worktree without any file in it, find the one at a path, take one away.
 
 An entry below ``.git/worktrees`` appears and goes as a whole, by one rename. ``git worktree add`` writes it file by
 file, and another git that comes along then stops with "failed to read …/commondir" (seen with 2.39).

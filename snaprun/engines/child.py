@@ -1,4 +1,4 @@
-"""An interpreter as a child process: its streams journalled as they come, its messages heard in their right place.
+"""Run an interpreter as a child process: journal its streams as they come, take its messages in their right place.
 
 Shared by the engines without a Jupyter kernel. Order is exact: the child flushes its streams, sends a message, and
 waits until we have heard it; so what is in the pipes when a message arrives was written before it.

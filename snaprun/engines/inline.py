@@ -1,4 +1,4 @@
-"""The inline engine: IPython's shell in a fresh interpreter, without ZeroMQ. Python only, made for many short runs."""
+"""Run a notebook inline: in IPython's shell in a fresh interpreter, without ZeroMQ. Python, for many short runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernel engine: a Jupyter kernel of any language, cell by cell, every output journalled as it arrives."""
+"""Run a notebook in a Jupyter kernel of any language, cell by cell, and journal every output as it arrives."""
 
 from __future__ import annotations
 

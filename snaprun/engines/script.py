@@ -1,4 +1,4 @@
-"""The script engine: plain Python on the paired script in the notebook's folder, as one would run it under tmux."""
+"""Run the paired script of a notebook by plain Python in the notebook's folder, as one would run it under tmux."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jupyter widgets without a browser: nbclient's imitation of a front end keeps their state and their output areas."""
+"""Keep the state of Jupyter widgets and of their output areas without a browser, by nbclient's imitation of one."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Freezing the work tree into a snapshot."""
+"""Freeze the work tree into a snapshot."""

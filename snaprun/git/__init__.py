@@ -1,1 +1,1 @@
-"""Git: the gate to the binary, objects in memory, refs, and finding the repository."""
+"""Call git, make its objects in memory, move refs, and find the repository."""

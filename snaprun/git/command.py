@@ -1,4 +1,4 @@
-"""Git as a plain child process, for the hook: the standard library only, and the caller's own index and repository.
+"""Call git as a plain child process, for the hook: stdlib only, with the caller's own index and repository.
 
 Everything else of snaprun goes through gitrepo.py. A hook must read exactly what git handed over (``GIT_INDEX_FILE``,
 ``GIT_DIR``), and cannot wait for GitPython to be imported.

@@ -1,4 +1,4 @@
-"""Where a run and its job meet: a git URL that both sides reach, and nothing else.
+"""Claim a run for a job in a git repository that both sides reach by a URL, and give its result back there.
 
 The snapshot lies there as ``refs/snaprun/runs/<id>``. A job claims it by making ``refs/snaprun/claims/<id>``, which
 only one can, and moves the run's ref on to the result.

@@ -1,4 +1,4 @@
-"""Filter drivers of git's configuration: name them, and switch those off whose program does not work here."""
+"""Name the filter drivers of git's configuration, and switch off those whose program does not work here."""
 
 from __future__ import annotations
 

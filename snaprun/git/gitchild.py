@@ -1,4 +1,4 @@
-"""One git command under way: what it gives, how it is let go, and which error its failure is."""
+"""Hold a git command under way, take its answer or let it go, and turn its failure into an error of ours."""
 
 from __future__ import annotations
 

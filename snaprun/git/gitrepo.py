@@ -1,4 +1,4 @@
-"""The one gate to git: plumbing commands through GitPython as the driver of the git binary, and nothing else of it.
+"""Run plumbing commands by GitPython as the driver of the git binary: the one gate to git, but for the hook's own.
 
 Every call has a fixed argument list, a scrubbed environment and no hooks. What a caller names (a revision, a path) goes
 behind ``--end-of-options`` or ``--``.

@@ -1,4 +1,4 @@
-"""See in a small index file, without a child process, that git looks at every file in it: ``gitformat-index(5)``."""
+"""Read a small index file without a child process, to see that git looks at all its files: ``gitformat-index(5)``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Git objects in memory: their ids, trees put together from what changed, and a pack to hand them to git in one go.
+"""Make git's objects in memory: commits, trees put together from what changed, and a pack that hands them to git.
 
 Pure data after ``gitformat-pack(5)`` and ``git-mktree(1)``; git itself checks and stores what comes out of here
 (``unpack-objects``). One child process takes any number of objects this way, at a cost that depends on what changed.

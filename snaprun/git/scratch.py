@@ -1,4 +1,4 @@
-"""Private temporary folders below the state folder: locked while in use, swept by the next user after a crash."""
+"""Make private temporary folders below the state folder, locked while in use, swept by the next user after a crash."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Notebooks and their parameters: reading, writing, pairing, and what may run them."""
+"""Read and pair notebooks, set their parameters, and find what may run them."""

@@ -1,4 +1,4 @@
-"""What a notebook's cells say: numbers, labels, tags, the parameters cell, and the fingerprint of the code.
+"""Read a notebook's cells: numbers, labels, tags, the parameters cell, and the fingerprint of the code.
 
 Works on plain nbformat 4 documents (dicts out of ``json``), so that the hook and the diff need no Jupyter package.
 """

@@ -1,4 +1,4 @@
-"""Parameters as JSON and back, without losing what JSON cannot say: NaN, dates, keys that are no strings.
+"""Turn parameters into JSON and back, without losing what JSON cannot say: NaN, dates, keys that are no strings.
 
 Standard library only: the notebook's own interpreter reads ``.snaprun/params.json`` with it.
 """

@@ -1,4 +1,4 @@
-"""What names a half of a jupytext pair, and where pairs are configured: data only, no jupytext."""
+"""Describe a half of a jupytext pair, and say where pairs are configured: data only, no jupytext."""
 
 from __future__ import annotations
 

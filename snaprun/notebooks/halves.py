@@ -1,4 +1,4 @@
-"""The two halves of a jupytext pair, from their bytes alone: which files belong together, whether they say the same."""
+"""Find and compare the two halves of a jupytext pair, and make one out of the other, from their bytes alone."""
 
 from __future__ import annotations
 

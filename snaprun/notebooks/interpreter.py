@@ -1,4 +1,4 @@
-"""Which Python runs a notebook, and what that Python has installed: read from its folders, without starting it."""
+"""Find the Python that runs a notebook, and what it has installed, from its folders, without starting it."""
 
 from __future__ import annotations
 

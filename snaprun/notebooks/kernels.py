@@ -1,4 +1,4 @@
-"""Which kernel a notebook runs with: the specs that Jupyter would find, and the choice among them (stdlib only).
+"""Find the kernel specs that Jupyter would find, and choose among them (stdlib only).
 
 Search path and layout: https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs. Reading them here
 saves the 0.2 s that importing jupyter_client costs before a run has even started.

@@ -1,4 +1,4 @@
-"""The one gate to jupytext and nbformat: read any notebook, and write its paired script."""
+"""Read any notebook, and write its paired script: the one gate to jupytext and nbformat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changed between two sequences: difflib's opcodes, with the equal beginning and end set aside first.
+"""Find what changed between two sequences, by difflib, with the equal beginning and end set aside first.
 
 difflib takes quadratic time where items repeat (ten thousand equal cells: minutes); most edits touch few places.
 """

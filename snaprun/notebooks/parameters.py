@@ -1,4 +1,4 @@
-"""Parameters of a run: read from the command line and files, checked against the notebook, set in its injected cell.
+"""Read the parameters of a run from the command line and files, check them against the notebook, and set them in it.
 
 How a value is typed: :mod:`snaprun.notebooks.yamlvalue`; how it is written into a notebook:
 :mod:`snaprun.notebooks.paramcode`; how it is kept: :mod:`snaprun.notebooks.exact`.
