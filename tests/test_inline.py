@@ -125,7 +125,7 @@ def test_half_a_message_is_a_warning(tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom IPython.display import display\n"
         "publish = get_ipython().display_pub.publish\n"
-        'os.write(publish.__globals__[\'talk\']._NOW, b\'{"e": "out", "da\')\n'
+        'os.write(publish.__globals__[\'talk\']._MESSAGE_PIPE, b\'{"e": "out", "da\')\n'
         "display({'text/plain': 'whole'}, raw=True)"
     )
     ran = execute(tmp_path, code, "print('on')", how="inline")
