@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from snaprun import metrics
-from snaprun.charts import axes, png, series, svg, terminal
+from snaprun.charts import axes, png, series, shapes, svg, terminal
 from snaprun.charts.series import Curve
+from snaprun.charts.shapes import Area, Caption, Dot, Segment, Stroke
 from snaprun.metrics import CurvePoint
 from snaprun.show import Look
 from tests.runs import copied, gate, logged, made
@@ -132,6 +133,28 @@ def test_one_point_is_drawn() -> None:
     assert svg.svg(one)
 
 
+def test_a_drawing_is_made_once_for_all_forms() -> None:
+    picture = shapes.draw(CHART)
+    assert (picture.width, picture.height) == (shapes.WIDTH, shapes.HEIGHT + 2 * shapes.LEGEND_ROW)
+    texts = [shape.text for shape in picture.shapes if isinstance(shape, Caption)]
+    assert {"loss", "step", "run�[2J <a>", "b"} <= set(texts)
+    dots = [shape for shape in picture.shapes if isinstance(shape, Dot)]
+    assert [dot.tooltip for dot in dots[-2:]] == ["b: 0, 1", "b: 2, 2"]
+    assert dots[-2].centre[0] == shapes.MARGIN_LEFT and dots[-1].centre[0] == shapes.RIGHT
+    assert all(shapes.MARGIN_TOP <= dot.centre[1] <= shapes.BOTTOM for dot in dots)
+    elements = list(ET.fromstring(svg.svg(CHART)))[1:]
+    names = {Segment: "line", Stroke: "polyline", Area: "polygon", Dot: "circle", Caption: "text"}
+    assert [element.tag for element in elements] == [SVG + names[type(shape)] for shape in picture.shapes]
+
+
+def test_what_stands_on_its_side_is_read_upwards() -> None:
+    chart = series.chart("a rather long name of a metric", [Curve("", (0, 1), (0, 1))])
+    assert 'transform="rotate(-90 ' in svg.svg(chart)
+    pixels = Image.open(io.BytesIO(png.png(chart))).crop((0, 0, 60, shapes.BOTTOM * png.SCALE)).convert("L")
+    left, top, right, bottom = pixels.point(lambda value: 255 if value < 128 else 0).getbbox() or (0, 0, 0, 0)
+    assert bottom - top > 5 * (right - left) > 0
+
+
 def test_svg_and_page() -> None:
     root = ET.fromstring(svg.svg(CHART))
     assert len(root.findall(f"{SVG}polyline")) == 2
@@ -145,7 +168,7 @@ def test_svg_and_page() -> None:
 
 def test_png() -> None:
     picture = Image.open(io.BytesIO(png.png(CHART)))
-    assert picture.size[0] == svg.WIDTH * png.SCALE
+    assert picture.size[0] == shapes.WIDTH * png.SCALE
     assert len(picture.convert("RGB").getcolors(100_000) or []) > 5
     assert png.png(series.chart("loss", []))
 

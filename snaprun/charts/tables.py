@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from html import escape
-from importlib import resources
 
 from tabulate import tabulate
 
-from snaprun import show
+from snaprun import show, webpage
 from snaprun.charts.grid import Grid, Row, Summary
 from snaprun.printable import clean
 from snaprun.show import Look
+
+PAGE_TITLE = "Runs compared"
 
 
 def text(grid: Grid, look: Look) -> str:
@@ -55,7 +56,6 @@ def as_csv(grid: Grid) -> str:
 
 def as_html(grid: Grid) -> str:
     """The table as a page that needs no network."""
-    style = (resources.files("snaprun") / "assets" / "diff.css").read_text(encoding="utf-8")
     header = _columns(grid)
     plain = Look()
     rows = []
@@ -68,13 +68,9 @@ def as_html(grid: Grid) -> str:
         rows.append(f"<tr>{row_html}</tr>")
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     constant_html = f"<p class='dim'>the same in all: {escape(show.pairs(grid.constant))}</p>" if grid.constant else ""
-    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>Runs compared</title>'
-        f'<style>{style}</style></head><body><h1>Runs compared</h1><table class="facts"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>{constant_html}</body></html>\n"
-    )
+    table = f'<table class="facts"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    body = f"<h1>{PAGE_TITLE}</h1>{table}{constant_html}"
+    return webpage.page(PAGE_TITLE, body, style=webpage.asset("diff.css"))
 
 
 def _columns(grid: Grid) -> list[str]:

@@ -7,12 +7,11 @@ its hash, and nothing from outside.
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from html import escape
-from importlib import resources
 
+from snaprun import webpage
 from snaprun.diffs import terminal, textdiff, words
 from snaprun.diffs.outputs import OutputDiff, OutputItem
 from snaprun.diffs.rundiff import CellDiff, CellVersion, Comparison
@@ -30,24 +29,14 @@ PICTURE_MOST = 20_000_000
 
 def page(comparison: Comparison) -> str:
     """The whole page."""
-    style, script = (_asset(name) for name in ("diff.css", "diff.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; base-uri 'none'; "
-        f"form-action 'none'; script-src 'sha256-{digest}'"
-    )
     title = f"{words.side_title(comparison.a)} → {words.side_title(comparison.b)}"
-    body = "\n".join(_body(comparison))
-    return (
-        "<!DOCTYPE html>\n"
-        '<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'
-        '<meta name="referrer" content="no-referrer"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>\n{body}\n"
+    sections = "\n".join(_body(comparison))
+    body = (
+        f"<h1>{escape(title)}</h1>\n{sections}\n"
         '<nav class="keys">n next change · p the one before · e open or close what is the same</nav>'
-        f"<script>{script}</script></body></html>\n"
     )
+    style, script = webpage.asset("diff.css"), webpage.asset("diff.js")
+    return webpage.page(title, body, style=style, script=script, sources="img-src data:; font-src data:")
 
 
 def _body(comparison: Comparison) -> Iterator[str]:
@@ -218,7 +207,3 @@ def _text_line(line: str) -> str:
     kind = {"+": "new", "-": "old"}.get(line[:1])
     body = escape(clean(line))
     return f'<span class="{kind}">{body}</span>' if kind else f"{body}\n"
-
-
-def _asset(name: str) -> str:
-    return (resources.files("snaprun") / "assets" / name).read_text(encoding="utf-8")
