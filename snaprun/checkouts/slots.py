@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from snaprun import files
+from snaprun import filelock, files
 from snaprun.checkouts import checkout, worktree
 from snaprun.errors import Busy, CannotCreate, Denied, SnaprunError, WriteFault
 from snaprun.files import write_json
@@ -216,11 +215,8 @@ def _hold_free(folder: Path, live: Path) -> Iterator[Slot]:
 
 def _hold(folder: Path, number: int) -> Slot | None:
     """Slot ``number`` if its lock is to be had at once. Lock files are never removed, so a lock is never on a ghost."""
-    lock = os.open(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
+    lock = filelock.take(folder / f"{number}.lock")
+    if lock is None:
         return None
     path = folder / str(number)
     return Slot(number, path, os.path.lexists(path), lock)

@@ -7,7 +7,6 @@ file, and another git that comes along then stops with "failed to read …/commo
 from __future__ import annotations
 
 import errno
-import fcntl
 import itertools
 import os
 import shutil
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from snaprun import filelock
 from snaprun.checkouts.fill import CHECKOUT_OPTIONS
 from snaprun.errors import CannotCreate, SnaprunError
 from snaprun.git.gitrepo import GitRepo
@@ -137,9 +137,5 @@ def _create_by_git(repo: GitRepo, path: Path, commit: str, lock: int | None) -> 
 def _worktree_lock(repo: GitRepo) -> Iterator[None]:
     """Keep other processes of ours from reading half an entry."""
     repo.place.state.mkdir(mode=0o700, exist_ok=True)
-    lock = os.open(repo.place.state / "worktrees.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with filelock.hold(repo.place.state / "worktrees.lock"):
         yield
-    finally:
-        os.close(lock)

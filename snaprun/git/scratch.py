@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from snaprun import filelock
 from snaprun.errors import CannotCreate, Denied, SnaprunError, WriteFault
 from snaprun.git.locate import Place, make_private
 
@@ -75,7 +75,7 @@ def _make_folder(root: Path) -> tuple[Path, int]:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
             continue
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        filelock.acquire(lock)
         if folder.exists():
             return folder, lock
         os.close(lock)
@@ -89,13 +89,12 @@ def _sweep(root: Path, place: Place) -> None:
         except OSError:
             continue
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not filelock.try_acquire(lock):
+                continue
             for name in (_REF, _SHARED):
                 with suppress(OSError):
                     unlock(place, Path(entry.path, name).read_text(), shared=name == _SHARED)
             shutil.rmtree(entry.path, ignore_errors=True)
-        except BlockingIOError:
-            continue
         finally:
             os.close(lock)
 

@@ -5,13 +5,12 @@ Writes and every database but SQLite go through SQLAlchemy here; the hot reads o
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from snaprun import files
+from snaprun import filelock, files
 from snaprun.errors import CannotCreate, DataFault, Denied, SettingsFault, SnaprunError, Unavailable, WriteFault
 from snaprun.git.locate import make_private
 from snaprun.index import recorder, rows, runlist
@@ -348,16 +347,13 @@ def _create(path: Path) -> None:
 @contextmanager
 def _file_lock(path: Path) -> Iterator[None]:
     """Hold the lock of an index file: one process makes, upgrades or replaces it."""
-    try:
-        make_private(path.parent)
-        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise _write_error(error, path) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with ExitStack() as stack:
+        try:
+            make_private(path.parent)
+            stack.enter_context(filelock.hold(path.with_name(path.name + ".lock")))
+        except OSError as error:
+            raise _write_error(error, path) from error
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _server(url: str) -> Engine:

@@ -7,14 +7,13 @@ learnt lies as ``contact.json`` in the live folder.
 
 from __future__ import annotations
 
-import fcntl
-import os
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
-from snaprun import files, launchers
+from snaprun import filelock, files, launchers
 from snaprun.errors import SnaprunError
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
@@ -94,8 +93,8 @@ def refresh(
             submissions.setdefault(submission.launcher, []).append((folder, submission))
     if not submissions:
         return []
-    with _contact_lock(place, wait=at_once) as is_owner:
-        if not is_owner:
+    with filelock.hold_within(place.state / "contact.lock", math.inf if at_once else 0.0) as is_held:
+        if not is_held:  # another process asks now
             return []
         return [trouble for name, runs in submissions.items() if (trouble := _ask(place, env, name, runs)) is not None]
 
@@ -271,18 +270,3 @@ def _append(folder: Live, files: Mapping[str, bytes]) -> None:
                 file.write(files[name])
         except FileNotFoundError:
             return
-
-
-@contextmanager
-def _contact_lock(place: Place, *, wait: bool) -> Iterator[bool]:
-    """Whether this process is the one that asks now; with ``wait`` it becomes so."""
-    handle = os.open(place.state / "contact.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    is_owner = True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        is_owner = False
-    try:
-        yield is_owner
-    finally:
-        os.close(handle)

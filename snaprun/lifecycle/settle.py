@@ -6,7 +6,6 @@ folder; a run in progress costs one lock attempt.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from snaprun import launchers, programs
+from snaprun import filelock, launchers, programs
 from snaprun.files import write_json
 from snaprun.git.locate import Place, make_private
 from snaprun.launchers import Placement, contact
@@ -108,21 +107,11 @@ def _is_alive(place: Place, run_id: str) -> bool:
         return True
     for owner in (place.state / "slots").glob("*.owner"):
         try:
-            if owner.read_text(encoding="utf-8").strip() == run_id and not _is_free(owner.with_suffix(".lock")):
+            if owner.read_text(encoding="utf-8").strip() == run_id and not filelock.is_free(owner.with_suffix(".lock")):
                 return True
         except OSError:
             continue
     return False
-
-
-def _is_free(path: Path) -> bool:
-    """Whether nobody holds the lock of a slot."""
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
 
 
 def _take_dead(folder: Live) -> int | None:

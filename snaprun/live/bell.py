@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from snaprun import programs
+from snaprun import filelock, programs
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place, make_private
 from snaprun.live import daemon, searches
@@ -71,7 +71,7 @@ def ring(place: Place) -> bool:
 
 def _start(place: Place, env: Mapping[str, str]) -> bool:
     """Start a dispatcher, unless one is about to listen."""
-    descriptor = daemon.take(place.queue / START_LOCK)
+    descriptor = filelock.take(place.queue / START_LOCK)
     if descriptor is not None:
         place_json = json.dumps({name: os.fspath(path) for name, path in vars(place).items()})
         command = [sys.executable, "-m", programs.DISPATCHER, place_json]

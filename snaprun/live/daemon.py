@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from snaprun.live.supervision import supervisor_env
-
-
-def take(path: Path) -> int | None:
-    """Take a lock: its descriptor, or None where somebody has it. Raises OSError where it cannot be made."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
 
 
 def start(command: Sequence[str], env: Mapping[str, str], *, lock: int, log: Path) -> None:

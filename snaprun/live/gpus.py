@@ -6,7 +6,6 @@ and counts for as long as somebody holds that folder's lock, so that no crash le
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import socket
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from snaprun import filelock
 from snaprun.errors import Busy, Denied, Unavailable
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import make_private
@@ -127,20 +127,14 @@ def _ledger() -> Iterator[dict[str, str]]:
     path = folder / f"{socket.gethostname()}.json"
     try:
         make_private(folder)
-        handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with filelock.hold(path.with_suffix(".lock")):
+            old_entries = _read(path)
+            entries = {key: live for key, live in old_entries.items() if _is_held(Path(live))}
+            yield entries
+            if entries != old_entries:
+                write_json(path, entries)
     except OSError as error:
         raise _ledger_error(folder, error) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        old_entries = _read(path)
-        entries = {key: live for key, live in old_entries.items() if _is_held(Path(live))}
-        yield entries
-        if entries != old_entries:
-            write_json(path, entries)
-    except OSError as error:
-        raise _ledger_error(folder, error) from error
-    finally:
-        os.close(handle)
 
 
 def _read(path: Path) -> dict[str, str]:

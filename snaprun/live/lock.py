@@ -6,9 +6,11 @@ system frees it whatever way its holders end. Standard library only.
 
 from __future__ import annotations
 
-import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
+
+from snaprun import filelock
 
 NAME = "lock"
 
@@ -29,11 +31,20 @@ def take(live: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_current = os.path.samestat(os.fstat(handle), os.stat(path))
-    except OSError:  # held; or removed between the opening and the locking
+        is_current = filelock.try_acquire(handle) and os.path.samestat(os.fstat(handle), os.stat(path))
+    except OSError:  # removed between the opening and the locking
         is_current = False
     if is_current:
         return handle
     os.close(handle)
     return None
+
+
+def wait_until_free(live: Path) -> None:
+    """Wait until nobody holds the lock of a live folder, or the folder is gone: the system tells, nothing is polled."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        handle = os.open(live / NAME, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            filelock.acquire(handle)
+        finally:
+            os.close(handle)

@@ -6,7 +6,6 @@ goes when the search is over. Whatever ends it earlier, the next one who wakes t
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from snaprun import programs
+from snaprun import filelock, programs
 from snaprun.errors import Busy
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place, make_private
@@ -75,7 +74,7 @@ def wake(place: Place, env: Mapping[str, str]) -> None:
 
 def take(path: Path) -> int | None:
     """Take the lock of a search's folder: its descriptor, or None where somebody has it."""
-    return daemon.take(path / LOCK)
+    return filelock.take(path / LOCK)
 
 
 @contextmanager
@@ -85,20 +84,10 @@ def gate(path: Path) -> Iterator[None]:
     Raises:
         Busy: somebody holds it for a minute.
     """
-    descriptor = os.open(path / GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + PATIENCE
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Busy(f"search {path.name} does not answer", hint=f"cat {path / LOG_NAME}") from None
-                time.sleep(0.02)
+    with filelock.hold_within(path / GATE, PATIENCE) as is_held:
+        if not is_held:
+            raise Busy(f"search {path.name} does not answer", hint=f"cat {path / LOG_NAME}")
         yield
-    finally:
-        os.close(descriptor)
 
 
 def read_trouble(path: Path) -> str | None:

@@ -5,7 +5,6 @@ One dispatcher at a time, by a lock; killed at any moment it leaves nothing that
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -20,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun import records, settings
+from snaprun import filelock, records, settings
 from snaprun.checkouts import result
 from snaprun.errors import DataFault, SnaprunError, Unavailable
 from snaprun.git.gitrepo import GitRepo
@@ -292,11 +291,7 @@ class Dispatcher:
 
     def _wait_until_free(self, folder: Path) -> None:
         with suppress(OSError):
-            handle = os.open(folder / lock.NAME, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            finally:
-                os.close(handle)
+            lock.wait_until_free(folder)
         self._watched_runs.discard(folder.name)
         os.write(self._wake_writer, b"!")
 
@@ -377,17 +372,14 @@ def open_bell(place: Place) -> int:
 
 def _take_queue(place: Place) -> int | None:
     """The lock of the queue; None where another dispatcher serves it, which has been told to look again."""
-    lock_handle = os.open(place.queue / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     for _ in range(TRIES):
-        try:
-            fcntl.flock(lock_handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_handle = filelock.take(place.queue / "lock")
+        if lock_handle is not None:
             return lock_handle
-        except BlockingIOError:
-            daemon.release()  # before it rings: what is queued behind that finds nobody starting
-            if bell.ring(place):
-                break
-            time.sleep(0.05)  # it is about to listen, or about to go
-    os.close(lock_handle)
+        daemon.release()  # before it rings: what is queued behind that finds nobody starting
+        if bell.ring(place):
+            break
+        time.sleep(0.05)  # it is about to listen, or about to go
     return None
 
 

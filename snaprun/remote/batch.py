@@ -6,7 +6,6 @@ of the node, and its result is pushed to the URL while the job lasts.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun import records
+from snaprun import filelock, records
 from snaprun.errors import Busy, DataFault, SnaprunError, Unavailable
 from snaprun.git import farclaim
 from snaprun.git.farclaim import FarClaim
@@ -209,8 +208,7 @@ def _say(text: str) -> None:
 def _repository_lock(path: Path) -> Iterator[None]:
     """Only one job makes the repository."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{path}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with filelock.hold(Path(f"{path}.lock")):
         yield
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from snaprun import filelock
 from snaprun.context import Context
 from snaprun.git.gitrepo import REF_FSYNC, GitRepo
 from snaprun.git.locate import Place, make_private
@@ -103,9 +103,5 @@ def _forget_incoming(repo: GitRepo, runs: Sequence[str]) -> None:
 def _incoming_lock(place: Place) -> Iterator[None]:
     """No second call of the kind meanwhile: a near side that was cut off asks again while the first one works."""
     make_private(place.queue)
-    descriptor = os.open(place.queue / "incoming.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with filelock.hold(place.queue / "incoming.lock"):
         yield
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,6 @@ starts the job again where the run is to be tried again.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import re
 import signal
@@ -96,7 +95,7 @@ def supervise(folder: Path) -> None:
     child = subprocess.Popen([sys.executable, "-m", programs.SUPERVISOR, os.fspath(folder)])
     with _SignalForwarder(folder, child):
         child.wait()
-        _wait_until_free(folder)
+        lock.wait_until_free(folder)  # where only the supervisor was killed, the worker goes on without
     if (folder / SUPERVISOR_FILE).exists():
         settle.end(Live(folder), os.environ, KILL_OUTCOME)
 
@@ -147,12 +146,6 @@ class _SignalForwarder:
         if number == signal.SIGTERM and is_requeued(os.environ):
             with suppress(OSError):
                 retries.note_requeue(self._folder)
-
-
-def _wait_until_free(folder: Path) -> None:
-    """Wait until nobody holds the run any more: where only the supervisor was killed, the worker goes on without."""
-    with suppress(FileNotFoundError), (folder / lock.NAME).open("r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _ends() -> Any:
