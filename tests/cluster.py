@@ -17,6 +17,15 @@ from tests.sandbox import Sandbox, wait_for
 
 SERVICE = Path(__file__).parent / "services" / "slurm"
 
+CHECKPOINTED = """import os, time
+from pathlib import Path
+kept = Path(os.environ['SNAPRUN_CHECKPOINT_DIR'], 'x')
+print('again' if kept.exists() else 'first', flush=True)
+if not kept.exists():
+    kept.touch()
+    time.sleep(600)"""
+SLOW = "import time\nprint('on', flush=True)\ntime.sleep(600)"
+
 
 def service(*words: str) -> Iterator[Path]:
     """Start a cluster, and stop it afterwards; ``words`` say what it is to have beyond the usual."""

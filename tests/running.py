@@ -143,9 +143,9 @@ def leftovers(home: Path) -> list[str]:
     ]
 
 
-def context(box: Sandbox) -> Context:
+def context(box: Sandbox, **env: str) -> Context:
     """The sandbox as a command sees it."""
-    return open_context(box.path, os.environ)
+    return open_context(box.path, {**os.environ, **env})
 
 
 def listed(run: Started) -> Run:

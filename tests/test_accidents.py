@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,9 +18,11 @@ from snaprun.checkouts.result import ResultParts, commit_result
 from snaprun.errors import SnaprunError
 from snaprun.freeze.capture import take
 from snaprun.model import Result, Status
+from tests.checkouts import contents, used
+from tests.runs import gate
 from tests.sandbox import Sandbox
-from tests.test_checkout import contents, gate, used
-from tests.test_snapshot import _calls, _shim, request
+from tests.snapshots import request
+from tests.strace import calls, shim, traced
 
 LAY_OUT = """
 import os, sys
@@ -155,13 +156,13 @@ def test_killing_git_at_any_system_call_leaves_slots_that_work(repo: Sandbox, tm
         repo.git("config", "--worktree", "core.abbrev", "9")  # only git knows how to add a worktree then
     wanted = [expected(repo, commit) for commit in commits]
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-    _shim(tmp_path / "bin", command, "-e trace=all", output=tmp_path / "calls")
+    shim(tmp_path / "bin", command, "-e trace=all", output=tmp_path / "calls")
     with repo.untouched(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", path)
         slots.release(used(repo, commits[0]))
     with repo.untouched():
-        for number, (call, count) in enumerate(_calls(tmp_path / "calls")[::23]):
-            _shim(tmp_path / "bin", command, f"-e inject={call}:signal=SIGKILL:when={count}")
+        for number, (call, count) in enumerate(calls(tmp_path / "calls")[::23]):
+            shim(tmp_path / "bin", command, f"-e inject={call}:signal=SIGKILL:when={count}")
             if command == "worktree":
                 slots.prune(gate(repo), live=gate(repo).place.live)
             with pytest.MonkeyPatch.context() as patch, suppress(SnaprunError):
@@ -186,12 +187,12 @@ def test_killing_the_process_at_any_system_call_leaves_slots_that_work(
     with repo.untouched():
         if not fresh:
             slots.release(used(repo, commits[0]))
-        _traced(lambda: slots.release(used(repo, commits[1])), tmp_path / "calls", "trace=all")
-        for number, (call, count) in enumerate(_calls(tmp_path / "calls")[::11]):
+        traced(lambda: slots.release(used(repo, commits[1])), tmp_path / "calls", "trace=all")
+        for number, (call, count) in enumerate(calls(tmp_path / "calls")[::11]):
             if fresh:
                 slots.prune(gate(repo), live=gate(repo).place.live)
             rule = f"inject={call}:signal=SIGKILL:when={count}"
-            _traced(lambda: slots.release(used(repo, commits[number % 2])), tmp_path / "calls", rule)  # noqa: B023
+            traced(lambda: slots.release(used(repo, commits[number % 2])), tmp_path / "calls", rule)  # noqa: B023
             slot = used(repo, commits[(number + 1) % 2])
             assert {name: data for name, (_, data) in contents(slot.path).items()} == wanted[(number + 1) % 2]
             slots.release(slot)
@@ -225,11 +226,11 @@ def test_killing_a_finaliser_at_any_system_call_leaves_the_result_to_the_next(re
         return run_id
 
     run_id = crashed()
-    _traced(lambda: finish(run_id), tmp_path / "calls", "trace=all")
-    for call, count in _calls(tmp_path / "calls")[::17]:
+    traced(lambda: finish(run_id), tmp_path / "calls", "trace=all")
+    for call, count in calls(tmp_path / "calls")[::17]:
         (git.place.live / run_id).rmdir()
         run_id = crashed()
-        _traced(lambda: finish(run_id), tmp_path / "calls", f"inject={call}:signal=SIGKILL:when={count}")  # noqa: B023
+        traced(lambda: finish(run_id), tmp_path / "calls", f"inject={call}:signal=SIGKILL:when={count}")  # noqa: B023
         finish(run_id)
         tip = repo.git("rev-parse", f"refs/snaprun/runs/{run_id}").strip()
         assert repo.git("rev-parse", f"{tip}^").strip() == run_id
@@ -239,33 +240,11 @@ def test_killing_a_finaliser_at_any_system_call_leaves_the_result_to_the_next(re
     assert repo.git("fsck", "--strict", "--no-dangling") == ""
 
 
-def _traced(call: Callable[[], object], calls: Path, rule: str) -> None:
-    """Call it in a fork under strace."""
-    ready, go = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(ready[1], b"x")
-            os.read(go[0], 1)
-            call()
-        finally:
-            os._exit(0)
-    os.read(ready[0], 1)
-    tracer = subprocess.Popen(["strace", "-q", "-o", str(calls), "-e", rule, "-p", str(child)])
-    while "TracerPid:\t0" in Path(f"/proc/{child}/status").read_text() and tracer.poll() is None:
-        pass
-    os.write(go[1], b"x")
-    os.waitpid(child, 0)
-    tracer.wait()
-    for end in (*ready, *go):
-        os.close(end)
-
-
 @pytest.mark.parametrize("call", ["write", "mkdir", "openat"])
 def test_a_full_disk_leaves_nothing_half_made(repo: Sandbox, tmp_path: Path, call: str) -> None:
     one, two = varied(repo)
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-    _shim(tmp_path / "bin", "read-tree", f"-e inject={call}:error=ENOSPC:when={60 if call == 'openat' else 3}+")
+    shim(tmp_path / "bin", "read-tree", f"-e inject={call}:error=ENOSPC:when={60 if call == 'openat' else 3}+")
     with pytest.MonkeyPatch.context() as patch, repo.untouched():
         patch.setenv("PATH", path)
         with pytest.raises(SnaprunError) as caught:
@@ -282,7 +261,7 @@ def test_a_full_disk_leaves_nothing_half_made(repo: Sandbox, tmp_path: Path, cal
 
 def test_a_name_too_long_for_the_slots_file_system_is_said(repo: Sandbox, tmp_path: Path) -> None:
     one, _ = varied(repo)
-    _shim(tmp_path / "bin", "read-tree", "-e inject=openat:error=ENAMETOOLONG:when=60+")
+    shim(tmp_path / "bin", "read-tree", "-e inject=openat:error=ENAMETOOLONG:when=60+")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SnaprunError) as caught:
         patch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
         used(repo, one)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,48 +13,10 @@ from snaprun.checkouts import slots
 from snaprun.freeze.capture import take
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
+from tests.checkouts import contents, used
+from tests.runs import gate
 from tests.sandbox import Sandbox
-from tests.test_snapshot import request
-
-Contents = dict[str, tuple[str, bytes]]
-
-
-def contents(top: Path) -> Contents:
-    """Kind and content of everything below ``top``, git's and snaprun's own folders excepted."""
-    found: Contents = {}
-    waiting = [os.fsencode(top)]
-    while waiting:
-        folder = waiting.pop()
-        for name in os.listdir(folder):
-            path = os.path.join(folder, name)
-            shown = os.fsdecode(os.path.relpath(path, os.fsencode(top)))
-            about = os.lstat(path)
-            if name in (b".git", b".snaprun"):
-                continue
-            if stat.S_ISDIR(about.st_mode):
-                waiting.append(path)
-            elif stat.S_ISLNK(about.st_mode):
-                found[shown] = ("link", os.readlink(path))
-            elif stat.S_ISREG(about.st_mode):
-                with open(path, "rb") as file:
-                    found[shown] = ("x" if about.st_mode & 0o100 else "file", file.read())
-            else:
-                found[shown] = ("special", b"")
-    return found
-
-
-def gate(box: Sandbox) -> GitRepo:
-    return GitRepo(find(box.path, os.environ))
-
-
-def used(box: Sandbox, commit: str | None = None) -> slots.Slot:
-    """The first slot, laid out with a snapshot of the user's tree as it is now (or with ``commit``)."""
-    git = gate(box)
-    run_id = commit or take(git, request("README")).id
-    slot = slots.claim(git, run_id, live=git.place.live)
-    slots.lay_out(git, slot, run_id)
-    return slot
-
+from tests.snapshots import request
 
 STATES: dict[str, Callable[[Sandbox], None]] = {}
 

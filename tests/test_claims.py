@@ -18,8 +18,8 @@ from snaprun.index.claims import BlockedRun, Claim, QueueEntry
 from snaprun.index.store import IndexStore
 from snaprun.live.order import Order
 from snaprun.model import RunSpec, Snapshot, Status, utc
+from tests.crowd import at_once
 from tests.indexed import START, oid, run
-from tests.test_store import at_once
 
 HOST = "here"
 PLACE = Place(Path("/r"), Path("/r/.git"), Path("/r/.git"), Path("/r/.git/index"))

@@ -12,8 +12,6 @@ import pytest
 
 from snaprun.api import queue
 from snaprun.context import Context, open_context
-from snaprun.index import runlist
-from snaprun.index.runlist import Filter
 from snaprun.lifecycle import settle
 from snaprun.live import bell, livefolder
 from snaprun.machine import process
@@ -22,6 +20,8 @@ from snaprun.reader import index
 from snaprun.runplan import RunOptions
 from snaprun.sweeps import sweepplan
 from snaprun.sweeps.sweepplan import SweepOptions
+from tests.queues import dispatchers, runs
+from tests.running import context
 from tests.sandbox import Sandbox, wait_for
 
 HELD = """
@@ -69,21 +69,11 @@ def box(repo: Sandbox) -> Sandbox:
     return repo
 
 
-def context(box: Sandbox, **env: str) -> Context:
-    return open_context(box.path, {**os.environ, **env})
-
-
 def start(here: Context, notebook: str, *axes: str, jobs: int = 2, **asked: object) -> str:
     wanted = RunOptions(notebook=Path(notebook), engine="inline")
     planned = sweepplan.plan(here, wanted, SweepOptions(axes=axes, jobs=jobs, **asked))  # type: ignore[arg-type]
     sweepplan.start(here, planned)
     return planned.group
-
-
-def runs(here: Context, **wanted: object) -> list[Run]:
-    """As the index has them, oldest first, without any command's help to the queue."""
-    with runlist.connect(here.place.state) as reader:
-        return runlist.query(reader, Filter(ascending=True, **wanted))  # type: ignore[arg-type]
 
 
 def until_idle(here: Context) -> None:
@@ -96,20 +86,6 @@ def until_idle(here: Context) -> None:
 def said(here: Context) -> str:
     path = here.place.queue / bell.LOG_NAME
     return path.read_text() if path.exists() else ""
-
-
-def dispatchers(here: Context) -> list[int]:
-    mark = os.fsencode(str(here.place.common_dir))
-    lines = process.read_table()
-    found = []
-    for pid in lines:
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"snaprun.queue.dispatcher" in words and mark in words and not words.startswith(b"sh"):
-            found.append(pid)
-    return [pid for pid in found if lines[pid].parent not in found]  # a child bears its name until it executes git
 
 
 def forkserver(dispatcher: int) -> int | None:

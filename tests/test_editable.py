@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from snaprun.checkouts import slots
+from tests.checkouts import ask, run_in
+from tests.runs import gate
 from tests.sandbox import Sandbox
-from tests.test_frozen import ask
-from tests.test_result import freeze, gate, run_in
+from tests.snapshots import freeze
 
 PROJECT = '[build-system]\nrequires = []\nbuild-backend = "{backend}"\n[project]\nname = "demo"\nversion = "1.0"\n'
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import sysconfig
@@ -13,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.checkouts import frozen, slots
+from snaprun.checkouts import slots
+from tests.checkouts import ask, run_in
+from tests.runs import gate
 from tests.sandbox import Sandbox, wait_for
-from tests.test_result import freeze, gate, run_in
+from tests.snapshots import freeze
 
 LAYOUT = {
     "src/flat/__init__.py": "WHO = 'frozen'",
@@ -74,17 +75,6 @@ def site(env_folder: Path) -> Iterator[Path]:
             subprocess.run(["rm", "-r", path], check=True)
         else:
             path.unlink()
-
-
-def ask(python: Path, code: str, slot: Path, box: Sandbox, **env: str) -> str:
-    """What a child of a Python process of the run prints; and the process itself must say the same."""
-    inherited = {**os.environ, **env}
-    full = {**inherited, **frozen.environment(inherited, place=gate(box).place, slot=slot)}
-    own = subprocess.run([python, "-c", code], cwd=slot, env=full, capture_output=True, text=True, check=False)
-    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
-    of_child = subprocess.run([python, "-c", child], cwd=slot, env=full, capture_output=True, text=True, check=False)
-    assert own.stdout == of_child.stdout, (own.stderr, of_child.stderr)
-    return own.stdout + own.stderr
 
 
 @pytest.fixture

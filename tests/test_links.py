@@ -8,8 +8,10 @@ from pathlib import Path
 
 from snaprun.checkouts import links, slots
 from snaprun.checkouts.result import commit_result
+from tests.checkouts import LIMIT, ending, run_in
+from tests.runs import gate
 from tests.sandbox import Sandbox
-from tests.test_result import LIMIT, ending, freeze, gate, run_in
+from tests.snapshots import freeze
 
 
 def linked(top: Path) -> list[str]:

@@ -17,8 +17,9 @@ from snaprun.records import read_result
 from snaprun.runplan import RunOptions
 from snaprun.sweeps import sweepplan
 from snaprun.sweeps.sweepplan import SweepOptions
+from tests.queues import dispatchers, runs
+from tests.running import context
 from tests.sandbox import Sandbox, wait_for
-from tests.test_dispatch import context, dispatchers, runs
 
 RUNS = 24
 

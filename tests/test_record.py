@@ -13,8 +13,10 @@ from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.model import RUN_REF, Cell, CellError, Metric, Result, Run, RunSpec, Status
 from snaprun.records import DamagedRun
+from tests.checkouts import LIMIT, ending
+from tests.runs import gate
 from tests.sandbox import Sandbox
-from tests.test_result import LIMIT, ending, freeze, gate
+from tests.snapshots import freeze
 
 
 def raw(box: Sandbox, files: dict[str, bytes], parents: tuple[str, ...] = ()) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,44 +14,11 @@ from snaprun import records
 from snaprun.checkouts import links, slots
 from snaprun.checkouts.result import ResultParts, commit_result
 from snaprun.errors import DataFault
-from snaprun.git.gitrepo import GitRepo
-from snaprun.git.locate import find
-from snaprun.model import RUN_REF, Result, RunSpec, Status
+from snaprun.model import RUN_REF, Result, Status
+from tests.checkouts import DONE, LIMIT, ending, run_in
+from tests.runs import gate
 from tests.sandbox import Sandbox, wait_for
-
-DONE = Result(status=Status.SUCCEEDED, exit_code=0)
-LIMIT = 1000
-
-
-def gate(box: Sandbox) -> GitRepo:
-    return GitRepo(find(box.path, os.environ))
-
-
-def freeze(box: Sandbox, **spec: Any) -> str:
-    """A snapshot of the last commit, made by hand: a commit with ``.snaprun/`` in it, and its ref."""
-    git = gate(box)
-    document = RunSpec(notebook="nb.ipynb", created="2026-01-02T03:04:05.000000Z", **spec).to_json()
-    index = git.place.state / "test.index"
-    index.parent.mkdir(exist_ok=True)
-    git.run("read-tree", "HEAD", index=index)
-    for name, content in {"run.json": document, "params.json": {"lr": 0.1}}.items():
-        oid = box.git("hash-object", "-w", "--stdin", stdin=json.dumps(content).encode()).strip()
-        git.run("update-index", "--add", "--cacheinfo", f"100644,{oid},.snaprun/{name}", index=index)
-    tree = git.text("write-tree", index=index)
-    index.unlink()
-    made = box.git("commit-tree", tree, "-m", f"snaprun: nb.ipynb {os.urandom(4).hex()}").strip()
-    git.move_ref(RUN_REF + made, made, None)
-    return made
-
-
-def ending(result: Result = DONE, **more: Any) -> ResultParts:
-    return ResultParts(result=result, notebook=b'{"cells": []}', log=b"hello\n", **more)
-
-
-def run_in(git: GitRepo, run_id: str) -> slots.Slot:
-    slot = slots.claim(git, run_id, live=git.place.live)
-    slots.lay_out(git, slot, run_id)
-    return slot
+from tests.snapshots import freeze
 
 
 def test_a_result_holds_what_the_run_changed(repo: Sandbox) -> None:

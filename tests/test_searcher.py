@@ -24,8 +24,9 @@ from snaprun.sweeps import search, searchfile
 from snaprun.sweeps.search import Goal
 from snaprun.sweeps.study import Study, Trial
 from snaprun.sweeps.sweepplan import SweepOptions
+from tests.queues import dispatchers, runs
+from tests.running import context
 from tests.sandbox import Sandbox, wait_for
-from tests.test_dispatch import context, dispatchers, runs
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

@@ -12,12 +12,8 @@ import pytest
 from snaprun.checkouts import slots
 from snaprun.errors import SnaprunError
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.locate import find
+from tests.runs import gate
 from tests.sandbox import Sandbox
-
-
-def gate(box: Sandbox) -> GitRepo:
-    return GitRepo(find(box.path, os.environ))
 
 
 def files(top: Path) -> dict[str, bytes]:

@@ -18,19 +18,10 @@ from snaprun.launchers import State, contact, handover, slurmstates
 from snaprun.live import livefolder
 from snaprun.model import Status
 from tests import cluster, running
-from tests.cluster import asked, job, started
+from tests.cluster import CHECKPOINTED, SLOW, asked, job, started
 from tests.sandbox import Sandbox, wait_for
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("slurm")]
-
-CHECKPOINTED = """import os, time
-from pathlib import Path
-kept = Path(os.environ['SNAPRUN_CHECKPOINT_DIR'], 'x')
-print('again' if kept.exists() else 'first', flush=True)
-if not kept.exists():
-    kept.touch()
-    time.sleep(600)"""
-SLOW = "import time\nprint('on', flush=True)\ntime.sleep(600)"
 
 
 def listed(box: Sandbox) -> dict[str, object]:

@@ -8,9 +8,8 @@ import pytest
 
 from snaprun.model import Status
 from tests import cluster
-from tests.cluster import asked, job, started
+from tests.cluster import CHECKPOINTED, SLOW, asked, job, started
 from tests.sandbox import Sandbox, wait_for
-from tests.test_slurm import CHECKPOINTED, SLOW
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("slurm")]
 

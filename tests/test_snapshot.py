@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,15 +18,15 @@ from typing import Any
 import pytest
 
 from snaprun.errors import CannotCreate, Denied, InputMissing, SnaprunError, WriteFault
-from snaprun.freeze.capture import Snapshot, SnapshotRequest, commit_run, freeze, message, take
+from snaprun.freeze.capture import Snapshot, commit_run, freeze, message, take
 from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.publish import HOUR, forget, restore
 from snaprun.model import RunSpec
 from tests.sandbox import Sandbox
+from tests.snapshots import CREATED, request
 from tests.states import in_commit, on_disk
-
-CREATED = "2026-01-02T03:04:05.000000Z"
+from tests.strace import calls, shim, traced
 
 SCRIPT = """
 import json, os, sys
@@ -55,11 +53,6 @@ WEAK = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=
 
 def opened(box: Sandbox) -> GitRepo:
     return GitRepo(locate.find_enclosing(box.path, os.environ))
-
-
-def request(notebook: str = "nb.ipynb", **options: Any) -> SnapshotRequest:
-    spec = options.pop("spec", {})
-    return SnapshotRequest(spec=RunSpec(notebook=notebook, created=CREATED, **spec), **options)
 
 
 def elsewhere(box: Sandbox, prefix: Sequence[str] = (), **env: str) -> dict[str, Any]:
@@ -430,7 +423,7 @@ def test_files_that_come_go_grow_and_shrink_meanwhile(box: Sandbox) -> None:
 @pytest.mark.parametrize("call", ["write", "openat", "link"])
 def test_a_full_disk_leaves_nothing_half_made(box: Sandbox, tmp_path: Path, command: str, call: str) -> None:
     box.write("pack/mod.py", "x = 2\n" * 1000)
-    _shim(tmp_path / "bin", command, f"-e inject={call}:error=ENOSPC:when={3 if call == 'openat' else 1}+")
+    shim(tmp_path / "bin", command, f"-e inject={call}:error=ENOSPC:when={3 if call == 'openat' else 1}+")
     with box.untouched():
         told = elsewhere(box, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     if "id" not in told:  # a call that this command does not make, or one before it writes anything
@@ -442,20 +435,6 @@ def test_a_full_disk_leaves_nothing_half_made(box: Sandbox, tmp_path: Path, comm
     assert list((box.path / ".git").rglob("*.lock")) == []
 
 
-def _shim(folder: Path, command: str, rule: str, *, output: Path = Path("/dev/null")) -> None:
-    """A ``git`` that comes first on the PATH and runs one command under strace."""
-    if not shutil.which("strace"):
-        pytest.skip("there is no strace")
-    folder.mkdir(exist_ok=True)
-    real = shutil.which("git")
-    script = folder / "git"
-    script.write_text(
-        f'#!/bin/sh\nfor word in "$@"; do\n  if [ "$word" = {command} ]; then\n'
-        f'    exec strace -f -o {output} {rule} {real} "$@"\n  fi\ndone\nexec {real} "$@"\n'
-    )
-    script.chmod(0o755)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "hash-object", "unpack-objects", "update-ref", "cat-file"])
 def test_killing_git_at_any_system_call_leaves_a_working_repository(box: Sandbox, tmp_path: Path, command: str) -> None:
@@ -463,12 +442,12 @@ def test_killing_git_at_any_system_call_leaves_a_working_repository(box: Sandbox
     repo = opened(box)
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     with box.untouched():
-        _shim(tmp_path / "bin", command, "-e trace=all", output=tmp_path / "calls")
+        shim(tmp_path / "bin", command, "-e trace=all", output=tmp_path / "calls")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PATH", path)
             take(repo, request())
-        for call, count in _calls(tmp_path / "calls")[::9]:
-            _shim(tmp_path / "bin", command, f"-e inject={call}:signal=SIGKILL:when={count}")
+        for call, count in calls(tmp_path / "calls")[::9]:
+            shim(tmp_path / "bin", command, f"-e inject={call}:signal=SIGKILL:when={count}")
             with pytest.MonkeyPatch.context() as patch, suppress(SnaprunError):
                 patch.setenv("PATH", path)
                 take(repo, request(params={"at": [call, count]}))
@@ -486,43 +465,10 @@ def test_killing_the_process_at_any_system_call_leaves_a_working_repository(box:
     repo = opened(box)
     with box.untouched():
         take(repo, request())
-        _traced(repo, tmp_path, "trace=all")
-        for call, count in _calls(tmp_path / "calls")[::9]:
-            _traced(repo, tmp_path, f"inject={call}:signal=SIGKILL:when={count}")
+        traced(lambda: take(repo, request()), tmp_path / "calls", "trace=all")
+        for call, count in calls(tmp_path / "calls")[::9]:
+            traced(lambda: take(repo, request()), tmp_path / "calls", f"inject={call}:signal=SIGKILL:when={count}")
             take(repo, request(params={"after": [call, count]}))
             assert list((box.path / ".git").rglob("*.lock")) == []
     box.git("fsck", "--strict", "--no-dangling")
     assert list((box.path / ".git/snaprun/tmp").iterdir()) == []
-
-
-def _traced(repo: GitRepo, folder: Path, rule: str) -> None:
-    """Take a snapshot in a fork under strace."""
-    ready, go = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(ready[1], b"x")
-            os.read(go[0], 1)
-            take(repo, request())
-        finally:
-            os._exit(0)
-    os.read(ready[0], 1)
-    tracer = subprocess.Popen(["strace", "-q", "-o", str(folder / "calls"), "-e", rule, "-p", str(child)])
-    while "TracerPid:\t0" in Path(f"/proc/{child}/status").read_text() and tracer.poll() is None:
-        pass
-    os.write(go[1], b"x")
-    os.waitpid(child, 0)
-    tracer.wait()
-    for end in (*ready, *go):
-        os.close(end)
-
-
-def _calls(trace: Path) -> list[tuple[str, int]]:
-    """The system calls of a trace in order, each with its number among those of its name, as strace counts them."""
-    found: list[tuple[str, int]] = []
-    counts: Counter[str] = Counter()
-    for name in re.findall(r"^(?:\d+ +)?(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE):
-        counts[name] += 1
-        found.append((name, counts[name]))
-    assert len(found) > 100, "strace saw next to nothing"
-    return found

@@ -21,8 +21,8 @@ from snaprun.sweeps import sweepplan
 from snaprun.sweeps.sweepplan import SweepOptions
 from tests import far, running
 from tests.far import Machine
+from tests.running import context
 from tests.sandbox import Sandbox, wait_for
-from tests.test_dispatch import context
 
 pytestmark = pytest.mark.service
 

@@ -23,6 +23,7 @@ from snaprun.errors import Busy, CannotCreate, Denied, SettingsFault, Unavailabl
 from snaprun.index import migrate, rows, runlist, selectors, store, tables, where
 from snaprun.index.runlist import Filter, IndexGap
 from snaprun.model import INDEX_VERSION, Metric, Run, Status
+from tests.crowd import WRITER, at_once
 from tests.indexed import many, oid, run
 
 
@@ -161,29 +162,6 @@ def test_files_are_the_owners_alone(tmp_path: Path) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").iterdir()}
     assert modes == {"repo": 0o600, "index.sqlite3": 0o600, "index.sqlite3.lock": 0o600}
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from snaprun.index import store
-from tests.indexed import run
-number = int(sys.argv[2])
-index = store.open_store(Path(sys.argv[1]), sys.argv[3] if len(sys.argv) > 3 else None)
-for step in range(10):
-    index.record(run(number * 100 + step))
-"""
-
-
-def at_once(count: int, script: str, *args: str) -> list[str]:
-    """Run a script in many processes at the same time; what each said on stderr."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, args[0], str(number), *args[1:]], stderr=subprocess.PIPE, text=True
-        )
-        for number in range(count)
-    ]
-    return [process.communicate()[1] for process in started]
 
 
 def test_sixteen_processes_start_on_a_fresh_index(tmp_path: Path) -> None:

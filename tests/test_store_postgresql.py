@@ -15,9 +15,9 @@ from snaprun.errors import DataFault, Denied, SettingsFault, Unavailable
 from snaprun.index import runlist, selectors, store, tables, where
 from snaprun.index.runlist import Filter, IndexGap
 from snaprun.model import Run, Status
+from tests.crowd import WRITER, at_once
+from tests.filters import FOUND, NOW, RUNS
 from tests.indexed import START, many, oid, run
-from tests.test_store import WRITER, at_once
-from tests.test_where import FOUND, NOW, RUNS
 
 pytestmark = pytest.mark.service
 

@@ -24,8 +24,9 @@ from snaprun.model import RUN_REF, Run, Status
 from snaprun.sweeps import sweepplan
 from tests import cluster, running
 from tests.far import Machine
+from tests.queues import dispatchers
+from tests.running import context
 from tests.sandbox import Sandbox, wait_for
-from tests.test_dispatch import context, dispatchers
 
 RUNS = 100
 CODE = "import time, snaprun\ntime.sleep(0.1)\nsnaprun.log(loss=(x - 40) ** 2)\nprint('whole', x)"
