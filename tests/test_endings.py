@@ -341,6 +341,7 @@ def test_a_run_deleted_and_killed_is_lost_and_not_running_for_ever(repo: Sandbox
 
 
 def test_a_run_of_which_nothing_was_kept_is_lost_too(repo: Sandbox, run: Started) -> None:
+    running.listed(run)  # else only git knows of it, and nobody when it started
     pids = run.pids()
     for who in (*pids, *process.find_marked(run.id)):
         process.send(who, signal.SIGKILL)
