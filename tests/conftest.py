@@ -15,6 +15,13 @@ from tests import cluster
 from tests.far import machine, server  # noqa: F401  # fixtures
 from tests.running import leftovers
 from tests.sandbox import Sandbox, wait_for
+from tests.schedule import (  # noqa: F401  # hooks
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 
 
 @pytest.fixture(autouse=True)

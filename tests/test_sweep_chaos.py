@@ -80,6 +80,7 @@ def box(repo: Sandbox) -> Sandbox:
     return repo
 
 
+@pytest.mark.chaos
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("nothing_left")
@@ -93,6 +94,7 @@ def test_on_this_machine(box: Sandbox) -> None:
     assert {run.id for run in found if run.attempts > 1} <= killer.struck
 
 
+@pytest.mark.chaos
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("nothing_left")
@@ -108,6 +110,7 @@ def test_without_retries_each_says_what_became_of_it(box: Sandbox) -> None:
         assert run.exit_code
 
 
+@pytest.mark.chaos
 @pytest.mark.slow
 @pytest.mark.service
 @pytest.mark.timeout(900)
@@ -138,6 +141,7 @@ def test_over_ssh_with_the_connection_cut(box: Sandbox, machine: Machine) -> Non
     wait_for(lambda: not running.leftovers(machine.service / "home"), "the far processes to go")
 
 
+@pytest.mark.chaos
 @pytest.mark.slow
 @pytest.mark.service
 @pytest.mark.timeout(900)
