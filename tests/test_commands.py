@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import running
 from tests.sandbox import Sandbox, wait_for
 
 GATED = "import os, time\nprint('waiting', flush=True)\nwhile not os.path.exists(r'{}'): time.sleep(0.02)"
@@ -27,7 +28,7 @@ def going(repo: Sandbox, gate: Path) -> str:
     """The id of a run that waits at its first cell until the gate is there."""
     repo.notebook("slow.ipynb", GATED.format(gate), "print('through')")
     run_id = repo.snaprun("exec", "slow.ipynb", "--detach", "--name", "slow").stdout.strip()
-    wait_for(lambda: "waiting" in repo.snaprun("logs", run_id).stdout, "the first cell")
+    running.found(repo, run_id).until_logged("waiting")
     return run_id
 
 

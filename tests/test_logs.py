@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import running
 from tests.sandbox import Sandbox, wait_for
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d)  (.*\n?)")
@@ -31,7 +32,7 @@ def going(repo: Sandbox, gate: Path) -> str:
     """The id of a run that has printed its first line and waits."""
     repo.notebook("slow.ipynb", SLOW.format(gate), "print('third')")
     run = repo.snaprun("exec", "slow.ipynb", "--detach", "--engine", "inline").stdout.strip()
-    wait_for(lambda: repo.snaprun("logs", run).stdout == "first\n", "the first line")
+    running.found(repo, run).until_logged("first\n")
     return run
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox import Sandbox, wait_for
+from tests import running
+from tests.sandbox import Sandbox
 
 TRAIN = (
     "# load the data\nfrom model import scale\nprint('scale', scale)",
@@ -84,7 +85,7 @@ def test_what_is_edited_during_the_run_reaches_neither_outputs_nor_result(projec
     )
     run_id = project.snaprun("exec", "train.ipynb", "--detach").stdout.strip()
     assert len(run_id) == 40
-    wait_for(lambda: "waiting" in project.snaprun("logs", run_id).stdout, "the first cell")
+    running.found(project, run_id).until_logged("waiting")
     project.write("model.py", "scale = 2\n")
     project.notebook("train.ipynb", "print('other words')")
     with project.untouched():
