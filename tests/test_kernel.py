@@ -63,6 +63,7 @@ def test_every_print_arrives_while_the_worker_is_slow(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_100000_flushed_prints_arrive_every_time(tmp_path: Path) -> None:
     expected = "".join(f"{number}\n" for number in range(100_000))
     for attempt in range(3):
