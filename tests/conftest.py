@@ -21,6 +21,7 @@ from tests.schedule import (  # noqa: F401  # hooks
     pytest_configure,
     pytest_sessionfinish,
     pytest_terminal_summary,
+    pytest_xdist_auto_num_workers,
 )
 
 

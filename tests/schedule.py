@@ -12,8 +12,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -25,6 +26,9 @@ DURATIONS = Path(__file__).parent / "durations.json"
 
 LONG = 2.0
 """Seconds from which on a test has a place of its own in the order; shorter ones stay together as they are written."""
+
+THINNER = 3
+"""How many times fewer samples CI takes than all the tests do; each commit takes others."""
 
 UNKNOWN = 10.0
 """Seconds that are assumed of a slow or a service test without a figure."""
@@ -49,37 +53,62 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests of processes wait for them half of the time."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(trylast=True)  # when those that are not wanted are gone
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     scenes = [item for item in items if item.get_closest_marker("chaos")]
     if WHICH == "ci" and len(scenes) > 1:
-        spared = [scene for scene in scenes if scene is not scenes[_turn() % len(scenes)]]
+        spared = [scene for scene in scenes if scene is not scenes[turn() % len(scenes)]]
         items[:] = [item for item in items if item not in spared]
         config.hook.pytest_deselected(items=spared)
     items[:] = ordered(items, getattr(config, "workerinput", {}).get("workercount", 1))
 
 
 def ordered(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
-    """The tests so that each of the equal parts which xdist deals out begins with its share of the longest."""
+    """The tests so that each of the equal parts which xdist deals out begins with its share of the longest.
+
+    The long ones of a file stay together, so that no crowd of processes meets another one.
+    """
     known: dict[str, float] = json.loads(DURATIONS.read_text()) if DURATIONS.exists() else {}
 
     def seconds(item: pytest.Item) -> float:
         heavy = item.get_closest_marker("slow") or item.get_closest_marker("service")
         return known.get(item.nodeid, UNKNOWN if heavy else 0.0)
 
-    long = sorted((item for item in items if seconds(item) >= LONG), key=lambda item: (-seconds(item), item.nodeid))
-    short = [item for item in items if seconds(item) < LONG]
+    files: dict[Path, list[pytest.Item]] = {}
+    short = []
+    for item in items:
+        if seconds(item) < LONG:
+            short.append(item)
+        else:
+            files.setdefault(item.path, []).append(item)
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for file in sorted(files.values(), key=lambda file: -sum(map(seconds, file))):
+        min(shares, key=lambda share: sum(map(seconds, share))).extend(file)
     made: list[pytest.Item] = []
-    for worker in range(workers):
-        share = long[worker::workers]
-        size = (len(items) - len(made)) // (workers - worker)
-        fill = max(size - len(share), 0)
+    for number, share in enumerate(shares):
+        fill = max((len(items) - len(made)) // (workers - number) - len(share), 0)
         made += [*share, *short[:fill]]
         del short[:fill]
     return made + short
 
 
-def _turn() -> int:
+Sampled = TypeVar("Sampled")
+
+
+def sample(found: Sequence[Sampled], every: int) -> Sequence[Sampled]:
+    """One in ``every``, other ones at each commit, so that all have their turn; fewer in CI."""
+    step = every if WHICH == "all" else every * THINNER
+    return found[turn() % step :: step]
+
+
+@cache
+def turn() -> int:
     """A number that each commit has another one of."""
     done = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=DURATIONS.parent, capture_output=True, text=True, check=False

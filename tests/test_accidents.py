@@ -18,6 +18,7 @@ from snaprun.checkouts.result import ResultParts, commit_result
 from snaprun.errors import SnaprunError
 from snaprun.freeze.capture import take
 from snaprun.model import Result, Status
+from tests import schedule
 from tests.checkouts import contents, used
 from tests.runs import gate
 from tests.sandbox import Sandbox
@@ -161,7 +162,7 @@ def test_killing_git_at_any_system_call_leaves_slots_that_work(repo: Sandbox, tm
         patch.setenv("PATH", path)
         slots.release(used(repo, commits[0]))
     with repo.untouched():
-        for number, (call, count) in enumerate(calls(tmp_path / "calls")[::23]):
+        for number, (call, count) in enumerate(schedule.sample(calls(tmp_path / "calls"), 23)):
             shim(tmp_path / "bin", command, f"-e inject={call}:signal=SIGKILL:when={count}")
             if command == "worktree":
                 slots.prune(gate(repo), live=gate(repo).place.live)
@@ -188,7 +189,7 @@ def test_killing_the_process_at_any_system_call_leaves_slots_that_work(
         if not fresh:
             slots.release(used(repo, commits[0]))
         traced(lambda: slots.release(used(repo, commits[1])), tmp_path / "calls", "trace=all")
-        for number, (call, count) in enumerate(calls(tmp_path / "calls")[::11]):
+        for number, (call, count) in enumerate(schedule.sample(calls(tmp_path / "calls"), 11)):
             if fresh:
                 slots.prune(gate(repo), live=gate(repo).place.live)
             rule = f"inject={call}:signal=SIGKILL:when={count}"
@@ -227,7 +228,7 @@ def test_killing_a_finaliser_at_any_system_call_leaves_the_result_to_the_next(re
 
     run_id = crashed()
     traced(lambda: finish(run_id), tmp_path / "calls", "trace=all")
-    for call, count in calls(tmp_path / "calls")[::17]:
+    for call, count in schedule.sample(calls(tmp_path / "calls"), 17):
         (git.place.live / run_id).rmdir()
         run_id = crashed()
         traced(lambda: finish(run_id), tmp_path / "calls", f"inject={call}:signal=SIGKILL:when={count}")  # noqa: B023

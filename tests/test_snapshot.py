@@ -23,6 +23,7 @@ from snaprun.git import locate
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.publish import HOUR, forget, restore
 from snaprun.model import RunSpec
+from tests import schedule
 from tests.sandbox import Sandbox
 from tests.snapshots import CREATED, request
 from tests.states import in_commit, on_disk
@@ -446,7 +447,7 @@ def test_killing_git_at_any_system_call_leaves_a_working_repository(box: Sandbox
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PATH", path)
             take(repo, request())
-        for call, count in calls(tmp_path / "calls")[::9]:
+        for call, count in schedule.sample(calls(tmp_path / "calls"), 9):
             shim(tmp_path / "bin", command, f"-e inject={call}:signal=SIGKILL:when={count}")
             with pytest.MonkeyPatch.context() as patch, suppress(SnaprunError):
                 patch.setenv("PATH", path)
@@ -466,7 +467,7 @@ def test_killing_the_process_at_any_system_call_leaves_a_working_repository(box:
     with box.untouched():
         take(repo, request())
         traced(lambda: take(repo, request()), tmp_path / "calls", "trace=all")
-        for call, count in calls(tmp_path / "calls")[::9]:
+        for call, count in schedule.sample(calls(tmp_path / "calls"), 9):
             traced(lambda: take(repo, request()), tmp_path / "calls", f"inject={call}:signal=SIGKILL:when={count}")
             take(repo, request(params={"after": [call, count]}))
             assert list((box.path / ".git").rglob("*.lock")) == []
