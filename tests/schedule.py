@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests of processes wait for them half of the time."""
+    """One more than there are cores: much of a test is waiting for the processes that it has started."""
     return (os.cpu_count() or 1) + 1
 
 

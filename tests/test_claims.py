@@ -301,17 +301,17 @@ idle = 0
 while idle < 50:
     found = claims.claim(index, "here", jobs=3)
     if found is None:
-        left = claims.awaited(index, "here")[1]
+        left = claims.read_workload(index, "here")[1]
         if not left:
             break
         idle += 1
         continue
     idle = 0
-    at_work = len(claims.claimed(index, "here"))
+    at_work = len(claims.list_claimed(index, "here"))
     assert 1 <= at_work <= 3, at_work
     with open(sys.argv[1] + "/started", "a") as file:
         file.write(found.run + "\\n")
-    claims.ended(index, run(0, id=found.run))
+    claims.finish_or_retry(index, run(0, id=found.run))
 """
 
 
