@@ -22,6 +22,14 @@ RUN_REF = "refs/snaprun/runs/"
 SNAP_DIR = ".snaprun"
 """The folder inside a snapshot's tree that holds what snaprun adds."""
 
+ID_LENGTH = 8
+"""Hex digits of an id that people are shown; any unique prefix of 4 or more is taken back."""
+
+
+def short_id(run_id: str) -> str:
+    """An id as people are shown it."""
+    return run_id[:ID_LENGTH]
+
 
 class Status(str, Enum):
     """Where a run stands; what follows from that stands in a table below, a line a status."""

@@ -19,7 +19,7 @@ from snaprun.errors import UsageFault
 from snaprun.git.locate import clean_env
 from snaprun.index import runlist, selectors
 from snaprun.index.runlist import IndexGap, Reader
-from snaprun.model import RUN_REF, Run, Status
+from snaprun.model import RUN_REF, Run, Status, short_id
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _reader(context: Context) -> Reader:
     if report.set_aside:
         context.warn(f"the index was damaged and has been rebuilt from git; the damaged one is now {report.set_aside}")
     for run in report.damaged:
-        context.warn(f"run {run.id[:8]} cannot be read: {run.why}")
+        context.warn(f"run {short_id(run.id)} cannot be read: {run.why}")
     return runlist.connect(context.place.state, url)
 
 
@@ -148,7 +148,9 @@ class NoRuns:
 def require_launched(run: Run) -> Run:
     """This run. Raises UsageFault where there is only a snapshot, which never will run."""
     if not run.status.launched:
-        raise UsageFault(f"run {run.id[:8]} is only a snapshot: nothing runs", hint=f"snaprun rerun {run.id[:8]}")
+        raise UsageFault(
+            f"run {short_id(run.id)} is only a snapshot: nothing runs", hint=f"snaprun rerun {short_id(run.id)}"
+        )
     return run
 
 

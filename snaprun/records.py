@@ -10,7 +10,7 @@ from typing import Any
 from snaprun import metrics
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status, parse_document
+from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status, parse_document, short_id
 
 BATCH = 500
 """Runs read by one child process: enough to make its start cheap, few enough to hold their metrics in memory."""
@@ -38,10 +38,10 @@ def read_run(repo: GitRepo, run_id: str, *, commit: str | None = None) -> Run:
     """
     tip = commit or repo.refs(RUN_REF + run_id).get(RUN_REF + run_id)
     if tip is None:
-        raise DataFault(f"there is no run {run_id[:8]}", hint="snaprun history")
+        raise DataFault(f"there is no run {short_id(run_id)}", hint="snaprun history")
     run = next(read_runs(repo, {run_id: tip}))
     if isinstance(run, DamagedRun):
-        raise DataFault(f"run {run_id[:8]} is damaged: {run.why}", hint="git fsck")
+        raise DataFault(f"run {short_id(run_id)} is damaged: {run.why}", hint="git fsck")
     return run
 
 
@@ -127,11 +127,11 @@ def _document(repo: GitRepo, commit: str, name: str) -> dict[str, Any]:
 
 def _parse(data: bytes | None, commit: str, name: str) -> dict[str, Any]:
     if data is None:
-        raise DataFault(f"run {commit[:8]} has no {SNAP_DIR}/{name}", hint="snaprun history; git fsck")
+        raise DataFault(f"run {short_id(commit)} has no {SNAP_DIR}/{name}", hint="snaprun history; git fsck")
     try:
         return dict(parse_document(data))
     except (ValueError, TypeError) as error:
-        raise DataFault(f"run {commit[:8]}: {SNAP_DIR}/{name} is damaged: {error}", hint="git fsck") from error
+        raise DataFault(f"run {short_id(commit)}: {SNAP_DIR}/{name} is damaged: {error}", hint="git fsck") from error
 
 
 def _run(run_id: str, tip: str, parts: Mapping[str, bytes | None], *, alive: bool) -> Run:

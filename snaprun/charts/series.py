@@ -10,7 +10,7 @@ from typing import Any
 
 from snaprun import show
 from snaprun.metrics import CurvePoint
-from snaprun.model import Run
+from snaprun.model import Run, short_id
 
 POINTS_MOST = 2000
 """Points that a curve is drawn with; of more, the first and last of each stretch and its extremes stay."""
@@ -97,7 +97,7 @@ def setting_label(params: Mapping[str, Any]) -> str:
 
 def run_label(run: Run, setting: str) -> str:
     """What the curve of a run is called in a legend, with what is special to it."""
-    return " ".join(part for part in (run.name or show.short_id(run.id), setting) if part)
+    return " ".join(part for part in (run.name or short_id(run.id), setting) if part)
 
 
 def chart(metric: str, curves: Iterable[Curve], *, by_time: bool = False, log: bool = False, title: str = "") -> Chart:

@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from snaprun import show, webpage
 from snaprun.charts.grid import Grid, Row, Summary
+from snaprun.model import short_id
 from snaprun.printable import clean
 from snaprun.show import Look
 
@@ -90,7 +91,7 @@ def _lead(grid: Grid, row: Row, *, full: bool = False) -> list[str]:
         )
         return [str(row.n), status]
     run = row.runs[0]
-    return [run.id if full else show.short_id(run.id), clean(run.name or ""), run.status.value]
+    return [run.id if full else short_id(run.id), clean(run.name or ""), run.status.value]
 
 
 def _value(row: Row, name: str) -> str:

@@ -15,6 +15,7 @@ from snaprun.launchers import contact, farfiles
 from snaprun.lifecycle import settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
+from snaprun.model import short_id
 from snaprun.quantities import format_size
 from snaprun.reader import find
 
@@ -47,7 +48,7 @@ def fetch(selectors: Sequence[str], *, artifacts: bool, give_up: bool, quiet: bo
         for run_id in ids if selectors else farfiles.list_runs(context.place):
             for item in farfiles.copy(repo, context.env, run_id):
                 if not quiet:
-                    click.echo(f"{run_id[: show.ID_LENGTH]}  {item.path}  {format_size(item.size)}", err=True)
+                    click.echo(f"{short_id(run_id)}  {item.path}  {format_size(item.size)}", err=True)
     return 0
 
 

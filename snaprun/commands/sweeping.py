@@ -17,6 +17,7 @@ from snaprun.commands.searching import ViewOptions
 from snaprun.commands.terminal import load_context, stderr, stdout
 from snaprun.context import Context
 from snaprun.errors import UsageFault
+from snaprun.model import short_id
 from snaprun.queue import access
 from snaprun.queue.table import queue_json, queue_table
 from snaprun.runplan import RunOptions
@@ -149,7 +150,7 @@ def queue_add(*, after: str | None, retries: int, quiet: bool, **options: Any) -
 def queue_drop(runs: tuple[str, ...]) -> int:
     """``snaprun queue drop``."""
     for run in queue.drop(load_context(), runs):
-        click.echo(f"dropped {show.short_id(run)}; its snapshot stays", err=True)
+        click.echo(f"dropped {short_id(run)}; its snapshot stays", err=True)
     return 0
 
 

@@ -15,7 +15,7 @@ from snaprun.diffs.textdiff import Hunk
 from snaprun.errors import NothingFound, SnaprunError
 from snaprun.freeze.capture import SOURCE
 from snaprun.git.gitrepo import GitRepo
-from snaprun.model import SNAP_DIR, Run
+from snaprun.model import SNAP_DIR, Run, short_id
 from snaprun.notebooks import cells, notebook
 from snaprun.notebooks.cells import CodeCell, Node
 from snaprun.printable import clean
@@ -203,7 +203,7 @@ def text(versions: Sequence[Version], look: Look, *, now: float) -> str:
     for version in versions:
         first_run, latest = version.runs[-1], version.runs[0]
         mark, colour = MARKS[version.state]
-        head = look.style(f"{mark} {show.short_id(first_run.id)}", colour, bold=True)
+        head = look.style(f"{mark} {short_id(first_run.id)}", colour, bold=True)
         count = f", {len(version.runs)} runs" if len(version.runs) > 1 else ""
         name = f" {clean(first_run.name)}" if first_run.name else ""
         metrics = "  ".join(f"{clean(key)} {show.value(value.last)}" for key, value in latest.metrics.items())

@@ -20,7 +20,7 @@ from snaprun.git.locate import make_private
 from snaprun.index.store import IndexStore
 from snaprun.index.tables import queue, queues, runs
 from snaprun.live.order import Order
-from snaprun.model import Run, Snapshot, Status, utc
+from snaprun.model import Run, Snapshot, Status, short_id, utc
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def move(store: IndexStore, host: str, ids: Sequence[str], *, before: str | None
         waiting_ids = list(connection.scalars(statement))
         for run in [*ids, *([before] if before else [])]:
             if run not in waiting_ids:
-                raise DataFault(f"run {run[:8]} does not wait in the queue", hint="snaprun queue")
+                raise DataFault(f"run {short_id(run)} does not wait in the queue", hint="snaprun queue")
         if before in ids:
             raise UsageFault("a run cannot stand before itself", hint="snaprun queue")
         other_ids = [run for run in waiting_ids if run not in ids]
@@ -328,10 +328,12 @@ def _after_statuses(
 def _check_after(connection: Connection, store: IndexStore, after: str) -> None:
     value = connection.scalar(select(runs.c.status).where(runs.c.repo == store.repo, runs.c.id == after))
     if value is None:
-        raise DataFault(f"there is no run {after[:8]} to wait for", hint="snaprun history")
+        raise DataFault(f"there is no run {short_id(after)} to wait for", hint="snaprun history")
     status = Status(value)
     if status.over and not status.good:
-        raise UsageFault(f"run {after[:8]} has {status}: nothing can come after it", hint=f"snaprun rerun {after[:8]}")
+        raise UsageFault(
+            f"run {short_id(after)} has {status}: nothing can come after it", hint=f"snaprun rerun {short_id(after)}"
+        )
 
 
 def _set_limits(store: IndexStore, host: str, values: Mapping[str, Any]) -> None:

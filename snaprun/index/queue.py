@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snaprun.index.runlist import Reader
+from snaprun.model import short_id
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,6 @@ def reasons(queue_listing: QueueListing, *, suffix: str = "") -> dict[str, str]:
     for entry in queue_listing.runs:
         if not entry.is_claimed:
             position = f"{len(texts)} before it{suffix}" if texts else f"next{suffix}"
-            after = f"after {entry.after[:8]}" if entry.after else position
+            after = f"after {short_id(entry.after)}" if entry.after else position
             texts[entry.run] = entry.note or (f"the queue{suffix} is paused" if queue_listing.is_paused else after)
     return texts

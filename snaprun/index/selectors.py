@@ -7,13 +7,10 @@ from difflib import get_close_matches
 
 from snaprun.errors import DataFault
 from snaprun.index.runlist import Filter, Reader, query
-from snaprun.model import Run, Status
+from snaprun.model import Run, Status, short_id
 
 MIN_DIGITS = 4
 """Digits that a prefix of an id needs at least."""
-
-DISPLAY_DIGITS = 8
-"""Digits under which a run is shown."""
 
 _HEX = re.compile(rf"[0-9a-fA-F]{{{MIN_DIGITS},64}}")
 _LATEST = re.compile(r"@(?:~(\d{1,9}))?")
@@ -81,7 +78,7 @@ def _ambiguous_error(text: str, runs: list[Run]) -> DataFault:
 def _unknown_error(reader: Reader, text: str) -> DataFault:
     """Say so, with the nearest names and ids."""
     sql = "SELECT r.id, r.name FROM runs r WHERE r.repo = :repo ORDER BY r.created DESC LIMIT 1000"
-    labels = [(id[:DISPLAY_DIGITS], name) for id, name in reader.rows(sql, {"repo": reader.repo})]
+    labels = [(short_id(id), name) for id, name in reader.rows(sql, {"repo": reader.repo})]
     words = list(dict.fromkeys([*(name for _, name in labels if name), *(id for id, _ in labels)]))
     suggestions = get_close_matches(text, words, n=3, cutoff=0.6)
     return DataFault(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from snaprun import show
 from snaprun.index.queue import QueuedRun, QueueListing
-from snaprun.model import SCHEMA, Run
+from snaprun.model import SCHEMA, Run, short_id
 from snaprun.show import Look
 
 
@@ -18,7 +18,7 @@ def queue_table(listing: QueueListing, runs: Mapping[str, Run], order: Sequence[
         state = look.style("started", "cyan") if entry.is_claimed else "waits"
         rows.append(
             [
-                look.style(show.short_id(entry.run), bold=True),
+                look.style(short_id(entry.run), bold=True),
                 state,
                 run.notebook if run else "",
                 entry.group or "",
@@ -55,6 +55,6 @@ def queue_json(listing: QueueListing, runs: Mapping[str, Run]) -> str:
 
 def _entry_note(entry: QueuedRun) -> str:
     """What is worth telling of a place in the queue."""
-    words = [f"after {show.short_id(entry.after)}"] if entry.after and not entry.is_claimed else []
+    words = [f"after {short_id(entry.after)}"] if entry.after and not entry.is_claimed else []
     words += [f"attempt {entry.attempt} of {entry.retries + 1}"] if entry.attempt > 1 else []
     return ", ".join([*words, *([entry.note] if entry.note else [])])

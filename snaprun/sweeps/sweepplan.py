@@ -20,7 +20,7 @@ from snaprun.index.runlist import Filter, query
 from snaprun.launchers import AT_ONCE, Lineup, handover
 from snaprun.lifecycle import limits
 from snaprun.live import bell, livefolder
-from snaprun.model import Run, Snapshot
+from snaprun.model import Run, Snapshot, short_id
 from snaprun.notebooks import notebook, parameters
 from snaprun.notebooks.notebook import Notebook
 from snaprun.queue import access
@@ -226,8 +226,8 @@ def _make_turns(context: Context, sweep_options: SweepOptions, launcher: str) ->
     prior_run = find(context, sweep_options.after) if sweep_options.after else None
     if prior_run is not None and launcher != handover.LOCAL and prior_run.status.over:
         if not prior_run.status.good:
-            text = f"run {prior_run.id[:8]} has {prior_run.status}: nothing can come after it"
-            raise UsageFault(text, hint=f"snaprun rerun {prior_run.id[:8]}")
+            text = f"run {short_id(prior_run.id)} has {prior_run.status}: nothing can come after it"
+            raise UsageFault(text, hint=f"snaprun rerun {short_id(prior_run.id)}")
         prior_run = None
     return Lineup(sweep_options.jobs, sweep_options.retries, prior_run.id if prior_run else None)
 

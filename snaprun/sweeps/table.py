@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from snaprun import show
-from snaprun.model import SCHEMA
+from snaprun.model import SCHEMA, short_id
 from snaprun.notebooks import parameters
 from snaprun.quantities import format_duration
 from snaprun.show import Look
@@ -158,7 +158,7 @@ def best(progress: SweepProgress, metric: str, axes: Sequence[str], *, over: boo
     if progress.best is not None:
         params = {name: progress.best.params[name] for name in axes if name in progress.best.params}
         value = progress.best.metrics[metric].last
-        return f"best {metric} {value:.6g}: {show.short_id(progress.best.id)}  {show.pairs(params)}"
+        return f"best {metric} {value:.6g}: {short_id(progress.best.id)}  {show.pairs(params)}"
     if not over:
         return ""
     metric_names = list(dict.fromkeys(name for run in progress.runs for name in run.metrics))

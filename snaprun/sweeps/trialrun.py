@@ -18,7 +18,7 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims
 from snaprun.live import bell
 from snaprun.live.order import read_order
-from snaprun.model import RUN_REF, SNAP_DIR, Snapshot
+from snaprun.model import RUN_REF, SNAP_DIR, Snapshot, short_id
 from snaprun.notebooks import notebook
 from snaprun.notebooks.notebook import Notebook
 from snaprun.queue import access
@@ -49,7 +49,7 @@ def load_setup(context: Context, path: Path, search: Search) -> TrialSetup:
     spec = records.read_spec(repo, search.first)
     raw = repo.blob(search.first, f"{SNAP_DIR}/{SOURCE}") or repo.blob(search.first, spec.notebook)
     if raw is None:
-        raise DataFault(f"run {search.first[:8]} froze no notebook", hint="git fsck")
+        raise DataFault(f"run {short_id(search.first)} froze no notebook", hint="git fsck")
     book = notebook.parse(raw, context.place.top / spec.notebook)
     return TrialSetup(repo, path, book, SnapshotRequest(search.base, source=raw), refreeze(repo, search.first, spec))
 
