@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import subprocess
 import sys
@@ -187,13 +188,36 @@ def test_documentation_refers_to_what_is_there() -> None:
     """The functions, classes, fields and modules that docstrings name as such."""
     lost = [
         f"{path}: {target}"
-        for path, tree in TREES.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        for target in re.findall(r":(?:func|class|meth|attr|data|mod):`~?([\w.]+)`", node.value.value)
+        for path, text in _documentation()
+        for target in re.findall(r":(?:func|class|meth|attr|data|mod):`~?([\w.]+)`", text)
         if not _exists(path, target)
     ]
     assert lost == []
+
+
+def test_documented_errors_are_there() -> None:
+    """The classes that stand before a colon below ``Raises:``."""
+    classes = {name for tree in TREES.values() for name in _names(tree)} | set(dir(builtins))
+    lost = [
+        f"{path}: {name}"
+        for path, text in _documentation()
+        for names in re.findall(r"(?:^ +|\. )((?:[A-Z]\w+, )*[A-Z]\w+): ", text.partition("Raises:\n")[2], re.MULTILINE)
+        for name in names.split(", ")
+        if name not in classes
+    ]
+    assert lost == []
+
+
+def _documentation() -> Iterator[tuple[str, str]]:
+    """Every docstring with the path of its module; the texts behind constants too."""
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+            ):
+                yield path, node.value.value
 
 
 def _exists(path: str, target: str) -> bool:

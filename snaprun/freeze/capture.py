@@ -112,7 +112,7 @@ def commit_run(repo: GitRepo, frozen_tree: FrozenTree, request: SnapshotRequest)
     """Put one run's ``.snaprun/`` on top of a frozen tree, commit it, and point a new ref at it.
 
     Raises:
-        Pruned: an object of the frozen tree is gone: freeze again.
+        PruneFault: an object of the frozen tree is gone: freeze again.
         SnaprunError: as :func:`take`; nothing is left behind but unreachable objects, which git collects.
     """
     start = time.monotonic()

@@ -44,11 +44,11 @@ def publish(
 ) -> None:
     """Store ``objects``, the last of which is the commit, and make ``ref`` point at it.
 
-    ``blobs`` are stored already; ``again`` stores them anew, and says whether that gave the same ones. ``old`` is where
-    the ref must stand before; None means that there is none yet.
+    ``blobs`` are stored already; ``store_again`` does so anew, and says whether that gave the same ones. ``old`` is
+    where the ref must stand before; None means that there is none yet.
 
     Raises:
-        Pruned: ``git prune --expire=now`` ran at the same time, and the files have changed since.
+        PruneFault: ``git prune --expire=now`` ran at the same time, and the files have changed since.
         SnaprunError: git could not write, or the ref is somewhere else.
     """
     commit = objects[-1].oid

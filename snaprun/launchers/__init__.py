@@ -124,8 +124,8 @@ class News:
     """What is new of a run on another machine: how it stands, bytes to append to the files of its live folder, and,
     once it has ended, the result commit and the git URL to fetch it from.
 
-    ``attempt`` says which one is in progress: the bytes of another than the known one are all of them. ``more`` says
-    that there is more than came.
+    ``attempt`` says which one is in progress: the bytes of another than the known one are all of them. ``has_more``:
+    there is more than came.
     """
 
     state: State

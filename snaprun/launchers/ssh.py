@@ -322,7 +322,7 @@ def call(
     """Ask the far side one thing: its answer, and the bytes that come with it.
 
     Raises:
-        Cut, Denied: the machine cannot be reached. Unavailable: no snaprun there. SnaprunError: as it says.
+        ConnectionLost, Denied: the machine cannot be reached. Unavailable: no snaprun there. SnaprunError: as it says.
     """
     question = json.dumps({"protocol": PROTOCOL, "path": target.path, **arguments}).encode()
     command = [*_ssh_command(env), "-T", *target.destination, _remote_command(target, verb)]

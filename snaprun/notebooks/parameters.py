@@ -97,7 +97,7 @@ def json_document(text: str) -> Any:
 
 
 def resolve(node: Node, language: str, overrides: Mapping[str, Any]) -> RunParameters:
-    """Check ``given`` against a notebook, merge it with the notebook's own defaults, write the injected cell's source.
+    """Check ``overrides`` against a notebook, put them on top of its own defaults, write the injected cell's source.
 
     Raises:
         ParameterFault: a name is no variable's name or unknown to the notebook, or a value cannot be written exactly.
@@ -121,7 +121,7 @@ def resolve(node: Node, language: str, overrides: Mapping[str, Any]) -> RunParam
 
 
 def inject(node: Node, overrides: Mapping[str, Any], language: str) -> Node:
-    """The document that runs: ``given`` set in a cell behind the ``parameters`` cell; without any, ``node`` itself."""
+    """The document that runs: ``overrides`` in a cell behind the ``parameters`` cell; without any, ``node`` itself."""
     return cells.inject(node, paramcode.code(overrides, language)) if overrides else node
 
 
