@@ -225,7 +225,7 @@ def _choose_python(
 ) -> tuple[Interpreter | None, Mapping[str, Kernel]]:
     """The interpreter of a Python notebook, and the kernels there are; another language has none unless asked for."""
     python = options.python or context.settings.python
-    available = kernels.specs(context.env)
+    available = kernels.read_specs(context.env)
     if source.language != "python" and python is None:
         return None, available
     kernel = available.get((source.kernel or "").lower())
@@ -236,7 +236,7 @@ def _choose_python(
         folder=source.path.parent,
         kernel=kernel.python if kernel else None,
     )
-    return choice, kernels.specs(context.env, [os.fspath(Path(choice.python).parent.parent)])
+    return choice, kernels.read_specs(context.env, [os.fspath(Path(choice.python).parent.parent)])
 
 
 def _refuse(source: Notebook, engine: str, options: RunOptions) -> None:

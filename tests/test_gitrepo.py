@@ -129,11 +129,11 @@ def test_the_author_is_the_users_or_a_stand_in(repo: Sandbox, git: GitRepo, seal
 
 def test_the_repository_of_a_submodule_is_another(repo: Sandbox, git: GitRepo) -> None:
     Sandbox(repo.path / "inner")
-    inner = git.inner("inner")
+    inner = git.open_submodule("inner")
     assert inner is not None
     assert inner.place.top == repo.path / "inner"
     repo.write("folder/file")
-    assert git.inner("folder") is None
+    assert git.open_submodule("folder") is None
 
 
 @pytest.mark.parametrize(

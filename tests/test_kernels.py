@@ -31,7 +31,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 def test_specs_are_read_and_a_broken_one_is_passed_over(env: dict[str, str]) -> None:
-    found = kernels.specs(env)
+    found = kernels.read_specs(env)
     assert {"ir", "conda-env", "octave"} <= set(found)
     assert "broken" not in found
     assert found["conda-env"].python == "/opt/conda/bin/python"
@@ -41,11 +41,11 @@ def test_specs_are_read_and_a_broken_one_is_passed_over(env: dict[str, str]) -> 
 
 def test_the_first_folder_wins(env: dict[str, str], tmp_path: Path) -> None:
     spec(tmp_path / "prefix" / "share" / "jupyter", "ir", "R", ["other", "{connection_file}"])
-    assert kernels.specs(env, [str(tmp_path / "prefix")])["ir"].argv[0] == "other"
+    assert kernels.read_specs(env, [str(tmp_path / "prefix")])["ir"].argv[0] == "other"
 
 
 def test_a_python_notebook_runs_in_the_chosen_interpreter_whatever_its_kernel_is_called(env: dict[str, str]) -> None:
-    available = kernels.specs(env)
+    available = kernels.read_specs(env)
     kernel, notes = kernels.choose(
         available, name=None, notebook_kernel="my-old-env", language="python", python=sys.executable
     )
@@ -54,7 +54,7 @@ def test_a_python_notebook_runs_in_the_chosen_interpreter_whatever_its_kernel_is
 
 def test_another_language_falls_back_within_the_language_with_a_note(env: dict[str, str]) -> None:
     kernel, notes = kernels.choose(
-        kernels.specs(env), name=None, notebook_kernel="ir32", language="r", python=sys.executable
+        kernels.read_specs(env), name=None, notebook_kernel="ir32", language="r", python=sys.executable
     )
     assert kernel.name == "ir"
     assert notes == ("kernel 'ir32' is not installed: running with 'ir'",)
@@ -63,12 +63,12 @@ def test_another_language_falls_back_within_the_language_with_a_note(env: dict[s
 def test_never_another_language(env: dict[str, str]) -> None:
     with pytest.raises(Unavailable, match="julia"):
         kernels.choose(
-            kernels.specs(env), name=None, notebook_kernel="julia-1.9", language="julia", python=sys.executable
+            kernels.read_specs(env), name=None, notebook_kernel="julia-1.9", language="julia", python=sys.executable
         )
 
 
 def test_an_unknown_kernel_gets_the_nearest_name_or_the_list(env: dict[str, str]) -> None:
-    available = kernels.specs(env)
+    available = kernels.read_specs(env)
     with pytest.raises(Unavailable) as near:
         kernels.choose(available, name="octav", notebook_kernel=None, language="octave", python=None)
     assert near.value.hint == "--kernel octave"
@@ -78,5 +78,5 @@ def test_an_unknown_kernel_gets_the_nearest_name_or_the_list(env: dict[str, str]
 
 
 def test_the_order_that_the_worker_gets_reads_back(env: dict[str, str]) -> None:
-    kernel = kernels.specs(env)["ir"]
+    kernel = kernels.read_specs(env)["ir"]
     assert kernels.Kernel.from_json(json.loads(json.dumps(kernel.to_json()))) == kernel

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.engines.script import chunks, find_commented_cells
+from snaprun.engines.script import find_commented_cells, split_script
 from snaprun.model import Status
 from tests.engineroom import execute, script_of
 from tests.sandbox import notebook
@@ -15,7 +15,7 @@ from tests.sandbox import notebook
 def test_chunks_are_the_code_cells() -> None:
     head = "# ---\n# jupyter: x\n# ---\n\n# %% [markdown]\n# # T\n\n"
     script = head + "# %% fit [x]\na = 1\n\n# %% [raw]\n# r\n    # %%%\nb\n"
-    assert [(chunk.line, chunk.lines) for chunk in chunks(script)] == [(8, ("a = 1", "")), (13, ("b",))]
+    assert [(chunk.line, chunk.lines) for chunk in split_script(script)] == [(8, ("a = 1", "")), (13, ("b",))]
 
 
 @pytest.mark.parametrize(

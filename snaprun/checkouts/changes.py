@@ -93,7 +93,7 @@ def sort_out(
         if in_git:
             git_paths.append(path)
     known_paths = {item.path for item in run_artifacts}
-    for path, source in _extra(top, extra):
+    for path, source in _list_extra(top, extra):
         if path in known_paths:
             continue
         known_paths.add(path)
@@ -126,7 +126,7 @@ def _measure(top: Path, present: Iterable[str]) -> tuple[list[str], list[tuple[i
     return links, file_sizes, notes
 
 
-def add(inner: GitRepo, index: Path, paths: Iterable[str], absent: Iterable[str]) -> list[str]:
+def update_index(inner: GitRepo, index: Path, paths: Iterable[str], absent: Iterable[str]) -> list[str]:
     """Take ``absent`` out of ``index`` and bring ``paths`` in as they are in the checkout now; notes on what failed.
 
     A path that git cannot read or convert is left as the snapshot has it, and the rest goes on.
@@ -171,7 +171,7 @@ def _objection(path: str, file_stat: os.stat_result) -> str:
     return ""
 
 
-def _extra(top: Path, extra: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+def _list_extra(top: Path, extra: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     """The files below ``extra``, each with the name it gets: relative to the checkout where it lies in there."""
     for source in extra:
         files = sorted(item for item in source.rglob("*") if item.is_file()) if source.is_dir() else [source]

@@ -77,7 +77,7 @@ def check_out(
     notes = list(content.notes)
     modules = {match[2]: match[1].decode() for match in _SUBMODULE.finditer(content.listing)}
     for name, module_commit in modules.items():
-        notes += _submodule(repo, inner, os.fsdecode(name), module_commit, lock=lock)
+        notes += _check_out_submodule(repo, inner, os.fsdecode(name), module_commit, lock=lock)
     if modules:
         files.write(git_dir / MODULES, b"".join(name + b"\0" for name in modules), durable=False)
     head_update.finish()
@@ -86,7 +86,7 @@ def check_out(
     return tuple(notes)
 
 
-def submodules(repo: GitRepo, inner: GitRepo) -> Iterator[GitRepo]:
+def open_submodules(repo: GitRepo, inner: GitRepo) -> Iterator[GitRepo]:
     """Git in each submodule that is laid out in a checkout, at any depth."""
     try:
         names = (inner.place.git_dir / MODULES).read_bytes().split(b"\0")[:-1]
@@ -97,7 +97,7 @@ def submodules(repo: GitRepo, inner: GitRepo) -> Iterator[GitRepo]:
         module = None if submodule is None else open_worktree(submodule, inner.place.top / name)
         if submodule is not None and module is not None:
             yield module
-            yield from submodules(submodule, module)
+            yield from open_submodules(submodule, module)
 
 
 def is_dirty(repo: GitRepo, path: Path) -> bool:
@@ -148,7 +148,7 @@ def _sweep(top: Path, listing: bytes) -> None:
                     erase(Path(os.fsdecode(os.path.join(path, name))))
 
 
-def _submodule(repo: GitRepo, inner: GitRepo, name: str, commit: str, *, lock: int | None) -> list[str]:
+def _check_out_submodule(repo: GitRepo, inner: GitRepo, name: str, commit: str, *, lock: int | None) -> list[str]:
     source, target = repo.place.top / name, inner.place.top / name
     submodule = _own_repo(source)
     if submodule is not None and submodule.resolve(commit) == commit:

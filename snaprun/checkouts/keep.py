@@ -43,7 +43,7 @@ class RunOutputs:
     notes: tuple[str, ...] = ()
 
 
-def keep(run_files: RunFiles, artifact_paths: tuple[str, ...]) -> RunOutputs:
+def keep_outputs(run_files: RunFiles, artifact_paths: tuple[str, ...]) -> RunOutputs:
     """Store what the run changed in its checkout, and the files at ``artifact_paths``, wherever they lie.
 
     Raises:
@@ -57,7 +57,7 @@ def keep(run_files: RunFiles, artifact_paths: tuple[str, ...]) -> RunOutputs:
     slot_links = slots.read_links(run_files.slot)
     tree_changes = changes.find_changes(run_files.inner, links=slot_links.links)
     extra += [run_files.slot.path / name for name in slot_links.outputs]
-    for module in checkout.submodules(
+    for module in checkout.open_submodules(
         run_files.repo, run_files.inner
     ):  # their files are no part of the snapshot's tree
         prefix = f"{os.path.relpath(module.place.top, run_files.slot.path)}/"
@@ -79,7 +79,7 @@ def store_entries(
     """Store files as git does (filters, line ends, modes): the entries that then differ, and notes on what failed."""
     index = run_files.folder / "index"
     copy_index(inner.place.git_dir / checkout.INDEX, index)
-    failures = changes.add(inner, index, git_paths, absent)
+    failures = changes.update_index(inner, index, git_paths, absent)
     base = slots.read_snapshot_id(run_files.slot) if run_files.slot else "HEAD"
     args = ("diff-index", "--cached", "--raw", "-z", "--no-renames", "--ignore-submodules=all", base)
     fields = inner.run(*args, index=index, options=CHECKOUT_OPTIONS).out.split(b"\0")[:-1]
@@ -90,7 +90,7 @@ def store_entries(
     return entries, failures
 
 
-def log(run_files: RunFiles, source: Path | bytes) -> tuple[Path | bytes, tuple[Artifact, ...]]:
+def keep_log(run_files: RunFiles, source: Path | bytes) -> tuple[Path | bytes, tuple[Artifact, ...]]:
     """The log as it goes into git; of one above the limit its head and tail, and the whole as an artifact."""
     if isinstance(source, bytes):
         path = run_files.folder / "log.txt"

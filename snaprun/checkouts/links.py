@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from snaprun.checkouts import slots
-from snaprun.checkouts.checkout import INDEX, submodules
+from snaprun.checkouts.checkout import INDEX, open_submodules
 from snaprun.checkouts.slots import Slot, SlotLinks
 from snaprun.checkouts.worktree import open_worktree
 from snaprun.git.gitrepo import GitRepo
@@ -103,7 +103,7 @@ def fingerprint(top: Path, slot_links: SlotLinks) -> dict[str, tuple[int, int]]:
     """Size and time of change (ns) of every linked file by its path relative to ``top``, of the first ten thousand."""
     fingerprints: dict[str, tuple[int, int]] = {}
     for path in slot_links.links:
-        for name, file_stat in _files(top, path):
+        for name, file_stat in _list_files(top, path):
             if len(fingerprints) == MAX_FILES:
                 return fingerprints
             fingerprints[name] = (file_stat.st_size, file_stat.st_mtime_ns)
@@ -156,9 +156,9 @@ def _find_ignored(repo: GitRepo, slot: Slot) -> list[str]:
     if inner is None:
         return []
     paths = _list_ignored(repo, inner)
-    for module in submodules(repo, inner):
+    for module in open_submodules(repo, inner):
         name = os.path.relpath(module.place.top, slot.path)
-        submodule = repo.inner(name)
+        submodule = repo.open_submodule(name)
         paths += [f"{name}/{path}" for path in _list_ignored(submodule, module)] if submodule else []
     return paths
 
@@ -224,7 +224,7 @@ def _holds_git(repo: GitRepo, path: str) -> bool:
     return repo.place.common_dir.is_relative_to(repo.place.top / path)
 
 
-def _files(top: Path, path: str) -> Iterator[tuple[str, os.stat_result]]:
+def _list_files(top: Path, path: str) -> Iterator[tuple[str, os.stat_result]]:
     """A linked file, or the files below a linked folder; what cannot be read is passed over."""
     queue = deque([path])
     while queue:

@@ -71,9 +71,9 @@ def _commit(run_files: RunFiles, run_id: str, result_parts: ResultParts) -> str:
     """Store everything and move the ref; the result commit's id."""
     repo = run_files.repo
     author_query = repo.start("var", "GIT_AUTHOR_IDENT")
-    run_commits = _own_commits(run_files.inner, run_id)
-    outputs = keep.keep(run_files, result_parts.artifacts)
-    log, log_artifacts = keep.log(run_files, result_parts.log)
+    run_commits = _find_own_commits(run_files.inner, run_id)
+    outputs = keep.keep_outputs(run_files, result_parts.artifacts)
+    log, log_artifacts = keep.keep_log(run_files, result_parts.log)
     notes = [
         f"the run committed {commit[:8]} in its checkout: kept as a parent of its result" for commit in run_commits
     ]
@@ -91,12 +91,12 @@ def _commit(run_files: RunFiles, run_id: str, result_parts: ResultParts) -> str:
         **({arrivals.ARRIVALS_FILE: result_parts.log_times} if result_parts.log_times else {}),
     }
     parents = [run_id, *run_commits, *([result_parts.previous] if result_parts.previous else [])]
-    objects, large = _objects(repo, parts, outputs, result, parents, parse_author(author_query.finish(ok=())))
+    objects, large = _make_objects(repo, parts, outputs, result, parents, parse_author(author_query.finish(ok=())))
     oids = [entry.oid for entry in outputs.entries.values() if entry]
 
     def store_again() -> bool:
         return (
-            keep.keep(run_files, result_parts.artifacts).entries == outputs.entries
+            keep.keep_outputs(run_files, result_parts.artifacts).entries == outputs.entries
             and _store_large(repo, parts) == large
         )
 
@@ -111,7 +111,7 @@ def _commit(run_files: RunFiles, run_id: str, result_parts: ResultParts) -> str:
     return objects[-1].oid
 
 
-def _objects(
+def _make_objects(
     repo: GitRepo,
     parts: Mapping[str, bytes | Path],
     outputs: RunOutputs,
@@ -167,7 +167,7 @@ def find_result(repo: GitRepo, run_id: str) -> str | None:
     raise DataFault(f"run {run_id[:8]} stands at {tip[:8]}, which is no result of it", hint=f"git log {tip[:8]}")
 
 
-def _own_commits(inner: GitRepo | None, run_id: str) -> list[str]:
+def _find_own_commits(inner: GitRepo | None, run_id: str) -> list[str]:
     """The commit that the run's HEAD stands at, where the run made it: nothing else in the repository reaches it."""
     if inner is None or (inner.place.git_dir / "HEAD").read_bytes().strip() == run_id.encode():
         return []

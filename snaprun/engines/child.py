@@ -43,7 +43,7 @@ GATHER_SECONDS = 0.005
 
 
 class Child:
-    """The process. ``talk`` is called with every message; ``number`` is the cell that streams belong to."""
+    """The process. ``handler`` is called with every message; ``number`` is the cell that streams belong to."""
 
     def __init__(self, job: Job, journal: Journal, stop: Stop, handler: Callable[[dict[str, Any]], None]) -> None:
         self.job = job
@@ -124,7 +124,7 @@ class Child:
     def wait(self, condition: Callable[[], bool], *, limit: float | None = None) -> None:
         """Pump until ``condition()``. Raises EarlyEnd when the process dies, someone stops the run, or time is up."""
         while not condition():
-            deadline, timeout_outcome = self._limit(limit)
+            deadline, timeout_outcome = self._find_deadline(limit)
             self._pump(min(0.2, max(0.0, deadline - time.monotonic())) if deadline is not None else 0.2)
             if condition():
                 return
@@ -198,7 +198,7 @@ class Child:
         except OSError:  # it is gone, which :meth:`wait` notices
             return
 
-    def _limit(self, limit: float | None) -> tuple[float | None, Outcome]:
+    def _find_deadline(self, limit: float | None) -> tuple[float | None, Outcome]:
         """When to give up, and what has happened then: the run's or the cell's time is up, or ``limit`` came."""
         deadlines: list[tuple[float, str]] = []
         if self.job.timeout is not None:

@@ -81,7 +81,7 @@ class _InlineSession:
         child.start([python, str(BOOT / "inline.py")])
         child.wait_until_ready(lambda: self.ready)
         for index, (number, _, cell) in enumerate(cells):
-            outcome = self._cell(child, number, cell)
+            outcome = self._execute_cell(child, number, cell)
             if outcome is not None:
                 if outcome.exit_code == 0:
                     skip_cells(self.job, self.journal, (next_number for next_number, _, _ in cells[index + 1 :]))
@@ -90,7 +90,7 @@ class _InlineSession:
         child.shut_down()
         return Outcome(Status.SUCCEEDED, 0)
 
-    def _cell(self, child: Child, number: int, cell: Mapping[str, Any]) -> Outcome | None:
+    def _execute_cell(self, child: Child, number: int, cell: Mapping[str, Any]) -> Outcome | None:
         """Execute one cell; None means: go on with the next."""
         label = self.job.labels.get(number, "")
         text = read_source(cell)
@@ -143,13 +143,13 @@ class _InlineSession:
         elif kind == "update" and message["id"]:
             self.journal.update(message["id"], {"data": message["data"], "metadata": message["metadata"]})
         elif kind == "out":
-            self._show(message)
+            self._journal_output(message)
         elif kind == "error":
             self.errors.append(message)
             error = {key: message[key] for key in ("ename", "evalue", "traceback")}
             self.journal.out(self.number, {"output_type": "error", **error})
 
-    def _show(self, message: Mapping[str, Any]) -> None:
+    def _journal_output(self, message: Mapping[str, Any]) -> None:
         if WIDGET_VIEW in message["data"] and not self.has_warned:
             self.has_warned = True
             self.journal.note(f"cell {self.number} shows a widget, which the inline engine cannot: use --engine kernel")

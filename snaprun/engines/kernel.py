@@ -113,7 +113,7 @@ class _KernelSession:
         self.widgets = Widgets(self.channels, self.journal.note)
         deadline = time.monotonic() + self.job.start_timeout
         while True:  # a request sent before the kernel hears that we listen on IOPub is answered there to nobody
-            request = self._request("kernel_info_request", {}, 0)
+            request = self._send_request("kernel_info_request", {}, 0)
             event = await self._wait_for(request.reply, deadline)
             if event == "done":
                 event = await self._wait_for(request.idle, min(deadline, time.monotonic() + IOPUB_PATIENCE))
@@ -140,7 +140,7 @@ class _KernelSession:
         new_source: str | None = None
         while index < len(cells):
             number, _, cell = cells[index]
-            outcome = await self._cell(number, cell, new_source)
+            outcome = await self._execute_cell(number, cell, new_source)
             new_source = None
             if outcome is None:
                 index += 1
@@ -155,7 +155,7 @@ class _KernelSession:
                 return outcome
         return Outcome(Status.SUCCEEDED, 0)
 
-    async def _cell(self, number: int, cell: Mapping[str, Any], new_source: str | None) -> Outcome | None:
+    async def _execute_cell(self, number: int, cell: Mapping[str, Any], new_source: str | None) -> Outcome | None:
         """Execute one cell; None means: go on with the next."""
         label = self.job.labels.get(number, "")
         text = read_source(cell) if new_source is None else new_source
@@ -175,10 +175,10 @@ class _KernelSession:
             "allow_stdin": False,
             "stop_on_error": not may_raise,
         }
-        request = self._request("execute_request", content, number)
+        request = self._send_request("execute_request", content, number)
         state, outcome = "stopped", None
         try:
-            reply = await self._finish(request, start_time)
+            reply = await self._await_reply(request, start_time)
             state, outcome = self._judge(request, reply, may_raise)
         except EarlyEnd as end:
             state = "failed" if end.outcome.exit_code == KILL_CODE and not self.stop.count else "stopped"
@@ -217,10 +217,10 @@ class _KernelSession:
         name, value = str(error.get("ename") or ""), str(error.get("evalue") or "")
         return outcome_of_error(request.number, name, value, reply.get("snaprun_exit"))
 
-    async def _finish(self, request: _Request, start_time: float) -> Mapping[str, Any]:
+    async def _await_reply(self, request: _Request, start_time: float) -> Mapping[str, Any]:
         """Wait for a cell's reply and its last output. Raises EarlyEnd when the run ends instead."""
-        limit, timeout_outcome = self._limit(request.number, start_time)
-        task = asyncio.ensure_future(self._complete(request))
+        limit, timeout_outcome = self._find_deadline(request.number, start_time)
+        task = asyncio.ensure_future(self._await_output(request))
         try:
             event = await self._wait_for(task, limit)
             if event == "done":
@@ -232,7 +232,7 @@ class _KernelSession:
         finally:
             task.cancel()
 
-    async def _complete(self, request: _Request) -> Mapping[str, Any]:
+    async def _await_output(self, request: _Request) -> Mapping[str, Any]:
         """The reply, once everything that the cell said has arrived."""
         reply = await request.reply
         message_count, last_arrival, has_probed = self.channels.message_count, time.monotonic(), False
@@ -247,7 +247,7 @@ class _KernelSession:
                 )
             if silence > self.job.patience and not has_probed:
                 has_probed = True
-                probe = self._request("kernel_info_request", {}, request.number)
+                probe = self._send_request("kernel_info_request", {}, request.number)
                 probe.idle.add_done_callback(lambda _: self._give_up_idle(request))
         return reply
 
@@ -259,7 +259,7 @@ class _KernelSession:
             )
             request.idle.set_result(None)
 
-    def _limit(self, number: int, start_time: float) -> tuple[float | None, Outcome]:
+    def _find_deadline(self, number: int, start_time: float) -> tuple[float | None, Outcome]:
         """When the current cell has to end, and what has happened then."""
         run_deadline = None if self.job.timeout is None else self.start_time + self.job.timeout
         cell_deadline = None if self.job.cell_timeout is None else start_time + self.job.cell_timeout
@@ -381,7 +381,7 @@ class _KernelSession:
         self.fault = self.fault or error
         self.stop_event.set()
 
-    def _request(self, kind: str, content: dict[str, Any], number: int) -> _Request:
+    def _send_request(self, kind: str, content: dict[str, Any], number: int) -> _Request:
         channel = "shell"
         request = _Request(number, self.loop.create_future(), self.loop.create_future())
         message_id = self.channels.send(channel, kind, content)
@@ -425,17 +425,17 @@ class _KernelSession:
             if name:
                 self.journal.update(name, {"data": content.get("data", {}), "metadata": content.get("metadata", {})})
         elif kind in ("display_data", "execute_result"):
-            self._show(kind, content, number)
+            self._journal_output(kind, content, number)
         elif kind == "error":
-            self._error(content, number, request)
+            self._journal_error(content, number, request)
 
-    def _show(self, kind: str, content: Mapping[str, Any], number: int) -> None:
+    def _journal_output(self, kind: str, content: Mapping[str, Any], number: int) -> None:
         output = {"output_type": kind, "data": content.get("data", {}), "metadata": content.get("metadata", {})}
         if kind == "execute_result":
             output["execution_count"] = content.get("execution_count")
         self.journal.out(number, output, display_id=(content.get("transient") or {}).get("display_id"))
 
-    def _error(self, content: Mapping[str, Any], number: int, request: _Request | None) -> None:
+    def _journal_error(self, content: Mapping[str, Any], number: int, request: _Request | None) -> None:
         error = {"ename": str(content.get("ename", "")), "evalue": str(content.get("evalue", ""))}
         traceback = [str(line) for line in content.get("traceback") or ()]
         self.journal.out(number, {"output_type": "error", **error, "traceback": traceback})

@@ -29,7 +29,7 @@ class Chunk:
     lines: tuple[str, ...]
 
 
-def chunks(script: str) -> list[Chunk]:
+def split_script(script: str) -> list[Chunk]:
     """The code cells of a script in percent format."""
     blocks: list[tuple[int, bool, list[str]]] = [(0, False, [])]
     for number, line in enumerate(script.splitlines(), start=1):
@@ -44,7 +44,7 @@ def chunks(script: str) -> list[Chunk]:
 def find_commented_cells(notebook: Mapping[str, Any], script: str) -> list[int]:
     """The cells in which jupytext commented magics or shell lines out: plain Python would skip them silently."""
     cell_numbers = []
-    for (number, _, cell), chunk in zip(number_cells(notebook), chunks(script), strict=False):
+    for (number, _, cell), chunk in zip(number_cells(notebook), split_script(script), strict=False):
         script_lines = {line.strip() for line in chunk.lines}
         lines = [line.strip() for line in read_source(cell).splitlines() if line.strip()]
         if not is_skipped(cell) and any(line not in script_lines and f"# {line}" in script_lines for line in lines):
@@ -107,7 +107,7 @@ class _ScriptSession:
         assert self.job.python is not None, "the script engine needs an interpreter"
         child.start([self.job.python, str(BOOT / "script.py"), str(self.script)])
         child.wait_until_ready(lambda: self.ready)
-        child.order({"cells": self._places()})
+        child.order({"cells": self._locate_cells()})
         child.wait(lambda: self.outcome is not None)
         assert self.outcome is not None
         self.close("failed")  # nothing is open but after a KeyboardInterrupt of the code's own
@@ -142,9 +142,9 @@ class _ScriptSession:
         elif kind == "over":
             self.outcome = Outcome(Status.SUCCEEDED, 0)
         elif kind == "error":
-            self._error(message)
+            self._handle_error(message)
 
-    def _error(self, message: Mapping[str, Any]) -> None:
+    def _handle_error(self, message: Mapping[str, Any]) -> None:
         error = {key: message[key] for key in ("ename", "evalue", "traceback")}
         if "exit" not in message:  # plain Python says nothing of a SystemExit, but for its message
             self.journal.out(message["n"], {"output_type": "error", **error})
@@ -155,9 +155,9 @@ class _ScriptSession:
         if message["ename"] != "KeyboardInterrupt":
             self.close(state)
 
-    def _places(self) -> list[tuple[int, int, str]]:
+    def _locate_cells(self) -> list[tuple[int, int, str]]:
         """Line, number and treatment of every code cell. Where script and notebook disagree all is one cell."""
-        code_chunks = chunks(self.script.read_text(encoding="utf-8"))
+        code_chunks = split_script(self.script.read_text(encoding="utf-8"))
         if len(code_chunks) != len(self.cells):
             self.journal.note("the paired script has other cells than the notebook: progress is not known by cell")
             return [(0, next((number for number, _, _ in self.cells), 1), "run")]

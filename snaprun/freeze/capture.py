@@ -117,11 +117,11 @@ def commit_run(repo: GitRepo, frozen_tree: FrozenTree, request: SnapshotRequest)
     """
     start = time.monotonic()
     snapshot, objects = compose(frozen_tree, request)
-    keep(repo, frozen_tree, snapshot, objects)
+    publish_snapshot(repo, frozen_tree, snapshot, objects)
     return replace(snapshot, seconds=frozen_tree.seconds + time.monotonic() - start)
 
 
-def keep(repo: GitRepo, frozen_tree: FrozenTree, snapshot: Snapshot, objects: Sequence[GitObject]) -> None:
+def publish_snapshot(repo: GitRepo, frozen_tree: FrozenTree, snapshot: Snapshot, objects: Sequence[GitObject]) -> None:
     """Store what :func:`compose` has made, and point a new ref at it. Raises as :func:`commit_run` does."""
     tree = frozen_tree.tree
     publish(
@@ -144,7 +144,7 @@ def compose(frozen_tree: FrozenTree, request: SnapshotRequest) -> tuple[Snapshot
         left_out=(*request.spec.left_out, *tree.left_out),
         warnings=(*request.spec.warnings, *tree.warnings),
     )
-    folder, objects = _snap_dir(spec, frozen_tree, request)
+    folder, objects = _make_snap_dir(spec, frozen_tree, request)
     root = make_tree(
         {**parse_tree(tree.top.data, tree.algorithm), SNAP_DIR.encode(): TreeEntry(TREE_MODE, folder)}, tree.algorithm
     )
@@ -169,7 +169,7 @@ def _is_tree_path(top: Path, path: str) -> bool:
     return (top / path).parent.resolve() == top.resolve().joinpath(*parts[:-1])
 
 
-def _snap_dir(spec: RunSpec, frozen_tree: FrozenTree, request: SnapshotRequest) -> tuple[str, list[GitObject]]:
+def _make_snap_dir(spec: RunSpec, frozen_tree: FrozenTree, request: SnapshotRequest) -> tuple[str, list[GitObject]]:
     """The tree of ``.snaprun/`` and all objects of it."""
     hash_name = frozen_tree.tree.algorithm
     files = {"run.json": document(spec.to_json()), "params.json": document(request.params), **request.files}

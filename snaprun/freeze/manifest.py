@@ -92,7 +92,7 @@ def read(
         elif line.startswith(b"# branch.head ") and line != b"# branch.head (detached)":
             branch = os.fsdecode(line[14:])
         else:
-            _note(listing, line)
+            _add_entry(listing, line)
     for match in _SKIPPED_ENTRY.finditer(index_entries):
         path = os.fsdecode(match.group()[2:])
         if match.group()[:1] in b"Ss":
@@ -100,7 +100,7 @@ def read(
         elif match.group()[:1].islower():
             listing.hidden_paths.append(path)
     if not submodules:
-        listing.links.update(_gitlinks(repo, index))
+        listing.links.update(_list_submodules(repo, index))
     known_paths = {
         *listing.stored_entries,
         *listing.disk_modes,
@@ -168,7 +168,7 @@ def _read_small_index(index: Path) -> bytes:
         return b""
 
 
-def _gitlinks(repo: GitRepo, index: Path) -> dict[str, Link]:
+def _list_submodules(repo: GitRepo, index: Path) -> dict[str, Link]:
     """Every submodule of the index that is checked out, as if changed."""
     links = {}
     for line in repo.run("ls-files", "-s", "-z", index=index).out.split(b"\0"):
@@ -180,7 +180,7 @@ def _gitlinks(repo: GitRepo, index: Path) -> dict[str, Link]:
     return links
 
 
-def _note(listing: TreeListing, line: bytes) -> None:
+def _add_entry(listing: TreeListing, line: bytes) -> None:
     """Take one entry of the status in: the format is in ``git-status(1)``, porcelain version 2."""
     if line.startswith(b"? "):
         path = os.fsdecode(line[2:])

@@ -84,7 +84,7 @@ def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = 
     """
     with repo.object_reader() as read_object, blobs.start_hasher(repo) as hasher:
         draft = _Draft()
-        listing = _list(repo, folder / "index", rules, draft)
+        listing = _list_changes(repo, folder / "index", rules, draft)
         draft.hash_name = algorithm(listing.head) if listing.head else repo.hash_name()
         if listing.conflicts:
             _note_conflicts(listing, draft, allow_conflicts=allow_conflicts)
@@ -97,7 +97,7 @@ def store(repo: GitRepo, folder: Path, rules: Rules, *, allow_conflicts: bool = 
         noted_paths = {item.path for item in draft.left_out}
         draft.left_out += [item for item in special_files if item.path not in noted_paths]
         for path, link in listing.links.items():
-            draft.entries[path] = _submodule(repo, path, link, rules, draft)
+            draft.entries[path] = _store_submodule(repo, path, link, rules, draft)
         return _build_tree(listing, rules, untracked_paths, draft, read_object)
 
 
@@ -148,7 +148,7 @@ def _build_tree(
     )
 
 
-def _list(repo: GitRepo, index: Path, rules: Rules, draft: _Draft) -> TreeListing:
+def _list_changes(repo: GitRepo, index: Path, rules: Rules, draft: _Draft) -> TreeListing:
     """Git's account of the work tree by a copy of the index, or by HEAD where there is none that can be read."""
     is_lost = not copy_index(repo.place.index, index)
     if is_lost:
@@ -161,7 +161,7 @@ def _list(repo: GitRepo, index: Path, rules: Rules, draft: _Draft) -> TreeListin
         is_lost = True
         _rebuild(repo, index, draft, "broken")
         listing = _ask(repo, index, rules)
-    return _complete(repo, listing) if is_lost else listing
+    return _keep_absent_files(repo, listing) if is_lost else listing
 
 
 def _ask(repo: GitRepo, index: Path, rules: Rules) -> TreeListing:
@@ -185,7 +185,7 @@ def _rebuild(repo: GitRepo, index: Path, draft: _Draft, defect: str) -> None:
         draft.warnings.append(f"the index is {defect}: the snapshot was built from HEAD and the files on disk")
 
 
-def _complete(repo: GitRepo, listing: TreeListing) -> TreeListing:
+def _keep_absent_files(repo: GitRepo, listing: TreeListing) -> TreeListing:
     """After a rebuild: in a sparse checkout, only the lost index knew which files are away on purpose. None is lost."""
     if repo.run("config", "--bool", "core.sparseCheckout", ok=()).out != b"true\n":
         return listing
@@ -242,9 +242,9 @@ def _add_blob(draft: _Draft, path: str, mode: str, data: bytes) -> None:
     draft.entries[path] = TreeEntry(mode, blob.oid)
 
 
-def _submodule(repo: GitRepo, path: str, link: Link, rules: Rules, draft: _Draft) -> TreeEntry | None:
+def _store_submodule(repo: GitRepo, path: str, link: Link, rules: Rules, draft: _Draft) -> TreeEntry | None:
     """The commit to record for a submodule: its HEAD, or a snapshot of it where its files are changed."""
-    inner = repo.inner(path)
+    inner = repo.open_submodule(path)
     if inner is None:
         draft.warnings.append(f"the submodule {path} cannot be opened: its recorded commit was taken")
         return TreeEntry(SUBMODULE_MODE, link.oid) if link.oid else None

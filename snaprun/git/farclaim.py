@@ -48,7 +48,7 @@ def publish(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, s
     _push(repo, url, specs, env=env)
 
 
-def tips(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]) -> dict[str, str]:
+def read_tips(repo: GitRepo, url: str, runs: Sequence[str], *, env: Mapping[str, str]) -> dict[str, str]:
     """Where the refs of these runs stand there. Raises SnaprunError where it cannot be reached."""
     answer = repo.run("ls-remote", "--quiet", "--end-of-options", url, f"{RUN_REF}*", env=env, ok=())
     if answer.code:

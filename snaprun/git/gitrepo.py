@@ -200,7 +200,7 @@ class GitRepo:
         """The hash of the repository: sha1 or sha256."""
         return self.text("rev-parse", "--show-object-format")
 
-    def inner(self, path: str) -> GitRepo | None:
+    def open_submodule(self, path: str) -> GitRepo | None:
         """The repository of the submodule at ``path``, or None where there is none to open."""
         try:
             place = find_enclosing(self.place.top / path, os.environ)

@@ -58,7 +58,7 @@ def check(site: Site) -> None:
     if site.options.get(LOG) and not os.path.isdir(site.options[LOG]):
         raise UsageFault(f"{LOG}={site.options[LOG]}: there is no such folder here", hint=f"mkdir {site.options[LOG]}")
     slurm.check(_slurm_site(site))
-    farclaim.tips(GitRepo(site.place), url, [], env=git_env(site))
+    farclaim.read_tips(GitRepo(site.place), url, [], env=git_env(site))
 
 
 def notes(site: Site) -> list[str]:
@@ -139,7 +139,7 @@ def news(site: Site, offsets: Mapping[str, Mapping[str, int]]) -> dict[str, News
     tips: dict[str, str] = {}
     for url, handles in handles_by_url.items():
         runs = {parse_handle(handle)[2]: handle for handle in handles}
-        remote_tips = farclaim.tips(GitRepo(site.place), url, list(runs), env=git_env(site))
+        remote_tips = farclaim.read_tips(GitRepo(site.place), url, list(runs), env=git_env(site))
         tips.update({runs[run]: tip for run, tip in remote_tips.items() if tip != run})
     return {handle: _news(site, handle, state, tips.get(handle), offsets[handle]) for handle, state in states.items()}
 

@@ -129,7 +129,7 @@ def _kernel(context: Context, spec: RunSpec) -> Kernel | None:
         engine(spec.engine)
         return None
     prefixes = [os.fspath(Path(spec.python).parent.parent)] if spec.python else []
-    available = kernels.specs(context.env, prefixes)
+    available = kernels.read_specs(context.env, prefixes)
     if spec.language == "python" and spec.python is not None:
         return kernels.of_python(spec.python)
     kernel, _ = kernels.choose(

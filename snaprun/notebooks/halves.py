@@ -38,7 +38,7 @@ def members(path: str, content: bytes, config: Config | None) -> list[Half]:
         SettingsFault: the configuration, or the formats that the file names, cannot be understood.
     """
     extension = os.path.splitext(path)[1]
-    with _quiet(path):
+    with _translate_faults(path):
         metadata = _metadata(path, content)
         settings = _settings(config)
         formats = notebook_formats({"metadata": metadata}, settings, path, fallback_on_current_fmt=False)
@@ -63,7 +63,7 @@ def find_differences(notebook: bytes, text: bytes, half: Half) -> tuple[str, ...
     Raises:
         InputMissing: one of them is no notebook.
     """
-    with _quiet(half.path):
+    with _translate_faults(half.path):
         fresh_text = jupytext.writes(_without_outputs(notebook), fmt=dict(half.format))
         if _body(fresh_text) == _body(_decode(half.path, text)):
             return ()
@@ -78,7 +78,7 @@ def find_differences(notebook: bytes, text: bytes, half: Half) -> tuple[str, ...
 
 def text_from(notebook: bytes, text: bytes | None, half: Half) -> bytes:
     """The text half as it has to be for this notebook; line ends as in the old one."""
-    with _quiet(half.path):
+    with _translate_faults(half.path):
         content: str = jupytext.writes(_without_outputs(notebook), fmt=dict(half.format))
     content = content if content.endswith("\n") else content + "\n"
     if text is not None and b"\r\n" in text:
@@ -88,7 +88,7 @@ def text_from(notebook: bytes, text: bytes | None, half: Half) -> bytes:
 
 def notebook_from(text: bytes, notebook: bytes | None, half: Half) -> bytes:
     """The notebook as it has to be for this text half: the outputs of unchanged cells are kept."""
-    with _quiet(half.path):
+    with _translate_faults(half.path):
         node = _read(half, _decode(half.path, text))
         if notebook is not None:
             node = combine_inputs_with_outputs(node, _node(notebook), fmt=dict(half.format))
@@ -203,7 +203,7 @@ def _settings(config: Config | None) -> Any:
 
 
 @contextmanager
-def _quiet(path: str) -> Iterator[None]:
+def _translate_faults(path: str) -> Iterator[None]:
     """Turn jupytext's faults into ours, and keep its warnings to itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

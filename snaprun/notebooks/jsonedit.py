@@ -36,7 +36,7 @@ def put(text: str, path: Sequence[str], value: Any) -> str:
     while True:
         if text[start : start + 1] != "{":
             raise ValueError(f"{path[depth - 1] if depth else 'the document'} is no object")
-        members = _members(text, start)
+        members = _read_members(text, start)
         member = next((candidate for candidate in members if candidate.name == path[depth]), None)
         if member is None:
             subtree: Any = value
@@ -49,7 +49,7 @@ def put(text: str, path: Sequence[str], value: Any) -> str:
         depth += 1
 
 
-def _members(text: str, start: int) -> list[_Member]:
+def _read_members(text: str, start: int) -> list[_Member]:
     """The members of the object that opens at ``start``."""
     members = []
     position = _skip_space(text, start + 1)
@@ -71,16 +71,16 @@ def _insert(text: str, start: int, members: list[_Member], name: str, value: Any
         successors[0].start if successors and members == sorted(members, key=lambda candidate: candidate.name) else None
     )
     if not members:
-        outer = _indent(text, start)
-        step = _step(text)
+        outer = _find_indent(text, start)
+        step = _find_step(text)
         inner = None if outer is None or not step else outer + step
         tail = "" if inner is None else f"\n{outer}"
         head = "" if inner is None else f"\n{inner}"
         insertion = f"{{{head}{_format_member(name, value, inner, step)}{tail}}}"
         return text[:start] + insertion + text[_skip_space(text, start + 1) + 1 :]
-    inner = _indent(text, members[0].start)
+    inner = _find_indent(text, members[0].start)
     gap = " " if inner is None else f"\n{inner}"
-    insertion = _format_member(name, value, inner, _step(text))
+    insertion = _format_member(name, value, inner, _find_step(text))
     if position is not None:
         return f"{text[:position]}{insertion},{gap}{text[position:]}"
     end = members[-1].end
@@ -92,14 +92,14 @@ def _format_member(name: str, value: Any, indent: str | None, step: str) -> str:
     return f"{json.dumps(name, ensure_ascii=False)}: " + content.replace("\n", f"\n{indent}")
 
 
-def _indent(text: str, position: int) -> str | None:
+def _find_indent(text: str, position: int) -> str | None:
     """The white space before what stands at ``position`` on its line; None where the file is written on one line."""
     line = text[text.rfind("\n", 0, position) + 1 : position]
     blank = line[: len(line) - len(line.lstrip(" \t"))]
     return blank if "\n" in text.strip() else None
 
 
-def _step(text: str) -> str:
+def _find_step(text: str) -> str:
     """One level of the file's indentation."""
     match = re.match(r"\s*\{\s*\n([ \t]*)\S", text)
     return match[1] if match else ""

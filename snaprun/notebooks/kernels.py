@@ -45,7 +45,7 @@ def of_python(python: str) -> Kernel:
     return Kernel("python3", "python", (python, "-m", "ipykernel_launcher", "-f", "{connection_file}"), python=python)
 
 
-def specs(env: Mapping[str, str], prefixes: Sequence[str] = ()) -> dict[str, Kernel]:
+def read_specs(env: Mapping[str, str], prefixes: Sequence[str] = ()) -> dict[str, Kernel]:
     """Every kernel spec by name, the first found winning; ``prefixes`` are environments to look in first."""
     kernels: dict[str, Kernel] = {}
     for folder in _folders(env, prefixes):

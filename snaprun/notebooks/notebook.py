@@ -102,7 +102,7 @@ def parse(raw: bytes, path: Path) -> Notebook:
         node = cells.normalize(document, name)
         node = cells.with_ids(node) if node["nbformat_minor"] >= 5 else node  # a damaged one may lack some
     elif extension in TEXT_EXTENSIONS:
-        node = cells.normalize(_from_text(_text(raw, name), extension, name), name)
+        node = cells.normalize(_from_text(_decode(raw, name), extension, name), name)
         notes = ()
     else:
         extensions = " ".join((".ipynb", *TEXT_EXTENSIONS[:8]))
@@ -169,7 +169,7 @@ def _has_magic(source: str, language: str) -> bool:
 
 def _upgrade(document: Node, name: str) -> Node:
     try:
-        return _without_random_ids(dict(nbformat.convert(nbformat.reader.reads(_json(document)), 4)))
+        return _without_random_ids(dict(nbformat.convert(nbformat.reader.reads(_dump(document)), 4)))
     except (KeyError, TypeError, ValueError, AttributeError, NotebookValidationError) as error:
         raise InputMissing(
             f"{name} is a damaged notebook of format {document.get('nbformat')}: {error}",
@@ -177,11 +177,11 @@ def _upgrade(document: Node, name: str) -> Node:
         ) from error
 
 
-def _json(document: Node) -> str:
+def _dump(document: Node) -> str:
     return cells.dump(document).decode("utf-8", "surrogatepass")
 
 
-def _text(raw: bytes, name: str) -> str:
+def _decode(raw: bytes, name: str) -> str:
     """Decode a text notebook; a coding line as Python's own is heeded."""
     try:
         encoding, _ = tokenize.detect_encoding(BytesIO(raw).readline)
@@ -192,7 +192,7 @@ def _text(raw: bytes, name: str) -> str:
 
 def _from_text(text: str, extension: str, name: str) -> Node:
     if extension in _SCRIPT_EXTENSIONS and _is_plain(text, extension):
-        return cells.with_ids(_one_cell(text, str(_SCRIPT_EXTENSIONS[extension]["language"])))
+        return cells.with_ids(_wrap_cell(text, str(_SCRIPT_EXTENSIONS[extension]["language"])))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -222,7 +222,7 @@ def _is_plain(text: str, extension: str) -> bool:
     return bool(guess_format(text, extension)[0] == "light")
 
 
-def _one_cell(text: str, language: str) -> Node:
+def _wrap_cell(text: str, language: str) -> Node:
     source = text.strip("\n")
     cell: Node = {"cell_type": "code", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
     return {

@@ -70,15 +70,15 @@ def code(params: Mapping[str, Any], language: str) -> str:
     return "\n".join(lines)
 
 
-def _python(value: Any) -> str:
+def _write_python(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"float({str(value)!r})"
     if isinstance(value, (datetime, date)):
         return re.sub(r"\bdatetime\.(?=date|time)", "__import__('datetime').", repr(value))
     if isinstance(value, list):
-        return f"[{', '.join(map(_python, value))}]"
+        return f"[{', '.join(map(_write_python, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_python(key)}: {_python(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{_write_python(key)}: {_write_python(item)}' for key, item in value.items())}}}"
     if isinstance(value, str):
         return repr(_require_unicode(value))
     if value is None or isinstance(value, (bool, int, float)):
@@ -86,7 +86,7 @@ def _python(value: Any) -> str:
     raise _InexactValue(f"a {type(value).__name__}")
 
 
-def _r(value: Any) -> str:
+def _write_r(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "NULL", True: "TRUE", False: "FALSE"}[value]
     if isinstance(value, int):
@@ -104,12 +104,12 @@ def _r(value: Any) -> str:
     if isinstance(value, date):
         return f'as.Date("{value.isoformat()}")'
     if isinstance(value, list):
-        return f"list({', '.join(map(_r, value))})"
+        return f"list({', '.join(map(_write_r, value))})"
     if isinstance(value, dict):
         _require_string_keys(value)
         if "" in value:
             raise _InexactValue("a key without a letter")
-        return f"list({', '.join(f'{_r(key)} = {_r(item)}' for key, item in value.items())})"
+        return f"list({', '.join(f'{_write_r(key)} = {_write_r(item)}' for key, item in value.items())})"
     raise _InexactValue(f"a {type(value).__name__}")
 
 
@@ -129,7 +129,7 @@ def _r_moment(value: datetime) -> str:
     return f'as.POSIXct("{value.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}", tz = "UTC")'
 
 
-def _julia(value: Any) -> str:
+def _write_julia(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "nothing", True: "true", False: "false"}[value]
     if isinstance(value, int):
@@ -148,9 +148,9 @@ def _julia(value: Any) -> str:
     if isinstance(value, list):
         kinds = {type(item) for item in value}  # Julia promotes what is not alike: [1, 2.5] would be [1.0, 2.5]
         alike = len(kinds) == 1 and not kinds & {list, dict}
-        return f"{'' if alike else 'Any'}[{', '.join(map(_julia, value))}]"
+        return f"{'' if alike else 'Any'}[{', '.join(map(_write_julia, value))}]"
     if isinstance(value, dict):
-        pairs = ", ".join(f"{_julia(key)} => {_julia(item)}" for key, item in value.items())
+        pairs = ", ".join(f"{_write_julia(key)} => {_write_julia(item)}" for key, item in value.items())
         return f"Dict({pairs})" if len({type(key) for key in value}) == 1 else f"Dict{{Any, Any}}({pairs})"
     raise _InexactValue(f"a {type(value).__name__}")
 
@@ -159,12 +159,12 @@ def _julia_prelude(value: Any) -> str:
     return "import Dates" if _has_date(value) else ""
 
 
-def _bash(value: Any) -> str:
+def _write_bash(value: Any) -> str:
     """Bash knows texts and flat lists of texts: numbers and truth values are written as YAML writes them."""
     if isinstance(value, list):
         if any(isinstance(item, (list, dict)) for item in value):
             raise _InexactValue("a list within a list")
-        return f"({' '.join(map(_bash, value))})"
+        return f"({' '.join(map(_write_bash, value))})"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
@@ -231,9 +231,11 @@ _JULIA_WORDS = (
 _BASH_WORDS = "BASHPID BASH_VERSINFO EUID PPID SHELLOPTS BASHOPTS UID"  # read-only variables
 
 LANGUAGES: dict[str, Language] = {
-    "python": Language(_PYTHON_NAME, frozenset(keyword.kwlist), "{} = {}", _python),
-    "r": Language(re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*"), frozenset(_R_WORDS.split()), "{} = {}", _r),
-    "julia": Language(re.compile(r"[^\W\d][\w!]*"), frozenset(_JULIA_WORDS.split()), "{} = {}", _julia, _julia_prelude),
-    "bash": Language(re.compile(r"[A-Za-z_][A-Za-z0-9_]*"), frozenset(_BASH_WORDS.split()), "{}={}", _bash),
+    "python": Language(_PYTHON_NAME, frozenset(keyword.kwlist), "{} = {}", _write_python),
+    "r": Language(re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*"), frozenset(_R_WORDS.split()), "{} = {}", _write_r),
+    "julia": Language(
+        re.compile(r"[^\W\d][\w!]*"), frozenset(_JULIA_WORDS.split()), "{} = {}", _write_julia, _julia_prelude
+    ),
+    "bash": Language(re.compile(r"[A-Za-z_][A-Za-z0-9_]*"), frozenset(_BASH_WORDS.split()), "{}={}", _write_bash),
 }
 """Languages that snaprun writes parameters in, by the lower-case name of :func:`snaprun.notebooks.cells.language`."""

@@ -115,7 +115,7 @@ def resolve(node: Node, language: str, overrides: Mapping[str, Any]) -> RunParam
     source = paramcode.code(overrides, language) if overrides else ""
     values = {**base.values, **overrides}
     for name, item in base.values.items():
-        if name not in overrides and not _keepable(item):
+        if name not in overrides and not _can_keep(item):
             del values[name]
     return RunParameters(dict(overrides), values, source, tuple(_notes(node, language, notebook_defaults, overrides)))
 
@@ -188,7 +188,7 @@ def _refuse_unkeepable(name: str, item: Any) -> None:
         raise ParameterFault(f"{name} cannot be kept: {error}", hint=RAW_HINT.format(name)) from error
 
 
-def _keepable(item: Any) -> bool:
+def _can_keep(item: Any) -> bool:
     try:
         json.dumps(exact.to_json(item))
     except (TypeError, ValueError, RecursionError):

@@ -130,14 +130,14 @@ def choose_kernel_and_python(
     Raises:
         Unavailable: there is none, or ipykernel is missing; with the command that installs it.
     """
-    available = kernels.specs(env)
+    available = kernels.read_specs(env)
     choice = None
     if spec.language == "python" or python is not None:
         kernelspec = available.get((spec.kernel or "").lower())
         folder = place.top / Path(spec.notebook).parent
         kernel_python = kernelspec.python if kernelspec else None
         choice = interpreter.choose_python(python, env=env, top=place.top, folder=folder, kernel=kernel_python)
-        available = kernels.specs(env, [os.fspath(Path(choice.python).parent.parent)])
+        available = kernels.read_specs(env, [os.fspath(Path(choice.python).parent.parent)])
     if spec.engine != "kernel":
         return None, choice.python if choice else None
     run_kernel, _ = kernels.choose(

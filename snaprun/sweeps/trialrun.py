@@ -77,7 +77,7 @@ def launch(
         study.assign(trial.number, snapshot.id)
         if on_run is not None:
             on_run(snapshot.id)
-        capture.keep(setup.repo, setup.frozen_tree, snapshot, objects)
+        capture.publish_snapshot(setup.repo, setup.frozen_tree, snapshot, objects)
         enqueue(context, setup.path, search, snapshot)
     except BaseException:
         with suppress(SnaprunError):  # where the disk is full, whoever goes on with the search does this
