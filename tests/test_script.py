@@ -19,7 +19,17 @@ def test_chunks_are_the_code_cells() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["!ls", "%matplotlib inline", "x = !ls", "%%bash\nls", "x = 1\n%time y = 2", "print?", "    %cd .."]
+    "source",
+    [
+        "!ls",
+        "%matplotlib inline",
+        "x = !ls",
+        "%%bash\nls",
+        "x = 1\n%time y = 2",
+        "print?",
+        "    %cd ..",
+        "%%time\ny = 2",
+    ],
 )
 def test_commented_magics_are_found(source: str) -> None:
     document = notebook("a = 1", source, "# just a comment\nb = 2  # %")
@@ -36,6 +46,11 @@ def test_magics_are_refused_by_name(tmp_path: Path) -> None:
 def test_magics_may_be_left_out(tmp_path: Path) -> None:
     ran = execute(tmp_path, "%matplotlib inline\nprint(1)", how="script", commented_magics=True)
     assert (ran.outcome.exit_code, ran.text(1)) == (0, "1\n")
+
+
+def test_a_cell_whose_magic_is_left_out_is_still_a_cell(tmp_path: Path) -> None:
+    ran = execute(tmp_path, "print(1)", "%%time\nprint(2)", "print(3)", how="script", commented_magics=True)
+    assert (ran.states, [ran.text(number) for number in (1, 2, 3)]) == (["ok"] * 3, ["1\n", "2\n", "3\n"])
 
 
 def test_a_skipped_cell_may_have_magics(tmp_path: Path) -> None:

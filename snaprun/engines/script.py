@@ -14,8 +14,9 @@ from snaprun.live.journal import Journal
 from snaprun.model import Outcome, Status
 from snaprun.notebooks.cells import allows_error, is_skipped, number_cells, read_source
 
-MARK = re.compile(r"^\s*# %%+(.*)$")
-"""Where a cell begins in jupytext's percent format: the mark of an indented cell is indented, of a sub-cell longer."""
+MARK = re.compile(r"^\s*# %%+(?:\s(.*))?$")
+"""Where a cell begins in jupytext's percent format: the mark of an indented cell is indented, of a sub-cell longer. A
+magic that jupytext commented out (``# %%time``) is no mark."""
 
 TEXT = re.compile(r"\[(?:markdown|md|raw)\]")
 """What a cell that is no code says behind its mark."""
@@ -35,7 +36,7 @@ def split_script(script: str) -> list[Chunk]:
     for number, line in enumerate(script.splitlines(), start=1):
         mark = MARK.match(line)
         if mark:
-            blocks.append((number, not TEXT.search(mark[1]), []))
+            blocks.append((number, not TEXT.search(mark[1] or ""), []))
         else:
             blocks[-1][2].append(line)
     return [Chunk(number, tuple(lines)) for number, is_code, lines in blocks if is_code]
