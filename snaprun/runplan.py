@@ -1,4 +1,4 @@
-"""From what a caller asks for to what a run is: the notebook, its parameters, its kernel, and the request to freeze."""
+"""Plan a run: read its notebook, check its parameters, choose engine and interpreter, and say what to freeze."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _plan(context: Context, options: RunOptions, source: Notebook, path: str, ba
     runtime = _choose_runtime(context, source, options, engine)
     limits.check(context.env, runtime.launcher, gpu_count=options.gpus, max_memory=options.max_memory)
     return RunPlan(
-        request=_request(context, options, path, source, resolution, runtime),
+        request=_notebook_request(context, options, path, source, resolution, runtime),
         document=cells.without_outputs(parameters.inject(source.node, resolution.overrides, source.language)),
         kernel=runtime.kernel,
         python=runtime.python,
@@ -171,10 +171,10 @@ def plan_snapshot(context: Context, options: RunOptions) -> SnapshotRequest:
         runtime = replace(runtime, engine=_choose_engine(context, source, options)[0])
         values = parameters.parse(options.params, options.raw, options.files)
         resolution = parameters.resolve(source.node, source.language, values)
-        return _request(context, options, path, source, resolution, runtime)
+        return _notebook_request(context, options, path, source, resolution, runtime)
     if options.params or options.raw or options.files:
         raise ParameterFault("parameters belong to a notebook", hint="snaprun snapshot NOTEBOOK -p NAME=VALUE")
-    return SnapshotRequest(spec=_spec(context, options, "", runtime), **_limits(context, options))
+    return _request(context, options, _spec(context, options, "", runtime))
 
 
 def _read_notebook(context: Context, notebook_path: Path | None) -> tuple[Notebook, str]:
@@ -262,16 +262,14 @@ def _refuse(source: Notebook, engine: str, options: RunOptions) -> None:
             raise UsageFault(text, hint="--engine kernel, or --allow-commented-magics to leave them out")
 
 
-def _request(
+def _notebook_request(
     context: Context, options: RunOptions, path: str, source: Notebook, resolution: RunParameters, runtime: _Runtime
 ) -> SnapshotRequest:
+    """What to freeze of a run of this notebook: its paired script holds the parameters."""
     node = parameters.inject(source.node, resolution.overrides, source.language)
     extension, text = notebook.script(node, source.language)
-    spec = _spec(
-        context,
-        options,
-        path,
-        runtime,
+    spec = replace(
+        _spec(context, options, path, runtime),
         kernel=runtime.kernel.name if runtime.kernel else source.kernel,
         python=runtime.python,
         language=source.language,
@@ -282,12 +280,21 @@ def _request(
         seed=_seed(resolution.values),
         warnings=(*source.notes, *resolution.notes, *runtime.notes, *options.notes),
     )
-    return SnapshotRequest(
-        spec=spec,
+    return replace(
+        _request(context, options, spec),
         params=parameters.to_json(resolution.values),
         files={f"notebook{extension}": text.encode("utf-8", "surrogateescape")},
         source=source.raw,
-        **_limits(context, options),
+    )
+
+
+def _request(context: Context, options: RunOptions, spec: RunSpec) -> SnapshotRequest:
+    """What to freeze, as far as the settings and the options say."""
+    return SnapshotRequest(
+        spec=spec,
+        max_file_size=context.settings.max_file_size,
+        include=(*context.settings.include, *options.include),
+        allow_conflicts=options.allow_conflicts,
     )
 
 
@@ -296,15 +303,8 @@ def _seed(params: Mapping[str, Any]) -> int | None:
     return seed if isinstance(seed, int) and not isinstance(seed, bool) and abs(seed) < 2**63 else None
 
 
-def _limits(context: Context, options: RunOptions) -> dict[str, Any]:
-    return {
-        "max_file_size": context.settings.max_file_size,
-        "include": (*context.settings.include, *options.include),
-        "allow_conflicts": options.allow_conflicts,
-    }
-
-
-def _spec(context: Context, options: RunOptions, path: str, runtime: _Runtime, **facts: Any) -> RunSpec:
+def _spec(context: Context, options: RunOptions, path: str, runtime: _Runtime) -> RunSpec:
+    """What is known of a run before its notebook is read."""
     settings = context.settings
     return RunSpec(
         notebook=path,
@@ -324,7 +324,6 @@ def _spec(context: Context, options: RunOptions, path: str, runtime: _Runtime, *
         gpus=options.gpus or None,
         max_memory=options.max_memory or None,
         versions={"snaprun": __version__},
-        **facts,
     )
 
 
