@@ -469,6 +469,12 @@ def parse_document(raw: bytes) -> Any:
     return json.loads(raw.decode("utf-8", "surrogateescape"))
 
 
+def seed_of(params: Mapping[str, Any]) -> int | None:
+    """The seed under which a run is found: its parameter ``seed``, if it is a whole number that every index holds."""
+    seed = params.get("seed")
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) and abs(seed) < 2**63 else None
+
+
 def utc(seconds: float) -> str:
     """A moment as snaprun writes it, from seconds since the epoch."""
     return format_utc(datetime.fromtimestamp(seconds, tz=timezone.utc))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any, TypeGuard
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 """Seconds of each unit of time."""
@@ -43,6 +44,19 @@ def parse_size(text: str) -> int | None:
     factor = (1024 if binary else 1000) ** (" kmgt".index(prefix) if prefix else 0)
     count = float(number) * factor
     return round(count) if math.isfinite(count) else None
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether ``value`` is a number that compares with others: not true or false, and not NaN."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+
+
+def is_finite(value: Any) -> TypeGuard[int | float]:
+    """Whether ``value`` is a number within the range of a float."""
+    try:
+        return is_number(value) and math.isfinite(value)
+    except OverflowError:  # an integer beyond it
+        return False
 
 
 def format_duration(seconds: float | None) -> str:

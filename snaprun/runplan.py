@@ -21,7 +21,7 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.launchers import handover
 from snaprun.lifecycle import limits
 from snaprun.live.order import Order
-from snaprun.model import SNAP_DIR, RunSpec, Snapshot, utc
+from snaprun.model import SNAP_DIR, RunSpec, Snapshot, seed_of, utc
 from snaprun.nearest import nearest
 from snaprun.notebooks import cells, interpreter, kernels, notebook, parameters
 from snaprun.notebooks.cells import Node
@@ -277,7 +277,7 @@ def _notebook_request(
         code_hash=source.code_hash,
         cells=len(source.cells),
         given=tuple(resolution.overrides),
-        seed=_seed(resolution.values),
+        seed=seed_of(resolution.values),
         warnings=(*source.notes, *resolution.notes, *runtime.notes, *options.notes),
     )
     return replace(
@@ -296,11 +296,6 @@ def _request(context: Context, options: RunOptions, spec: RunSpec) -> SnapshotRe
         include=(*context.settings.include, *options.include),
         allow_conflicts=options.allow_conflicts,
     )
-
-
-def _seed(params: Mapping[str, Any]) -> int | None:
-    seed = params.get("seed")
-    return seed if isinstance(seed, int) and not isinstance(seed, bool) and abs(seed) < 2**63 else None
 
 
 def _spec(context: Context, options: RunOptions, path: str, runtime: _Runtime) -> RunSpec:

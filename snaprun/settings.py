@@ -7,7 +7,6 @@ in the environment.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from snaprun import tomlread
 from snaprun.errors import SettingsFault
 from snaprun.git.locate import Place
 from snaprun.nearest import nearest
-from snaprun.quantities import parse_duration, parse_size
+from snaprun.quantities import is_finite, is_number, parse_duration, parse_size
 
 BUILT_IN = "built-in"
 
@@ -91,7 +90,7 @@ def read_limit(value: Any) -> float | None:
     """
     if isinstance(value, str) and value.strip().lower() in NO_LIMIT:
         return None
-    seconds = parse_duration(value) if isinstance(value, str) else float(value) if _is_number(value) else None
+    seconds = parse_duration(value) if isinstance(value, str) else float(value) if is_number(value) else None
     if seconds is None:
         raise ValueError("want a duration: 90, 90s, 30m, 1h30m or none")
     if not 0 <= seconds < LONGEST:
@@ -106,7 +105,7 @@ def read_size(value: Any) -> int:
         ValueError: it is neither.
     """
     size = parse_size(value) if isinstance(value, str) else None
-    if _is_number(value) and 0 <= value < math.inf and value == int(value):
+    if is_finite(value) and value >= 0 and value == int(value):
         size = int(value)
     if size is None:
         raise ValueError("want a size: 50000000, 50MB or 1.5GiB")
@@ -233,10 +232,6 @@ def _duration(value: Any) -> float:
     if seconds is None:
         raise ValueError("want a duration: 90, 90s, 30m or 1h30m")
     return seconds
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 KEYS: dict[str, Callable[[Any], Any]] = {

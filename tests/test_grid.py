@@ -82,6 +82,12 @@ def test_values_that_only_look_the_same_differ() -> None:
     assert found.rows[3].params == {}
 
 
+def test_rows_stand_in_the_order_of_a_parameter_numbers_first() -> None:
+    table = grid.grid([run(1, x="b"), run(2, x=10**400), run(3, x=math.nan), run(4, x=0.5), run(5), run(6, x="a")])
+    order = [row.runs[0].name for row in grid.sort_rows(table, "x").rows]
+    assert order == ["r4", "r2", "r6", "r1", "r3", "r5"]
+
+
 def test_nothing_and_one() -> None:
     assert grid.grid([]).rows == ()
     one = grid.grid([SWEEP[0]])

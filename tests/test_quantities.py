@@ -19,6 +19,8 @@ from snaprun.quantities import (
     format_clock,
     format_duration,
     format_size,
+    is_finite,
+    is_number,
     parse_duration,
     parse_size,
     round_size,
@@ -236,3 +238,20 @@ def test_format_size(count: int | None, text: str) -> None:
 )
 def test_round_size(count: int, text: str) -> None:
     assert round_size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "number", "finite"),
+    [
+        (1, True, True),
+        (-0.5, True, True),
+        (10**400, True, False),
+        (float("inf"), True, False),
+        (float("nan"), False, False),
+        (True, False, False),
+        ("1", False, False),
+        (None, False, False),
+    ],
+)
+def test_numbers(value: object, number: bool, finite: bool) -> None:
+    assert (is_number(value), is_finite(value)) == (number, finite)

@@ -39,6 +39,7 @@ def opened(folder: Path, *given: str, highest: bool = False, seed: int = 0) -> S
         ("x=[adam,sgd,adam]", 2, ["adam", "sgd"]),
         ("x=[[64,32],[128],{a: 1}]", 3, [[64, 32], [128], {"a": 1}]),
         ("x=[1,true,1.0,null]", 4, [1, True, 1.0, None]),
+        (f"x=1,{10**400},3", 3, [1, 10**400, 3]),
         ("x=[.nan,1.0]", 2, [math.nan, 1.0]),
         ("x=1..4..log", 4, [1, 2, 3, 4]),
     ],

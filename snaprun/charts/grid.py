@@ -12,6 +12,7 @@ from typing import Any
 from snaprun.diffs.direction import direction
 from snaprun.model import Run
 from snaprun.notebooks import exact
+from snaprun.quantities import is_number
 
 SCHEMA = "snaprun.compare/1"
 
@@ -139,8 +140,8 @@ def sort_rows(grid: Grid, name: str, *, largest_first: bool = False) -> Grid:
         return row.metrics[name].mean if name in row.metrics else row.params.get(name)
 
     rows = list(grid.rows)
-    numbers = [row for row in rows if _is_number(value(row))]
-    texts = [row for row in rows if not _is_number(value(row)) and value(row) is not None]
+    numbers = [row for row in rows if is_number(value(row))]
+    texts = [row for row in rows if not is_number(value(row)) and value(row) is not None]
     numbers.sort(key=value, reverse=largest_first)
     texts.sort(key=lambda row: str(value(row)), reverse=largest_first)
     return replace(grid, rows=(*numbers, *texts, *(row for row in rows if value(row) is None)))
@@ -196,10 +197,6 @@ def _mark_best(rows: Sequence[Row], metrics: Sequence[str], better: Sequence[tup
             if value == top:
                 best.setdefault(number, set()).add(name)
     return [Row(row.runs, row.params, row.metrics, frozenset(best.get(number, ()))) for number, row in enumerate(rows)]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def _in_order(mappings: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

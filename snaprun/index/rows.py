@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from snaprun.model import RUN_FIELDS, Run
+from snaprun.quantities import is_number
 
 INT64 = 2**63
 
@@ -98,13 +99,12 @@ def _plain_names(items: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(value: Any) -> float | None:
     """A number as the database compares it; None for NaN and for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return None
     try:
-        number = float(value)
+        return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
-    return None if math.isnan(number) else number
 
 
 def _plain_or_none(text: str | None) -> str | None:

@@ -20,6 +20,7 @@ from pathlib import PurePath
 from typing import Any
 
 from snaprun.errors import ParameterFault, UsageFault
+from snaprun.model import seed_of
 from snaprun.notebooks import parameters, yamlvalue
 
 RUNS_TO_CONFIRM = 1000
@@ -174,7 +175,7 @@ def points(
     """
     if not seeds:
         return [
-            Point(number, number, {**constants, **params}, _seed({**constants, **params}))
+            Point(number, number, {**constants, **params}, seed_of({**constants, **params}))
             for number, params in enumerate(sets)
         ]
     if SEED not in names:
@@ -343,11 +344,6 @@ def _combination(axes: Sequence[ParamAxis], index: int) -> dict[str, Any]:
         index, place = divmod(index, len(axis.choices))
         params[axis.name] = axis.choices[place]
     return {axis.name: params[axis.name] for axis in axes}
-
-
-def _seed(params: Mapping[str, Any]) -> int | None:
-    seed = params.get(SEED)
-    return seed if isinstance(seed, int) and not isinstance(seed, bool) and abs(seed) < 2**63 else None
 
 
 def _split(text: str) -> list[str]:

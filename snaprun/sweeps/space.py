@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snaprun.notebooks import exact
+from snaprun.quantities import is_finite
 from snaprun.sweeps.points import ParamAxis
 
 ALIKE = 1e-9
@@ -104,7 +105,7 @@ def _dimension(axis: ParamAxis) -> Dimension:
         numbers = axis.choices if axis.choices.step > 0 else axis.choices[::-1]
         return Dimension(axis.name, numbers, low=numbers[0], high=numbers[-1], step=numbers.step, whole=True)
     choices = _distinct(axis.choices)
-    step = _step(sorted(choices)) if all(_is_number(value) for value in choices) else None
+    step = _step(sorted(choices)) if all(is_finite(value) for value in choices) else None
     if step is None:
         return Dimension(axis.name, choices, labels=_labels(choices))
     choices = sorted(choices)
@@ -121,7 +122,7 @@ def _distinct(choices: Sequence[Any]) -> Sequence[Any]:
 
 def _labels(choices: Sequence[Any]) -> Sequence[str | float | bool | None]:
     """What can be told apart, and kept by Optuna, as it is; else the text of each."""
-    plain = all(value is None or isinstance(value, (str, bool)) or _is_number(value) for value in choices)
+    plain = all(value is None or isinstance(value, (str, bool)) or is_finite(value) for value in choices)
     if plain and len(set(choices)) == len(choices):
         return choices
     return [json.dumps(exact.to_json(value), ensure_ascii=False) for value in choices]
@@ -135,7 +136,3 @@ def _step(numbers: Sequence[Any]) -> float | None:
     if any(abs(numbers[0] + index * step - value) > ALIKE * step for index, value in enumerate(numbers)):
         return None
     return round(step) if all(isinstance(value, int) for value in numbers) else float(f"{step:.12g}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
