@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from snaprun.freeze.capture import FrozenTree, SnapshotRequest, commit_run, compose
-from snaprun.git.gitrepo import GitRepo
+from snaprun.git.gitrepo import GitRepo, sync_together
 from snaprun.git.objects import GitObject, pack
 from snaprun.model import RUN_REF, Snapshot
-
-SYNC_THREADS = 32
-"""Files whose way to the disk is awaited at a time."""
 
 
 def commit_runs(repo: GitRepo, frozen_tree: FrozenTree, requests: Sequence[SnapshotRequest]) -> list[Snapshot]:
@@ -72,20 +68,8 @@ def _create_refs(repo: GitRepo, ids: Sequence[str]) -> None:
     lines = "".join(f"create {RUN_REF}{run}\0{run}\0" for run in ids)
     repo.run("update-ref", "--stdin", "-z", stdin=lines.encode(), options=("-c", "core.fsync=none"))
     folder = repo.place.common_dir / RUN_REF
-    handles = [handle for handle in (_open_file(folder / run) for run in ids) if handle is not None]
-    try:
-        for handle in handles:
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        with ThreadPoolExecutor(SYNC_THREADS) as pool:  # the system answers those that wait at the same time at once
-            list(pool.map(os.fsync, handles))
-    finally:
-        for handle in handles:
-            os.close(handle)
-    folder_handle = _open_file(folder)
-    if folder_handle is not None:
-        os.fsync(folder_handle)
-        os.close(folder_handle)
+    sync_together([handle for handle in (_open_file(folder / run) for run in ids) if handle is not None])
+    repo.fsync_refs(f"{RUN_REF}any")
 
 
 def _open_file(path: Path) -> int | None:

@@ -214,24 +214,16 @@ class GitRepo:
         self.run("unpack-objects", "-q", stdin=pack(objects, algorithm_name), options=DEFERRED_FSYNC)
 
     def flush(self, oids: Iterable[str]) -> None:
-        """Make new loose objects outlive a power cut: all are handed to the disk first, then awaited together.
+        """Make new loose objects outlive a power cut.
 
         Git's own ``core.fsync`` waits for each in turn (10 ms on an ordinary disk), and its batch mode of 2.37 leaves
         out ``hash-object``. Measured on ext4 under load, 100 files: 300 ms one after another, 25 ms by 32 threads.
         """
-        files = []
+        handles = []
         for oid in oids:
             with suppress(FileNotFoundError):  # it came in a pack or from an alternate: there before us
-                files.append(os.open(self.place.common_dir / "objects" / oid[:2] / oid[2:], os.O_RDONLY))
-        try:
-            for file in files:
-                if hasattr(os, "posix_fadvise"):
-                    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-            with ThreadPoolExecutor(SYNC_THREADS) as pool:
-                list(pool.map(getattr(os, "fdatasync", os.fsync), files))
-        finally:
-            for file in files:
-                os.close(file)
+                handles.append(os.open(self.place.common_dir / "objects" / oid[:2] / oid[2:], os.O_RDONLY))
+        sync_together(handles)
 
     def find_missing(self, oids: Iterable[str]) -> list[str]:
         """Those of these objects that the repository does not have; git is asked only for what is not a loose file."""
@@ -286,6 +278,19 @@ class GitRepo:
             return
         with self.start("var", "GIT_AUTHOR_IDENT") as child:
             yield read_author
+
+
+def sync_together(handles: Sequence[int]) -> None:
+    """Wait until the content of open files is on the disk, and close them: the disk is told of all, then awaited."""
+    try:
+        for handle in handles:
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        with ThreadPoolExecutor(SYNC_THREADS) as pool:
+            list(pool.map(getattr(os, "fdatasync", os.fsync), handles))
+    finally:
+        for handle in handles:
+            os.close(handle)
 
 
 def parse_author(answer: Answer) -> str:
