@@ -16,7 +16,7 @@ from snaprun.checkouts.fill import CHECKOUT_OPTIONS
 from snaprun.checkouts.links import PRIVATE
 from snaprun.freeze.credentials import looks_secret
 from snaprun.git.gitchild import failure
-from snaprun.git.gitrepo import DEFERRED_FSYNC, GitRepo
+from snaprun.git.gitrepo import DEFERRED_FSYNC, GitRepo, join_paths
 from snaprun.model import SNAP_DIR, Artifact
 
 TOTAL_FACTOR = 10
@@ -131,7 +131,7 @@ def update_index(inner: GitRepo, index: Path, paths: Iterable[str], absent: Iter
 
     A path that git cannot read or convert is left as the snapshot has it, and the rest goes on.
     """
-    stdin = _join_paths(absent)
+    stdin = join_paths(absent)
     if stdin:
         inner.run("update-index", "--force-remove", "-z", "--stdin", stdin=stdin, index=index, options=CHECKOUT_OPTIONS)
     notes: list[str] = []
@@ -139,7 +139,7 @@ def update_index(inner: GitRepo, index: Path, paths: Iterable[str], absent: Iter
     while candidates:
         args = ("update-index", "--add", "--remove", "-z", "--stdin")
         answer = inner.run(
-            *args, stdin=_join_paths(candidates), index=index, options=(*CHECKOUT_OPTIONS, *DEFERRED_FSYNC), ok=()
+            *args, stdin=join_paths(candidates), index=index, options=(*CHECKOUT_OPTIONS, *DEFERRED_FSYNC), ok=()
         )
         if answer.code == 0:
             return notes
@@ -156,10 +156,6 @@ def _reason(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE):
         raise error
     return error.strerror or str(error)
-
-
-def _join_paths(paths: Iterable[str]) -> bytes:
-    return b"".join(os.fsencode(path) + b"\0" for path in paths)
 
 
 def _objection(path: str, file_stat: os.stat_result) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snaprun.errors import Denied, SnaprunError, WriteFault
 from snaprun.git import filters, lfs
-from snaprun.git.gitrepo import GitRepo
+from snaprun.git.gitrepo import GitRepo, join_paths
 
 PARTIAL = "snaprun.partial"
 """In a checkout's git directory: some files are left out, because a partial clone does not have them."""
@@ -99,7 +99,7 @@ def _fill_partly(inner: GitRepo, index: Path, commit: str, absent: list[str]) ->
     (inner.place.git_dir / PARTIAL).touch()
     index.unlink(missing_ok=True)
     inner.run("read-tree", commit, index=index, options=CHECKOUT_OPTIONS)
-    paths = b"".join(os.fsencode(path) + b"\0" for path in absent)
+    paths = join_paths(absent)
     inner.run("update-index", "--skip-worktree", "-z", "--stdin", stdin=paths, index=index, options=CHECKOUT_OPTIONS)
     inner.run("checkout-index", "--all", "--force", "--index", "--quiet", index=index, options=CHECKOUT_OPTIONS)
     listing = inner.run("ls-tree", "-r", "-z", "--full-tree", commit).out

@@ -12,7 +12,7 @@ from snaprun.checkouts import slots
 from snaprun.checkouts.checkout import INDEX, open_submodules
 from snaprun.checkouts.slots import Slot, SlotLinks
 from snaprun.checkouts.worktree import open_worktree
-from snaprun.git.gitrepo import GitRepo
+from snaprun.git.gitrepo import GitRepo, join_paths
 from snaprun.git.objects import LINK_MODE
 from snaprun.model import SNAP_DIR
 
@@ -139,8 +139,7 @@ def _find_escapes(repo: GitRepo, slot: Slot) -> dict[str, Path]:
         if not os.path.isabs(target) and os.path.normpath(os.path.join(folder, target)).split("/")[0] == "..":
             escapes[path] = repo.place.top / folder / target
     if escapes:  # git in the run shall not call them changed
-        stdin = b"".join(os.fsencode(path) + b"\0" for path in escapes)
-        inner.run("update-index", "--assume-unchanged", "-z", "--stdin", stdin=stdin)
+        inner.run("update-index", "--assume-unchanged", "-z", "--stdin", stdin=join_paths(escapes))
     return escapes
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from snaprun.freeze.credentials import is_included, looks_secret
 from snaprun.git import indexfile
-from snaprun.git.gitrepo import GitRepo
+from snaprun.git.gitrepo import GitRepo, join_paths
 from snaprun.git.objects import ABSENT_MODE, SUBMODULE_MODE, TreeEntry
 from snaprun.model import LeftOut
 
@@ -147,8 +147,8 @@ def find_special(repo: GitRepo, index: Path, mandatory: Iterable[str]) -> list[L
                     paths.append(f"{folder}/{entry.name}".lstrip("/"))
     if not paths:
         return []
-    names = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    ignored_paths = repo.run("check-ignore", "-z", "--stdin", stdin=names, index=index, ok=()).out.split(b"\0")
+    stdin = join_paths(paths)
+    ignored_paths = repo.run("check-ignore", "-z", "--stdin", stdin=stdin, index=index, ok=()).out.split(b"\0")
     return [LeftOut(path, SPECIAL) for path in sorted(paths) if os.fsencode(path) not in ignored_paths]
 
 

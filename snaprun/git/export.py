@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from snaprun.git.gitrepo import GitRepo, PathEntry
+from snaprun.git.gitrepo import GitRepo, PathEntry, join_paths
 from snaprun.git.scratch import scratch
 
 
@@ -13,7 +13,7 @@ def write(repo: GitRepo, commit: str, entries: Sequence[PathEntry], folder: Path
     """Write these entries of a commit below ``folder``, over what is there; the paths written. Submodules are not."""
     files = [entry for entry in entries if entry.kind == "blob"]
     folder.mkdir(parents=True, exist_ok=True)
-    names = b"".join(entry.path.encode("utf-8", "surrogateescape") + b"\0" for entry in files)
+    names = join_paths(entry.path for entry in files)
     with scratch(repo.place) as scratch_folder:
         index = scratch_folder / "index"
         repo.run("read-tree", commit, index=index, options=("-c", "core.sparseCheckout=false"))

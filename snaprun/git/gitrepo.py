@@ -280,6 +280,11 @@ class GitRepo:
             yield read_author
 
 
+def join_paths(paths: Iterable[str]) -> bytes:
+    """Paths as git takes them by ``-z --stdin``."""
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
+
+
 def sync_together(handles: Sequence[int]) -> None:
     """Wait until the content of open files is on the disk, and close them: the disk is told of all, then awaited."""
     try:
