@@ -35,8 +35,11 @@ from snaprun.notebooks.parameters import RunParameters
 class RunOptions:
     """What a caller asks for; None means: as the settings say. Times are seconds, sizes bytes; no ``gpus`` are 0.
 
-    ``params``, ``raw`` and ``files`` are as typed on the command line. ``notes`` are known already, and go into the
-    run's warnings.
+    ``params``, ``raw`` and ``files`` are as typed on the command line: ``NAME=VALUE`` with the value read as YAML,
+    ``NAME=TEXT``, and files of parameters. ``on`` is the address of another machine or its name in the settings, and
+    ``data`` says where ignored data lies there (``NAME=/folder/there``); ``slurm`` are options for Slurm
+    (``partition=gpu,time=4:00:00``). :func:`resolve_launcher` turns these three into ``launcher`` and
+    ``launcher_options``. ``argv`` is the command line to remember; ``notes`` go into the run's warnings.
     """
 
     notebook: Path | None = None
@@ -53,6 +56,9 @@ class RunOptions:
     python: str | None = None
     engine: str | None = None
     launcher: str | None = None
+    on: str | None = None
+    slurm: str | None = None
+    data: Sequence[str] = ()
     timeout: float | None = None
     cell_timeout: float | None = None
     hold_on_error: float | None = None
@@ -85,6 +91,35 @@ class _Runtime:
     kernel: Kernel | None = None
     python: str | None = None
     notes: tuple[str, ...] = ()
+
+
+def resolve_launcher(context: Context, options: RunOptions) -> RunOptions:
+    """The options with their launcher and what it is asked for, in place of ``on``, ``slurm`` and ``data``.
+
+    Raises:
+        UsageFault: they do not fit together, or make no sense.
+    """
+    launcher = handover.launcher_of(options.launcher, on=options.on, slurm=options.slurm)
+    launcher_options = handover.read_options(
+        context,
+        on=options.on,
+        slurm=options.slurm,
+        data=options.data,
+        kernel=options.kernel,
+        python=options.python,
+    )
+    if handover.GIT_URL in launcher_options:
+        for option, value in (("--in-place", options.in_place), ("--hold-on-error", options.hold_on_error)):
+            if value:
+                raise UsageFault(f"{option} needs this very file system on the node", hint=f"leave {option} out")
+    return replace(
+        options,
+        launcher=launcher,
+        launcher_options={**options.launcher_options, **launcher_options},
+        on=None,
+        slurm=None,
+        data=(),
+    )
 
 
 def plan_run(context: Context, options: RunOptions) -> RunPlan:

@@ -1,4 +1,4 @@
-"""The runs in progress: where each stands, what is left of it, and what its processes use."""
+"""Tell where each run in progress stands, what is left of it, and what its processes use. Nothing heavy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from snaprun.reader import index
 
 
 def in_progress(context: Context, *, now: float) -> list[RunInProgress]:
-    """Every run in progress, the latest first. CPU is in percent of one core since its start, memory in bytes."""
+    """Every run in progress or in the queue, the latest first; ``now`` is the time in seconds since 1970.
+
+    CPU is in percent of one core since the run's start, memory in bytes, times are in seconds. A run on another machine
+    stands as it was known last.
+    """
     criteria = Filter(status=ONGOING)
     with index(context) as reader:
         runs = runlist.query(reader, criteria)

@@ -16,6 +16,13 @@ def command(run: str) -> int:
 
     Ctrl-C leaves the view; the run goes on. The exit code is the run's own.
     """
-    from snaprun.commands.running import attach
+    from snaprun.api.look import find
+    from snaprun.api.run import find_launched
+    from snaprun.commands.terminal import load_context
+    from snaprun.commands.view import print_ends, view
 
-    return attach(run)
+    context = load_context()
+    target = find_launched(context, run)
+    code = view(context, target.id, target.notebook, stops=False)
+    print_ends([find(context, target.id)])
+    return code

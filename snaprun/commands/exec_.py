@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from snaprun.commands.options import (
+    gather,
     hold_option,
     limit_options,
     notify_option,
     params_options,
+    run_options,
     snapshot_options,
+    view_options,
     where_options,
 )
+
+if TYPE_CHECKING:
+    from snaprun.api.run import RunOptions
+    from snaprun.commands.view import ViewOptions
 
 
 @click.command("exec", short_help="Freeze a notebook and run the frozen copy.")
@@ -29,7 +36,9 @@ from snaprun.commands.options import (
 @notify_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ended run (or with --detach the started one) as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the run's own output.")
-def command(**options: Any) -> int:
+@gather(view_options)
+@gather(run_options)
+def command(options: RunOptions, view_options: ViewOptions) -> int:
     """Freeze NOTEBOOK with its parameters and all the code around it, then run the frozen copy in the background.
 
     \b
@@ -42,6 +51,17 @@ def command(**options: Any) -> int:
     What you edit from now on does not reach the run. Closing the terminal does not end it; Ctrl-C does (twice: at
     once). The exit code is the run's own.
     """
-    from snaprun.commands.running import execute
+    from dataclasses import replace
+    from functools import partial
 
-    return execute(**options)
+    from snaprun.api.run import start
+    from snaprun.commands.terminal import command_line, load_context
+    from snaprun.commands.view import print_snapshot, ring, view_start
+
+    context = load_context()
+    options = replace(options, argv=command_line())
+    snapshot = start(context, options, on_snapshot=partial(print_snapshot, options=view_options))
+    code = view_start(context, snapshot, view_options)
+    if options.notify and not view_options.detach:
+        ring(code)
+    return code

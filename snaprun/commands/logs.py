@@ -20,6 +20,14 @@ def command(run: str, follow: bool, tail: int | None, cell: int | None, timestam
       snaprun logs @failed --tail 50
       snaprun logs base --cell 3
     """
-    from snaprun.commands.running import print_log
+    from snaprun.api import look
+    from snaprun.commands.terminal import load_context, raw_stdout, require_reader
 
-    return print_log(run, follow=follow, tail=tail, cell=cell, timestamps=timestamps)
+    out = raw_stdout()
+    pieces = look.logs(load_context(), run, until_end=follow, tail=tail, cell=cell, with_times=timestamps)
+    for piece in pieces:
+        out.write(piece)
+        out.flush()
+        if follow and not piece:
+            require_reader()
+    return 0

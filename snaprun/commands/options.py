@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # commands import the library when they are called, so that -
 
     from snaprun.api.compare import CompareOptions, PlotOptions
     from snaprun.api.history import HistoryOptions
+    from snaprun.api.run import RunOptions
+    from snaprun.commands.view import ViewOptions
 
     Options = TypeVar("Options", bound=DataclassInstance)
 
@@ -44,6 +46,20 @@ def gather(
         return call
 
     return decorate
+
+
+def run_options() -> type[RunOptions]:
+    """What to run, how and where."""
+    from snaprun.api.run import RunOptions
+
+    return RunOptions
+
+
+def view_options() -> type[ViewOptions]:
+    """How to hear of what was started."""
+    from snaprun.commands.view import ViewOptions
+
+    return ViewOptions
 
 
 def history_options() -> type[HistoryOptions]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ import click
 from snaprun import show
 from snaprun.commands.board import watch
 from snaprun.commands.terminal import stderr, stdout
+from snaprun.commands.view import ViewOptions
 from snaprun.context import Context
 from snaprun.errors import UsageFault
 from snaprun.runplan import RunOptions
@@ -21,15 +21,6 @@ from snaprun.sweeps.sweepplan import SweepOptions
 
 CONTINUE_OPTIONS = ("trials", "jobs", "detach", "as_json", "quiet", "yes")
 """Options of ``sweep`` that may stand beside ``--continue``."""
-
-
-@dataclass(frozen=True)
-class ViewOptions:
-    """How the caller wants to hear of a search."""
-
-    detach: bool
-    as_json: bool
-    quiet: bool
 
 
 def begin(

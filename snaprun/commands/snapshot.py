@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from snaprun.commands.options import json_option, params_options, snapshot_options
+from snaprun.commands.options import gather, json_option, params_options, run_options, snapshot_options
+
+if TYPE_CHECKING:
+    from snaprun.api.run import RunOptions
 
 
 @click.command("snapshot", short_help="Freeze the work tree without running anything.")
@@ -16,7 +19,8 @@ from snaprun.commands.options import json_option, params_options, snapshot_optio
 @snapshot_options
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Print the id only.")
-def command(**options: Any) -> int:
+@gather(run_options)
+def command(options: RunOptions, as_json: bool, quiet: bool) -> int:
     """Freeze the work tree, and NOTEBOOK if given, without running anything; `snaprun rerun` can run it later.
 
     \b
@@ -28,16 +32,12 @@ def command(**options: Any) -> int:
     """
     from snaprun import show
     from snaprun.api.look import details
-    from snaprun.api.run import RunOptions, snapshot
+    from snaprun.api.run import snapshot
     from snaprun.commands.terminal import load_context, stderr
 
-    quiet, as_json = options.pop("quiet"), options.pop("as_json")
     context = load_context()
-    made = snapshot(context, RunOptions(**options))
+    new_snapshot = snapshot(context, options)
     if not quiet:
-        click.echo(show.snapshot_line(made, stderr()), err=True)
-    if as_json:
-        click.echo(show.as_json(details(context, made.id).to_json()))
-    else:
-        click.echo(made.id)
+        click.echo(show.snapshot_line(new_snapshot, stderr()), err=True)
+    click.echo(show.as_json(details(context, new_snapshot.id).to_json()) if as_json else new_snapshot.id)
     return 0

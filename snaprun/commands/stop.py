@@ -23,6 +23,17 @@ def command(runs: tuple[str, ...], group: str | None, grace: float | None, kill:
       snaprun stop base --grace 60
       snaprun stop --group 5e84c11e
     """
-    from snaprun.commands.running import stop
+    from snaprun.api.run import stop
+    from snaprun.commands.terminal import load_context
+    from snaprun.commands.view import print_ends
 
-    return stop(runs, group=group, grace=grace, kill=kill, quiet=quiet)
+    endings = stop(load_context(), runs, group=group, grace=grace, kill=kill)
+    if quiet:
+        return 0
+    if endings.runs:
+        print_ends(endings.runs)
+    elif endings.dropped_ids:
+        click.echo(f"{len(endings.dropped_ids)} taken out of the queue", err=True)
+    else:
+        click.echo("the search has ended", err=True)
+    return 0

@@ -12,15 +12,14 @@ from snaprun import show
 from snaprun.api import queue
 from snaprun.commands import searching
 from snaprun.commands.board import watch
-from snaprun.commands.placing import resolve_launcher
-from snaprun.commands.searching import ViewOptions
 from snaprun.commands.terminal import load_context, stderr, stdout
+from snaprun.commands.view import ViewOptions
 from snaprun.context import Context
 from snaprun.errors import UsageFault
 from snaprun.model import short_id
 from snaprun.queue import access
 from snaprun.queue.table import queue_json, queue_table
-from snaprun.runplan import RunOptions
+from snaprun.runplan import RunOptions, resolve_launcher
 from snaprun.sweeps import points, sweepplan, table
 from snaprun.sweeps.search import Goal
 from snaprun.sweeps.sweepplan import SweepOptions, SweepPlan, SweepProgress
@@ -41,7 +40,7 @@ def sweep(*, continued: str | None, **options: Any) -> int:
     if lowest and highest:
         raise UsageFault("--minimize and --maximize exclude each other", hint=f"--minimize {lowest}")
     context = load_context()
-    run_options = RunOptions(**resolve_launcher(context, options), argv=tuple(sys.argv[1:]))
+    run_options = resolve_launcher(context, RunOptions(**options, argv=tuple(sys.argv[1:])))
     goal = Goal(name or "", lowest or highest, bool(highest), trials, not no_prune)
     if name is None:
         _refuse(goal)

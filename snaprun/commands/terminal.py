@@ -24,6 +24,11 @@ def load_context() -> Context:
     return open_context(folder, os.environ, lambda text: click.echo(f"warning: {text}", err=True))
 
 
+def command_line() -> tuple[str, ...]:
+    """What the user has typed, for the run's record."""
+    return tuple(sys.argv[1:])
+
+
 def stdout() -> Look:
     """How to show on standard output."""
     return choose_look(terminal=sys.stdout.isatty(), env=os.environ)

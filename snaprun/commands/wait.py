@@ -20,6 +20,14 @@ def command(runs: tuple[str, ...], any_: bool, timeout: float | None, as_json: b
       id=$(snaprun exec train.ipynb --detach); snaprun wait "$id" && echo it worked
       snaprun wait base wide --any --timeout 2h
     """
-    from snaprun.commands.running import wait
+    from snaprun import show
+    from snaprun.api.run import wait
+    from snaprun.commands.terminal import load_context
+    from snaprun.commands.view import print_ends
 
-    return wait(runs, first=any_, timeout=timeout, as_json=as_json, quiet=quiet)
+    ended_runs = wait(load_context(), runs, first=any_, timeout=timeout)
+    if as_json:
+        click.echo(show.history_json(ended_runs))
+    elif not quiet:
+        print_ends(ended_runs)
+    return next((run.exit_code for run in ended_runs if run.exit_code), 0)
