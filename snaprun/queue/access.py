@@ -52,10 +52,12 @@ def sort_by_start(listing: QueueListing) -> list[QueuedRun]:
 
 
 def mark_busy(context: Context) -> None:
+    """Say that something waits, for the next :func:`snaprun.live.bell.wake`. Raises OSError."""
     bell.mark(context.place, {"index_url": context.settings.index_url})
 
 
 def open_queue(context: Context) -> IndexStore:
+    """The index that holds the queue, built where it is not yet."""
     index = reindex.open_index(context)
     if not index.is_built:
         reindex.rebuild(context)

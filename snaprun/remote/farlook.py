@@ -125,15 +125,12 @@ def _queue_states(reader: Reader | None) -> dict[str, dict[str, Any]]:
 
 
 def _drop_waiting(context: Context, runs: Sequence[str]) -> list[str]:
-    """Take those of these runs out of the queue that wait still. The modules take long to import."""
+    """Take those of these runs out of the queue that wait still."""
     if not runs:
         return []
-    from snaprun.git.gitrepo import GitRepo  # GitPython and SQLAlchemy: only where a waiting run is given up
-    from snaprun.index import claims, reindex
+    from snaprun.queue import access  # SQLAlchemy: only where runs wait
 
-    run_ids = claims.drop(reindex.open_index(context), GitRepo(context.place), runs)
-    bell.ring(context.place)
-    return run_ids
+    return access.drop_ids(context, runs)
 
 
 def _wait_for_folder(place: Place, run: str, *, wait: bool) -> Live | None:

@@ -15,11 +15,12 @@ from snaprun.context import Context
 from snaprun.git.gitrepo import REF_FSYNC, GitRepo
 from snaprun.git.locate import Place, make_private
 from snaprun.git.sync import INCOMING_REF
-from snaprun.index import claims, reindex
+from snaprun.index import claims
 from snaprun.index.claims import QueueEntry
 from snaprun.index.runlist import Filter, query
 from snaprun.live import bell, livefolder
 from snaprun.model import RUN_REF, Snapshot, Status
+from snaprun.queue import access
 from snaprun.records import read_plans
 from snaprun.remote import farplace, farstart
 from snaprun.remote.far import Answer
@@ -38,18 +39,15 @@ def queue(question: Mapping[str, Any]) -> Answer:
                 _enqueue(context, repo, new_runs, question)
         finally:
             _forget_incoming(repo, runs)
-    bell.mark(place, {"index_url": context.settings.index_url})
+    access.mark_busy(context)
     bell.wake(place, os.environ)
     return {"queued": len(new_runs)}, []
 
 
 def _unclaimed_runs(context: Context, repo: GitRepo, runs: Sequence[str]) -> list[str]:
     """Those of these runs that nobody has claimed. One whose ref was made by a call that was killed then is none."""
-    index = reindex.open_index(context)
-    if not index.is_built:
-        reindex.rebuild(context)
     spec, _ = next(read_plans(repo, runs[:1]))
-    runs_by_id = {run.id: run for run in query(index.reader(), Filter(group=spec.group))}
+    runs_by_id = {run.id: run for run in query(access.open_queue(context).reader(), Filter(group=spec.group))}
     lost_ids = {run.id for run in runs_by_id.values() if run.status is Status.LOST and run.commit == run.id}
     return [
         run
@@ -67,7 +65,7 @@ def _enqueue(context: Context, repo: GitRepo, runs: Sequence[str], question: Map
     _update_refs(repo, [f"create {RUN_REF}{run}\0{run}\0" for run in new_runs])
     repo.fsync_refs(f"{RUN_REF}any")
     try:
-        claims.put(reindex.open_index(context), socket.gethostname(), entries, env=env)
+        claims.put(access.open_queue(context), socket.gethostname(), entries, env=env)
     except BaseException:
         _update_refs(repo, [f"delete {RUN_REF}{run}\0{run}\0" for run in new_runs])
         raise
