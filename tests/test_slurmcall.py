@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
+
 import pytest
 
 from snaprun.errors import UsageFault
+from snaprun.launchers import slurmstates
 from snaprun.launchers.slurmcall import env_of, parse_options
+from snaprun.launchers.slurmstates import JobState
 
 
 @pytest.mark.parametrize(
@@ -44,3 +49,39 @@ def test_what_hides_jobs_from_a_user_hides_none_from_us() -> None:
     assert set(env_of(dict.fromkeys((*turned, "SBATCH_ACCOUNT"), "x"))) & {*turned, "SBATCH_ACCOUNT"} == {
         "SBATCH_ACCOUNT"
     }
+
+
+SHOWN = (
+    "JobId=7 JobName=a UserId=ada(1) JobState={state} Reason=None Requeue=1 Restarts=2 TimeLimit={limit} "
+    "StartTime=2026-01-02T03:00:00 EndTime={end} PreemptTime={preempted} Command=(null)"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "deadline", "why"),
+    [
+        ({}, True, None),
+        ({"limit": "UNLIMITED"}, False, None),
+        ({"end": "Unknown"}, False, None),
+        ({"preempted": "2026-01-02T03:30:00"}, True, "the job was preempted"),
+        ({"state": "COMPLETING"}, True, "the job was ended"),
+        ({"state": "TIMEOUT"}, True, "the job took longer than its time limit"),
+    ],
+    ids=["running", "unlimited", "unknown", "preempted", "completing", "timeout"],
+)
+def test_what_the_controller_shows_of_a_job_is_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, str], deadline: bool, why: str | None
+) -> None:
+    usual = {"state": "RUNNING", "limit": "01:00:00", "end": "2026-01-02T04:00:00", "preempted": "None"}
+    shown = SHOWN.format(**{**usual, **words})
+    script = tmp_path / "scontrol"
+    script.write_text(f'#!/bin/sh\n[ "$*" = "show job -o 7" ] && echo "{shown}"\n')
+    script.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    state = slurmstates.query_job("7")
+    assert state.restarts == 2
+    assert state.deadline == (datetime(2026, 1, 2, 4).timestamp() if deadline else None)
+    assert slurmstates.why_ended("7", 2) == why
+    assert slurmstates.why_ended("7", 1) == "the job is to be started again"
+    assert slurmstates.query_job("8") == JobState()
+    assert slurmstates.why_ended("8", 0) is None

@@ -6,11 +6,12 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from snaprun.errors import Unavailable
 from snaprun.launchers import Site, State
 from snaprun.launchers.slurmcall import call, first_error, plain_env
-from snaprun.model import Status
+from snaprun.model import Status, timestamp
 
 PENDING_STATES = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 RUNNING_STATES = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"}
@@ -122,14 +123,45 @@ def scontrol(*words: str, patience: float = 10.0) -> subprocess.CompletedProcess
         return subprocess.CompletedProcess(words, 1, "", "")
 
 
+@dataclass(frozen=True)
+class JobState:
+    """A job as Slurm's controller has it: its state, how often it was started again, when another job was preferred to
+    it, its time limit and its end by that, all but the count in Slurm's words."""
+
+    name: str = ""
+    restarts: int = 0
+    preempt_time: str = "None"
+    time_limit: str = "UNLIMITED"
+    end_time: str = "Unknown"
+
+    @property
+    def deadline(self) -> float | None:
+        """When Slurm will end it, in seconds since the epoch; None without a limit, or where Slurm does not say."""
+        has_limit = self.time_limit != "UNLIMITED" and self.end_time != "Unknown"
+        return timestamp(self.end_time) if has_limit else None
+
+
+def query_job(job: str, *, patience: float = 10.0) -> JobState:
+    """How a job stands, as far as the controller answers. What is being ended reads COMPLETING, whatever it will read
+    afterwards."""
+    output = scontrol("show", "job", "-o", job, patience=patience).stdout
+    words = dict(re.findall(r" (JobState|Restarts|PreemptTime|TimeLimit|EndTime)=(\S+)", output))
+    return JobState(
+        name=words.get("JobState", JobState.name),
+        restarts=int(words.get("Restarts", JobState.restarts)),
+        preempt_time=words.get("PreemptTime", JobState.preempt_time),
+        time_limit=words.get("TimeLimit", JobState.time_limit),
+        end_time=words.get("EndTime", JobState.end_time),
+    )
+
+
 def why_ended(job: str, restarts: int) -> str | None:
-    """Why Slurm ends a job that it had started again so often; None where it does not end it. One that is being ended
-    reads COMPLETING, whatever it will read afterwards."""
-    output = scontrol("show", "job", "-o", job, patience=2.0).stdout
-    fields = dict(re.findall(r" (JobState|PreemptTime|Restarts)=(\S+)", output))
-    if int(fields.get("Restarts", 0)) > restarts:
+    """Why Slurm ends a job that it had started again so often; None where it does not end it."""
+    state = query_job(job, patience=2.0)
+    if state.restarts > restarts:
         return "the job is to be started again"
-    if fields.get("PreemptTime", "None") != "None":
+    if state.preempt_time != "None":
         return ENDINGS["PREEMPTED"][2]
-    state = fields.get("JobState", "")
-    return ENDINGS[state][2] if state in ENDINGS else "the job was ended" if state == "COMPLETING" else None
+    if state.name in ENDINGS:
+        return ENDINGS[state.name][2]
+    return "the job was ended" if state.name == "COMPLETING" else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -24,14 +23,14 @@ from snaprun import launchers, programs
 from snaprun.errors import SnaprunError
 from snaprun.files import write_json
 from snaprun.git.locate import Place
-from snaprun.launchers.slurmstates import scontrol
+from snaprun.launchers.slurmstates import query_job, scontrol
 from snaprun.lifecycle import retries, settle
 from snaprun.live import lock
 from snaprun.live.livefolder import Live
 from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, ORDER_FILE, STOP_FILE, SUPERVISOR_FILE, read_order
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
-from snaprun.model import Outcome, Status, timestamp
+from snaprun.model import Outcome, Status
 
 MARGIN = 60.0
 """Seconds before the job's end at which a run is ended, so that its record is made in time; a tenth of short jobs."""
@@ -120,8 +119,7 @@ def requeue(env: Mapping[str, str]) -> bool:
 def is_requeued(env: Mapping[str, str]) -> bool:
     """Whether Slurm ends this job only to start it again: its node is wanted for another, or somebody requeued it."""
     job = job_name(env)
-    count = re.search(r" Restarts=(\d+)", scontrol("show", "job", "-o", job).stdout) if job else None
-    return count is not None and int(count[1]) > count_restarts(env)
+    return job is not None and query_job(job).restarts > count_restarts(env)
 
 
 class _SignalForwarder:
@@ -179,9 +177,10 @@ def limit_time(folder: Path, env: Mapping[str, str], *, margin: float = MARGIN, 
         order = read_order(folder)
         options = {**order.options, JOB: {"name": job, "restarts": count_restarts(env)}}
         write_json(folder / ORDER_FILE, replace(order, options=options).to_json())
-    seconds = _seconds_left(job) if job else None
-    if seconds is None:
+    deadline = query_job(job).deadline if job else None
+    if deadline is None:
         return
+    seconds = max(0.0, deadline - time.time())
     timeout = max(1.0, seconds - min(margin, seconds * share))
     order = read_order(folder)
     if order.timeout is None or timeout < order.timeout:
@@ -190,16 +189,6 @@ def limit_time(folder: Path, env: Mapping[str, str], *, margin: float = MARGIN, 
             folder / ORDER_FILE,
             replace(order, timeout=round(timeout), options={**order.options, LIMIT_REASON: reason}).to_json(),
         )
-
-
-def _seconds_left(job: str) -> float | None:
-    """How long a Slurm job may still take; None without a limit, or where Slurm does not say."""
-    output = scontrol("show", "job", "-o", job).stdout
-    time_limit = re.search(r" TimeLimit=(\S+)", output)
-    end = re.search(r" EndTime=(\S+)", output)
-    if time_limit and end and time_limit[1] != "UNLIMITED" and end[1] != "Unknown":
-        return max(0.0, timestamp(end[1]) - time.time())
-    return None
 
 
 if __name__ == "__main__":
