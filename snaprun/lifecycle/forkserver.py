@@ -17,7 +17,7 @@ from snaprun import engines
 from snaprun.launchers.local import ACKNOWLEDGEMENT
 from snaprun.lifecycle import environment, supervisor, worker
 from snaprun.lifecycle.supervisor import Signals, Worker
-from snaprun.machine import process
+from snaprun.machine import process, streams
 
 REFUSAL = b"?"
 """The answer where no process can be made."""
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     and the worker speak before they have one.
     """
     connection = socket.socket(fileno=os.dup(0))
-    worker.detach_input()  # a supervisor that still had it would hide that this process is gone
+    streams.detach(streams.IN)  # a supervisor that still had it would hide that this process is gone
     engines.engine(argv[0])
     environment.machine()  # for which ``platform`` asks another program, once a process
     signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -22,7 +22,7 @@ from snaprun.live import lock
 from snaprun.live.order import ENDING_FILE, FINALISE, MESSAGES_FILE, RUN, SUPERVISOR_FILE, Order, read_order
 from snaprun.live.stoprequest import ensure_stop_request
 from snaprun.live.wire import receive_task, send_task
-from snaprun.machine import process
+from snaprun.machine import process, streams
 from snaprun.machine.oom import oom_kills
 from snaprun.model import Outcome, Status
 
@@ -171,9 +171,7 @@ def _take_lock(live: Path) -> tuple[Path, int] | None:
 
 def _begin(live: Path, lock_handle: int, worker: Worker) -> Order:
     """Take the run on: from here to the end of the worker, the live folder says who looks after it."""
-    log_handle = os.open(live / MESSAGES_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    os.dup2(log_handle, 2)
-    os.close(log_handle)
+    streams.append(streams.ERR, live / MESSAGES_FILE)
     order = read_order(live)
     identity, worker_identity = process.identify(), process.identify(worker.pid)
     if identity is None or worker_identity is None:
@@ -195,9 +193,7 @@ def _answer(connection: socket.socket | None, answer: str) -> None:
     except OSError:
         pass
     connection.close()
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.close(null)
+    streams.detach(streams.IN)
 
 
 def _accompany(order: Order, live: Path, worker: Worker, signals: Signals) -> int:

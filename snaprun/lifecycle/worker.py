@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -43,7 +44,7 @@ from snaprun.live.order import (
 from snaprun.live.secondnames import LiveBackup
 from snaprun.live.stoprequest import StopRequest, ensure_stop_request
 from snaprun.live.wire import receive_task
-from snaprun.machine import memorylimit, process
+from snaprun.machine import memorylimit, process, streams
 from snaprun.model import Outcome, Run, RunSpec, Status, utc
 from snaprun.notebooks import cells
 from snaprun.notebooks.kernels import Kernel
@@ -100,13 +101,14 @@ def main(argv: list[str]) -> int:
     listener = Listener()
     process.become_subreaper()
     connection = socket.socket(fileno=os.dup(0))
-    detach_input()
+    streams.detach(streams.IN)  # what came through it is in use under another number
     if argv:
         engines.engine(argv[0])
     code = 0
     while (task := receive_task(connection)) is not None:
         path, action, lock = task
-        _redirect_messages(path)
+        with suppress(OSError):  # the folder is gone
+            streams.append(streams.ERR, path / MESSAGES_FILE)
         if action == RUN:  # the lock is held until this process ends
             return _attempt(path, lambda live: run(live, connection, listener))
         code = _attempt(path, finalise) or code
@@ -348,23 +350,6 @@ def _peak_memory() -> int:
     """The largest resident size of any process that this one started, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
-
-
-def detach_input() -> None:
-    """Have nothing on standard input: what came through it is in use under another number."""
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-
-
-def _redirect_messages(folder: Path) -> None:
-    """Send what this process has to say into the live folder."""
-    try:
-        log_handle = os.open(folder / MESSAGES_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return
-    os.dup2(log_handle, 2)
-    os.close(log_handle)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from snaprun.live.supervision import supervisor_env
+from snaprun.machine import streams
 
 
 def start(command: Sequence[str], env: Mapping[str, str], *, lock: int, log: Path) -> None:
@@ -37,6 +38,4 @@ def start(command: Sequence[str], env: Mapping[str, str], *, lock: int, log: Pat
 
 def release() -> None:
     """Give the lock back that :func:`start` gave this process."""
-    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-    os.dup2(null, 1)
-    os.close(null)
+    streams.detach(streams.OUT)
