@@ -29,7 +29,7 @@ NOUNS = {
 }
 """The module names in -ing or -ed, and the thing that each one names."""
 
-FORMER_BODIES = {"comparing", "searching", "sweeping"}
+FORMER_BODIES = {"searching", "sweeping"}
 """Bodies of commands that have yet to move into the commands' own files."""
 
 BY_STRING = {

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from snaprun.commands.options import json_option
+from snaprun.errors import UsageFault
+
+if TYPE_CHECKING:
+    from snaprun.diffs.rundiff import Comparison
 
 SECTIONS = ["run", "params", "metrics", "code", "outputs", "timings", "files", "environment", "artifacts"]
 
@@ -29,7 +33,20 @@ SECTIONS = ["run", "params", "metrics", "code", "outputs", "timings", "files", "
 )
 @json_option
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when the runs differ.")
-def command(**options: Any) -> int:
+def command(
+    a: str,
+    b: str | None,
+    everything: bool,
+    only: str | None,
+    stat: bool,
+    unified: int,
+    word_diff: bool,
+    html: Path | None,
+    as_md: bool,
+    tool: str | None,
+    as_json: bool,
+    exit_code: bool,
+) -> int:
     """Show what differs between two runs: parameters, metrics, code by cell, files, outputs, environment.
 
     \b
@@ -41,6 +58,46 @@ def command(**options: Any) -> int:
 
     A side is a run, a commit or branch of yours, or . for the work tree as it is now. Only what differs is shown.
     """
-    from snaprun.commands.comparing import compare
+    from snaprun import files, show
+    from snaprun.api.diff import diff
+    from snaprun.commands.terminal import load_context, stdout
+    from snaprun.diffs import markdown, page, terminal
 
-    return compare(**options)
+    options = terminal.DiffOptions(_sections(only), everything, stat, word_diff, stdout())
+    comparison = diff(load_context(), a, b, context_lines=unified)
+    if tool is not None:
+        _open_tool(tool, comparison)
+    if html is not None:
+        files.export(html, page.page(comparison).encode())
+        click.echo(f"wrote {html}", err=True)
+    if as_json:
+        click.echo(show.as_json(comparison.to_json()))
+    elif as_md:
+        click.echo(markdown.markdown(comparison))
+    elif html is None and tool is None:
+        click.echo(terminal.text(comparison, options))
+    return int(exit_code and comparison.differs)
+
+
+def _sections(only: str | None) -> tuple[str, ...]:
+    """The sections that are asked for, none for all."""
+    from snaprun.nearest import nearest
+
+    names = tuple(name.strip().lower() for name in (only or "").split(",") if name.strip())
+    for name in names:
+        if name not in SECTIONS:
+            near = nearest(name, SECTIONS)
+            raise UsageFault(f"there is no section {name}", hint=f"--only {near or ','.join(SECTIONS)}")
+    return names
+
+
+def _open_tool(program: str, comparison: Comparison) -> None:
+    """Show the two notebooks in another tool, and wait until it is left."""
+    import subprocess
+    import tempfile
+
+    from snaprun.diffs import tool
+
+    with tempfile.TemporaryDirectory(prefix="snaprun-diff-") as folder:
+        paths = tool.prepare(comparison.a, comparison.b, Path(folder))
+        subprocess.run(tool.command(program, *paths), check=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from snaprun.commands.options import json_option
@@ -20,6 +22,14 @@ def command(place: str, count: int | None, as_json: bool) -> int:
 
     The cell is followed through edits, moves and splits, back to the run that it first stood in.
     """
-    from snaprun.commands.comparing import follow
+    from snaprun import show
+    from snaprun.api.diff import cell_log
+    from snaprun.commands.terminal import load_context, stdout
+    from snaprun.diffs import cellhistory
 
-    return follow(place, count=count, as_json=as_json)
+    versions = cell_log(load_context(), place, count=count)
+    if as_json:
+        click.echo(show.as_json({"schema": "snaprun.log/1", "versions": [version.to_json() for version in versions]}))
+    else:
+        click.echo(cellhistory.text(versions, stdout(), now=time.time()))
+    return 0
