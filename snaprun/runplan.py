@@ -365,7 +365,7 @@ def _user(env: Mapping[str, str]) -> str:
         return str(os.getuid())
 
 
-def order_of(context: Context, options: RunOptions, plan: RunPlan, snapshot: Snapshot) -> Order:
+def make_order(context: Context, options: RunOptions, plan: RunPlan, snapshot: Snapshot) -> Order:
     """What the supervisor of a run has to know beyond its snapshot."""
     settings = context.settings
     return Order(

@@ -37,7 +37,7 @@ def add(context: Context, options: RunOptions, *, after: str | None = None, retr
             context,
             [
                 QueueEntry(
-                    snapshot, runplan.order_of(context, options, run_plan, snapshot), after=after_id, retries=retries
+                    snapshot, runplan.make_order(context, options, run_plan, snapshot), after=after_id, retries=retries
                 )
             ],
         )

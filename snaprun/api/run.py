@@ -26,7 +26,7 @@ from snaprun.live import livefolder, searches
 from snaprun.live.order import Order
 from snaprun.model import ONGOING, RUN_REF, Run, Snapshot, Status
 from snaprun.reader import find, index, require_launched
-from snaprun.runplan import RunOptions, RunPlan, order_of
+from snaprun.runplan import RunOptions, RunPlan, make_order
 
 __all__ = [
     "Endings",
@@ -251,7 +251,7 @@ def _freeze(context: Context, options: RunOptions) -> _PendingRun:
     except BaseException:
         handover.abandon(handle)
         raise
-    return _PendingRun(snapshot, plan, order_of(context, options, plan, snapshot), handle)
+    return _PendingRun(snapshot, plan, make_order(context, options, plan, snapshot), handle)
 
 
 def _freeze_again(context: Context, selector: str, options: RunOptions) -> _PendingRun:
@@ -268,7 +268,7 @@ def _freeze_again(context: Context, selector: str, options: RunOptions) -> _Pend
     except BaseException:
         handover.abandon(handle)
         raise
-    return _PendingRun(snapshot, plan, order_of(context, options, plan, snapshot), handle)
+    return _PendingRun(snapshot, plan, make_order(context, options, plan, snapshot), handle)
 
 
 def _launch(

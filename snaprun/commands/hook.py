@@ -12,6 +12,9 @@ from snaprun.errors import UsageFault
 from snaprun.hooks.kinds import DEFAULT_KINDS, KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from snaprun.hooks.check import Report
     from snaprun.hooks.gitindex import Index
     from snaprun.hooks.policy import Policies
     from snaprun.hooks.trailer import Library
@@ -194,27 +197,28 @@ def run(
     policies = _policies(index)
     library = _library(index)
     if kind == "commit-msg":
-        return _trailers(index, policies, library, args)
+        return _write_trailers(index, policies, library, args)
     if kind in ("post-commit", "post-rewrite"):
-        return _tell(index, library)
+        return _print_links(index, library)
     request = check.CheckRequest(
         index=index,
         policies=policies,
         load=library.load,
         runs=library.runs,
         secrets=secrets.from_environment(locate.clean_env(os.environ)),
-        files=gitindex.relative(index, args) if args else None,
+        files=gitindex.relative_paths(index, args) if args else None,
         framework=framework or _in_framework(os.environ),
         fix=fix,
         require_runs=require_runs,
         special="merge" if kind == "pre-merge-commit" else None,  # MERGE_HEAD is only written after this hook
     )
     report = check.check(request)
-    status.note(index.place, report, now=time.time())
-    return _answer(report, as_json=as_json, quiet=quiet)
+    status.note_check(index.place, report, now=time.time())
+    return _print_report(report, as_json=as_json, quiet=quiet)
 
 
-def _answer(outcome: Any, *, as_json: bool, quiet: bool) -> int:
+def _print_report(outcome: Report, *, as_json: bool, quiet: bool) -> int:
+    """Print what the hook found; the exit code refuses the commit where it must."""
     import json
     import sys
 
@@ -234,7 +238,7 @@ def _answer(outcome: Any, *, as_json: bool, quiet: bool) -> int:
     return 1
 
 
-def _trailers(index: Index, policies: Policies, library: Library, args: tuple[str, ...]) -> int:
+def _write_trailers(index: Index, policies: Policies, library: Library, args: tuple[str, ...]) -> int:
     """The commit-msg hook."""
     from snaprun.hooks import trailer
     from snaprun.hooks.indexview import read_view
@@ -246,7 +250,7 @@ def _trailers(index: Index, policies: Policies, library: Library, args: tuple[st
     return 0
 
 
-def _tell(index: Index, library: Library) -> int:
+def _print_links(index: Index, library: Library) -> int:
     """The post-commit hook: which run the commit is from. It never fails: the commit is made."""
     from snaprun.errors import SnaprunError
     from snaprun.hooks import trailer
@@ -283,7 +287,7 @@ def _library(index: Index) -> Library:
 
     @lru_cache(maxsize=1)
     def runs() -> provenance.Runs:
-        return provenance.lookup(index, settings.load(index.place, os.environ).index_url)
+        return provenance.open_runs(index, settings.load(index.place, os.environ).index_url)
 
     def load() -> ModuleType:
         from snaprun.notebooks import halves
@@ -293,6 +297,6 @@ def _library(index: Index) -> Library:
     return Library(runs=runs, load=load)
 
 
-def _in_framework(env: Any) -> bool:
+def _in_framework(env: Mapping[str, str]) -> bool:
     """Whether the pre-commit framework (or prek) is calling: it sets this in every hook's environment."""
     return bool(env.get("PRE_COMMIT"))

@@ -253,7 +253,7 @@ def _split_from(j: int, a: Sequence[CellItem], b: Sequence[CellItem], edits: Ite
             edit.a is not None
             and edit.b is not None
             and abs(edit.b - j) <= NEIGHBOUR
-            and _holds(a[edit.a], b[edit.b], b[j])
+            and _has_part(a[edit.a], b[edit.b], b[j])
         ):
             return edit.a
     return None
@@ -266,13 +266,13 @@ def _merged_into(i: int, a: Sequence[CellItem], b: Sequence[CellItem], edits: It
             edit.a is not None
             and edit.b is not None
             and abs(edit.a - i) <= NEIGHBOUR
-            and _holds(b[edit.b], a[edit.a], a[i])
+            and _has_part(b[edit.b], a[edit.a], a[i])
         ):
             return edit.b
     return None
 
 
-def _holds(larger: CellItem, smaller: CellItem, part: CellItem) -> bool:
+def _has_part(larger: CellItem, smaller: CellItem, part: CellItem) -> bool:
     """Whether all lines of ``part`` are among those that ``larger`` has and ``smaller`` has not."""
     lines = _lines(part)
     return bool(lines) and part.kind == larger.kind and lines <= _lines(larger) - _lines(smaller)

@@ -88,7 +88,9 @@ def compare(a: Sequence[Mapping[str, Any]], b: Sequence[Mapping[str, Any]]) -> l
     diffs = []
     for tag, a_from, a_to, b_from, b_to in matcher.get_opcodes():
         if tag == "equal":
-            diffs += [_pair(old, new) for old, new in zip(items_a[a_from:a_to], items_b[b_from:b_to], strict=True)]
+            diffs += [
+                _compare_pair(old, new) for old, new in zip(items_a[a_from:a_to], items_b[b_from:b_to], strict=True)
+            ]
             continue
         diffs += [_one_sided("removed", removal) for removal in items_a[a_from:a_to]]
         diffs += [_one_sided("added", addition) for addition in items_b[b_from:b_to]]
@@ -153,17 +155,17 @@ def _one_sided(state: str, item: OutputItem) -> OutputDiff:
     return OutputDiff(state, item.kind, item.mime, f"{_name(item)} {_extent(item)}", a, b)
 
 
-def _pair(a: OutputItem, b: OutputItem) -> OutputDiff:
+def _compare_pair(a: OutputItem, b: OutputItem) -> OutputDiff:
     if (a.text, a.data) == (b.text, b.data):
         return OutputDiff("same", a.kind, a.mime, a=a, b=b)
     if a.kind == "picture":
-        return _pictures(a, b)
+        return _compare_pictures(a, b)
     if a.kind == "html":
-        return _html(a, b)
-    return _texts(a, b, a.text, b.text)
+        return _compare_html(a, b)
+    return _compare_texts(a, b, a.text, b.text)
 
 
-def _pictures(a: OutputItem, b: OutputItem) -> OutputDiff:
+def _compare_pictures(a: OutputItem, b: OutputItem) -> OutputDiff:
     difference = pictures.difference(a.data, b.data)
     if difference is None:
         sizes = [pictures.size(item.data) for item in (a, b)]
@@ -181,21 +183,21 @@ def _pictures(a: OutputItem, b: OutputItem) -> OutputDiff:
     return OutputDiff("changed", a.kind, a.mime, text, a, b)
 
 
-def _html(a: OutputItem, b: OutputItem) -> OutputDiff:
+def _compare_html(a: OutputItem, b: OutputItem) -> OutputDiff:
     table_a, table_b = htmltable.read(a.text), htmltable.read(b.text)
     if table_a and table_b:
         if table_a == table_b:
             return OutputDiff("same", "table", a.mime, "table: the same cells", a, b, noise=True)
-        return _tables(a, b, table_a, table_b)
+        return _compare_tables(a, b, table_a, table_b)
     if a.plain and b.plain and a.plain != b.plain:
-        return _texts(a, b, a.plain, b.plain)
-    return _texts(a, b, a.text, b.text)
+        return _compare_texts(a, b, a.plain, b.plain)
+    return _compare_texts(a, b, a.text, b.text)
 
 
-def _tables(a: OutputItem, b: OutputItem, table_a: htmltable.Table, table_b: htmltable.Table) -> OutputDiff:
+def _compare_tables(a: OutputItem, b: OutputItem, table_a: htmltable.Table, table_b: htmltable.Table) -> OutputDiff:
     if [len(row) for row in table_a] != [len(row) for row in table_b]:
         shape = " -> ".join(f"{len(rows)} x {max(map(len, rows))}" for rows in (table_a, table_b))
-        diff = _texts(a, b, _table_text(table_a), _table_text(table_b))
+        diff = _compare_texts(a, b, _table_text(table_a), _table_text(table_b))
         return OutputDiff("changed", "table", a.mime, f"table {shape}", a, b, hunks=diff.hunks, left_out=diff.left_out)
     pairs = [
         (row, column, old, new)
@@ -212,7 +214,7 @@ def _tables(a: OutputItem, b: OutputItem, table_a: htmltable.Table, table_b: htm
         for row, column, old, new in pairs[:EXAMPLES]
     ]
     count = sum(map(len, table_a))
-    text = f"table: {len(pairs)} of {count} cells differ{_relative(largest)}: {'; '.join(examples)}"
+    text = f"table: {len(pairs)} of {count} cells differ{_format_difference(largest)}: {'; '.join(examples)}"
     state = "changed" if largest is None else "numbers"
     return OutputDiff(state, "table", a.mime, text + (" …" if len(pairs) > EXAMPLES else ""), a, b, largest=largest)
 
@@ -221,8 +223,8 @@ def _table_text(rows: htmltable.Table) -> str:
     return "\n".join("  ".join(row) for row in rows)
 
 
-def _texts(a: OutputItem, b: OutputItem, text_a: str, text_b: str) -> OutputDiff:
-    lines_a, lines_b, is_cut = _differing_part(text_a, text_b)
+def _compare_texts(a: OutputItem, b: OutputItem, text_a: str, text_b: str) -> OutputDiff:
+    lines_a, lines_b, is_cut = _find_difference(text_a, text_b)
     masked_a, masked_b = (noise.mask("\n".join(lines)).split("\n") for lines in (lines_a, lines_b))
     name = _name(a)
     if masked_a == masked_b and not is_cut:
@@ -232,7 +234,7 @@ def _texts(a: OutputItem, b: OutputItem, text_a: str, text_b: str) -> OutputDiff
     additions, deletions = textdiff.count_changes(hunks)
     first_hunks, left_out = textdiff.cut(hunks, HUNK_LINES)
     if largest is not None:
-        text = f"{name}: numbers differ in {max(additions, deletions)} lines{_relative(largest)}"
+        text = f"{name}: numbers differ in {max(additions, deletions)} lines{_format_difference(largest)}"
         return OutputDiff(
             "numbers", a.kind, a.mime, _singular(text), a, b, False, largest, tuple(first_hunks), left_out
         )
@@ -249,7 +251,7 @@ def _texts(a: OutputItem, b: OutputItem, text_a: str, text_b: str) -> OutputDiff
     return OutputDiff("changed", a.kind, a.mime, _singular(text), a, b, False, None, tuple(first_hunks), left_out)
 
 
-def _differing_part(a: str, b: str) -> tuple[list[str], list[str], bool]:
+def _find_difference(a: str, b: str) -> tuple[list[str], list[str], bool]:
     """The lines of two texts; of huge ones only those from the first difference on, and whether that cut something."""
     if len(a) + len(b) <= TEXT_MOST:
         return a.split("\n"), b.split("\n"), False
@@ -276,7 +278,7 @@ def _largest(a: str, b: str) -> float | None:
     return noise.largest_relative(numbers_a, numbers_b)
 
 
-def _relative(largest: float | None) -> str:
+def _format_difference(largest: float | None) -> str:
     return "" if largest is None else f", by {largest:.2g} relative at most"
 
 

@@ -58,7 +58,7 @@ def of_run(repo: GitRepo, run_id: str) -> Side:
     run = records.read_run(repo, run_id, commit=tip)
     names = ("run.json", "params.json", "result.json", "environment.json", "executed.ipynb")
     parts = dict(zip(names, repo.blobs(f"{tip}:{SNAP_DIR}/{name}" for name in names), strict=True))
-    spec = RunSpec.from_json(_read(parts["run.json"]))
+    spec = RunSpec.from_json(_parse_json(parts["run.json"]))
     executed_node, fault = _read_executed(parts["executed.ipynb"])
     run_metrics, notes = run.metrics, list[str]()
     live_cells: tuple[Cell, ...] = ()
@@ -67,7 +67,7 @@ def of_run(repo: GitRepo, run_id: str) -> Side:
         notes.append("in progress: what it has given so far" if executed_node else f"no result ({run.status})")
     source = _source(repo, run_id, spec.notebook)
     node = cells.without_injected(source.node) if source.node and spec.given else source.node
-    result = Result.from_json(_read(parts["result.json"])) if parts["result.json"] else None
+    result = Result.from_json(_parse_json(parts["result.json"])) if parts["result.json"] else None
     unrun = frozenset(cell.number for cell in (result.cells if result else live_cells) if cell.state in NOT_RUN)
     return Side(
         name=run_id[:ID_DIGITS],
@@ -79,9 +79,9 @@ def of_run(repo: GitRepo, run_id: str) -> Side:
         source=node,
         executed_node=executed_node,
         language=source.language,
-        params=parameters.from_json(_read(parts["params.json"])) if parts["params.json"] else {},
+        params=parameters.from_json(_parse_json(parts["params.json"])) if parts["params.json"] else {},
         metrics=run_metrics,
-        environment=_read(parts["environment.json"]) if parts["environment.json"] else None,
+        environment=_parse_json(parts["environment.json"]) if parts["environment.json"] else None,
         own=source.own,
         unrun=unrun,
         left_out={file.path: file.size for file in spec.left_out},
@@ -155,10 +155,10 @@ def _parse(out: bytes) -> list[FileDiff]:
             path,
             "A" if letter[0] == "C" else letter[0],
             old if is_rename else None,
-            _or_none(a_oid),
-            _or_none(b_oid),
-            _or_none(a_mode),
-            _or_none(b_mode),
+            _parse_id(a_oid),
+            _parse_id(b_oid),
+            _parse_id(a_mode),
+            _parse_id(b_mode),
         )
     while cursor < len(fields) and fields[cursor]:
         additions, deletions, path = fields[cursor].split("\t", 2)
@@ -177,7 +177,7 @@ def _with_counts(diff: FileDiff, additions: str, deletions: str) -> FileDiff:
     return replace(diff, add=int(additions), delete=int(deletions))
 
 
-def _or_none(text: str) -> str | None:
+def _parse_id(text: str) -> str | None:
     """An object id or a mode; None where git writes noughts for "not there"."""
     return text if text.strip("0") else None
 
@@ -271,7 +271,7 @@ def _read_executed(raw: bytes | None) -> tuple[Node | None, tuple[str, ...]]:
         return None, (error.message,)
 
 
-def _read(data: bytes | None) -> dict[str, Any]:
+def _parse_json(data: bytes | None) -> dict[str, Any]:
     try:
         return dict(parse_document(data or b""))
     except (ValueError, TypeError) as error:

@@ -168,7 +168,7 @@ def _require_document(inspection: Inspection, path: str, raw: bytes) -> Node:
 def _of_outputs(
     inspection: Inspection, path: str, node: Node, content: bytes, verdict: ProvenanceVerdict, policy: Policy
 ) -> Iterator[HookFinding]:
-    origin = provenance.origin(inspection.request.index, node, verdict.runs)
+    origin = provenance.find_origin(inspection.request.index, node, verdict.runs)
     if verdict.kind == "changed":  # another source: its run's outputs say only how old these are
         before, origin = origin, None
         if before is not None and before.match.is_exact and policy.outputs != "strip":

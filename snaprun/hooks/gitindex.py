@@ -61,7 +61,7 @@ def open_staged_index(cwd: Path, env: Mapping[str, str]) -> Index:
     return Index(find(cwd, own), own)
 
 
-def relative(index: Index, names: Iterable[str]) -> frozenset[str]:
+def relative_paths(index: Index, names: Iterable[str]) -> frozenset[str]:
     """Paths as a caller in the current folder gives them, as git names them."""
     top = os.path.realpath(index.place.top)
     paths = []

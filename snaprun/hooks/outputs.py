@@ -42,7 +42,7 @@ def match(node: Node, run_node: Node) -> OutputMatch:
     pairs = list(zip(_code(node), _code(run_node), strict=False))
     groups: dict[str, list[int]] = {"same": [], "other": [], "missing": [], "extra": []}
     for (number, cell), (_, run_cell) in pairs:
-        cell_outputs, run_outputs = canonical(cell), canonical(run_cell)
+        cell_outputs, run_outputs = canonical_outputs(cell), canonical_outputs(run_cell)
         if cell_outputs or run_outputs:
             kind = (
                 "same"
@@ -78,7 +78,7 @@ def out_of_order(node: Node) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def canonical(cell: Mapping[str, Any]) -> Canonical:
+def canonical_outputs(cell: Mapping[str, Any]) -> Canonical:
     """The outputs of a cell as they count: streams joined by name, counts, metadata and line splitting left aside."""
     parts: Canonical = []
     streams: dict[str, list[str]] = {}

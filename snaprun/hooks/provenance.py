@@ -107,7 +107,7 @@ class RefRuns:
         return [run for tip, ref in tips if (run := _run(ref.removeprefix(RUN_REF), tip, blobs)) is not None]
 
 
-def lookup(index: Index, url: str | None) -> Runs:
+def open_runs(index: Index, url: str | None) -> Runs:
     """Where to look runs up: the index if it is an SQLite file that is whole, git's refs otherwise."""
     try:
         return IndexRuns(runlist.connect(index.place.state, url))
@@ -131,7 +131,7 @@ def judge(index: Index, runs: Runs, path: str, node: Node, read: Callable[[str, 
     )
 
 
-def origin(index: Index, node: Node, runs: Sequence[Run]) -> Origin | None:
+def find_origin(index: Index, node: Node, runs: Sequence[Run]) -> Origin | None:
     """The run among these that recorded the outputs that ``node`` stores, or the one that comes nearest."""
     names = {run.id: f"{run.commit}:{SNAP_DIR}/executed.ipynb" for run in runs[:MAX_RUNS]}
     best: Origin | None = None
@@ -151,7 +151,7 @@ def origin(index: Index, node: Node, runs: Sequence[Run]) -> Origin | None:
     return best
 
 
-def source(index: Index, run: Run) -> tuple[str, bytes] | None:
+def read_source(index: Index, run: Run) -> tuple[str, bytes] | None:
     """Name and bytes of the notebook that a run executed: its raw bytes where a filter changed what git stores."""
     raw, plain = f"{run.id}:{SNAP_DIR}/source.ipynb", f"{run.id}:{run.notebook}"
     blobs = contents(index, [raw, plain])
@@ -165,7 +165,7 @@ def _rank(match: OutputMatch) -> tuple[int, int]:
 
 def _changed_since(index: Index, run: Run, node: Node, read: Callable[[str, bytes], Node]) -> list[str]:
     """The code cells that differ from what ``run`` executed, in the numbers of ``node``."""
-    run_source = source(index, run)
+    run_source = read_source(index, run)
     if run_source is None:
         return []
     try:

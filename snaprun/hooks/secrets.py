@@ -112,18 +112,18 @@ def _candidates(text: str, values: Mapping[str, str]) -> Iterator[tuple[Secret, 
             for match in _pattern(form).finditer(text):
                 if not match.start() or text[match.start() - 1] not in _WORD_CHARS or ".com/" in match[0]:
                     yield Secret(kind, _mask(match[0]), match.start()), match.end()
-    for start in _hits(lower, "-----begin "):
+    for start in _find_word(lower, "-----begin "):
         block = _KEY_BLOCK.match(text, start)
         if block:
             yield Secret("a private key", block[0].strip("-").lower(), start), block.end()
-    for hit in _hits(lower, "://"):
-        yield from _proof("a password in an address", _IN_URL.match(text, _start_of_name(lower, hit)))
-    for hit in _hits(lower, "authorization"):
-        yield from _proof("a credential", _IN_HEADER.match(text, hit))
+    for hit in _find_word(lower, "://"):
+        yield from _credential("a password in an address", _IN_URL.match(text, _start_of_name(lower, hit)))
+    for hit in _find_word(lower, "authorization"):
+        yield from _credential("a credential", _IN_HEADER.match(text, hit))
     yield from _find_assignments(text, lower)
 
 
-def _proof(kind: str, match: re.Match[str] | None) -> Iterator[tuple[Secret, int]]:
+def _credential(kind: str, match: re.Match[str] | None) -> Iterator[tuple[Secret, int]]:
     if match and not _PLACEHOLDER.match(match["value"]) and not _is_dull(match["value"]):
         yield Secret(kind, _mask(match["value"]), match.start("value")), match.end("value")
 
@@ -141,19 +141,19 @@ def _find_assignments(text: str, lower: str) -> Iterator[tuple[Secret, int]]:
     """
     starts = set()
     for word in _WORDS:
-        for hit in _hits(lower, word):
+        for hit in _find_word(lower, word):
             start = _start_of_name(lower, hit)
             if start not in starts:
                 starts.add(start)
-                yield from _value_in(
+                yield from _assigned_value(
                     _ASSIGNMENT.match(text, start) or _OPTION.match(text, start) or _LOOSE.match(text, start)
                 )
     for service in _SERVICE_NAMES:
-        for hit in _hits(lower, service):
-            yield from _value_in(_BY_SERVICE.match(text, hit))
+        for hit in _find_word(lower, service):
+            yield from _assigned_value(_BY_SERVICE.match(text, hit))
 
 
-def _value_in(match: re.Match[str] | None) -> Iterator[tuple[Secret, int]]:
+def _assigned_value(match: re.Match[str] | None) -> Iterator[tuple[Secret, int]]:
     if match is None:
         return
     group = "bare" if match.re is _ASSIGNMENT and match["value"] is None else "value"
@@ -164,7 +164,7 @@ def _value_in(match: re.Match[str] | None) -> Iterator[tuple[Secret, int]]:
         yield Secret(f"a value given to {name}", _mask(value), match.start(group)), match.end(group)
 
 
-def _hits(lower: str, word: str) -> Iterator[int]:
+def _find_word(lower: str, word: str) -> Iterator[int]:
     """Every place of ``word``."""
     position = lower.find(word)
     while position >= 0:

@@ -103,7 +103,7 @@ def status(place: Place, env: Mapping[str, str], kinds: Sequence[str]) -> HookSt
     )
 
 
-def note(place: Place, report: Report, *, now: float) -> None:
+def note_check(place: Place, report: Report, *, now: float) -> None:
     """Note that the hook has checked notebooks, for ``hook status``; no commit fails because this cannot be written."""
     document = {"time": utc(now), "notebooks": report.notebooks, "refused": report.refused}
     with suppress(OSError):

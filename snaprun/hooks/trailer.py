@@ -178,7 +178,7 @@ def _run_of(index: Index, path: str, content: bytes, library: Library, prefer: s
     runs = [run for run in library.runs().by_code(cells.code_hash(node)) if run.status.good]
     if len(runs) < 2 or not path.endswith(NOTEBOOK):
         return runs[0] if runs else None
-    origin = provenance.origin(index, node, runs)
+    origin = provenance.find_origin(index, node, runs)
     if origin is not None and origin.match.same and origin.match.is_recorded:
         return origin.run
     return next((run for run in runs if run.id in prefer), runs[0])

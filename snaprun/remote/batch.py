@@ -136,7 +136,7 @@ def _folder(task: Task, tip: str, attempt: int) -> Path:
     current = task.repo.refs(RUN_REF + run).get(RUN_REF + run)
     if current != tip:
         task.repo.move_ref(RUN_REF + run, tip, current)
-    order, snapshot = farstart.order_of(task.repo, run, task.instructions)
+    order, snapshot = farstart.make_order(task.repo, run, task.instructions)
     after = None if tip == run else tip
     order = replace(order, attempt=attempt, after=after)
     document = rundocument.prepare(task.repo, run, snapshot.spec)

@@ -64,7 +64,7 @@ def start(question: Mapping[str, Any]) -> Answer:
 
 def _claim(repo: GitRepo, run: str, question: Mapping[str, Any]) -> bool:
     """Claim a run and start it; whether nobody else was faster."""
-    order, snapshot = order_of(repo, run, question)
+    order, snapshot = make_order(repo, run, question)
     handle = local.start(os.environ, engine=snapshot.spec.engine)
     folder = None
     is_claimed = False
@@ -86,7 +86,7 @@ def _claim(repo: GitRepo, run: str, question: Mapping[str, Any]) -> bool:
     return True
 
 
-def order_of(repo: GitRepo, run: str, instructions: Mapping[str, Any]) -> tuple[Order, Snapshot]:
+def make_order(repo: GitRepo, run: str, instructions: Mapping[str, Any]) -> tuple[Order, Snapshot]:
     """What to run, and how, with an interpreter and a kernel of this machine."""
     if repo.resolve(run) is None:
         raise DataFault(f"run {run[:8]} did not arrive", hint="try again")

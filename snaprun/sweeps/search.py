@@ -138,7 +138,7 @@ def start(context: Context, plan: SearchPlan) -> Search:
     spec = replace(run_plan.request.spec, warnings=(*run_plan.request.spec.warnings, *frozen_tree.tree.warnings))
     try:
         _make_folder(path)
-        order = runplan.order_of(context, options, run_plan, Snapshot("", "", spec, {}))
+        order = runplan.make_order(context, options, run_plan, Snapshot("", "", spec, {}))
         write_json(path / ORDER_FILE, order.to_json())
         search = _search(context, plan, claims.keep_env(path, context.env), spec, after)
         from snaprun.sweeps import trialrun  # Optuna takes a second to import

@@ -236,7 +236,7 @@ def _queue(context: Context, plan: SweepPlan, run_plan: RunPlan, snapshots: Sequ
     entries = [
         claims.QueueEntry(
             snapshot,
-            runplan.order_of(context, plan.options, run_plan, snapshot),
+            runplan.make_order(context, plan.options, run_plan, snapshot),
             jobs=turns.jobs,
             after=turns.after,
             retries=turns.retries,
@@ -255,7 +255,7 @@ def _submit(
         for snapshot in snapshots:
             folders.append(
                 livefolder.create(
-                    context.place, snapshot, runplan.order_of(context, options, run_plan, snapshot).to_json()
+                    context.place, snapshot, runplan.make_order(context, options, run_plan, snapshot).to_json()
                 )
             )
         handover.submit(context, snapshots[0].spec.launcher, folders, lineup=turns)
