@@ -19,7 +19,6 @@ from snaprun.live import livefolder, replay
 from snaprun.model import RUN_REF, SNAP_DIR, Cell, Metric, Result, RunSpec, parse_document
 from snaprun.notebooks import cells, half, halves, notebook, parameters
 from snaprun.notebooks.cells import Node
-from snaprun.notebooks.half import Config
 from snaprun.notebooks.notebook import Notebook
 
 NOT_RUN = ("not-run", "skipped")
@@ -232,12 +231,8 @@ def _source(repo: GitRepo, tree: str, path: str, raw: bytes | None = None) -> _S
 
 def _pair(repo: GitRepo, tree: str, path: str, book: Notebook) -> frozenset[str]:
     """The paths of the notebook and its paired files, by what it says or jupytext's configuration in the tree says."""
-    config = None
     names = [name for name in half.config_paths(path) if "\n" not in name]
-    for name, content in zip(names, repo.blobs(f"{tree}:{name}" for name in names), strict=True):
-        if content is not None and half.is_config(name, content):
-            config = Config(name, content)
-            break
+    config = half.find_config(zip(names, repo.blobs(f"{tree}:{name}" for name in names), strict=True))
     bare = book.raw if book.is_text else cells.dump({**book.node, "cells": []})
     try:
         return frozenset({path, *(member.path for member in halves.members(path, bare, config))})

@@ -14,7 +14,7 @@ from snaprun.hooks.document import is_text_notebook, may_be_notebook
 from snaprun.hooks.gate import NOTEBOOK, is_related
 from snaprun.hooks.gitindex import Change, Index
 from snaprun.hooks.indexview import IndexView
-from snaprun.notebooks.half import Config, Half, Jupytext, config_paths, is_config
+from snaprun.notebooks.half import Config, Half, Jupytext, config_paths, find_config
 
 
 @dataclass(frozen=True)
@@ -161,11 +161,7 @@ def _pairs(halves: Sequence[Half]) -> list[Pair]:
 
 
 def _config(view: IndexView, path: str) -> Config | None:
-    for name in config_paths(path):
-        content = view.content(name)
-        if content is not None and is_config(name, content):
-            return Config(name, content)
-    return None
+    return find_config((name, view.content(name)) for name in config_paths(path))
 
 
 def _absence(view: IndexView, side: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -66,9 +66,15 @@ class Jupytext(Protocol):
         """See :func:`snaprun.notebooks.halves.document`."""
 
 
-def is_config(path: str, content: bytes) -> bool:
-    """Whether this file configures jupytext: any of its own names does, ``pyproject.toml`` if it says so."""
-    return not path.endswith("pyproject.toml") or b"jupytext" in content
+def find_config(candidates: Iterable[tuple[str, bytes | None]]) -> Config | None:
+    """The first of these files that configures jupytext: path and content, None where there is no such file.
+
+    Any of jupytext's own names does, ``pyproject.toml`` if it says so.
+    """
+    for path, content in candidates:
+        if content is not None and (not path.endswith("pyproject.toml") or b"jupytext" in content):
+            return Config(path, content)
+    return None
 
 
 def config_paths(path: str) -> Sequence[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun import files
 from snaprun.errors import Busy, CannotCreate, Denied, InputMissing, SnaprunError, UsageFault, WriteFault
 from snaprun.notebooks import halves, jsonedit, notebook
-from snaprun.notebooks.half import CONFIG_NAMES, Config, Half, is_config
+from snaprun.notebooks.half import CONFIG_NAMES, Config, Half, find_config
 
 
 @dataclass(frozen=True)
@@ -60,28 +60,18 @@ def pair(path: Path, formats: str | None = None) -> PairResult:
     )
 
 
-def find_config(folders: Sequence[Path]) -> Config | None:
-    """The first jupytext configuration in these folders, nearest first."""
-    for folder in folders:
-        for name in CONFIG_NAMES:
-            try:
-                content = (folder / name).read_bytes()
-            except OSError:
-                continue
-            if is_config(name, content):
-                return Config(str(folder / name), content)
-    return None
-
-
 def _config(path: Path) -> Config | None:
     """jupytext's own search: from the notebook's folder upward, up to a ceiling that the environment may set."""
     ceilings = [Path(item) for item in os.environ.get("JUPYTEXT_CEILING_DIRECTORIES", "").split(os.pathsep) if item]
-    folders = []
-    for folder in path.parents:
-        if folder in ceilings:
-            break
-        folders.append(folder)
-    return find_config(folders)
+    folders = itertools.takewhile(lambda folder: folder not in ceilings, path.parents)
+    return find_config((str(folder / name), _read(folder / name)) for folder in folders for name in CONFIG_NAMES)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _has_formats(book: notebook.Notebook) -> bool:
