@@ -1,4 +1,4 @@
-"""Ask the index, after making sure that it tells the truth: what every looking command does first. Nothing heavy.
+"""Open the index for a command that looks, after making sure that it tells the truth. Nothing heavy.
 
 Runs whose supervisor is gone are settled; a missing index is rebuilt; a run that has just started is there already.
 What that takes is imported only where it is needed, which is nearly never.
@@ -88,7 +88,7 @@ def _reader(context: Context) -> Reader:
     if report.set_aside:
         context.warn(f"the index was damaged and has been rebuilt from git; the damaged one is now {report.set_aside}")
     for run in report.damaged:
-        context.warn(f"run {short_id(run.id)} cannot be read: {run.why}")
+        context.warn(f"run {short_id(run.id)} cannot be read: {run.reason}")
     return runlist.connect(context.place.state, url)
 
 

@@ -1,4 +1,4 @@
-"""Read runs back from git, one or all of them: what the index is rebuilt from."""
+"""Read runs back from git, one or all of them; the index is rebuilt from this."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DamagedRun:
 
     id: str
     commit: str
-    why: str
+    reason: str
 
 
 def read_run(repo: GitRepo, run_id: str, *, commit: str | None = None) -> Run:
@@ -41,7 +41,7 @@ def read_run(repo: GitRepo, run_id: str, *, commit: str | None = None) -> Run:
         raise DataFault(f"there is no run {short_id(run_id)}", hint="snaprun history")
     run = next(read_runs(repo, {run_id: tip}))
     if isinstance(run, DamagedRun):
-        raise DataFault(f"run {short_id(run_id)} is damaged: {run.why}", hint="git fsck")
+        raise DataFault(f"run {short_id(run_id)} is damaged: {run.reason}", hint="git fsck")
     return run
 
 

@@ -1,4 +1,4 @@
-"""The settings: built-in values, then the user's file, the repository's, the environment and the command's options.
+"""Read the settings: built-in values, the user's file, the repository's, the environment, the command's options.
 
 Files: ``config.toml`` in the user's configuration folder (platformdirs), and at the top of the repository
 ``snaprun.toml``, else ``[tool.snaprun]`` in ``pyproject.toml``. Names have dashes in files, ``SNAPRUN_`` and upper case
@@ -221,7 +221,7 @@ def _table(read: Callable[[Any], str]) -> Callable[[Any], Table]:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    """A table as it stands in the file; ``hookpolicy.read`` says what may be in it."""
+    """A table as it stands in the file; ``hooks/policy.py`` says what may be in it."""
     if not isinstance(value, dict):
         raise ValueError("want a table")
     return value

@@ -92,7 +92,7 @@ def test_a_damaged_run_is_told_and_hides_no_other(repo: Sandbox, files: dict[str
     found = {item.id: item for item in records.read_runs(git)}
     assert isinstance(found[good], Run)
     damaged = found[bad]
-    assert isinstance(damaged, DamagedRun) and damaged.why
+    assert isinstance(damaged, DamagedRun) and damaged.reason
     with pytest.raises(DataFault, match="damaged"):
         records.read_run(git, bad)
     with pytest.raises(DataFault, match="no run"):

@@ -85,9 +85,10 @@ def test_a_worker_records_without_sqlalchemy(tmp_path: Path) -> None:
     code = (
         "import sys, json, pathlib\n"
         "from types import SimpleNamespace as Some\n"
+        "from snaprun.index import reindex\n"
         "from snaprun.lifecycle import finish, worker\n"
         "from tests.indexed import run\n"
-        "finish.index(Some(place=Some(state=pathlib.Path(sys.argv[1]))), None, run())\n"
+        "reindex.record(Some(place=Some(state=pathlib.Path(sys.argv[1]))), None, run())\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)

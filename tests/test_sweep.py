@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snaprun.errors import ParameterFault, SnaprunError, UsageFault
-from snaprun.sweeps import points
+from snaprun.sweeps import points, rowfile
 from snaprun.sweeps.points import ParamAxis, Span
 
 
@@ -228,18 +228,18 @@ def test_seeds_need_a_parameter() -> None:
     ],
 )
 def test_rows_of_a_file(name: str, text: str) -> None:
-    assert points.rows(text, name) == [{"lr": 0.1, "opt": "adam"}, {"lr": 0.01}]
+    assert rowfile.read_rows(text, name) == [{"lr": 0.1, "opt": "adam"}, {"lr": 0.01}]
 
 
 def test_a_line_of_json_ends_where_its_line_ends() -> None:
-    assert points.rows('{"name": "a\u2028b\x85c"}\r\n{"name": 2}', "x.jsonl") == [
+    assert rowfile.read_rows('{"name": "a\u2028b\x85c"}\r\n{"name": 2}', "x.jsonl") == [
         {"name": "a\u2028b\x85c"},
         {"name": 2},
     ]
 
 
 def test_one_column_of_a_csv() -> None:
-    assert points.rows('name\n"a, b"\nc\n', "x.csv") == [{"name": "a, b"}, {"name": "c"}]
+    assert rowfile.read_rows('name\n"a, b"\nc\n', "x.csv") == [{"name": "a, b"}, {"name": "c"}]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_one_column_of_a_csv() -> None:
 )
 def test_files_that_are_refused(name: str, text: str, words: str) -> None:
     with pytest.raises(ParameterFault, match=words):
-        points.rows(text, name)
+        rowfile.read_rows(text, name)
 
 
 @given(st.text(alphabet="0123456789.,-+e[]{}\"' logabn:#&*!", max_size=24))
@@ -287,6 +287,6 @@ def test_any_text_is_seeds_or_refused(said: str) -> None:
 @given(st.text(max_size=40), st.sampled_from(["a.csv", "a.json", "a.jsonl", "a.yaml", "a.tsv"]))
 def test_any_file_is_rows_or_refused(text: str, name: str) -> None:
     try:
-        assert points.rows(text, name)
+        assert rowfile.read_rows(text, name)
     except ParameterFault:
         return

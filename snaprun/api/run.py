@@ -102,7 +102,7 @@ def snapshot(context: Context, options: RunOptions) -> Snapshot:
     snapshot_ = capture.take(repo, runplan.plan_snapshot(context, options))
     try:
         run = Run.from_commits(snapshot_.id, snapshot_.spec, snapshot_.params, commit=snapshot_.id, status=Status.SAVED)
-        reindex.index(repo, context.settings.index_url, run)
+        reindex.record(repo, context.settings.index_url, run)
     except SnaprunError:
         _discard(context, snapshot_.id)
         raise

@@ -1,4 +1,4 @@
-"""The axes of a chart: ranges, round ticks, and where a value stands between them."""
+"""Make the axes of a chart: ranges, round ticks, and where a value stands between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many runs as one table: the parameters that differ, every metric, groups over seeds, the best marked. Pure data."""
+"""Put many runs into one table: the parameters that differ, every metric, groups over seeds, the best marked. Pure."""
 
 from __future__ import annotations
 

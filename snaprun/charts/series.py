@@ -1,4 +1,4 @@
-"""Make the curves of a metric: read the logged values of runs, smooth them, put groups together. Pure data."""
+"""Make the curves of a metric from the values of runs: smooth them, put groups together, thin them out. Pure."""
 
 from __future__ import annotations
 

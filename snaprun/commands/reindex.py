@@ -20,7 +20,7 @@ def command(quiet: bool) -> int:
     if report.set_aside:
         click.echo(f"warning: the damaged index is now {report.set_aside}", err=True)
     for run in report.damaged:
-        click.echo(f"warning: run {run.id[:8]} cannot be read: {run.why}", err=True)
+        click.echo(f"warning: run {run.id[:8]} cannot be read: {run.reason}", err=True)
     if not quiet:
         click.echo(f"{report.count} run{'s' if report.count != 1 else ''} indexed", err=True)
     return 65 if report.damaged else 0

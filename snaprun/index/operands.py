@@ -1,4 +1,4 @@
-"""What a condition compares: a run's fields, its tags, its parameters and metrics, each as SQL over ``runs r``."""
+"""Compile what a condition compares to SQL over ``runs r``: a run's fields, its tags, its parameters and metrics."""
 
 from __future__ import annotations
 

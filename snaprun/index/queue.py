@@ -1,4 +1,4 @@
-"""What waits for its turn: look at the queue, and wake who starts it. Standard library only.
+"""Read the queue: which runs wait for their turn, and why. Standard library only.
 
 The queue lives in the index. No daemon serves it: whoever queues a run, ends one or looks at runs wakes a dispatcher,
 which goes away when there is nothing left. :mod:`snaprun.index.claims` changes the queue,

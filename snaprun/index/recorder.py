@@ -15,6 +15,8 @@ from snaprun.index import rows, runlist
 from snaprun.index.runlist import IndexGap, SqliteReader
 from snaprun.model import Run, Status
 
+_RUN_CONDITION = "repo = :repo AND id = :id"
+
 
 class _FileWriter:
     """A :class:`snaprun.index.recorder.Writer` over the standard sqlite3."""
@@ -60,11 +62,8 @@ def record(state: Path, url: str | None, runs: Sequence[Run]) -> bool:
     return True
 
 
-_RUN_CONDITION = "repo = :repo AND id = :id"
-
-
 class Writer(Protocol):
-    """Whoever carries statements to the database, inside one transaction and for one repository."""
+    """A database inside one transaction, for the runs of one repository."""
 
     @property
     def repo(self) -> str:

@@ -16,7 +16,7 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.index import recorder
 from snaprun.index.runlist import Reader
 from snaprun.live import livefolder
-from snaprun.model import RUN_REF, Run
+from snaprun.model import Run
 from snaprun.records import DamagedRun
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def record_missing(context: Context, ids: Iterable[str]) -> None:
 
 
 def reader(context: Context) -> Reader:
-    """Who answers queries where the index is no SQLite file; the index is rebuilt first where it must be."""
+    """The reader of an index that is no SQLite file; the index is rebuilt first where it must be."""
     index = open_index(context)
     if not index.is_built:
         rebuild(context)
@@ -69,15 +69,15 @@ def open_index(context: Context) -> IndexStore:
 
 
 def _readable_runs(repo: GitRepo, damaged_runs: list[DamagedRun]) -> Iterator[Run]:
-    tips = {name.removeprefix(RUN_REF): oid for name, oid in repo.refs(RUN_REF).items()}
-    for run in records.read_runs(repo, tips):
+    """Every run that can be read; the others go into ``damaged_runs``."""
+    for run in records.read_runs(repo):
         if isinstance(run, DamagedRun):
             damaged_runs.append(run)
         else:
             yield run
 
 
-def index(repo: GitRepo, url: str | None, *runs: Run) -> None:
+def record(repo: GitRepo, url: str | None, *runs: Run) -> None:
     """Put runs into the index, all or none; it is made or completed first where it must be.
 
     Its module is imported only where the index is not ready for the recorder: SQLAlchemy takes half a second.

@@ -1,4 +1,4 @@
-"""How a run becomes rows of the index: pure, and the same for every database."""
+"""Turn a run into rows of the index, the same for every database."""
 
 from __future__ import annotations
 

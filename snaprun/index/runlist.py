@@ -1,4 +1,4 @@
-"""The hot reads of the index: the standard sqlite3 and nothing heavy, so that ``snaprun history`` starts at once.
+"""Query the runs of the index by the standard sqlite3 and nothing heavy, so that ``snaprun history`` starts at once.
 
 Where the index is another database, the same query text goes through the reader that ``store.py`` hands over.
 """
@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # a listing without --where and --sort never loads their pars
     from snaprun.index.where import Condition, SortKey
 
 INDEX_NAME = "index.sqlite3"
+"""The index file in the state folder."""
+
 BUSY_SECONDS = 30
 """How long a statement waits for another process's transaction."""
 
@@ -48,7 +50,7 @@ class IndexGap(DataFault):
 
 
 class Reader(Protocol):
-    """Whoever can answer a query for one repository."""
+    """An index that answers the queries about one repository."""
 
     @property
     def repo(self) -> str:

@@ -1,4 +1,4 @@
-"""The gate to the index: open it, bring it to this version, record runs, forget them, build it anew from the refs.
+"""Open the index and bring it to this version; record runs, forget them, build it anew: the gate to SQLAlchemy.
 
 Writes and every database but SQLite go through SQLAlchemy here; the hot reads of SQLite are in ``runlist.py``.
 """

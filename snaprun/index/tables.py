@@ -1,4 +1,4 @@
-"""The tables of the index, in SQLAlchemy's words; ``migrations/`` builds them, ``run_list`` is the view for others.
+"""Describe the tables of the index to SQLAlchemy; ``migrations/`` makes them, and the view ``run_list`` for others.
 
 Text sorts by code point in every database (collation ``C`` in PostgreSQL), so that a listing has one order everywhere.
 """

@@ -1,4 +1,4 @@
-"""The language of ``--where``: parsed by hand, compiled to SQL whose every value is bound, never evaluated.
+"""Parse the language of ``--where``, and compile it to SQL whose every value is bound, never evaluated.
 
 ``lr < 0.1 and status == "failed"``; ``==`` (or ``=``), ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``~`` (contains, in any
 case), ``in (…)``, ``not in (…)``, ``and``, ``or``, ``not``, parentheses. A comparison with what a run does not have is

@@ -42,7 +42,7 @@ def collect(place: Place, url: str, folders: Sequence[Live], *, env: Mapping[str
     runs = []
     for run in records.read_runs(repo, {run: tips[run] for run in complete_folders}):
         if isinstance(run, DamagedRun):
-            fault = DataFault(f"the result of run {run.id[:8]} is damaged: {run.why}", hint=f"git show {run.commit}")
+            fault = DataFault(f"the result of run {run.id[:8]} is damaged: {run.reason}", hint=f"git show {run.commit}")
             complete_folders.pop(run.id)
         else:
             runs.append(run)
@@ -76,7 +76,7 @@ def _record(repo: GitRepo, runs: Sequence[Run], folder: Live) -> None:
         url = read_order(folder.path).index_url
     except (OSError, ValueError):
         url = None
-    reindex.index(repo, url, *runs)
+    reindex.record(repo, url, *runs)
 
 
 def _previous_result(folder: Live) -> str | None:

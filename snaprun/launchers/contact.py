@@ -197,7 +197,7 @@ def _index_changes(site: Site, changes: Sequence[tuple[Live, News]]) -> None:
 
         repo = GitRepo(site.place)
         order = changes[0][0].order()
-        reindex.index(repo, order.get("index_url"), *runs)
+        reindex.record(repo, order.get("index_url"), *runs)
     for folder, news in changes:
         if news.state.state == "dropped":
             remove(folder)

@@ -263,7 +263,7 @@ def _queue(context: Context, launcher: Launcher, launch_site: Site, folders: Seq
         Run.from_commits(folder.id, folder.spec(), folder.params(), commit=folder.id, status=Status.QUEUED)
         for folder in folders
     ]
-    reindex.index(GitRepo(context.place), context.settings.index_url, *runs)
+    reindex.record(GitRepo(context.place), context.settings.index_url, *runs)
     try:
         return launcher.submit(launch_site, [Submission(folder.id, folder.path) for folder in folders])
     except BaseException:

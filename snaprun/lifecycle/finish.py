@@ -18,7 +18,7 @@ from snaprun.checkouts.slots import Slot
 from snaprun.engines import SIGNAL_CODES
 from snaprun.errors import SnaprunError
 from snaprun.git.gitrepo import GitRepo
-from snaprun.index.reindex import index
+from snaprun.index import reindex
 from snaprun.lifecycle import retries
 from snaprun.lifecycle.leftovers import Leftovers, read_leftovers
 from snaprun.live import livefolder
@@ -52,7 +52,7 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     if leftovers.replay.result is None and not has_retry:
         with Journal(folder.path) as journal:
             journal.result(tip)
-    index(repo, order.index_url, run.requeue(order.attempt + 1) if has_retry else run)
+    reindex.record(repo, order.index_url, run.requeue(order.attempt + 1) if has_retry else run)
     if slot is not None:
         slots.release(slot)
     if has_retry:
@@ -78,7 +78,9 @@ def record_provisionally(folder: Live, error: Exception) -> None:
         reason = "; ".join(filter(None, [outcome.reason, f"its record cannot be made yet: {cause}"]))
         commit = order.after or order.run
         run = Run.from_commits(order.run, leftovers.spec, folder.params(), commit=commit, status=outcome.status)
-        index(repo, order.index_url, replace(run, exit_code=outcome.exit_code, reason=reason, attempts=order.attempt))
+        reindex.record(
+            repo, order.index_url, replace(run, exit_code=outcome.exit_code, reason=reason, attempts=order.attempt)
+        )
     except (SnaprunError, OSError, ValueError) as index_error:
         sys.stderr.write(f"the index cannot be told either: {index_error}\n")
 

@@ -316,7 +316,7 @@ def _record_start(live: Live, order: Order, spec: RunSpec) -> None:
     run = Run.from_commits(order.run, spec, live.params(), commit=order.after or order.run, status=Status.RUNNING)
     entry = replace(run, started=utc(time.time()), attempts=order.attempt)
     try:
-        reindex.index(GitRepo(order.place), order.index_url, entry)
+        reindex.record(GitRepo(order.place), order.index_url, entry)
     except SnaprunError as error:
         sys.stderr.write(f"the start is not in the index: {error.message}\n")
 

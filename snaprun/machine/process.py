@@ -122,6 +122,11 @@ def find_by_run(run_id: str, root: int) -> list[Identity]:
     return [*_find_below(root, lines, is_supervisor), *_find_marked(run_id, lines)]
 
 
+def count_processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def read_environment(pid: int) -> list[bytes]:
     """The environment that a process was started with, as ``NAME=value``; empty where it may not be seen."""
     if not LINUX:

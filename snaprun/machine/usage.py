@@ -1,4 +1,4 @@
-"""What a run's processes use: CPU time and memory of a supervisor and everything below it."""
+"""Measure what a run's processes use: CPU time and memory of a supervisor and everything below it."""
 
 from __future__ import annotations
 

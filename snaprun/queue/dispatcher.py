@@ -329,9 +329,7 @@ class Dispatcher:
             self._job_limit = settings.load(self.place, os.environ).jobs
         except SnaprunError as error:  # somebody is writing them right now: what they said before counts
             self._report(f"{error.message} ({error.hint})")
-        return self._job_limit or (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
+        return self._job_limit or process.count_processors()
 
     def _report(self, text: str) -> None:
         if text != self._last_message:

@@ -53,7 +53,7 @@ def not_again(place: Place, folder: Path) -> None:
     """Leave a run as its last attempt ended: the next one waits in the live folder, and no job will start it."""
     sys.stderr.write("the run is not tried again: Slurm does not start its job once more\n")
     order = read_order(folder)
-    reindex.index(GitRepo(place), order.index_url, records.read_run(GitRepo(place), folder.name))
+    reindex.record(GitRepo(place), order.index_url, records.read_run(GitRepo(place), folder.name))
     livefolder.remove(Live(folder))
 
 

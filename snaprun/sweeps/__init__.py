@@ -1,1 +1,1 @@
-"""Sweeps: many runs of one snapshot, and the queue as people see it."""
+"""Sweeps and searches: many runs of one snapshot."""

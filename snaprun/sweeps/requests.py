@@ -1,4 +1,4 @@
-"""What to freeze for each point of a sweep: one request a run."""
+"""Make the request that freezes a run for each point of a sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search with Optuna instead of going through a grid: plan it, begin it, go on with it, end it, and see how it goes."""
+"""Plan a search with Optuna, begin it, go on with it, end it, and read how it goes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from snaprun.index.runlist import Filter, query
 from snaprun.launchers import handover
 from snaprun.live import bell, searches
 from snaprun.live.order import ORDER_FILE
+from snaprun.machine import process
 from snaprun.model import Run, RunSpec, Snapshot
 from snaprun.nearest import nearest
 from snaprun.notebooks import parameters
@@ -108,7 +109,7 @@ def plan(context: Context, options: RunOptions, sweep_options: SweepOptions, goa
     _check(context, options, sweep_options, goal)
     if options.notebook is None:
         raise UsageFault("no notebook is named", hint="snaprun sweep NOTEBOOK --search optuna")
-    book = sweepplan.read(context, options.notebook)
+    book = sweepplan.read_notebook(context, options.notebook)
     axes = points.axes(sweep_options.axes)
     dimensions = space.dimensions(axes)
     if not dimensions:
@@ -289,7 +290,7 @@ def _search(context: Context, plan: SearchPlan, env: str, spec: RunSpec, after: 
         trials=int(goal.trials or 0),
         seed=sweep_options.seed,
         prune=goal.prune,
-        room=sweep_options.jobs or context.settings.jobs or _processors(),
+        room=sweep_options.jobs or context.settings.jobs or process.count_processors(),
         jobs=sweep_options.jobs,
         retries=sweep_options.retries,
         after=after,
@@ -320,7 +321,3 @@ def _find_folder(context: Context, group: str) -> Path:
 def _runs(context: Context, group: str) -> list[Run]:
     with index(context) as reader:
         return query(reader, Filter(group=group, ascending=True))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

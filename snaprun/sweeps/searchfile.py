@@ -1,4 +1,4 @@
-"""What a search is to try, and how far it may go: a document in its folder, which outlives every process."""
+"""Keep what a search is to try, and how far it may go, in a document that outlives every process."""
 
 from __future__ import annotations
 

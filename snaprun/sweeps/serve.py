@@ -1,4 +1,4 @@
-"""The process of a search, started by :mod:`snaprun.live.searches` with the search's lock as its standard output."""
+"""Run the process of a search; :mod:`snaprun.live.searches` starts it with the search's lock as its standard output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search draws from: the axes of a sweep as numbers between bounds and as categories. Pure."""
+"""Turn the axes of a sweep into what a search draws from: numbers between bounds, and categories. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one gate to Optuna: a study in a folder, that asks for points, is told how they did, and says what to give up.
+"""Keep a study in a folder, which gives points, is told how they did, and says what to give up: the gate to Optuna.
 
 The study is Optuna's journal storage over our own file in its format (``optuna-dashboard journal.log`` reads it).
 Optuna's own file backend suffers from a kill: a line torn by one makes the journal unreadable once the next stands

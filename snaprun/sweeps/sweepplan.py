@@ -1,4 +1,4 @@
-"""Many runs of one notebook: plan them, freeze them as one, queue them, and see how they go."""
+"""Plan the runs of a sweep, freeze them as one, queue or submit them, and read how they go."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from snaprun.notebooks.notebook import Notebook
 from snaprun.queue import access
 from snaprun.reader import find, index
 from snaprun.runplan import RunOptions, RunPlan
-from snaprun.sweeps import pace, points
+from snaprun.sweeps import pace, points, rowfile
 from snaprun.sweeps.points import Point
 from snaprun.sweeps.requests import make_requests
 
@@ -82,12 +82,14 @@ def plan(context: Context, options: RunOptions, sweep_options: SweepOptions) -> 
     """
     if options.notebook is None:
         raise UsageFault("no notebook is named", hint="snaprun sweep NOTEBOOK -p lr=0.1,0.01")
-    book = read(context, options.notebook)
+    book = read_notebook(context, options.notebook)
     constants = parameters.parse((), options.raw, options.files)
     seeds = points.seeds(sweep_options.seeds) if sweep_options.seeds is not None else []
     axes = points.axes(sweep_options.axes)
     rows = (
-        [{}] if sweep_options.file is None else points.rows(_text(context, sweep_options.file), sweep_options.file.name)
+        [{}]
+        if sweep_options.file is None
+        else rowfile.read_rows(_text(context, sweep_options.file), sweep_options.file.name)
     )
     _require_unique(axes, rows, parameters.parse((), options.raw))
     sets = list(_sets(rows, axes, sweep_options, len(seeds) or 1))
@@ -107,7 +109,7 @@ def check(plan: SweepPlan) -> None:
         parameters.resolve(plan.book.node, plan.book.language, point.params)
 
 
-def read(context: Context, path: Path) -> Notebook:
+def read_notebook(context: Context, path: Path) -> Notebook:
     """A notebook whose parameters can vary.
 
     Raises:

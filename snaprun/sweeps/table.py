@@ -1,4 +1,4 @@
-"""How a search looks to a person, and as JSON: tables by :mod:`snaprun.show`."""
+"""Show sweeps and searches, before they begin and while they go, to a person and as JSON."""
 
 from __future__ import annotations
 

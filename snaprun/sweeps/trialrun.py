@@ -40,7 +40,7 @@ class TrialSetup:
 
 
 def load_setup(context: Context, path: Path, search: Search) -> TrialSetup:
-    """The same ground again, from the search's first run.
+    """The setup of a search again, from its first run.
 
     Raises:
         DataFault: its snapshot is gone.
