@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import io
 import os
@@ -13,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from snaprun import __version__
-from snaprun.errors import CannotCreate, Denied, SnaprunError, UsageFault, WriteFault
+from snaprun.errors import SnaprunError, UsageFault, os_fault
 
 SECTIONS = {
     "Run": {
@@ -158,7 +157,7 @@ def call(argv: Sequence[str]) -> int:
     except SnaprunError as error:
         return _say(error)
     except OSError as error:
-        return _say(_from_os(error))
+        return _say(os_fault(error))  # nobody below could say it better
     except Exception as error:  # noqa: BLE001 - the edge: a bug becomes a report and exit 70
         return _say(_bug(error, argv))
 
@@ -180,19 +179,6 @@ def _say(error: SnaprunError) -> int:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split("\n")).strip()
-
-
-def _from_os(error: OSError) -> SnaprunError:
-    """An error of the operating system that nobody below could say better."""
-    location = f": {error.filename}" if error.filename else ""
-    text = f"{error.strerror or error}{location}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WriteFault(text, hint="free some disk space, then try again")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return Denied(text, hint="check who owns it: ls -ld")
-    if error.errno == errno.EROFS:
-        return CannotCreate(text, hint="the file system is read-only: clone the repository to where you can write")
-    return WriteFault(text, hint="snaprun doctor")
 
 
 def _bug(error: Exception, argv: Sequence[str]) -> SnaprunError:

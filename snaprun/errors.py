@@ -5,6 +5,10 @@ The codes follow BSD's ``sysexits.h`` where it has one.
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Mapping
+
 
 class SnaprunError(Exception):
     """Something that a user can understand and mend: one message, one hint with the command that mends it."""
@@ -87,3 +91,53 @@ class RunFault(SnaprunError):
     """The run had started, and snaprun itself failed."""
 
     code = 125
+
+
+KINDS: Mapping[int | None, type[SnaprunError]] = {
+    errno.EACCES: Denied,
+    errno.EPERM: Denied,
+    errno.ENOENT: CannotCreate,
+    errno.ENOTDIR: CannotCreate,
+    errno.EISDIR: CannotCreate,
+    errno.EROFS: CannotCreate,
+    errno.ENOSPC: WriteFault,
+    errno.EDQUOT: WriteFault,
+    errno.EFBIG: WriteFault,
+    errno.EIO: WriteFault,
+}
+"""What the operating system's refusal to write means, by errno(3)."""
+
+
+def os_fault(
+    error: OSError,
+    text: str = "",
+    folder: str | os.PathLike[str] = "",
+    *,
+    otherwise: type[SnaprunError] = WriteFault,
+) -> SnaprunError:
+    """The error that fits what the operating system said.
+
+    ``text`` says what could not be done, and ``folder`` where to look; where nobody knows, the file that the system
+    names stands for both. ``otherwise`` is the kind of what :data:`KINDS` leaves open: a file in the way, a name too
+    long.
+    """
+    reason = error.strerror or str(error)
+    file = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
+    message = f"{text}: {reason}" if text else f"{reason}: {file}" if file else reason
+    kind = KINDS.get(error.errno, otherwise)
+    return kind(message, hint=_hint(error.errno, os.fspath(folder) or os.path.dirname(file)))
+
+
+def _hint(number: int | None, folder: str) -> str:
+    """The command that shows what is wrong with a folder, or with the system where none is known."""
+    if number in (errno.ENOSPC, errno.EIO):
+        return f"df -h {folder}".strip()
+    if number == errno.EDQUOT:
+        return "quota -s"
+    if number == errno.EFBIG:
+        return "ulimit -f"
+    if number == errno.EROFS:
+        return "the file system is read-only: clone the repository to where you can write"
+    if not folder:
+        return "snaprun doctor"
+    return f"mkdir -p {folder}" if number == errno.ENOENT else f"ls -ld {folder}"

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from snaprun.errors import CannotCreate, Denied, SnaprunError, WriteFault
+from snaprun.errors import os_fault
 
 PRIVATE = 0o600
 """The mode of our own files: for the owner alone."""
@@ -68,7 +68,7 @@ def export(path: Path, content: bytes) -> None:
         else:
             write(path, content, mode=None)
     except OSError as error:
-        raise _fault(path, error) from error
+        raise os_fault(error, f"cannot write {path}", path.parent) from error
 
 
 def mode_of(path: Path) -> int:
@@ -138,12 +138,3 @@ def _finish(file: IO[bytes], *, durable: bool) -> None:
     if durable:
         os.fsync(file.fileno())
     file.close()
-
-
-def _fault(path: Path, error: OSError) -> SnaprunError:
-    message = f"cannot write {path}: {error.strerror}"
-    if isinstance(error, PermissionError):
-        return Denied(message, hint=f"ls -ld {path.parent}")
-    if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)):
-        return CannotCreate(message, hint=f"mkdir -p {path.parent}")
-    return WriteFault(message, hint=f"df {path.parent}")

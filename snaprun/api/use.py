@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snaprun import files
 from snaprun.context import Context
-from snaprun.errors import CannotCreate, DataFault, InputMissing, Unavailable
+from snaprun.errors import CannotCreate, DataFault, InputMissing, Unavailable, os_fault
 from snaprun.git import export
 from snaprun.git.gitrepo import GitRepo
 from snaprun.hooks import strip
@@ -111,7 +111,7 @@ def restore_outputs(context: Context, selector: str, path: str | None) -> tuple[
     try:
         files.overwrite(target, restoration.content)
     except OSError as error:
-        raise CannotCreate(f"cannot write {target}: {error.strerror}", hint=f"ls -ld {target.parent}") from error
+        raise os_fault(error, f"cannot write {target}", target.parent, otherwise=CannotCreate) from error
     return target, restoration
 
 
@@ -121,7 +121,7 @@ def _write(path: Path, content: bytes, *, force: bool) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotCreate(f"cannot write {path}: {error.strerror}", hint=f"ls -ld {path.parent}") from error
+        raise os_fault(error, f"cannot write {path}", path.parent, otherwise=CannotCreate) from error
     is_special = path.exists() and not path.is_file()
     files.export(path if is_special else path.resolve(), content)  # a link stays one, and its target is written
 

@@ -14,7 +14,7 @@ from snaprun.checkouts import keep, slots, worktree
 from snaprun.checkouts.artifacts import ArtifactStore
 from snaprun.checkouts.keep import RunFiles, RunOutputs
 from snaprun.checkouts.slots import Slot
-from snaprun.errors import DataFault, SnaprunError, WriteFault
+from snaprun.errors import DataFault, SnaprunError
 from snaprun.git.gitrepo import GitRepo, parse_author
 from snaprun.git.objects import FILE_MODE, GitObject, TreeEntry, algorithm, graft, make, make_commit
 from snaprun.git.publish import publish
@@ -58,8 +58,6 @@ def commit_result(
             store = ArtifactStore(repo.place.state / "artifacts", folder, max_file_size)
             run_files = RunFiles(repo, inner, slot, folder, store)
             return _commit(run_files, run_id, result_parts)
-    except OSError as error:
-        raise WriteFault(f"cannot keep what run {run_id[:8]} made: {error}", hint="df -h; snaprun doctor") from error
     except SnaprunError:  # the ref is not where it was: another finaliser was first, or something is wrong
         tip = find_result(repo, run_id)
         if tip is None or tip == result_parts.previous:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snaprun import filelock, files
 from snaprun.checkouts import checkout, worktree
-from snaprun.errors import Busy, CannotCreate, Denied, SnaprunError, WriteFault
+from snaprun.errors import Busy, CannotCreate, SnaprunError, os_fault
 from snaprun.files import write_json
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
@@ -235,9 +235,4 @@ def _read(path: Path) -> str:
 
 
 def _fault(error: OSError, path: Path) -> SnaprunError:
-    text = f"cannot write the checkout {path}: {error.strerror or error}"
-    if isinstance(error, PermissionError):
-        return Denied(text, hint=f"ls -ld {path.parent}")
-    if error.errno in (28, 122):  # ENOSPC, EDQUOT
-        return WriteFault(text, hint="free some disk space, then try again")
-    return CannotCreate(text, hint=f"ls -ld {path.parent}")
+    return os_fault(error, f"cannot write the checkout {path}", path.parent, otherwise=CannotCreate)

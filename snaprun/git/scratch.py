@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from snaprun import filelock
-from snaprun.errors import CannotCreate, Denied, SnaprunError, WriteFault
+from snaprun.errors import CannotCreate, os_fault
 from snaprun.git.locate import Place, make_private
 
 _REF = "ref"
@@ -45,7 +44,8 @@ def scratch(place: Place) -> Iterator[Path]:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise _fault(error, place) from error
+        text = f"cannot write below {place.state}"
+        raise os_fault(error, text, place.common_dir, otherwise=CannotCreate) from error
     finally:
         if lock >= 0:
             os.close(lock)
@@ -97,15 +97,3 @@ def _sweep(root: Path, place: Place) -> None:
             shutil.rmtree(entry.path, ignore_errors=True)
         finally:
             os.close(lock)
-
-
-def _fault(error: OSError, place: Place) -> SnaprunError:
-    """The error that fits what the system said about the state folder."""
-    message = f"cannot write below {place.state}: {error.strerror}"
-    if isinstance(error, PermissionError):
-        return Denied(message, hint=f"ls -ld {place.common_dir}")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WriteFault(message, hint="free some disk space, then try again")
-    if error.errno == errno.EROFS:
-        return CannotCreate(message, hint="the repository is read-only: clone it to where you can write")
-    return CannotCreate(message, hint=f"ls -ld {place.state}")

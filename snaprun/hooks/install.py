@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from snaprun import files
-from snaprun.errors import CannotCreate, UsageFault
+from snaprun.errors import CannotCreate, UsageFault, os_fault
 from snaprun.git.locate import Place
 from snaprun.hooks import gitconfig, script
 from snaprun.hooks.folder import HooksFolder, find_folder
@@ -56,10 +56,11 @@ def install(
                 if plan != "up to date":
                     _write(hooks_folder.path / kind, script.text(kind, python=python, fix=fix), force=force)
         except OSError as error:
-            raise CannotCreate(
-                f"{error.filename or hooks_folder.path} cannot be written: {error.strerror}",
-                hint=f"ls -ld {hooks_folder.path}",
-            ) from error
+            path = hooks_folder.path
+            fault = os_fault(error, f"{path} cannot be written", path, otherwise=CannotCreate)
+            if isinstance(error, PermissionError):  # 73 all the same: scripts that install hooks know it
+                fault = CannotCreate(fault.message, hint=fault.hint)
+            raise fault from error
     return [Step(kind, str(hooks_folder.path / kind), outcome) for kind, outcome in plans]
 
 
@@ -198,5 +199,5 @@ def _remove(path: Path, original: Path, kind: str, *, force: bool, dry_run: bool
             else:
                 path.unlink()
         except OSError as error:
-            raise CannotCreate(f"{path} cannot be removed: {error.strerror}", hint=f"ls -ld {path.parent}") from error
+            raise os_fault(error, f"{path} cannot be removed", path.parent, otherwise=CannotCreate) from error
     return Step(kind, str(path), "removed, the hook that was there before is back" if has_original else "removed")

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from snaprun import files, records
-from snaprun.errors import DataFault, UsageFault, WriteFault
+from snaprun.errors import DataFault, UsageFault, os_fault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
 from snaprun.index.store import IndexStore
@@ -269,7 +269,7 @@ def keep_env(folder: Path, env: Mapping[str, str]) -> str:
         make_private(folder)
         files.write(folder / name, text)
     except OSError as error:
-        raise WriteFault(f"cannot write {folder / name}: {error.strerror}", hint=f"df -h {folder}") from error
+        raise os_fault(error, f"cannot write {folder / name}", folder) from error
     return name
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from snaprun.errors import Busy, DataFault, Denied, SettingsFault, SnaprunError, WriteFault
+from snaprun.errors import Busy, DataFault, Denied, SettingsFault, SnaprunError, WriteFault, os_fault
 from snaprun.index.rows import like, plain
 from snaprun.model import INDEX_VERSION, RUN_FIELDS, Cell, Metric, Run, Status
 
@@ -150,7 +150,7 @@ def repo_key(state: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return None
     except PermissionError as error:
-        raise Denied(f"cannot read {state / 'repo'}: {error.strerror}", hint=f"ls -ld {state}") from error
+        raise os_fault(error, f"cannot read {state / 'repo'}", state) from error
 
 
 def connect(state: Path, url: str | None = None) -> SqliteReader:

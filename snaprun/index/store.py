@@ -20,7 +20,16 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.pool import NullPool
 
 from snaprun import filelock, files
-from snaprun.errors import CannotCreate, DataFault, Denied, SettingsFault, SnaprunError, Unavailable, WriteFault
+from snaprun.errors import (
+    CannotCreate,
+    DataFault,
+    Denied,
+    SettingsFault,
+    SnaprunError,
+    Unavailable,
+    WriteFault,
+    os_fault,
+)
 from snaprun.git.locate import make_private
 from snaprun.index import recorder, rows, runlist
 from snaprun.index.runlist import IndexGap
@@ -252,10 +261,7 @@ def ensure_repo(state: Path) -> str:
 
 
 def _write_error(error: OSError, path: Path) -> SnaprunError:
-    text = f"cannot write {path}: {error.strerror}"
-    if isinstance(error, PermissionError):
-        return Denied(text, hint=f"ls -ld {path.parent}")
-    return CannotCreate(text, hint=f"df -h {path.parent}")
+    return os_fault(error, f"cannot write {path}", path.parent, otherwise=CannotCreate)
 
 
 def _sqlite(path: Path) -> Engine:

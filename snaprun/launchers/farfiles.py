@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from snaprun import files, launchers, records
-from snaprun.errors import DataFault, NothingFound, WriteFault
+from snaprun.errors import DataFault, NothingFound, os_fault
 from snaprun.files import read_json, write_json
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
@@ -65,7 +65,7 @@ def copy(repo: GitRepo, env: Mapping[str, str], run: str) -> Iterator[Artifact]:
                     files.publish(file, store / item.sha256)
                 files.sync_folder(store)
         except OSError as error:
-            raise WriteFault(f"cannot keep {item.path}: {error.strerror}", hint="df -h") from error
+            raise os_fault(error, f"cannot keep {item.path}", store) from error
         if not is_intact:
             with suppress(FileNotFoundError):
                 draft.unlink()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun import filelock
-from snaprun.errors import Busy, Denied, Unavailable
+from snaprun.errors import Busy, Denied, Unavailable, os_fault
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import make_private
 from snaprun.live import lock
@@ -134,7 +134,7 @@ def _ledger() -> Iterator[dict[str, str]]:
             if entries != old_entries:
                 write_json(path, entries)
     except OSError as error:
-        raise _ledger_error(folder, error) from error
+        raise os_fault(error, "the ledger of GPUs cannot be written", folder, otherwise=Denied) from error
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -173,7 +173,3 @@ def _query_devices(env: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def _describe_count(gpus: Sequence[Gpu]) -> str:
     return f"this machine has {len(gpus)}" if gpus else "nvidia-smi names none on this machine"
-
-
-def _ledger_error(folder: Path, error: OSError) -> Denied:
-    return Denied(f"the ledger of GPUs cannot be written: {error.strerror}", hint=f"ls -ld {folder}")

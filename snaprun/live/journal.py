@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from snaprun import files
-from snaprun.errors import WriteFault
+from snaprun.errors import WriteFault, os_fault
 from snaprun.live.arrivals import ARRIVALS_FILE, ArrivalWriter
 
 INTERVAL = 0.1
@@ -244,7 +244,7 @@ class Journal:
                 size, name = _write_hashed(file, chain(head, pieces))
                 files.publish(file, folder / name)
         except OSError as error:
-            raise WriteFault(f"cannot write {folder}: {error.strerror}", hint="df -h") from error
+            raise os_fault(error, f"cannot write {folder}", folder) from error
         return {"ref": name, "size": size}
 
 

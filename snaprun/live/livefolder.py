@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from snaprun import files
-from snaprun.errors import CannotCreate, DataFault, Denied, WriteFault
+from snaprun.errors import CannotCreate, DataFault, Denied, os_fault
 from snaprun.git.locate import LIVE_BACKUP, Place
 from snaprun.live.arrivals import ARRIVALS_FILE
 from snaprun.model import RunSpec, Snapshot
@@ -163,7 +163,7 @@ def create(
         shutil.rmtree(temporary, ignore_errors=True)
         if path.exists():
             raise CannotCreate(f"run {snapshot.id[:8]} has a live folder already", hint="snaprun ps") from error
-        raise WriteFault(f"cannot write {path}: {error.strerror}", hint="df -h") from error
+        raise os_fault(error, f"cannot write {path}", place.state) from error
     return Live(path)
 
 

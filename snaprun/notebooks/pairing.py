@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun import files
-from snaprun.errors import Busy, CannotCreate, Denied, InputMissing, SnaprunError, UsageFault, WriteFault
+from snaprun.errors import Busy, CannotCreate, InputMissing, SnaprunError, UsageFault, os_fault
 from snaprun.notebooks import halves, jsonedit, notebook
 from snaprun.notebooks.half import CONFIG_NAMES, Config, Half, find_config
 
@@ -155,8 +155,4 @@ def _fault(path: Path, error: OSError) -> SnaprunError:
         return CannotCreate(
             f"{error.filename2 or error.filename} has just been made by somebody else", hint="look at it"
         )
-    if isinstance(error, PermissionError):
-        return Denied(f"cannot write beside {path.name}: {error.strerror}", hint=f"ls -ld {path.parent}")
-    return WriteFault(
-        f"cannot write beside {path.name}: {error.strerror}", hint=f"df {path.parent}; ls -ld {path.parent}"
-    )
+    return os_fault(error, f"cannot write beside {path.name}", path.parent)

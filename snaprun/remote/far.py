@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from snaprun import __version__
-from snaprun.errors import SnaprunError, Unavailable
+from snaprun.errors import SnaprunError, Unavailable, os_fault
 
 MARK = "@snaprun "
 """What the line of the answer begins with."""
@@ -56,10 +56,9 @@ def answer(verb: str, question: Mapping[str, Any]) -> Answer:
             raise Unavailable(text, hint="install the same version of snaprun there")
         result: Answer = getattr(import_module(f"snaprun.remote.{VERBS[verb]}"), verb)(question)
         return result
-    except SnaprunError as error:
-        return {"error": error.message, "hint": error.hint, "code": error.code}, []
-    except OSError as error:
-        return {"error": f"{error.strerror}: {error.filename}", "hint": "df -h", "code": 74}, []
+    except (SnaprunError, OSError) as error:
+        fault = os_fault(error) if isinstance(error, OSError) else error
+        return {"error": fault.message, "hint": fault.hint, "code": fault.code}, []
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from snaprun import settings
 from snaprun.context import Context
-from snaprun.errors import CannotCreate, Denied, Unavailable
+from snaprun.errors import CannotCreate, Denied, Unavailable, os_fault
 from snaprun.git.locate import Place, clean_env, find_enclosing, make_private
 from snaprun.index import runlist
 from snaprun.index.runlist import IndexGap, Reader
@@ -50,7 +50,7 @@ def ensure_place(path: Path, hash_name: str, env: Mapping[str, str]) -> Place:
     except PermissionError as error:
         raise Denied(f"cannot make {path}: {error.strerror}", hint="--on with a folder that you may write") from error
     except OSError as error:
-        raise CannotCreate(f"cannot make {path}: {error.strerror}", hint=f"ls -ld {path.parent}, df -h") from error
+        raise os_fault(error, f"cannot make {path}", path.parent, otherwise=CannotCreate) from error
     if not has_repository:
         _init(path, hash_name, env)
     place = find_place(path, env)
@@ -110,5 +110,5 @@ def _bare_place(path: Path) -> Place:
     try:
         make_private(top)
     except OSError as error:
-        raise CannotCreate(f"cannot make {top}: {error.strerror}", hint=f"ls -ld {path}") from error
+        raise os_fault(error, f"cannot make {top}", path, otherwise=CannotCreate) from error
     return Place(top=top, git_dir=path, common_dir=path, index=path / "index")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from snaprun import runplan
 from snaprun.context import Context
-from snaprun.errors import DataFault, ParameterFault, Unavailable, UsageFault, WriteFault
+from snaprun.errors import DataFault, ParameterFault, Unavailable, UsageFault, os_fault
 from snaprun.files import write_json
 from snaprun.freeze import capture
 from snaprun.git.gitrepo import GitRepo
@@ -148,7 +148,7 @@ def start(context: Context, plan: SearchPlan) -> Search:
         _start_first(context, setup, search)
     except OSError as error:
         _forget(context, plan.group)
-        raise WriteFault(f"cannot write {path}: {error.strerror}", hint=f"df -h {path.parent}") from error
+        raise os_fault(error, f"cannot write {path}", path.parent) from error
     except BaseException:
         _forget(context, plan.group)
         raise

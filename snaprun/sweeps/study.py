@@ -10,6 +10,7 @@ trial has ended.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -26,7 +27,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 
-from snaprun.errors import DataFault, WriteFault
+from snaprun.errors import DataFault, os_fault
 from snaprun.sweeps import space
 from snaprun.sweeps.space import Dimension
 
@@ -78,10 +79,10 @@ class StudyJournal(BaseJournalBackend):  # type: ignore[misc]
         data = b"".join(line + b"\n" for line in lines)
         try:
             if os.write(self._file, data) != len(data):
-                raise OSError(28, "the disk is full")
+                raise OSError(errno.ENOSPC, "the disk is full")
         except OSError as error:
             os.ftruncate(self._file, self._size)
-            raise WriteFault(f"cannot write {self._path}: {error.strerror}", hint="df -h") from error
+            raise os_fault(error, f"cannot write {self._path}", self._path.parent) from error
         self._size += len(data)
         self._logs += [json.loads(line) for line in lines]
 
