@@ -10,7 +10,8 @@ import string
 
 import pytest
 
-from snaprun.hooks import guards, secrets
+from snaprun.hooks import leaks, secrets
+from snaprun.hooks.complaint import Complaint
 from snaprun.notebooks import cells
 from tests.sandbox import notebook
 
@@ -85,8 +86,8 @@ KINDS = {
 }
 
 
-def found_in(node: dict[str, object]) -> list[guards.Complaint]:
-    return list(guards.leaks(cells.normalize(node, "x.ipynb")))
+def found_in(node: dict[str, object]) -> list[Complaint]:
+    return list(leaks.find_leaks(cells.normalize(node, "x.ipynb")))
 
 
 @pytest.mark.parametrize("kind", KINDS)

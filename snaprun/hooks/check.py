@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snaprun.errors import InputMissing, SettingsFault
-from snaprun.hooks import document, gitindex, guards, messages, outputs, pairs, provenance
+from snaprun.hooks import document, gitindex, guards, leaks, messages, outputs, pairs, provenance
 from snaprun.hooks.gate import NOTEBOOK
 from snaprun.hooks.gitindex import Change, Index
 from snaprun.hooks.indexview import IndexView, read_view
@@ -108,7 +108,7 @@ def _of_notebook(inspection: Inspection, change: Change, content: bytes) -> Iter
     if complaint is None:
         try:
             text = content.decode("utf-8", "replace")
-            node = guards.text_as_node(text) if half else document.read(path, content, inspection.request.load)
+            node = leaks.text_as_node(text) if half else document.read(path, content, inspection.request.load)
         except InputMissing as error:
             complaint = guards.damage(path, error)
     if complaint is not None:
@@ -116,7 +116,7 @@ def _of_notebook(inspection: Inspection, change: Change, content: bytes) -> Iter
     if node is None:
         return
     if policy.secrets != "off" and not _is_second_half(inspection, path):
-        for issue in guards.leaks(node, inspection.request.secrets):
+        for issue in leaks.find_leaks(node, inspection.request.secrets):
             yield of_complaint(path, issue, severity_of(policy.secrets) if issue.check == "secrets" else "warn")
     if inspection.special is not None or half:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snaprun.hooks.guards import Complaint
+from snaprun.hooks.complaint import Complaint
 from snaprun.hooks.pairs import PairVerdict
 from snaprun.hooks.provenance import Origin, ProvenanceVerdict
 from snaprun.hooks.shell import quote
