@@ -1,1 +1,1 @@
-"""The queue of this machine: who starts what waits in it, and how it looks."""
+"""The queue of this machine: its verbs, the dispatcher that serves it, and its table."""

@@ -11,23 +11,19 @@ import select
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun import filelock, records, settings
 from snaprun.checkouts import result
-from snaprun.errors import DataFault, SnaprunError, Unavailable
+from snaprun.errors import DataFault, SnaprunError
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place, recover_place
 from snaprun.index import claims, store
 from snaprun.index.claims import BlockedRun, Claim
 from snaprun.index.store import IndexStore
-from snaprun.launchers import local
 from snaprun.lifecycle import rundocument, settle
 from snaprun.live import bell, daemon, gpus, livefolder, lock, replay
 from snaprun.live.gpus import GpusTaken, NoGpus
@@ -36,6 +32,8 @@ from snaprun.live.supervision import read_identities
 from snaprun.machine import process
 from snaprun.model import Result, Snapshot, Status
 from snaprun.notebooks.cells import Node
+from snaprun.queue.endwatch import EndWatch
+from snaprun.queue.supervisors import SupervisorPool
 
 PATIENCE = 30.0
 """Seconds after which it looks again without having been told: what could not be started may start now."""
@@ -50,26 +48,8 @@ TRIES = 100
 """How often a second dispatcher tries to reach the first, 50 ms apart, before it trusts it to look by itself."""
 
 
-@dataclass(frozen=True)
-class Spare:
-    """A supervisor that was started ahead of its run, with this environment and engine."""
-
-    env: str
-    engine: str
-    handle: local.Handle
-
-
-@dataclass(frozen=True)
-class Server:
-    """A fork server for runs with this environment and engine."""
-
-    env: str
-    engine: str
-    forks: local.ForkServer
-
-
 class Dispatcher:
-    """What one dispatcher holds: the index, the bell, a thread for each run whose end it waits for."""
+    """Starts the runs of one queue, looks after those that it has started, and waits for an end or the bell."""
 
     def __init__(self, place: Place, index: IndexStore, bell: int) -> None:
         self.place = place
@@ -77,11 +57,9 @@ class Dispatcher:
         self.repo = GitRepo(place)
         self.host = socket.gethostname()
         self._folder = place.queue
-        self._wake_reader, self._wake_writer = os.pipe()
-        self._watched_runs: set[str] = set()
-        self._spare: Spare | None = None
-        self._server: Server | None = None
         self._bell = bell
+        self._ends = EndWatch()
+        self._supervisors = SupervisorPool(place.queue, expects_runs=self._expects_runs, report=self._report)
         self._allows_gpus = True
         self._gpu_time = 0.0
         self._last_message = ""
@@ -96,9 +74,9 @@ class Dispatcher:
                 pass
             active, total, runs = claims.read_workload(self.store, self.host)
             for run in runs:
-                self._watch(run)
+                self._ends.add(self.place.live / run)
             if active == 0 and not self._lingers() and self._leave(total):
-                self._abandon_spare()
+                self._supervisors.close()
                 return
             if active:
                 self._wait(PATIENCE if allows_gpus else max(0.0, self._gpu_time - time.monotonic()))
@@ -109,15 +87,13 @@ class Dispatcher:
         if place != self.place:
             self.place, self.repo = place, GitRepo(place)
         for run, tip in claims.list_claimed(self.store, self.host).items():
-            if (
-                run in self._watched_runs
-            ):  # its supervisor still ends what is left of it, and would end a new attempt too
+            if run in self._ends:  # its supervisor still ends what is left of it, and would end a new attempt too
                 continue
             folder = livefolder.find(self.place, run)
             if folder is None:
                 self._close_run(run, tip)
             elif not self._recover(folder):
-                self._watch(run)
+                self._ends.add(self.place.live / run)
 
     def _close_run(self, run: str, tip: str | None) -> None:
         """A run that was started has no live folder: it is over, or it never began."""
@@ -142,7 +118,7 @@ class Dispatcher:
         os.close(lock_handle)
         if has_begun:
             settle.settle(self.place, os.environ)
-        os.write(self._wake_writer, b"!")  # look again at once: it is over, or can be started
+        self._ends.wake()  # look again at once: it is over, or can be started
         return True
 
     def _start_next(self) -> bool:
@@ -153,7 +129,7 @@ class Dispatcher:
         if isinstance(claim, BlockedRun):
             return self._refuse(claim)
         if not self._expects_runs():
-            self._abandon_spare()
+            self._supervisors.close()
         return False
 
     def _start(self, claim: Claim) -> bool:
@@ -168,8 +144,8 @@ class Dispatcher:
             ((spec, params),) = records.read_plans(self.repo, [claim.run])
             snapshot = Snapshot(claim.run, "", spec, params)
             if spec.gpus:
-                gpus.check_free(self._environment(claim.env), spec.gpus)
-            handle = self._take_supervisor(claim.env, spec.engine)
+                gpus.check_free(self._supervisors.environment(claim.env), spec.gpus)
+            handle = self._supervisors.take(claim.env, spec.engine)
             folder = livefolder.create(self.place, snapshot, claim.order, notebook=self._document(snapshot))
             handle.launch(folder.path)
         except SnaprunError as error:
@@ -182,10 +158,8 @@ class Dispatcher:
             self._report(f"run {claim.run[:8]} cannot be started: {error.message}")
             claims.give_back(self.store, claim.run, note=error.message)
             return self._wait_for_gpus(error)
-        self._watch(claim.run)
-        if self._spare is None and self._expects_runs():
-            with suppress(Unavailable):  # it is for speed alone, and the next run says why it cannot start
-                self._spare = Spare(claim.env, spec.engine, self._start_supervisor(claim.env, spec.engine))
+        self._ends.add(self.place.live / claim.run)
+        self._supervisors.start_ahead(claim.env, spec.engine)
         return True
 
     def _document(self, snapshot: Snapshot) -> Node | None:
@@ -203,55 +177,12 @@ class Dispatcher:
             return False
         self._allows_gpus, self._gpu_time = False, time.monotonic() + GPU_PAUSE
         for folder in error.holders if isinstance(error, GpusTaken) else ():
-            self._watch_folder(folder)
+            self._ends.add(folder)
         return True
-
-    def _take_supervisor(self, env: str, engine: str) -> local.Handle:
-        """The supervisor that was started ahead, if it fits, else a new one."""
-        spare, self._spare = self._spare, None
-        if spare is not None and (spare.env, spare.engine) == (env, engine):
-            return spare.handle
-        if spare is not None:
-            spare.handle.abandon()
-        return self._start_supervisor(env, engine)
 
     def _expects_runs(self) -> bool:
         """Whether runs wait, or a search will ask for one as soon as another has ended."""
         return self.place.search_marks.exists() or claims.has_waiting(self.store, self.host)
-
-    def _abandon_spare(self) -> None:
-        """Do without the supervisor that was started ahead, and without the server that starts them."""
-        if self._spare is not None:
-            self._spare.handle.abandon()
-            self._spare = None
-        self._close_server()
-
-    def _start_supervisor(self, env: str, engine: str) -> local.Handle:
-        """A new supervisor, from the fork server where more runs wait; should that fail, started alone."""
-        server = self._server
-        try:
-            if (
-                process.LINUX
-                and (server is None or (server.env, server.engine) != (env, engine))
-                and self._expects_runs()
-            ):
-                self._close_server()
-                server = self._server = Server(env, engine, local.ForkServer(self._environment(env), engine=engine))
-            if server is not None and (server.env, server.engine) == (env, engine):
-                return server.forks.start()
-        except Unavailable as error:
-            self._report(error.message)
-            self._close_server()
-        return local.start(self._environment(env), engine=engine)
-
-    def _close_server(self) -> None:
-        if self._server is not None:
-            self._server.forks.close()
-            self._server = None
-
-    def _environment(self, name: str) -> Mapping[str, str]:
-        env = claims.read_env(self._folder, name)
-        return os.environ if env is None else env
 
     def _refuse(self, claim: BlockedRun) -> bool:
         """Record a run that can never start as what it is."""
@@ -278,33 +209,16 @@ class Dispatcher:
         claims.finish_or_retry(self.store, run)
         return True
 
-    def _watch(self, run: str) -> None:
-        """Have a thread wait until nobody holds the run any more: the system tells, nothing is polled."""
-        self._watch_folder(self.place.live / run)
-
-    def _watch_folder(self, folder: Path) -> None:
-        run = folder.name
-        if run in self._watched_runs:
-            return
-        self._watched_runs.add(run)
-        threading.Thread(target=self._wait_until_free, args=(folder,), name=f"watch-{run[:8]}", daemon=True).start()
-
-    def _wait_until_free(self, folder: Path) -> None:
-        with suppress(OSError):
-            lock.wait_until_free(folder)
-        self._watched_runs.discard(folder.name)
-        os.write(self._wake_writer, b"!")
-
     def _lingers(self) -> bool:
         """Whether somebody rings before long: a search queues the next run when one has ended."""
         return self.place.search_marks.exists() and self._wait(LINGER)
 
     def _wait(self, patience: float) -> bool:
         """Until a run ended, somebody rang (whether one of the two), or it is time to look again."""
-        ready, _, _ = select.select([self._wake_reader, self._bell], [], [], patience)
+        ready, _, _ = select.select([self._ends.reader, self._bell], [], [], patience)
         for source in ready:
             os.read(source, 65536)
-        if self._wake_reader in ready:
+        if self._ends.reader in ready:
             self._gpu_time = 0.0
         return bool(ready)
 
