@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun import __version__, records
+from snaprun import __version__, engines, records
 from snaprun.context import Context
-from snaprun.engines import AUTO, ENGINES
+from snaprun.engines import AUTO, ENGINES, GENERAL, LIGHT
 from snaprun.errors import DataFault, InputMissing, ParameterFault, UsageFault
 from snaprun.freeze.capture import SOURCE, FrozenTree, SnapshotRequest
 from snaprun.freeze.refreeze import refreeze
@@ -188,19 +188,19 @@ def _choose_engine(context: Context, source: Notebook, options: RunOptions) -> t
         )
     if options.kernel or context.settings.kernel:
         reason: str | None = "a kernel is asked for by name"
-    elif options.hold_on_error is not None:
+    elif options.hold_on_error is not None and not engines.kind(LIGHT).can_hold:
         reason = "only a kernel can be held on an error"
     else:
         from snaprun.engines import auto  # a start with a named engine need not pay for it
 
         reason = auto.needs_kernel(source.node, language=source.language)
-    return ("kernel", (f"run by a kernel, not inline: {reason}",)) if reason else ("inline", ())
+    return (GENERAL, (f"run by a {GENERAL}, not {LIGHT}: {reason}",)) if reason else (LIGHT, ())
 
 
 def plan_snapshot(context: Context, options: RunOptions) -> SnapshotRequest:
     """Make ready to freeze without running, with a notebook or without one. Raises as :func:`plan_run` does."""
     engine = options.engine or context.settings.engine
-    runtime = _Runtime("kernel" if engine == AUTO else engine, launcher="none")
+    runtime = _Runtime(GENERAL if engine == AUTO else engine, launcher="none")
     if options.notebook is not None:
         source, path = _read_notebook(context, options.notebook)
         runtime = replace(runtime, engine=_choose_engine(context, source, options)[0])
@@ -233,14 +233,14 @@ def _choose_runtime(context: Context, source: Notebook, options: RunOptions, eng
     if launcher_options.get("on") or launcher_options.get(
         "git-url"
     ):  # chosen there: what this machine has says nothing
-        if engine != "kernel":
-            _refuse(source, engine, options)
+        _refuse(source, engine, options)
         return _Runtime(engine, launcher, python=options.python)
     choice, available = _choose_python(context, source, options)
-    if engine != "kernel":
-        _refuse(source, engine, options)
-        if engine == "inline" and choice is not None:
-            interpreter.require(choice, "IPython", env=context.env)
+    _refuse(source, engine, options)
+    kind = engines.kind(engine)
+    if not kind.has_kernel:
+        if kind.package is not None and choice is not None:
+            interpreter.require(choice, kind.package, env=context.env)
         return _Runtime(engine, launcher, python=choice.python if choice else None)
     kernel, notes = kernels.choose(
         available,
@@ -275,26 +275,14 @@ def _choose_python(
 
 
 def _refuse(source: Notebook, engine: str, options: RunOptions) -> None:
-    """Refuse what an engine without a kernel cannot do, before anything is frozen."""
-    if source.language != "python":
-        raise UsageFault(f"the {engine} engine runs Python only, not {source.language}", hint="--engine kernel")
-    if options.kernel is not None:
-        hint = "--engine kernel, or --python for an interpreter"
+    """Refuse what an engine cannot do, before anything is frozen. Raises UsageFault."""
+    engines.require_language(engine, source.language)
+    if options.kernel is not None and not engines.kind(engine).has_kernel:
+        hint = f"--engine {GENERAL}, or --python for an interpreter"
         raise UsageFault(f"the {engine} engine runs without a kernel, and --kernel names one", hint=hint)
     if options.hold_on_error is not None:
-        raise UsageFault(f"the {engine} engine cannot be held on an error: only a kernel can", hint="--engine kernel")
-    if engine == "inline":
-        from snaprun.engines import inline  # a start with another engine need not pay for it
-
-        reason = inline.refusal(source.node)
-        if reason:
-            raise UsageFault(reason, hint="--engine kernel")
-    if engine == "script" and not options.allow_commented_magics:
-        numbers = [str(cell.number) for cell in notebook.find_commented_cells(source.node, source.language)]
-        if numbers:
-            cell_list = ("cell " if len(numbers) == 1 else "cells ") + ", ".join(numbers)
-            text = f"as a script, the magics and shell lines of {cell_list} would silently not run"
-            raise UsageFault(text, hint="--engine kernel, or --allow-commented-magics to leave them out")
+        engines.require_hold(engine, hint=f"--engine {GENERAL}")
+    engines.check(engine, source.node, source.language, commented_magics=options.allow_commented_magics)
 
 
 def _notebook_request(

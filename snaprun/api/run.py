@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from snaprun import records, runplan
 from snaprun.api.history import HistoryOptions, history
 from snaprun.context import Context
-from snaprun.engines import AUTO
+from snaprun.engines import AUTO, LIGHT
 from snaprun.errors import Busy, NothingFound, SnaprunError, UsageFault
 from snaprun.freeze import capture
 from snaprun.git.gitrepo import GitRepo
@@ -300,7 +300,7 @@ def _begin(context: Context, options: RunOptions) -> tuple[Handle | None, RunOpt
     """Prepare the launch; what there is to know of it goes into the run's warnings."""
     name = options.launcher or context.settings.launcher
     engine_name = options.engine or context.settings.engine
-    engine = "inline" if engine_name == AUTO else engine_name  # imported meanwhile; the notebook is not read yet
+    engine = LIGHT if engine_name == AUTO else engine_name  # imported meanwhile; the notebook is not read yet
     launcher_options = limits.add_limits(
         name, options.launcher_options, gpu_count=options.gpus, max_memory=options.max_memory
     )

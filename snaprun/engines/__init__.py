@@ -11,21 +11,47 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from snaprun.errors import Unavailable, UsageFault
 from snaprun.live.journal import Journal, strip_ansi
 from snaprun.live.livefolder import Live
 from snaprun.machine.process import read_entry
 from snaprun.model import Outcome, Status
+from snaprun.notebooks.cells import Node
 from snaprun.notebooks.kernels import Kernel
 
-ENGINES: Mapping[str, str] = {
-    "kernel": "snaprun.engines.kernel",
-    "inline": "snaprun.engines.inline",
-    "script": "snaprun.engines.script",
+
+@dataclass(frozen=True)
+class EngineKind:
+    """What an engine can, for whoever has to know it without importing its ``module``: that of kernels takes a third of
+    a second.
+
+    ``has_kernel``: a Jupyter kernel executes the cells, which can be named and talked to; else an interpreter does.
+    ``can_hold``: what executes stays after an error, to be gone on with. ``languages`` that it runs; none: all that
+    there is a kernel for. ``package``: what it needs in a Python environment. ``runs_magics``: magics and shell lines
+    are not left out. ``is_choosy``: the module has a ``check`` of its own, see :class:`ChoosyEngine`.
+    """
+
+    module: str
+    has_kernel: bool = False
+    can_hold: bool = False
+    languages: tuple[str, ...] = ("python",)
+    package: str | None = None
+    runs_magics: bool = True
+    is_choosy: bool = False
+
+
+ENGINES: Mapping[str, EngineKind] = {
+    "kernel": EngineKind("snaprun.engines.kernel", has_kernel=True, can_hold=True, languages=(), package="ipykernel"),
+    "inline": EngineKind("snaprun.engines.inline", package="IPython", is_choosy=True),
+    "script": EngineKind("snaprun.engines.script", runs_magics=False, is_choosy=True),
 }
-"""Name and module of every engine. Modules, because importing nbclient takes a third of a second."""
+"""Every engine: a new one is a module and a line here."""
+
+GENERAL, LIGHT = "kernel", "inline"
+"""The engine that runs every notebook, and the one that does the same for less where it can."""
 
 AUTO = "auto"
-"""In the place of an engine: the one that fits the notebook, see :mod:`snaprun.engines.auto`. No run has it."""
+"""In the place of an engine: one of these two, see :mod:`snaprun.engines.auto`. No run has it."""
 
 SIGNAL_CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 """Exit codes of a stopped run, as a shell gives them; any other signal counts as TERM."""
@@ -136,16 +162,51 @@ def environment(job: Job) -> dict[str, str]:
 
 
 class Engine(Protocol):
-    """An engine is a module with this function."""
+    """An engine is a module with this function, and a line in :data:`ENGINES`."""
 
     def run(self, job: Job, journal: Journal, stop: Stop) -> Outcome:
         """Execute the notebook, journal all that happens, and say how it ended. Leaves no process of its own."""
         ...
 
 
+class ChoosyEngine(Engine, Protocol):
+    """What an engine has further that does not run every notebook of its languages."""
+
+    def check(self, notebook: Node, language: str, *, commented_magics: bool) -> None:
+        """Make sure that it can run this notebook. Raises UsageFault, before anything is frozen."""
+        ...
+
+
+def kind(name: str) -> EngineKind:
+    """What the engine of this name can. Raises Unavailable when there is none."""
+    if name not in ENGINES:
+        raise Unavailable(f"there is no engine {name!r} here", hint=f"--engine {GENERAL}")
+    return ENGINES[name]
+
+
 def engine(name: str) -> Engine:
-    """The engine of this name. Raises KeyError when there is none."""
-    return cast(Engine, importlib.import_module(ENGINES[name]))
+    """The engine of this name. Raises Unavailable when there is none."""
+    return cast(Engine, importlib.import_module(kind(name).module))
+
+
+def require_language(name: str, language: str) -> None:
+    """Make sure that an engine runs this language. Raises UsageFault."""
+    languages = kind(name).languages
+    if languages and language not in languages:
+        known = " and ".join(map(str.capitalize, languages))
+        raise UsageFault(f"the {name} engine runs {known} only, not {language}", hint=f"--engine {GENERAL}")
+
+
+def check(name: str, notebook: Node, language: str, *, commented_magics: bool) -> None:
+    """Make sure that an engine can run this notebook. Raises UsageFault."""
+    if kind(name).is_choosy:
+        cast(ChoosyEngine, engine(name)).check(notebook, language, commented_magics=commented_magics)
+
+
+def require_hold(name: str, *, hint: str) -> None:
+    """Make sure that a run of this engine can be held on an error. Raises UsageFault."""
+    if not kind(name).can_hold:
+        raise UsageFault(f"the {name} engine cannot be held on an error: only a kernel can", hint=hint)
 
 
 def is_running(pid: int) -> bool:

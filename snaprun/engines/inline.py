@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from snaprun.engines import EarlyEnd, Job, Stop, outcome_of_error, outcome_of_exit, skip_cells
+from snaprun.engines import GENERAL, EarlyEnd, Job, Stop, outcome_of_error, outcome_of_exit, skip_cells
 from snaprun.engines.child import BOOT, Child
+from snaprun.errors import UsageFault
 from snaprun.live.journal import Journal
 from snaprun.model import Outcome, Status
-from snaprun.notebooks.cells import allows_error, is_skipped, number_cells, read_source
+from snaprun.notebooks.cells import Node, allows_error, is_skipped, number_cells, read_source
 
 WIDGETS = re.compile(
     r"^\s*(?:import|from)\s+(ipywidgets|ipympl|bqplot|ipyleaflet|pythreejs|k3d|nglview)\b", re.MULTILINE
@@ -33,6 +34,13 @@ def refusal(notebook: Mapping[str, Any], *, language: str = "python") -> str | N
     return None
 
 
+def check(notebook: Node, language: str, *, commented_magics: bool) -> None:  # noqa: ARG001
+    """Make sure that this notebook can run inline; see :class:`snaprun.engines.ChoosyEngine`."""
+    reason = refusal(notebook, language=language)
+    if reason is not None:
+        raise UsageFault(reason, hint=f"--engine {GENERAL}")
+
+
 def _language(notebook: Mapping[str, Any]) -> str:
     metadata = notebook.get("metadata") or {}
     name = (metadata.get("kernelspec") or {}).get("language") or (metadata.get("language_info") or {}).get("name")
@@ -47,7 +55,7 @@ def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
     if reason is None and job.hold is not None:
         reason = "the inline engine cannot be held on an error: nothing can connect to it"
     if reason is not None:
-        return Outcome(Status.FAILED, 69, f"{reason}; use --engine kernel")
+        return Outcome(Status.FAILED, 69, f"{reason}; use --engine {GENERAL}")
     session = _InlineSession(job, journal)
     child = Child(job, journal, stop, session.handle_message)
     try:
@@ -152,7 +160,9 @@ class _InlineSession:
     def _journal_output(self, message: Mapping[str, Any]) -> None:
         if WIDGET_VIEW in message["data"] and not self.has_warned:
             self.has_warned = True
-            self.journal.note(f"cell {self.number} shows a widget, which the inline engine cannot: use --engine kernel")
+            self.journal.note(
+                f"cell {self.number} shows a widget, which the inline engine cannot: use --engine {GENERAL}"
+            )
         output = {"output_type": message["type"], "data": message["data"], "metadata": message["metadata"]}
         if message["type"] == "execute_result":
             output["execution_count"] = message["count"]

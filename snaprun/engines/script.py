@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snaprun.engines import EarlyEnd, Job, Stop, outcome_of_error, skip_cells
+from snaprun.engines import GENERAL, EarlyEnd, Job, Stop, outcome_of_error, skip_cells
 from snaprun.engines.child import BOOT, Child
+from snaprun.errors import UsageFault
 from snaprun.live.journal import Journal
 from snaprun.model import Outcome, Status
-from snaprun.notebooks.cells import allows_error, is_skipped, number_cells, read_source
+from snaprun.notebooks.cells import Node, allows_error, is_skipped, number_cells, read_source
 
 MARK = re.compile(r"^\s*# %%+(?:\s(.*))?$")
 """Where a cell begins in jupytext's percent format: the mark of an indented cell is indented, of a sub-cell longer. A
@@ -51,6 +52,19 @@ def find_commented_cells(notebook: Mapping[str, Any], script: str) -> list[int]:
         if not is_skipped(cell) and any(line not in script_lines and f"# {line}" in script_lines for line in lines):
             cell_numbers.append(number)
     return cell_numbers
+
+
+def check(notebook: Node, language: str, *, commented_magics: bool) -> None:
+    """Make sure that nothing of this notebook would be left out; see :class:`snaprun.engines.ChoosyEngine`."""
+    if commented_magics:
+        return
+    from snaprun.notebooks.notebook import find_commented_cells  # jupytext: not in a worker
+
+    numbers = [str(cell.number) for cell in find_commented_cells(notebook, language)]
+    if numbers:
+        cell_list = ("cell " if len(numbers) == 1 else "cells ") + ", ".join(numbers)
+        text = f"as a script, the magics and shell lines of {cell_list} would silently not run"
+        raise UsageFault(text, hint=f"--engine {GENERAL}, or --allow-commented-magics to leave them out")
 
 
 def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
@@ -93,13 +107,13 @@ class _ScriptSession:
     def refusal(self) -> str | None:
         """Why this notebook cannot run as a script; None when it can."""
         if self.job.hold is not None:
-            return "the script engine cannot be held on an error: nothing can connect to it; use --engine kernel"
+            return f"the script engine cannot be held on an error: nothing can connect to it; use --engine {GENERAL}"
         cell_numbers = find_commented_cells(self.job.notebook, self.script.read_text(encoding="utf-8"))
         if not cell_numbers or self.job.commented_magics:
             return None
         cell_names = ("cell " if len(cell_numbers) == 1 else "cells ") + ", ".join(map(str, cell_numbers))
         return (
-            f"plain Python would skip the magics or shell lines of {cell_names}; use --engine kernel, "
+            f"plain Python would skip the magics or shell lines of {cell_names}; use --engine {GENERAL}, "
             "or --allow-commented-magics to run without them"
         )
 

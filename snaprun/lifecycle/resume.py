@@ -6,9 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from snaprun import records
+from snaprun import engines, records
 from snaprun.context import Context
-from snaprun.engines import engine
 from snaprun.errors import Busy, Unavailable, UsageFault
 from snaprun.files import write_json
 from snaprun.git.gitrepo import GitRepo
@@ -113,9 +112,9 @@ def create_attempt(context: Context, run: Run, *, hold: float | None = None, not
     spec = records.read_spec(repo, run.id)
     if spec.in_place:
         raise UsageFault(f"run {short} ran in your own tree", hint=f"snaprun exec {spec.notebook} --in-place")
-    if hold is not None and spec.engine != "kernel":
-        text = f"the {spec.engine} engine cannot be held on an error: only a kernel can"
-        raise UsageFault(text, hint=f"snaprun exec {spec.notebook} --engine kernel --hold-on-error")
+    if hold is not None:
+        hint = f"snaprun exec {spec.notebook} --engine {engines.GENERAL} --hold-on-error"
+        engines.require_hold(spec.engine, hint=hint)
     order = _order(context, run, spec, _kernel(context, spec), hold=hold, notify=notify)
     snapshot = Snapshot(run.id, "", spec, records.read_params(repo, run.id))
     return livefolder.create(context.place, snapshot, order.to_json(), notebook=rundocument.prepare(repo, run.id, spec))
@@ -125,8 +124,7 @@ def _kernel(context: Context, spec: RunSpec) -> Kernel | None:
     """The kernel of the earlier attempt."""
     if spec.python is not None and not os.access(spec.python, os.X_OK):
         raise Unavailable(f"the interpreter {spec.python} is not there any more", hint="snaprun rerun --python PATH")
-    if spec.engine != "kernel":
-        engine(spec.engine)
+    if not engines.kind(spec.engine).has_kernel:
         return None
     prefixes = [os.fspath(Path(spec.python).parent.parent)] if spec.python else []
     available = kernels.read_specs(context.env, prefixes)
@@ -158,7 +156,8 @@ def _order(
         kernel=kernel.to_json() if kernel else None,
         python=spec.python,
         options={
-            "commented_magics": spec.engine == "script",  # a script that has some was refused, or allowed to
+            # a script that has some was refused, or allowed to
+            "commented_magics": not engines.kind(spec.engine).runs_magics,
             "variables": list(settings.environment),
             "notify": notify,
         },

@@ -11,7 +11,7 @@ from typing import Any
 
 from snaprun import __version__, records
 from snaprun.checkouts.links import PRIVATE
-from snaprun.engines import ENGINES
+from snaprun.engines import ENGINES, GENERAL, kind
 from snaprun.errors import CannotCreate, DataFault, SnaprunError, Unavailable, UsageFault
 from snaprun.git import lfs
 from snaprun.git.gitrepo import GitRepo
@@ -98,7 +98,7 @@ def order_for(repo: GitRepo, run: str, spec: RunSpec, instructions: Mapping[str,
     """How to run it, with an interpreter and a kernel of this machine. Raises Unavailable where it has none."""
     place = repo.place
     if spec.engine not in ENGINES:
-        raise Unavailable(f"there is no engine {spec.engine!r} on {socket.gethostname()}", hint="--engine kernel")
+        raise Unavailable(f"there is no engine {spec.engine!r} on {socket.gethostname()}", hint=f"--engine {GENERAL}")
     kernel, python = choose_kernel_and_python(
         place, spec, kernel=instructions.get("kernel"), python=instructions.get("python"), env=os.environ
     )
@@ -138,7 +138,7 @@ def choose_kernel_and_python(
         kernel_python = kernelspec.python if kernelspec else None
         choice = interpreter.choose_python(python, env=env, top=place.top, folder=folder, kernel=kernel_python)
         available = kernels.read_specs(env, [os.fspath(Path(choice.python).parent.parent)])
-    if spec.engine != "kernel":
+    if not kind(spec.engine).has_kernel:
         return None, choice.python if choice else None
     run_kernel, _ = kernels.choose(
         available,
