@@ -19,6 +19,9 @@ SCHEMA = 1
 RUN_REF = "refs/snaprun/runs/"
 """One ref a run lives below here: ``refs/snaprun/runs/<id>``."""
 
+NO_LAUNCHER = "none"
+"""In the place of a launcher where a snapshot is taken without a run."""
+
 SNAP_DIR = ".snaprun"
 """The folder inside a snapshot's tree that holds what snaprun adds."""
 

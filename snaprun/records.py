@@ -10,7 +10,7 @@ from typing import Any
 from snaprun import metrics
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status, parse_document, short_id
+from snaprun.model import NO_LAUNCHER, RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status, parse_document, short_id
 
 BATCH = 500
 """Runs read by one child process: enough to make its start cheap, few enough to hold their metrics in memory."""
@@ -155,6 +155,6 @@ def _run(run_id: str, tip: str, parts: Mapping[str, bytes | None], *, alive: boo
 
 def _status(spec: RunSpec, *, alive: bool) -> Status:
     """Where a run without a result stands: a snapshot that nothing was to run, a run in progress, or a lost one."""
-    if spec.launcher == "none":
+    if spec.launcher == NO_LAUNCHER:
         return Status.SAVED
     return Status.RUNNING if alive else Status.LOST

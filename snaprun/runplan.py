@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun import __version__, engines, records
+from snaprun import __version__, engines, launchers, records
 from snaprun.context import Context
 from snaprun.engines import AUTO, ENGINES, GENERAL, LIGHT
 from snaprun.errors import DataFault, InputMissing, ParameterFault, UsageFault
@@ -21,7 +21,7 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.launchers import handover
 from snaprun.lifecycle import limits
 from snaprun.live.order import Order
-from snaprun.model import SNAP_DIR, RunSpec, Snapshot, seed_of, utc
+from snaprun.model import NO_LAUNCHER, SNAP_DIR, RunSpec, Snapshot, seed_of, utc
 from snaprun.nearest import nearest
 from snaprun.notebooks import cells, interpreter, kernels, notebook, parameters
 from snaprun.notebooks.cells import Node
@@ -100,18 +100,23 @@ def resolve_launcher(context: Context, options: RunOptions) -> RunOptions:
         UsageFault: they do not fit together, or make no sense.
     """
     launcher = handover.launcher_of(options.launcher, on=options.on, slurm=options.slurm)
+    name = launcher or context.settings.launcher
     launcher_options = handover.read_options(
         context,
+        name,
         on=options.on,
         slurm=options.slurm,
         data=options.data,
         kernel=options.kernel,
         python=options.python,
     )
-    if handover.GIT_URL in launcher_options:
-        for option, value in (("--in-place", options.in_place), ("--hold-on-error", options.hold_on_error)):
-            if value:
-                raise UsageFault(f"{option} needs this very file system on the node", hint=f"leave {option} out")
+    kind = launchers.kind(name)
+    for option, value, can in (
+        ("--in-place", options.in_place, kind.in_place),
+        ("--hold-on-error", options.hold_on_error, kind.can_hold),
+    ):
+        if value and not can:
+            raise UsageFault(f"{option} needs this very file system on the node", hint=f"leave {option} out")
     return replace(
         options,
         launcher=launcher,
@@ -200,7 +205,7 @@ def _choose_engine(context: Context, source: Notebook, options: RunOptions) -> t
 def plan_snapshot(context: Context, options: RunOptions) -> SnapshotRequest:
     """Make ready to freeze without running, with a notebook or without one. Raises as :func:`plan_run` does."""
     engine = options.engine or context.settings.engine
-    runtime = _Runtime(GENERAL if engine == AUTO else engine, launcher="none")
+    runtime = _Runtime(GENERAL if engine == AUTO else engine, launcher=NO_LAUNCHER)
     if options.notebook is not None:
         source, path = _read_notebook(context, options.notebook)
         runtime = replace(runtime, engine=_choose_engine(context, source, options)[0])
@@ -229,10 +234,7 @@ def _choose_runtime(context: Context, source: Notebook, options: RunOptions, eng
     """How the code will run; a kernel is chosen for the kernel engine only."""
     launcher = options.launcher or context.settings.launcher
     kernel_name = options.kernel or context.settings.kernel
-    launcher_options = options.launcher_options
-    if launcher_options.get("on") or launcher_options.get(
-        "git-url"
-    ):  # chosen there: what this machine has says nothing
+    if not launchers.kind(launcher).abilities.shared_files:  # chosen there: what this machine has says nothing
         _refuse(source, engine, options)
         return _Runtime(engine, launcher, python=options.python)
     choice, available = _choose_python(context, source, options)

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import records
+from snaprun import launchers, records
 from snaprun.api import queue
 from snaprun.context import Context, open_context
 from snaprun.errors import Denied
-from snaprun.lifecycle import limits
 from snaprun.live import bell, gpus, livefolder, lock
 from snaprun.live.gpus import Gpu, GpusTaken, NoGpus
 from snaprun.model import Status
@@ -164,11 +163,11 @@ def test_a_damaged_ledger_and_one_that_cannot_be_written(sealed: Path, lives: li
 
 
 def test_what_slurm_is_told() -> None:
-    told = limits.add_limits("slurm", {"time": "1"}, gpu_count=2, max_memory=4_000_000_000)
+    told = launchers.limit_options("slurm", {"time": "1"}, gpu_count=2, max_memory=4_000_000_000)
     assert told == {"time": "1", "gres": "gpu:2", "mem": "4303M"}
     own = {"gpus-per-node": "1", "mem-per-cpu": "1G"}
-    assert limits.add_limits("slurm", own, gpu_count=2, max_memory=10**9) == own
-    assert limits.add_limits("ssh", {}, gpu_count=2, max_memory=10**9) == {}
+    assert launchers.limit_options("slurm", own, gpu_count=2, max_memory=10**9) == own
+    assert launchers.limit_options("ssh", {}, gpu_count=2, max_memory=10**9) == {}
 
 
 @pytest.fixture
@@ -256,11 +255,6 @@ def test_refused_before_anything_is_frozen(box: Sandbox, args: list[str], code: 
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert box.git("for-each-ref", "refs/snaprun") == ""
-
-
-def test_a_launcher_that_cannot_give_cards_says_so() -> None:
-    with pytest.raises(Exception, match="the launcher gentle cannot give a run GPUs of its own"):
-        limits.check({"CUDA_VISIBLE_DEVICES": "0"}, "gentle", gpu_count=1, max_memory=None)
 
 
 @pytest.mark.usefixtures("nothing_left")

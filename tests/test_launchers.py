@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 
 from snaprun import launchers
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.launchers import Site, State, Submission, local, plugin, tmux
+from snaprun.launchers import LAUNCHERS, Abilities, LauncherKind, Lineup, Site, State, Submission, local, plugin, tmux
+from snaprun.lifecycle import limits
 from snaprun.live.stoprequest import StopRequest
 from snaprun.machine import process
 from snaprun.model import Status
@@ -147,6 +149,60 @@ def test_a_plug_in_stops_runs_and_is_asked_about_those_that_vanished(repo: Sandb
 
 
 @pytest.mark.usefixtures("plugin_folder")
+def test_a_launcher_that_cannot_give_cards_says_so(repo: Sandbox) -> None:
+    with pytest.raises(Exception, match="the launcher gentle cannot give a run GPUs of its own"):
+        limits.check({"CUDA_VISIBLE_DEVICES": "0"}, "gentle", gpu_count=1, max_memory=None)
+    repo.notebook("a.ipynb", "1")
+    done = repo.snaprun("exec", "a.ipynb", "--launcher", "gentle", "--gpus", "1")
+    assert (done.returncode, "the launcher gentle cannot give a run GPUs" in done.stderr) == (Unavailable.code, True)
+    assert repo.git("for-each-ref", "refs/snaprun") == ""
+
+
+CARDS = """
+from snaprun.launchers import Abilities
+
+ABILITIES = Abilities(gpus=True, lineup=("jobs",))
+
+
+def limit_options(options, *, gpu_count, max_memory):
+    return {**options, "cards": f"{gpu_count} of 4"}
+"""
+
+
+def test_a_plug_in_gives_gpus(repo: Sandbox, plugin_folder: Path) -> None:
+    text = f"{example()}{CARDS}"
+    env = "{**site.env, 'CUDA_VISIBLE_DEVICES': ','.join(map(str, range(run.gpus))), 'CARDS': site.options['cards']}"
+    (plugin_folder / "cards_launcher.py").write_text(text.replace("env=dict(site.env)", f"env={env}"))
+    (plugin_folder / "demo-1.dist-info" / "entry_points.txt").write_text("[snaprun.launchers]\ncards=cards_launcher\n")
+    repo.notebook("a.ipynb", "import os\nprint(os.environ['CUDA_VISIBLE_DEVICES'], 'as', os.environ['CARDS'])")
+    done = repo.snaprun("exec", "a.ipynb", "--launcher", "cards", "--gpus", "2")
+    assert (done.returncode, done.stdout) == (0, "0,1 as 2 of 4\n"), done.stderr
+    lineup = Lineup(jobs=1, retries=1)
+    assert launchers.unsupported_options("cards", lineup) == ["retries"]
+    assert launchers.kind("cards") == LauncherKind("", Abilities(gpus=True, lineup=("jobs",)))
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_the_entry_of_a_launcher_is_true_to_its_module(name: str) -> None:
+    kind, launcher = launchers.kind(name), launchers.launcher(name)
+    assert launcher.__name__ == kind.module  # type: ignore[attr-defined]
+    assert all(callable(getattr(launcher, function)) for function in plugin.FUNCTIONS)
+    assert kind.abilities.shared_files == (launchers.as_remote(launcher) is None)
+    assert not (kind.at_once and (kind.option or kind.abilities.lineup)), "what starts here at once lets nothing wait"
+    assert kind.at_once >= (kind.has_queue or kind.starts_early)
+
+
+def test_how_a_run_stands_is_asked_without_importing_its_launcher() -> None:
+    code = (
+        "import sys; from snaprun import launchers\n"
+        "print(*[launchers.Placement(name, '17').needs_poll for name in (*launchers.LAUNCHERS, 'gentle')])\n"
+        "print(*[name for name in sys.modules if name.startswith(('snaprun.launchers.', 'git.'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["False False True True True True", ""]
+
+
+@pytest.mark.usefixtures("plugin_folder")
 def test_a_broken_plug_in_is_named_and_hides_no_other() -> None:
     with pytest.raises(Unavailable, match="broken_launcher"):
         launchers.launcher("broken")
@@ -174,8 +230,9 @@ WRONG = {
 @pytest.fixture
 def faulty(plugin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A plug-in for each of these faults, and some that are no launchers."""
-    points = "gone = no_such_module\nempty = empty_launcher\nleaving = leaving_launcher\n"
+    points = "gone = no_such_module\nempty = empty_launcher\nleaving = leaving_launcher\nboastful = boastful_launcher\n"
     (plugin_folder / "empty_launcher.py").write_text("")
+    (plugin_folder / "boastful_launcher.py").write_text(f"{example()}\nABILITIES = {{'gpus': True}}\n")
     (plugin_folder / "leaving_launcher.py").write_text("import sys\nsys.exit('no licence')\n")
     for name, (head, body) in WRONG.items():
         (plugin_folder / f"wrong_{name}.py").write_text(f"{example()}\n\nimport sys\n\ndef {head}:\n    {body}\n")
@@ -192,6 +249,7 @@ def faulty(plugin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("gone", "launcher 'gone' (no_such_module) cannot be imported: No module named 'no_such_module'"),
         ("leaving", "launcher 'leaving' (leaving_launcher) cannot be imported: no licence"),
         ("empty", "launcher 'empty' (empty_launcher) has no function check"),
+        ("boastful", "launcher 'boastful' (boastful_launcher) must have snaprun.launchers.Abilities as ABILITIES"),
         ("check", "launcher 'check' (wrong_check) failed: ValueError: boom (wrong_check.py:"),
         ("submit", "launcher 'submit' (wrong_submit) failed: ValueError: boom (wrong_submit.py:"),
         ("unhandled", "launcher 'unhandled' (wrong_unhandled) must return a text for each run from submit, not []"),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
-from snaprun import runplan
+from snaprun import launchers, runplan
 from snaprun.context import Context
 from snaprun.errors import NothingFound, UsageFault
 from snaprun.freeze import capture
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims
 from snaprun.index.claims import QueueEntry
-from snaprun.launchers.handover import LOCAL
 from snaprun.live import bell
 from snaprun.model import RUN_REF, Snapshot
 from snaprun.queue.access import drop_ids, enqueue, listing, mark_busy, open_queue
@@ -26,7 +25,7 @@ def add(context: Context, options: RunOptions, *, after: str | None = None, retr
     Raises:
         SnaprunError: as for ``exec``; nothing is left behind.
     """
-    if (options.launcher or context.settings.launcher) != LOCAL:
+    if not launchers.kind(options.launcher or context.settings.launcher).has_queue:
         raise UsageFault("the queue starts runs on this machine only", hint="other launchers have a queue of their own")
     after_id = find(context, after).id if after else None
     run_plan = runplan.plan_run(context, options)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from snaprun import records, runplan
+from snaprun import launchers, records, runplan
 from snaprun.api.history import HistoryOptions, history
 from snaprun.context import Context
 from snaprun.engines import AUTO, LIGHT
@@ -301,7 +301,7 @@ def _begin(context: Context, options: RunOptions) -> tuple[Handle | None, RunOpt
     name = options.launcher or context.settings.launcher
     engine_name = options.engine or context.settings.engine
     engine = LIGHT if engine_name == AUTO else engine_name  # imported meanwhile; the notebook is not read yet
-    launcher_options = limits.add_limits(
+    launcher_options = launchers.limit_options(
         name, options.launcher_options, gpu_count=options.gpus, max_memory=options.max_memory
     )
     handle, notes = handover.begin(context, name, engine=engine, options=launcher_options)

@@ -19,28 +19,78 @@ from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
+from snaprun.live.livefolder import Live
 from snaprun.live.order import SUBMISSION_FILE
 from snaprun.live.stoprequest import StopRequest
 from snaprun.model import Status
 
-LAUNCHERS: Mapping[str, str] = {
-    "local": "snaprun.launchers.local",
-    "tmux": "snaprun.launchers.tmux",
-    "ssh": "snaprun.launchers.ssh",
-    "slurm": "snaprun.launchers.slurm",
-    "slurm-git": "snaprun.launchers.slurmgit",
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a launcher can. A plug-in says it as ``ABILITIES`` in its module; of one that does not, the defaults hold.
+
+    ``gpus``: it sees to it that no two runs have the same GPU. ``shared_files``: a run has the files, interpreters and
+    kernels of this machine, else those of another one, where they are chosen. ``lineup``: the fields of a
+    :class:`Lineup` that it heeds.
+    """
+
+    gpus: bool = False
+    shared_files: bool = True
+    lineup: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LauncherKind:
+    """A launcher as the rest of snaprun sees it, without importing its ``module``: that of ssh takes git along.
+
+    ``has_queue``: its runs may wait for their turn in the queue of this machine. ``starts_early``: a run's supervisor
+    is started while its snapshot is taken. ``at_once``: a run that is submitted starts on this machine, and its
+    processes alone say how it stands. ``option`` of the command line that is its own, of several launchers of one
+    option that which has ``key`` in its value. ``names``: under which of its options the names of a kernel and an
+    interpreter go to the other machine. ``in_place``, ``can_hold``: a run may execute in the user's own tree, and be
+    held on an error.
+    """
+
+    module: str
+    abilities: Abilities = field(default_factory=Abilities)
+    has_queue: bool = False
+    starts_early: bool = False
+    at_once: bool = False
+    option: str | None = None
+    key: str | None = None
+    names: tuple[str, str] = ("kernel", "python")
+    in_place: bool = True
+    can_hold: bool = True
+
+
+_ALL_TURNS = ("jobs", "retries", "after")
+
+LAUNCHERS: Mapping[str, LauncherKind] = {
+    "local": LauncherKind(
+        "snaprun.launchers.local", Abilities(gpus=True), has_queue=True, starts_early=True, at_once=True
+    ),
+    "tmux": LauncherKind("snaprun.launchers.tmux", Abilities(gpus=True), at_once=True),
+    "ssh": LauncherKind(
+        "snaprun.launchers.ssh", Abilities(gpus=True, shared_files=False, lineup=_ALL_TURNS), option="on"
+    ),
+    "slurm": LauncherKind("snaprun.launchers.slurm", Abilities(gpus=True, lineup=_ALL_TURNS), option="slurm"),
+    "slurm-git": LauncherKind(
+        "snaprun.launchers.slurmgit",
+        Abilities(gpus=True, shared_files=False, lineup=_ALL_TURNS),
+        option="slurm",
+        key="git-url",
+        names=("run-kernel", "run-python"),
+        in_place=False,
+        can_hold=False,
+    ),
 }
-"""Name and module of every launcher of the package."""
+"""Every launcher of the package: a new one is a module and an entry here."""
 
 GROUP = "snaprun.launchers"
 """The group of entry points in which other packages name theirs."""
 
 PENDING_PREFIX = "?"
 """What the handle of a run begins with that its launcher is about to take, where the run's id follows."""
-
-AT_ONCE = ("local", "tmux")
-"""Launchers that start a run on this machine at once: its processes alone say how it stands."""
-
 
 STATES: Mapping[str, Status | None] = {
     "queued": Status.QUEUED,
@@ -90,6 +140,11 @@ class Submission:
         """What executes the run to its end on a machine that shares this file system; its exit code says nothing."""
         return [sys.executable, "-m", programs.SUPERVISOR, os.fspath(self.live)]
 
+    @property
+    def gpus(self) -> int:
+        """How many GPUs of its own the run is to have. Raises DataFault: the live folder is damaged."""
+        return Live(self.live).spec().gpus or 0
+
 
 @dataclass(frozen=True)
 class State:
@@ -116,7 +171,8 @@ class Placement:
     @property
     def needs_poll(self) -> bool:
         """Whether the launcher is to be asked how the run stands: it is somewhere else, or waits for its turn."""
-        return bool(self.handle) and self.launcher not in AT_ONCE
+        own = LAUNCHERS.get(self.launcher)
+        return bool(self.handle) and not (own is not None and own.at_once)
 
 
 @dataclass(frozen=True)
@@ -139,8 +195,9 @@ class News:
 class Launcher(Protocol):
     """A launcher is a module with these functions. Handles are strings: any later process takes a run up again.
 
-    ``HONOURS`` in the module names the fields of a :class:`Lineup` that it heeds; without it, none. A function
-    ``handle(site, run)`` gives a handle that ``poll`` and ``cancel`` take for a run that is about to be submitted.
+    A function ``handle(site, run)`` gives a handle that ``poll`` and ``cancel`` take for a run that is about to be
+    submitted. A function ``limit_options(options, *, gpu_count, max_memory)`` gives the options for a run with these
+    limits.
     """
 
     def check(self, site: Site) -> None:
@@ -201,9 +258,24 @@ class RemoteLauncher(Launcher, Protocol):
         ...
 
 
-def unsupported_options(launcher: Launcher, lineup: Lineup) -> list[str]:
+def kind(name: str) -> LauncherKind:
+    """What the launcher of this name can. Raises as :func:`launcher` where it is a plug-in."""
+    if name in LAUNCHERS:
+        return LAUNCHERS[name]
+    return LauncherKind("", getattr(launcher(name), "ABILITIES", Abilities()))
+
+
+def unsupported_options(name: str, lineup: Lineup) -> list[str]:
     """What a sweep asks for and this launcher does not heed."""
-    return [name for name in lineup.set_fields if name not in getattr(launcher, "HONOURS", ())]
+    return [option for option in lineup.set_fields if option not in kind(name).abilities.lineup]
+
+
+def limit_options(
+    name: str, options: Mapping[str, str], *, gpu_count: int | None, max_memory: int | None
+) -> dict[str, str]:
+    """What a launcher is asked for, with what these limits mean to it, unless the user has said so in its own words."""
+    function = getattr(launcher(name), "limit_options", None)
+    return dict(options if function is None else function(options, gpu_count=gpu_count, max_memory=max_memory))
 
 
 def as_remote(launcher: Launcher) -> RemoteLauncher | None:
@@ -224,7 +296,7 @@ def launcher(name: str) -> Launcher:
             still work.
     """
     if name in LAUNCHERS:
-        return cast(Launcher, importlib.import_module(LAUNCHERS[name]))
+        return cast(Launcher, importlib.import_module(LAUNCHERS[name].module))
     points = _entry_points()
     values = sorted({point.value for point in points if point.name == name})
     if not values:

@@ -13,7 +13,7 @@ from snaprun.context import Context
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import reindex
-from snaprun.launchers import Launcher, Lineup, Site, Submission, local
+from snaprun.launchers import LAUNCHERS, Launcher, Lineup, Site, Submission, local
 from snaprun.launchers.local import Handle
 from snaprun.launchers.slurmcall import parse_options
 from snaprun.live import lock, stoprequest
@@ -22,11 +22,6 @@ from snaprun.live.stoprequest import StopRequest, write_stop_request
 from snaprun.live.supervision import host_of
 from snaprun.model import Run, Status
 from snaprun.nearest import nearest
-
-LOCAL = "local"
-
-GIT_URL = "git-url"
-"""The option for Slurm by which its nodes need the repository's URL only."""
 
 LAUNCHER_OPTIONS = "launcher"
 """Among the options of an order: what its launcher was asked for."""
@@ -40,16 +35,18 @@ def launcher_of(name: str | None, *, on: str | None, slurm: str | None) -> str |
     """
     if on and slurm is not None:
         raise UsageFault("--on and --slurm are two launchers", hint="leave one of them out")
-    owner = "ssh" if on else "slurm" if slurm is not None else None
-    if owner and name and name != owner:
-        raise UsageFault(f"--launcher {name} has no --{'on' if on else 'slurm'}", hint=f"--launcher {owner}")
-    if GIT_URL in parse_options(slurm or ""):
-        return "slurm-git"
-    return owner or name
+    option = "on" if on else "slurm" if slurm is not None else None
+    if option is None:
+        return name
+    owners = {kind.key: owner for owner, kind in LAUNCHERS.items() if kind.option == option}
+    if name and name != owners[None]:
+        raise UsageFault(f"--launcher {name} has no --{option}", hint=f"--launcher {owners[None]}")
+    return next((owners[key] for key in parse_options(slurm or "") if key in owners), owners[None])
 
 
 def read_options(
     context: Context,
+    launcher: str,
     *,
     on: str | None,
     slurm: str | None,
@@ -63,21 +60,19 @@ def read_options(
     Raises:
         UsageFault: they make no sense.
     """
-    slurm_options = parse_options(slurm or "")
-    if data and not on and GIT_URL not in slurm_options:
+    kind = launchers.kind(launcher)
+    if data and kind.abilities.shared_files:
         raise UsageFault("--data is for runs on another machine", hint="--on ssh://host/path --data NAME=/folder/there")
     options = {"on": _address(context, on)} if on else {}
-    if on:
-        options.update({name: value for name, value in (("kernel", kernel), ("python", python)) if value})
+    if not kind.abilities.shared_files:
+        options.update({name: value for name, value in zip(kind.names, (kernel, python), strict=True) if value})
     for item in data:
         name, _, path = item.partition("=")
         name = os.path.normpath(name.strip())
         if not path.startswith(("/", "~/")) or name.startswith(("/", "..")) or name == ".":
             raise UsageFault(f"--data {item}: want NAME=/folder/there", hint="--data data=/scratch/me/data")
         options[f"data:{name}"] = path
-    if GIT_URL in slurm_options:
-        options.update({f"run-{name}": value for name, value in (("kernel", kernel), ("python", python)) if value})
-    return {**options, **slurm_options}
+    return {**options, **parse_options(slurm or "")}
 
 
 def begin(
@@ -95,10 +90,10 @@ def begin(
     Raises:
         UsageFault: no such launcher, or not for such a sweep. Unavailable: it cannot start runs.
     """
-    if name == LOCAL:
+    if launchers.kind(name).starts_early:
         return local.start(context.env, engine=engine), ()
     launcher = launchers.launcher(name)
-    for option in launchers.unsupported_options(launcher, lineup or Lineup()):
+    for option in launchers.unsupported_options(name, lineup or Lineup()):
         raise UsageFault(f"the launcher {name} knows no --{option}", hint=f"leave --{option} out")
     launch_site = site(context, options, lineup)
     remote = launchers.as_remote(launcher)
@@ -146,7 +141,7 @@ def submit(context: Context, name: str, folders: Sequence[Live], *, lineup: Line
                 stack.callback(os.close, lock_handle)
             launchers.write_placement(folder.path, name, launchers.provisional_handle(launcher, launch_site, folder.id))
         runs = [Submission(folder.id, folder.path) for folder in folders]
-        at_once = name in launchers.AT_ONCE or (remote is not None and lineup is None)
+        at_once = launchers.kind(name).at_once or (remote is not None and lineup is None)
         handles = launcher.submit(launch_site, runs) if at_once else _queue(context, launcher, launch_site, folders)
     for folder, handle in zip(folders, handles, strict=True):
         if launchers.provisional_handle(launcher, launch_site, folder.id) == handle:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from snaprun.errors import SnaprunError, Unavailable
-from snaprun.launchers import STATES, News, Site, State, Submission
+from snaprun.launchers import STATES, Abilities, News, Site, State, Submission
 from snaprun.model import Status
 
 Got = TypeVar("Got")
@@ -36,6 +36,8 @@ class PlugIn:
         for function in FUNCTIONS:
             if not callable(getattr(module, function, None)):
                 raise Unavailable(f"{self._label} has no function {function}", hint=HINT)
+        if not isinstance(getattr(module, "ABILITIES", Abilities()), Abilities):
+            raise Unavailable(f"{self._label} must have snaprun.launchers.Abilities as ABILITIES", hint=HINT)
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else the module has; its functions are guarded."""

@@ -13,19 +13,32 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.launchers import PENDING_PREFIX, Lineup, Site, State, Submission, read_placement, write_placement
+from snaprun.launchers import (
+    LAUNCHERS,
+    PENDING_PREFIX,
+    Lineup,
+    Site,
+    State,
+    Submission,
+    read_placement,
+    write_placement,
+)
 from snaprun.launchers.slurmcall import DEPENDENCY, JOBS, NO_REQUEUE, call, first_error, sbatch
 from snaprun.launchers.slurmstates import PENDING_STATES, RUNNING_STATES, query_queue, state_name, states
 from snaprun.live.stoprequest import StopRequest
 
-HONOURS = ("jobs", "retries", "after")
-"""What it heeds of a sweep's line-up: an array's throttle, the requeueing of a job, and a dependency."""
+GPU_OPTIONS = ("gres", "gpus", "gpus-per-node", "gpus-per-socket", "gpus-per-task")
+MEMORY_OPTIONS = ("mem", "mem-per-cpu", "mem-per-gpu")
+"""Options of sbatch by which a user says how many GPUs and how much memory in another way: then they stand."""
+
+OWN_MEMORY = 512 * 1000**2
+"""Bytes that a job gets beyond the run's limit, for snaprun's own processes: the guard is to strike first."""
 
 NO_JOB = State("unknown", "no job was submitted for it, as far as Slurm knows")
 
@@ -36,6 +49,16 @@ STDIN_SCRIPT = "(null)"
 
 BATCH_SIZE = 1000
 """Jobs in one call of scancel, and tasks of an array where Slurm does not say how many it takes (its default)."""
+
+
+def limit_options(options: Mapping[str, str], *, gpu_count: int | None, max_memory: int | None) -> dict[str, str]:
+    """What Slurm is asked for, with what these limits mean to it, unless the user has said so in its words."""
+    limits = {}
+    if gpu_count and not any(name in options for name in GPU_OPTIONS):
+        limits["gres"] = f"gpu:{gpu_count}"
+    if max_memory and not any(name in options for name in MEMORY_OPTIONS):
+        limits["mem"] = f"{-(-(max_memory + OWN_MEMORY) // 1024**2)}M"
+    return {**options, **limits}
 
 
 def check(site: Site) -> None:
@@ -207,11 +230,9 @@ def _scheduling_options(site: Site, previous: str | None = None) -> list[str]:
     dependencies += [f"afterany:{previous}"] if previous else []
     if lineup.after:
         placement = read_placement(site.place.live / lineup.after)
-        job = (
-            placement.handle.partition("@")[0]
-            if placement is not None and placement.launcher.startswith("slurm")
-            else ""
-        )
+        owner = LAUNCHERS.get(placement.launcher) if placement is not None else None
+        is_job = owner is not None and owner.option == "slurm"
+        job = placement.handle.partition("@")[0] if placement is not None and is_job else ""
         job = next(iter(_resolve_jobs(site, [job]).values()), "") if job else ""
         if not job:
             text = f"run {lineup.after[:8]} is no job of Slurm: none of its jobs can wait for it"

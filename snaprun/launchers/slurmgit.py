@@ -24,8 +24,6 @@ from snaprun.launchers import Lineup, News, Site, State, Submission, slurm, writ
 from snaprun.live.order import read_order
 from snaprun.live.stoprequest import StopRequest
 
-HONOURS = ("jobs", "retries", "after")
-
 URL = "git-url"
 DIR = "dir"
 PYTHON = "python"
@@ -41,6 +39,9 @@ DATA = "data:"
 OWN_OPTIONS = (URL, DIR, PYTHON, LOG, KERNEL, INTERPRETER)
 
 NO_JOB = State("unknown", "it was not submitted, as far as this machine knows")
+
+
+limit_options = slurm.limit_options
 
 
 def check(site: Site) -> None:

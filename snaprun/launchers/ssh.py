@@ -42,8 +42,6 @@ PYTHON = "python"
 KERNEL = "kernel"
 """The options: where, ``data:<name>`` for each folder that lies elsewhere there, the interpreter, the kernel."""
 
-HONOURS = ("jobs", "retries", "after")
-
 MARK = b"@snaprun "
 PROTOCOL = 1
 SSH_FAILED = 255

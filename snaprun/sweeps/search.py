@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snaprun import runplan
+from snaprun import launchers, runplan
 from snaprun.context import Context
 from snaprun.errors import DataFault, ParameterFault, Unavailable, UsageFault, os_fault
 from snaprun.files import write_json
@@ -21,7 +21,6 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
 from snaprun.index import claims
 from snaprun.index.runlist import Filter, query
-from snaprun.launchers import handover
 from snaprun.live import bell, searches
 from snaprun.live.order import ORDER_FILE
 from snaprun.machine import process
@@ -262,7 +261,7 @@ def _check(context: Context, options: RunOptions, sweep_options: SweepOptions, g
             hint = "search first, then sweep the best point with --seeds" if option == "--seeds" else "leave one out"
             raise UsageFault(f"{option} and --search exclude each other", hint=hint)
     launcher = options.launcher or context.settings.launcher
-    if launcher != handover.LOCAL:
+    if not launchers.kind(launcher).has_queue:
         text = f"a search learns from its runs as they go, so they run on this machine, not by {launcher}"
         raise UsageFault(text, hint="--launcher local, or --random 50")
     _require_optuna()

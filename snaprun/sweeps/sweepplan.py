@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snaprun import runplan
+from snaprun import launchers, runplan
 from snaprun.context import Context
 from snaprun.errors import InputMissing, ParameterFault, UsageFault
 from snaprun.freeze import bulk, capture
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims
 from snaprun.index.runlist import Filter, query
-from snaprun.launchers import AT_ONCE, Lineup, handover
-from snaprun.lifecycle import limits
+from snaprun.launchers import Lineup, handover
 from snaprun.live import bell, livefolder
 from snaprun.model import Run, Snapshot, short_id
 from snaprun.notebooks import notebook, parameters
@@ -132,8 +131,9 @@ def start(context: Context, plan: SweepPlan) -> list[Snapshot]:
     """
     options = replace(plan.options, group=plan.group, params=(), raw=(), files=())
     name = options.launcher or context.settings.launcher
-    turns = _make_turns(context, plan.sweep_options, name)
-    if name != handover.LOCAL:
+    has_queue = launchers.kind(name).has_queue
+    turns = _make_turns(context, plan.sweep_options, has_queue=has_queue)
+    if not has_queue:
         options = _add_launcher_options(options, name)
         _, notes = handover.begin(context, name, options=options.launcher_options, lineup=turns)
         options = replace(options, notes=(*options.notes, *notes))
@@ -142,7 +142,7 @@ def start(context: Context, plan: SweepPlan) -> list[Snapshot]:
     repo = GitRepo(context.place)
     snapshots = bulk.commit_runs(repo, capture.freeze(repo, requests[0]), requests)
     try:
-        if name == handover.LOCAL:
+        if has_queue:
             _queue(context, plan, run_plan, snapshots, turns)
         else:
             _submit(context, options, run_plan, snapshots, turns)
@@ -151,7 +151,7 @@ def start(context: Context, plan: SweepPlan) -> list[Snapshot]:
             repo, [snapshot.id for snapshot in snapshots if livefolder.find(context.place, snapshot.id) is None]
         )
         raise
-    if name == handover.LOCAL:
+    if has_queue:
         bell.wake(context.place, context.env)
     return snapshots
 
@@ -180,9 +180,9 @@ def _add_launcher_options(options: RunOptions, name: str) -> RunOptions:
     Raises:
         UsageFault: the launcher starts them all at once.
     """
-    if options.gpus and name in AT_ONCE:
+    if options.gpus and launchers.kind(name).at_once:
         raise UsageFault(f"{name} starts all runs of a sweep at once: none waits for GPUs", hint="--launcher local")
-    launcher_options = limits.add_limits(
+    launcher_options = launchers.limit_options(
         name, options.launcher_options, gpu_count=options.gpus, max_memory=options.max_memory
     )
     return replace(options, launcher_options=launcher_options)
@@ -219,14 +219,14 @@ def _sets(
     return ({**row, **combination} for row in rows for combination in combinations)
 
 
-def _make_turns(context: Context, sweep_options: SweepOptions, launcher: str) -> Lineup:
+def _make_turns(context: Context, sweep_options: SweepOptions, *, has_queue: bool) -> Lineup:
     """How the runs take turns. A run to wait for that has succeeded elsewhere than in this queue is no more asked for.
 
     Raises:
         DataFault: there is no such run to wait for. UsageFault: nothing can come after it.
     """
     prior_run = find(context, sweep_options.after) if sweep_options.after else None
-    if prior_run is not None and launcher != handover.LOCAL and prior_run.status.over:
+    if prior_run is not None and not has_queue and prior_run.status.over:
         if not prior_run.status.good:
             text = f"run {short_id(prior_run.id)} has {prior_run.status}: nothing can come after it"
             raise UsageFault(text, hint=f"snaprun rerun {short_id(prior_run.id)}")
