@@ -21,7 +21,7 @@ VALUES = {status.value for status in Status}
 ALLOWED = {
     "launchers/__init__.py": "the states that launchers know, and the status that each stands for",
     "live/progress.py": "states of cells, and of a run in progress",
-    "show.py": "states of cells",
+    "show/run.py": "states of cells",
     "sweeps/table.py": "the words under which the runs of a sweep are counted",
 }
 """Files with a table that has names of statuses in it, and what it is a table of."""
@@ -39,7 +39,7 @@ def test_a_status_knows_what_it_means(status: Status) -> None:
 
 @pytest.mark.parametrize("status", Status)
 def test_a_sweep_counts_runs_of_each_status(status: Status) -> None:
-    run = Run("a" * 40, "a.ipynb", status, "2026-01-01T00:00:00Z", "a" * 40)
+    run = Run(id="a" * 40, notebook="a.ipynb", status=status, created="2026-01-01T00:00:00Z", commit="a" * 40)
     text = table.sweep(SweepProgress((run, run)), [], None, Look())
     assert text == f"{2 if status.over else 0} of 2 done: 2 {status.tally}"
 
