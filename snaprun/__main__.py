@@ -1,4 +1,4 @@
-"""``python -m snaprun`` and the ``snaprun`` command: a hook's call with nothing to check ends here, click unseen."""
+"""Start the command line (``python -m snaprun``); a hook's call with nothing to check ends without click."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live line under the output of a run that somebody watches: which cell it is at, for how long, until when."""
+"""Draw the live line below the output of a run that somebody watches: which cell, for how long, until when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follow one cell of a notebook back through its runs: when did it last change, and what did the metrics do then?"""
+"""Follow one cell of a notebook back through its runs, to when it changed and what the metrics did then."""
 
 from __future__ import annotations
 

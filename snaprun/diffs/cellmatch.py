@@ -1,4 +1,4 @@
-"""Find out which cell of one notebook became which cell of another: kept, edited, moved, added, removed, split, merged.
+"""Find which cell of one notebook became which of another: kept, edited, moved, added, removed, split, merged.
 
 Standard library only. The steps, each on what the ones before left over: the same id; equal source in order; equal
 source elsewhere; similar tokens. A cell is moved if it is not on the longest run of pairs that keep their order.

@@ -1,4 +1,4 @@
-"""Differences of texts: hunks of lines as ``diff -u`` has them, and the words that changed within a line."""
+"""Find the differences of texts: hunks of lines as ``diff -u`` has them, and the words changed within a line."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The git hook: what is staged, and which run executed it."""
+"""Check at git commit what is staged, against the runs."""

@@ -1,4 +1,4 @@
-"""The checks of the git hook on what a commit is about to take: pairs, runs, outputs, secrets, sizes, damage."""
+"""Check what a commit is about to take: pairs, runs, outputs, secrets, sizes, damage."""
 
 from __future__ import annotations
 

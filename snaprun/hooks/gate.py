@@ -1,4 +1,4 @@
-"""Whether a commit has anything for the hook to look at, found out with next to no imports.
+"""Tell whether a commit has anything for the hook to look at, with next to no imports.
 
 ``python -c pass`` takes 10 ms, ``import subprocess`` another 10 and click 20: most commits hold no notebook, and must
 not pay for that. So this asks git through :func:`os.posix_spawnp` alone.

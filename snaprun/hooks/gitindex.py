@@ -1,4 +1,4 @@
-"""What a commit is about to take: the staged index exactly as git handed it over, never the work tree."""
+"""Read and change the staged index that a commit takes, exactly as git handed it over, never the work tree."""
 
 from __future__ import annotations
 

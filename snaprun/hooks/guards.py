@@ -1,4 +1,4 @@
-"""What does not belong into a commit, whoever ran the notebook: huge outputs, leftovers, merge markers, damage."""
+"""Find what belongs into no commit, whoever ran the notebook: huge outputs, leftovers, merge markers, damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hook's findings in words: what is so, and the command that mends it."""
+"""Put the hook's findings into words: what is so, and the command that mends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose outputs a notebook stores: compared by cell with what a run recorded, or judged by the execution counts."""
+"""Compare the outputs that a notebook stores with what a run recorded, by cell, or judge their execution counts."""
 
 from __future__ import annotations
 

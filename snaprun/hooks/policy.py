@@ -1,4 +1,4 @@
-"""What the hook demands of a notebook: the settings' table ``hook``, by kind of check and by path."""
+"""Read what the hook demands of a notebook: the settings' table ``hook``, by kind of check and by path."""
 
 from __future__ import annotations
 

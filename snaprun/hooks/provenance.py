@@ -1,4 +1,4 @@
-"""Which runs executed the source that a notebook has, and what changed since the last one that did not."""
+"""Find the runs that executed a notebook's source, or what has changed since its latest run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the hook says, as lines for a person and as JSON."""
+"""Show what the hook has found, and how the hooks stand, as lines for a person and as JSON."""
 
 from __future__ import annotations
 

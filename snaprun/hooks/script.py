@@ -1,4 +1,4 @@
-"""The text of the hook file that snaprun installs, and how it is known again: POSIX shell, LF, nothing else.
+"""Write the hook file that snaprun installs, and know it again: POSIX shell, LF, nothing else.
 
 The file calls the interpreter that installed it, by its absolute path, because a graphical client commits without the
 user's PATH. A hook that cannot run must say so and fail: one that is passed over in silence is worse than none

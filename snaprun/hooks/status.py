@@ -1,4 +1,4 @@
-"""How it stands with the hooks of a repository: which are ours, who else's, and whether ours can work."""
+"""Tell which hooks of a repository are ours, whose the others are, and whether ours can work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What installing and uninstalling a hook has done."""
+"""A step of installing or uninstalling: what was done to one hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trailer ``Snaprun-Run: <id> <path>`` of a commit message: which run executed a notebook that it takes."""
+"""Write the trailer ``Snaprun-Run: <id> <path>`` into a commit message: which run executed a notebook in it."""
 
 from __future__ import annotations
 
