@@ -14,10 +14,9 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60480
 """Seconds of each unit of time."""
 
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_BARE = re.compile(_NUMBER)
-_PART = re.compile(rf"({_NUMBER})\s*({'|'.join(UNITS)})\s*")
-_DURATION = re.compile(rf"(?:{_NUMBER}\s*(?:{'|'.join(UNITS)})\s*)+")
-_SIZE = re.compile(rf"({_NUMBER})\s*(?:([kmgt])(i?)b?|b)?")
+_PART = rf"({_NUMBER})\s*({'|'.join(UNITS)})\s*"
+_SIZE = rf"({_NUMBER})\s*(?:([kmgt])(i?)b?|b)?"
+"""Patterns that are compiled where something is parsed: every command imports this, and most only print."""
 
 
 def parse_duration(text: str, *, bare: float | None = 1.0) -> float | None:
@@ -26,10 +25,10 @@ def parse_duration(text: str, *, bare: float | None = 1.0) -> float | None:
     ``bare`` is the unit of a number without one, in seconds; with None such a number is no length of time.
     """
     text = text.strip().lower()
-    if _BARE.fullmatch(text):
+    if re.fullmatch(_NUMBER, text):
         seconds = float(text) * bare if bare is not None else math.nan
-    elif _DURATION.fullmatch(text):
-        seconds = sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text))
+    elif re.fullmatch(rf"(?:{_PART})+", text):
+        seconds = sum(float(number) * UNITS[unit] for number, unit in re.findall(_PART, text))
     else:
         return None
     return seconds if math.isfinite(seconds) else None
@@ -37,7 +36,7 @@ def parse_duration(text: str, *, bare: float | None = 1.0) -> float | None:
 
 def parse_size(text: str) -> int | None:
     """Bytes of a size; None where ``text`` is none. ``K``, ``M``, ``G``, ``T`` are powers of 1000, ``Ki`` of 1024."""
-    parts = _SIZE.fullmatch(text.strip().lower())
+    parts = re.fullmatch(_SIZE, text.strip().lower())
     if parts is None:
         return None
     number, prefix, binary = parts.groups()
