@@ -306,8 +306,10 @@ sys.exit(supervisor.main(sys.argv[1:]))
 def missing_files(page: str) -> list[str]:
     """The Python files that a page of documentation names in backticks, and that are not there.
 
-    A path starts at the top of the repository (``snaprun/cli.py``) or in the package (``live/lock.py``, ``cli.py``).
+    A path starts at the top of the repository (``snaprun/cli.py``) or in the package (``live/lock.py``), a name alone
+    may stand anywhere in it; ``commands/NAME.py`` stands for many.
     """
-    paths = re.findall(r"`([\w/]+\.py)`", page)
+    paths = re.findall(r"`([a-z_0-9/]+\.py)`", page)
     assert paths
-    return [path for path in paths if not (ROOT / path).exists() and not (PACKAGE / path).exists()]
+    names = {file.name for file in FILES}
+    return [path for path in paths if not (path in names or (ROOT / path).exists() or (PACKAGE / path).exists())]
