@@ -21,13 +21,17 @@ def digits() -> cells.Node:
     return cells.normalize(cells.decode((NOTEBOOKS / "digits.ipynb").read_bytes(), "digits.ipynb"), "digits.ipynb")
 
 
+def labels(document: cells.Node) -> list[str]:
+    return [cell.label for cell in cells.code_cells(document) if cell.number]
+
+
 def injected_index(document: cells.Node) -> int:
     (index,) = (index for number, index, _ in cells.number_cells(document) if number == 0)
     return index
 
 
 def test_labels_are_what_a_person_would_call_the_cells() -> None:
-    assert cells.labels(digits()) == [
+    assert labels(digits()) == [
         "parameters",
         "Load the data",
         "fig, axes = plt.subplots(1, 4, figsize=(6, 2))",
@@ -53,11 +57,11 @@ def test_labels_are_what_a_person_would_call_the_cells() -> None:
     ],
 )
 def test_label_of_a_cell_without_heading(source: str, label: str) -> None:
-    assert cells.labels(node(source)) == [label]
+    assert labels(node(source)) == [label]
 
 
 def test_heading_without_its_markup() -> None:
-    assert cells.labels(node("# %% md\ntext\n\n### The *best* `model` [see](http://x)", "x")) == ["The best model see"]
+    assert labels(node("# %% md\ntext\n\n### The *best* `model` [see](http://x)", "x")) == ["The best model see"]
 
 
 def test_injected_cells_are_number_nought() -> None:
@@ -120,4 +124,6 @@ def test_a_document_is_dumped_as_jupyter_would() -> None:
     ],
 )
 def test_language(metadata: dict[str, object], language: str) -> None:
-    assert cells.language(cells.normalize({"nbformat": 4, "cells": [], "metadata": metadata}, "a.ipynb")) == language
+    assert (
+        cells.find_language(cells.normalize({"nbformat": 4, "cells": [], "metadata": metadata}, "a.ipynb")) == language
+    )

@@ -17,8 +17,8 @@ MODULE = '''
 """An engine that shows the cells and executes nothing."""
 
 from snaprun.errors import UsageFault
-from snaprun.live.replay import number_cells, read_source
 from snaprun.model import Outcome, Status
+from snaprun.notebooks.cells import number_cells, read_source
 
 
 def check(notebook, language, *, commented_magics):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from snaprun.engines.script import find_commented_cells
 from snaprun.errors import Denied, InputMissing, Unavailable
 from snaprun.notebooks import cells, notebook
 from tests.sandbox import notebook as document
@@ -202,7 +203,7 @@ def test_ids_that_are_missing_or_doubled_are_made_good() -> None:
 
 def test_commented_magics_are_found() -> None:
     book = parsed("x = 1", "%time x", "!ls", "%%bash\nls", "y = '''\n%not a magic\n'''", "z = !ls", "a % b")
-    assert [cell.number for cell in notebook.find_commented_cells(book.node, "python")] == [2, 3, 4, 6]
+    assert find_commented_cells(book.node, notebook.script(book.node, "python")[1]) == [2, 3, 4, 6]
 
 
 @pytest.mark.parametrize(
@@ -211,8 +212,9 @@ def test_commented_magics_are_found() -> None:
 )
 def test_magics_and_scripts_of_other_languages(language: str, extension: str) -> None:
     book = parsed("x", "%timeit x", language=language, kernel=None)
-    assert notebook.script(book.node, language)[0] == extension
-    assert [cell.number for cell in notebook.find_commented_cells(book.node, language)] in ([2], [])
+    script_extension, text = notebook.script(book.node, language)
+    assert script_extension == extension
+    assert find_commented_cells(book.node, text) in ([2], [])
 
 
 def test_importing_the_gate_leaves_the_slow_parts_out() -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from snaprun import engines
 from snaprun.engines.script import find_commented_cells, split_script
 from snaprun.model import Status
+from snaprun.notebooks import cells
 from tests.engineroom import execute, script_of
 from tests.sandbox import notebook
 
@@ -57,6 +59,7 @@ def test_a_skipped_cell_may_have_magics(tmp_path: Path) -> None:
     document = notebook("!rm -rf data", "print(1)", "1 / 0", "print(2)")
     document["cells"][0]["metadata"]["tags"] = ["skip-execution"]
     document["cells"][2]["metadata"]["tags"] = ["raises-exception"]
+    engines.check("script", cells.normalize(document, "a.ipynb"), "python", commented_magics=False)
     ran = execute(tmp_path, document=document, how="script")
     assert ran.states == ["skipped", "ok", "ok", "ok"]
     assert ran.outputs(3)[0]["ename"] == "ZeroDivisionError"

@@ -13,7 +13,7 @@ from snaprun.engines.child import BOOT, Child
 from snaprun.errors import UsageFault
 from snaprun.live.journal import Journal
 from snaprun.model import Outcome, Status
-from snaprun.notebooks.cells import Node, allows_error, is_skipped, number_cells, read_source
+from snaprun.notebooks.cells import Node, allows_error, find_language, is_skipped, number_cells, read_source
 
 WIDGETS = re.compile(
     r"^\s*(?:import|from)\s+(ipywidgets|ipympl|bqplot|ipyleaflet|pythreejs|k3d|nglview)\b", re.MULTILINE
@@ -41,17 +41,11 @@ def check(notebook: Node, language: str, *, commented_magics: bool) -> None:  # 
         raise UsageFault(reason, hint=f"--engine {GENERAL}")
 
 
-def _language(notebook: Mapping[str, Any]) -> str:
-    metadata = notebook.get("metadata") or {}
-    name = (metadata.get("kernelspec") or {}).get("language") or (metadata.get("language_info") or {}).get("name")
-    return str(name or "python").lower()
-
-
 def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
     """Execute the notebook in IPython's shell; see :class:`snaprun.engines.Engine`."""
     cells = list(number_cells(job.notebook))
     journal.start(attempt=job.attempt, cells=sum(1 for number, *_ in cells if number), kernel=None)
-    reason = refusal(job.notebook, language=job.kernel.language if job.kernel else _language(job.notebook))
+    reason = refusal(job.notebook, language=job.kernel.language if job.kernel else find_language(job.notebook))
     if reason is None and job.hold is not None:
         reason = "the inline engine cannot be held on an error: nothing can connect to it"
     if reason is not None:

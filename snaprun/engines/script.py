@@ -58,13 +58,17 @@ def check(notebook: Node, language: str, *, commented_magics: bool) -> None:
     """Make sure that nothing of this notebook would be left out; see :class:`snaprun.engines.ChoosyEngine`."""
     if commented_magics:
         return
-    from snaprun.notebooks.notebook import find_commented_cells  # jupytext: not in a worker
+    from snaprun.notebooks.notebook import script  # jupytext: not in a worker
 
-    numbers = [str(cell.number) for cell in find_commented_cells(notebook, language)]
-    if numbers:
-        cell_list = ("cell " if len(numbers) == 1 else "cells ") + ", ".join(numbers)
-        text = f"as a script, the magics and shell lines of {cell_list} would silently not run"
+    _, script_text = script(notebook, language)
+    cell_numbers = find_commented_cells(notebook, script_text)
+    if cell_numbers:
+        text = f"as a script, the magics and shell lines of {_list_cells(cell_numbers)} would silently not run"
         raise UsageFault(text, hint=f"--engine {GENERAL}, or --allow-commented-magics to leave them out")
+
+
+def _list_cells(numbers: Sequence[int]) -> str:
+    return ("cell " if len(numbers) == 1 else "cells ") + ", ".join(map(str, numbers))
 
 
 def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
@@ -111,10 +115,9 @@ class _ScriptSession:
         cell_numbers = find_commented_cells(self.job.notebook, self.script.read_text(encoding="utf-8"))
         if not cell_numbers or self.job.commented_magics:
             return None
-        cell_names = ("cell " if len(cell_numbers) == 1 else "cells ") + ", ".join(map(str, cell_numbers))
         return (
-            f"plain Python would skip the magics or shell lines of {cell_names}; use --engine {GENERAL}, "
-            "or --allow-commented-magics to run without them"
+            f"plain Python would skip the magics or shell lines of {_list_cells(cell_numbers)}; "
+            f"use --engine {GENERAL}, or --allow-commented-magics to run without them"
         )
 
     def run(self, child: Child) -> Outcome:

@@ -119,9 +119,9 @@ def normalize(document: Mapping[str, Any], name: str) -> Node:
     }
 
 
-def language(node: Node) -> str:
+def find_language(document: Mapping[str, Any]) -> str:
     """The language of a notebook in lower case; ``python`` where nothing says otherwise."""
-    metadata = node["metadata"]
+    metadata = _mapping(document.get("metadata"))
     kernelspec = _mapping(metadata.get("kernelspec"))
     candidates = (
         kernelspec.get("language"),
@@ -138,7 +138,7 @@ def language(node: Node) -> str:
     return KERNEL_LANGUAGES.get(kernel, "python")
 
 
-def kernel(node: Node) -> str | None:
+def find_kernel(node: Node) -> str | None:
     """The name of the kernelspec that the notebook asks for."""
     name = _mapping(node["metadata"].get("kernelspec")).get("name")
     return name if isinstance(name, str) and name else None
@@ -208,11 +208,6 @@ def code_cells(node: Node) -> list[CodeCell]:
         label = PARAMETERS_TAG if INJECTED_TAG in tags else _label(cell["source"], previous, tags)
         cells.append(CodeCell(number, index, label, cell["source"], tags, cell.get("id")))
     return cells
-
-
-def labels(node: Node) -> list[str]:
-    """What to call each code cell but number 0: the heading above it, its first comment, its first line."""
-    return [cell.label for cell in code_cells(node) if cell.number]
 
 
 def parameters_index(node: Node) -> int | None:

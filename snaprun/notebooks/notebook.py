@@ -19,7 +19,6 @@ with skip_imports(*JUPYTER_EXTRAS):
     import nbformat
     from jupytext.formats import guess_format
     from jupytext.languages import _SCRIPT_EXTENSIONS
-    from jupytext.magics import comment_magic
     from nbformat.validator import NotebookValidationError
 
 TEXT_EXTENSIONS = tuple(ext for ext in jupytext.NOTEBOOK_EXTENSIONS if ext != ".ipynb")
@@ -113,8 +112,8 @@ def parse(raw: bytes, path: Path) -> Notebook:
         path=path,
         raw=raw,
         node=node,
-        language=cells.language(node),
-        kernel=cells.kernel(node),
+        language=cells.find_language(node),
+        kernel=cells.find_kernel(node),
         is_text=extension != ".ipynb",
         notes=notes,
     )
@@ -148,23 +147,9 @@ def script_extension(language: str) -> str:
     return SCRIPTS.get(language, ".py")
 
 
-def find_commented_cells(node: Node, language: str) -> list[CodeCell]:
-    """The code cells with lines that do not run in the paired script: magics, shell lines, other languages."""
-    return [cell for cell in cells.code_cells(node) if _has_magic(cell.source, language)]
-
-
 def is_notebook(path: Path) -> bool:
     """Whether the extension is one that :func:`read` takes."""
     return path.suffix == ".ipynb" or path.suffix in TEXT_EXTENSIONS
-
-
-def _has_magic(source: str, language: str) -> bool:
-    lines = source.splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    if language == "python" and first.lstrip().startswith("%%"):
-        return True
-    name = NAMES.get(language)  # of other languages jupytext comments nothing out
-    return name is not None and bool(comment_magic(list(lines), name, explicitly_code=True) != lines)
 
 
 def _upgrade(document: Node, name: str) -> Node:

@@ -238,4 +238,4 @@ LANGUAGES: dict[str, Language] = {
     ),
     "bash": Language(re.compile(r"[A-Za-z_][A-Za-z0-9_]*"), frozenset(_BASH_WORDS.split()), "{}={}", _write_bash),
 }
-"""Languages that snaprun writes parameters in, by the lower-case name of :func:`snaprun.notebooks.cells.language`."""
+"""Languages that snaprun writes parameters in, by the name that :func:`snaprun.notebooks.cells.find_language` gives."""
