@@ -16,6 +16,7 @@ from snaprun.git.locate import Place
 from snaprun.index import claims, queue, runlist, store
 from snaprun.index.claims import BlockedRun, Claim, QueueEntry
 from snaprun.index.store import IndexStore
+from snaprun.live import envfile
 from snaprun.live.order import Order
 from snaprun.model import RunSpec, Snapshot, Status, utc
 from tests.crowd import at_once
@@ -283,11 +284,11 @@ def test_putting_a_run_that_the_index_knows(index: IndexStore, tmp_path: Path) -
 
 def test_an_environment_is_kept_for_the_owner_alone(tmp_path: Path) -> None:
     env = {"TOKEN": "secret", "ODD": "caf\udce9"}
-    name = claims.keep_env(tmp_path / "queue", env)
-    assert claims.keep_env(tmp_path / "queue", dict(reversed(env.items()))) == name
+    name = envfile.keep(tmp_path / "queue", env)
+    assert envfile.keep(tmp_path / "queue", dict(reversed(env.items()))) == name
     assert stat.S_IMODE((tmp_path / "queue" / name).stat().st_mode) == 0o600
-    assert claims.read_env(tmp_path / "queue", name) == env
-    assert claims.read_env(tmp_path / "queue", "env-none.json") is None
+    assert envfile.read(tmp_path / "queue", name) == env
+    assert envfile.read(tmp_path / "queue", "env-none.json") is None
 
 
 CROWD = """

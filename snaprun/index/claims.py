@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
-from snaprun import files, records
-from snaprun.errors import DataFault, UsageFault, os_fault
+from snaprun import records
+from snaprun.errors import DataFault, UsageFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.locate import make_private
 from snaprun.index.store import IndexStore
 from snaprun.index.tables import queue, queues, runs
 from snaprun.live.order import Order
@@ -56,7 +53,7 @@ class BlockedRun:
 def put(store: IndexStore, host: str, entries: Sequence[QueueEntry], *, env: str) -> None:
     """Queue frozen runs behind those that wait, and record them as queued; all of them or none.
 
-    ``env`` names their environment, see :func:`keep_env`.
+    ``env`` names their environment, see :mod:`snaprun.live.envfile`.
 
     Raises:
         DataFault: a run to wait for is not in the index. UsageFault: it has ended without success.
@@ -255,31 +252,6 @@ def forget(store: IndexStore, run: str) -> None:
     """Take a run out of the queue whatever its state: it is gone from git."""
     with store.transaction() as connection:
         connection.execute(delete(queue).where(_run_condition(store, run)))
-
-
-def keep_env(folder: Path, env: Mapping[str, str]) -> str:
-    """Keep an environment for runs that start later, readable for the owner alone; its name.
-
-    Raises:
-        WriteFault: it cannot be written.
-    """
-    text = json.dumps(dict(sorted(env.items()))).encode("utf-8", "surrogateescape")
-    name = f"env-{hashlib.sha256(text).hexdigest()[:32]}.json"
-    try:
-        make_private(folder)
-        files.write(folder / name, text)
-    except OSError as error:
-        raise os_fault(error, f"cannot write {folder / name}", folder) from error
-    return name
-
-
-def read_env(folder: Path, name: str) -> dict[str, str] | None:
-    """The environment of this name, or None where it is gone or damaged."""
-    try:
-        data = json.loads((folder / name).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return {str(key): str(value) for key, value in data.items()} if isinstance(data, dict) else None
 
 
 def _take_claim(connection: Connection, store: IndexStore, run: str) -> Claim:

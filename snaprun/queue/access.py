@@ -15,7 +15,7 @@ from snaprun.index.claims import QueueEntry
 from snaprun.index.queue import QueuedRun, QueueListing
 from snaprun.index.runlist import Filter, query
 from snaprun.index.store import IndexStore
-from snaprun.live import bell
+from snaprun.live import bell, envfile
 from snaprun.model import Run
 from snaprun.reader import index
 
@@ -34,7 +34,7 @@ def enqueue(context: Context, entries: Sequence[QueueEntry]) -> None:
     Raises:
         SnaprunError: the index or the state folder cannot be written; nothing is queued.
     """
-    env = claims.keep_env(context.place.queue, context.env)
+    env = envfile.keep(context.place.queue, context.env)
     claims.put(open_queue(context), socket.gethostname(), entries, env=env)
     mark_busy(context)
 

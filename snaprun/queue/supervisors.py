@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snaprun.errors import Unavailable
-from snaprun.index import claims
 from snaprun.launchers import local
+from snaprun.live import envfile
 from snaprun.machine import process
 
 
@@ -69,7 +69,7 @@ class SupervisorPool:
 
     def environment(self, name: str) -> Mapping[str, str]:
         """The environment of this name, which those who queued runs left here."""
-        env = claims.read_env(self._folder, name)
+        env = envfile.read(self._folder, name)
         return os.environ if env is None else env
 
     def _start(self, env: str, engine: str) -> local.Handle:

@@ -18,7 +18,7 @@ from snaprun.git.sync import INCOMING_REF
 from snaprun.index import claims
 from snaprun.index.claims import QueueEntry
 from snaprun.index.runlist import Filter, query
-from snaprun.live import bell, livefolder
+from snaprun.live import bell, envfile, livefolder
 from snaprun.model import RUN_REF, Snapshot, Status
 from snaprun.queue import access
 from snaprun.records import read_plans
@@ -59,7 +59,7 @@ def _unclaimed_runs(context: Context, repo: GitRepo, runs: Sequence[str]) -> lis
 def _enqueue(context: Context, repo: GitRepo, runs: Sequence[str], question: Mapping[str, Any]) -> None:
     """Make the refs, and queue the runs; the refs go again if that fails."""
     entries = _entries(repo, runs, question)
-    env = claims.keep_env(context.place.queue, os.environ)
+    env = envfile.keep(context.place.queue, os.environ)
     refs = repo.refs(RUN_REF)
     new_runs = [run for run in runs if RUN_REF + run not in refs]
     _update_refs(repo, [f"create {RUN_REF}{run}\0{run}\0" for run in new_runs])

@@ -19,9 +19,8 @@ from snaprun.files import write_json
 from snaprun.freeze import capture
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
-from snaprun.index import claims
 from snaprun.index.runlist import Filter, query
-from snaprun.live import bell, searches
+from snaprun.live import bell, envfile, searches
 from snaprun.live.order import ORDER_FILE
 from snaprun.machine import process
 from snaprun.model import Run, RunSpec, Snapshot
@@ -140,7 +139,7 @@ def start(context: Context, plan: SearchPlan) -> Search:
         _make_folder(path)
         order = runplan.make_order(context, options, run_plan, Snapshot("", "", spec, {}))
         write_json(path / ORDER_FILE, order.to_json())
-        search = _search(context, plan, claims.keep_env(path, context.env), spec, after)
+        search = _search(context, plan, envfile.keep(path, context.env), spec, after)
         from snaprun.sweeps import trialrun  # Optuna takes a second to import
 
         setup = trialrun.TrialSetup(repo, path, plan.book, run_plan.request, frozen_tree)
@@ -194,7 +193,7 @@ def go_on(context: Context, group: str, *, trials: int, jobs: int | None = None)
             trials=trial_count + trials,
             state=searchfile.STATE_OPEN,
             why=None,
-            env=claims.keep_env(path, context.env),
+            env=envfile.keep(path, context.env),
             jobs=jobs or search.jobs,
             room=jobs or search.room,
         )

@@ -16,7 +16,7 @@ from snaprun.freeze.capture import SOURCE, FrozenTree, SnapshotRequest
 from snaprun.freeze.refreeze import refreeze
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims
-from snaprun.live import bell
+from snaprun.live import bell, envfile
 from snaprun.live.order import read_order
 from snaprun.model import RUN_REF, SNAP_DIR, Snapshot, short_id
 from snaprun.notebooks import notebook
@@ -109,5 +109,5 @@ def enqueue_again(context: Context, setup: TrialSetup, search: Search, run: str)
 
 def environment(path: Path, search: Search) -> dict[str, str]:
     """What the runs of a search find in their environment."""
-    env = claims.read_env(path, search.env)
+    env = envfile.read(path, search.env)
     return dict(os.environ) if env is None else env
