@@ -177,6 +177,7 @@ def _find_own_commits(inner: GitRepo | None, run_id: str) -> list[str]:
 
 
 def _json(data: Mapping[str, Any]) -> bytes:
+    """JSON in ASCII: a name that is no UTF-8 is an escape in it, and not the raw bytes as in a snapshot's documents."""
     return (json.dumps(data, indent=1, ensure_ascii=True) + "\n").encode()
 
 

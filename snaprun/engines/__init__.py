@@ -53,6 +53,9 @@ GENERAL, LIGHT = "kernel", "inline"
 AUTO = "auto"
 """In the place of an engine: one of these two, see :mod:`snaprun.engines.auto`. No run has it."""
 
+BOOT = Path(__file__).resolve().parent.parent / "boot"
+"""The files that run in the user's interpreter."""
+
 SIGNAL_CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 """Exit codes of a stopped run, as a shell gives them; any other signal counts as TERM."""
 

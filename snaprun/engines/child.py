@@ -16,7 +16,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from snaprun.engines import (
@@ -36,7 +35,6 @@ from snaprun.live.journal import Journal
 from snaprun.machine.oom import oom_kills
 from snaprun.model import Outcome, Status
 
-BOOT = Path(__file__).resolve().parent.parent / "boot"
 READ = 256 * 1024
 GATHER_SECONDS = 0.005
 """Seconds that a stream of small writes is left to fill, so that not every line wakes us."""

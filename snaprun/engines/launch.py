@@ -17,12 +17,11 @@ from jupyter_client.client import KernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from snaprun.engines import TAIL, TERM_PATIENCE, Job, environment, is_running
+from snaprun.engines import BOOT, TAIL, TERM_PATIENCE, Job, environment, is_running
 from snaprun.engines.channels import Channels, Message
 from snaprun.live.livefolder import SOCKET_PREFIX
 from snaprun.notebooks.kernels import Kernel, interpreter_of
 
-BOOT = Path(__file__).resolve().parent.parent / "boot" / "kernel.py"
 IPYKERNEL = ("ipykernel_launcher", "ipykernel")
 SOCKET_ROOM = 107 - len(f"/{SOCKET_PREFIX}12345678/worker")
 """Bytes that the folder for the socket folder may have: ``sun_path`` holds 108 with the final NUL."""
@@ -190,7 +189,7 @@ def _build_spec(kernel: Kernel) -> Any:
     argv = list(kernel.argv)
     module = module_of(kernel)
     if module:
-        argv[argv.index("-m")] = str(BOOT)
+        argv[argv.index("-m")] = str(BOOT / "kernel.py")
         argv[0] = kernel.python or argv[0]
     argv[0] = interpreter_of(argv[0])
     if module in IPYKERNEL:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snaprun.engines import GENERAL, EarlyEnd, Job, Stop, outcome_of_error, skip_cells
-from snaprun.engines.child import BOOT, Child
+from snaprun.engines import BOOT, GENERAL, EarlyEnd, Job, Stop, outcome_of_error, skip_cells
+from snaprun.engines.child import Child
 from snaprun.errors import UsageFault
 from snaprun.live.journal import Journal
 from snaprun.model import Outcome, Status
