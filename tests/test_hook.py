@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from snaprun.hooks import gate
+from snaprun.hooks import gate, guards, policy
+from snaprun.hooks.complaint import Complaint
+from snaprun.hooks.policy import Policy
 from snaprun.model import Status
-from snaprun.notebooks import notebook
+from snaprun.notebooks import cells, notebook
+from snaprun.notebooks.cells import Node
 from tests import sandbox
 from tests.hooking import call_hook, checked, findings, pair, ran, stream, text_of, with_outputs
 from tests.sandbox import Sandbox
@@ -499,6 +503,22 @@ def test_leftovers_only_where_they_are_asked_for(repo: Sandbox) -> None:
         "cell 2: stores a traceback",
         "cell 2: names a folder of one computer: /home/ada",
     ]
+
+
+def test_a_guard_is_a_line_in_a_table(repo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shouts(node: Node, demands: Policy) -> Iterator[Complaint]:
+        names = cells.name_cells(node)
+        for name, cell in zip(names, node["cells"], strict=True):
+            if "!!" in cell["source"] and demands.max_output:
+                yield Complaint("leftovers", name, "shouts")
+
+    monkeypatch.setattr(guards, "GUARDS", (*guards.GUARDS, guards.HookGuard("leftovers", shouts, "calm {path}")))
+    write(repo, "1", "'a!!'")
+    assert ("train.ipynb", "leftovers") not in checked(repo, code=0)
+    settings(repo, 'leftovers = "require"')
+    finding = {"path": "train.ipynb", "check": "leftovers", "level": "fail", "text": "cell 2: shouts"}
+    assert {**finding, "mend": "calm train.ipynb"} in findings(repo, code=1)
+    assert {guard.check for guard in guards.GUARDS} <= policy.CHECKS.keys()
 
 
 def test_a_file_of_git_lfs_is_passed_over(repo: Sandbox) -> None:

@@ -120,14 +120,10 @@ def _of_notebook(inspection: Inspection, change: Change, content: bytes) -> Iter
             yield of_complaint(path, issue, severity_of(policy.secrets) if issue.check == "secrets" else "warn")
     if inspection.special is not None or half:
         return
-    if policy.size != "off":
-        for issue in guards.sizes(node, max_output=policy.max_output, max_image=policy.max_image):
-            yield of_complaint(
-                path, issue, severity_of(policy.size), f"jupyter nbconvert --clear-output --inplace {path}"
-            )
-    if policy.leftovers != "off":
-        for issue in guards.leftovers(node):
-            yield of_complaint(path, issue, severity_of(policy.leftovers))
+    for guard in guards.GUARDS:
+        level = policy.level_of(guard.check)
+        for issue in guard.find(node, policy) if level != "off" else ():
+            yield of_complaint(path, issue, severity_of(level), guard.mend.format(path=path))
     yield from _of_runs(inspection, path, node, content, policy)
 
 

@@ -14,26 +14,41 @@ from snaprun.settings import read_size
 LEVELS = ("off", "warn", "require")
 """Not checked at all; told, but the commit goes on; the commit is refused."""
 
-CHECKS = ("pair", "run", "outputs", "secrets", "size", "leftovers")
+
+def _check(*more: str) -> dict[str, tuple[str, ...]]:
+    """What a field of a policy may say that is a check."""
+    return {"levels": (*LEVELS, *more)}
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What is demanded of one notebook. ``outputs`` may also be ``strip``; sizes are bytes."""
+    """What is demanded of one notebook: a level for each check, and sizes in bytes."""
 
-    pair: str = "require"
-    run: str = "warn"
-    outputs: str = "warn"
-    secrets: str = "require"
-    size: str = "warn"
-    leftovers: str = "off"
+    pair: str = field(default="require", metadata=_check())
+    run: str = field(default="warn", metadata=_check())
+    outputs: str = field(default="warn", metadata=_check("strip"))
+    secrets: str = field(default="require", metadata=_check())
+    size: str = field(default="warn", metadata=_check())
+    leftovers: str = field(default="off", metadata=_check())
     max_output: int = 10 * 10**6
     max_image: int = 2 * 10**6
 
     @property
     def is_off(self) -> bool:
         """Whether nothing at all is demanded."""
-        return all(getattr(self, check) == "off" for check in CHECKS)
+        return all(self.level_of(check) == "off" for check in CHECKS)
+
+    def level_of(self, check: str) -> str:
+        """What is demanded in one check."""
+        return str(getattr(self, check))
+
+
+CHECKS: Mapping[str, tuple[str, ...]] = {
+    item.name: item.metadata["levels"] for item in fields(Policy) if "levels" in item.metadata
+}
+"""The checks, and the levels that each can have."""
+
+SIZES = tuple(item.name for item in fields(Policy) if item.name not in CHECKS)
 
 
 @dataclass(frozen=True)
@@ -98,11 +113,10 @@ def _values(section: str, table: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         name = key.replace("-", "_")
         if name in CHECKS:
-            levels = (*LEVELS, "strip") if name == "outputs" else LEVELS
-            if value not in levels:
-                raise SettingsFault(f"{section}.{key} is {value!r}", hint=f"it takes {', '.join(levels)}")
+            if value not in CHECKS[name]:
+                raise SettingsFault(f"{section}.{key} is {value!r}", hint=f"it takes {', '.join(CHECKS[name])}")
             values[name] = value
-        elif name in ("max_output", "max_image"):
+        elif name in SIZES:
             values[name] = _bytes(f"{section}.{key}", value)
         else:
             raise SettingsFault(f"{section}.{key} is no setting", hint=f"known are {' '.join(CHECKS)}")
