@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from snaprun.diffs import builder, direction, markdown, sides, terminal
-from snaprun.diffs.rundiff import Comparison
+from snaprun.diffs.rundiff import SECTIONS, Comparison
 from snaprun.diffs.terminal import DiffOptions
 from snaprun.errors import DataFault
 from snaprun.model import Artifact, Cell, CellError, Result, Status
@@ -337,6 +337,20 @@ def test_stat_everything_and_markdown(repo: Sandbox, digits: Path) -> None:
     assert "````diff" in said, "the fence is longer than any in the code"
     assert shown(found, only=("params",)) == ["Params     lr  0.1 -> 0.2", "           (4 the same)"]
     assert "\x1b[" in terminal.text(found, DiffOptions(look=Look(colour=True)))
+
+
+def test_a_section_has_its_lines_wherever_sections_are_shown(repo: Sandbox, digits: Path) -> None:
+    b = made(repo, "digits.ipynb", given={"lr": 0.2}, metrics=logged(loss=0.2), environment=ENVIRONMENT)
+    found = compared(repo, made(repo, "digits.ipynb"), b)
+    for section in SECTIONS:
+        lines = shown(found, only=(section.name,))
+        assert all(line.startswith((section.title.ljust(11), "First", " ", "note:")) for line in filter(None, lines))
+        assert len(terminal.rows(section, found, DiffOptions(stat=True))) <= 1
+        assert (f"**{section.name.capitalize()}**" in markdown.markdown(found)) <= (
+            section.in_markdown or section.name == "code"
+        )
+    helped = repo.snaprun("diff", "--help").stdout
+    assert ", ".join(section.name for section in SECTIONS) in " ".join(helped.split())
 
 
 def test_a_notebook_cannot_command_the_terminal(repo: Sandbox) -> None:

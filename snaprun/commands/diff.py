@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from snaprun.commands.options import json_option
+from snaprun.diffs.rundiff import SECTIONS
 from snaprun.errors import UsageFault
 
 if TYPE_CHECKING:
     from snaprun.diffs.rundiff import Comparison
 
-SECTIONS = ["run", "params", "metrics", "code", "outputs", "timings", "files", "environment", "artifacts"]
+NAMES = [section.name for section in SECTIONS]
 
 
 @click.command("diff", short_help="Show what changed between two runs.")
 @click.argument("a", metavar="RUN-A", default="@")
 @click.argument("b", metavar="[RUN-B]", required=False)
 @click.option("--all", "everything", is_flag=True, help="Show what is the same, too.")
-@click.option("--only", metavar="NAMES", help=f"Only these sections, with commas: {', '.join(SECTIONS)}.")
+@click.option("--only", metavar="NAMES", help=f"Only these sections, with commas: {', '.join(NAMES)}.")
 @click.option("--stat", is_flag=True, help="One line a section.")
 @click.option(
     "-U", "--unified", type=click.IntRange(min=0), default=3, show_default=True, help="Lines around a change."
@@ -85,9 +86,9 @@ def _sections(only: str | None) -> tuple[str, ...]:
 
     names = tuple(name.strip().lower() for name in (only or "").split(",") if name.strip())
     for name in names:
-        if name not in SECTIONS:
-            near = nearest(name, SECTIONS)
-            raise UsageFault(f"there is no section {name}", hint=f"--only {near or ','.join(SECTIONS)}")
+        if name not in NAMES:
+            near = nearest(name, NAMES)
+            raise UsageFault(f"there is no section {name}", hint=f"--only {near or ','.join(NAMES)}")
     return names
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from snaprun.diffs import terminal, words
-from snaprun.diffs.rundiff import CellDiff, Comparison
+from snaprun.diffs.rundiff import SECTIONS, CellDiff, Comparison
 from snaprun.diffs.terminal import DiffOptions
 from snaprun.printable import clean
 
@@ -30,9 +30,10 @@ def markdown(comparison: Comparison) -> str:
         lines += ["**Code**", ""]
         for cell in comparison.code:
             lines += _cell(cell)
-    for section in ("outputs", "files", "environment", "artifacts"):
-        rows = [row.strip() for row in terminal.rows(section, comparison, DiffOptions()) if row.strip()]
-        lines += [f"**{section.capitalize()}**", "", *(f"- {_escape(row)}" for row in rows), ""] if rows else []
+    for section in SECTIONS:
+        section_rows = terminal.rows(section, comparison, DiffOptions()) if section.in_markdown else ()
+        rows = [row.strip() for row in section_rows if row.strip()]
+        lines += [f"**{section.name.capitalize()}**", "", *(f"- {_escape(row)}" for row in rows), ""] if rows else []
     lines += [f"> {_escape(note)}" for note in comparison.notes]
     if not comparison.differs:
         lines.append(words.no_difference(comparison))

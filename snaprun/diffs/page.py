@@ -14,7 +14,7 @@ from html import escape
 from snaprun import webpage
 from snaprun.diffs import terminal, textdiff, words
 from snaprun.diffs.outputs import OutputDiff, OutputItem
-from snaprun.diffs.rundiff import CellDiff, CellVersion, Comparison
+from snaprun.diffs.rundiff import SECTIONS, CellDiff, CellVersion, Comparison
 from snaprun.diffs.terminal import DiffOptions
 from snaprun.printable import clean
 
@@ -50,11 +50,12 @@ def _body(comparison: Comparison) -> Iterator[str]:
         yield "<h2>Cells</h2>"
         for cell in comparison.cells:
             yield _cell(cell)
-    for section in ("timings", "files", "environment", "artifacts"):
-        rows = terminal.rows(section, comparison, DiffOptions(only=terminal.SECTIONS))
+    options = DiffOptions(only=tuple(section.name for section in SECTIONS))
+    for section in SECTIONS:
+        rows = terminal.rows(section, comparison, options) if section.in_page else ()
         if rows:
             items = "".join(f"<li>{escape(row)}</li>" for row in rows)
-            yield f"<h2>{section.capitalize()}</h2><ul>{items}</ul>"
+            yield f"<h2>{section.name.capitalize()}</h2><ul>{items}</ul>"
 
 
 def _params(comparison: Comparison) -> Iterator[str]:

@@ -4,15 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from snaprun.diffs.outputs import OutputDiff
-from snaprun.diffs.textdiff import Hunk
 from snaprun.model import Metric, Result, Run
 from snaprun.notebooks import exact
-from snaprun.notebooks.cells import Node
+
+if TYPE_CHECKING:  # who asks for the names of the sections needs none of these
+    from snaprun.diffs.outputs import OutputDiff
+    from snaprun.diffs.textdiff import Hunk
+    from snaprun.notebooks.cells import Node
 
 SCHEMA = "snaprun.diff/1"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a comparison, as ``--only`` and the terminal call it.
+
+    ``title`` stands before its lines in a terminal. ``in_markdown``, ``in_page``: there too it is a list of the lines
+    that a terminal shows, else it has a form of its own.
+    """
+
+    name: str
+    title: str
+    in_markdown: bool = False
+    in_page: bool = False
+
+
+SECTIONS = (
+    Section("run", "Run"),
+    Section("params", "Params"),
+    Section("metrics", "Metrics"),
+    Section("code", "Code"),
+    Section("outputs", "Outputs", in_markdown=True),
+    Section("timings", "Timings", in_page=True),
+    Section("files", "Files", in_markdown=True, in_page=True),
+    Section("environment", "Env", in_markdown=True, in_page=True),
+    Section("artifacts", "Artifacts", in_markdown=True, in_page=True),
+)
+"""In the order in which they are shown: a new one is a line here, a field of :class:`Comparison`, what fills it in
+:mod:`snaprun.diffs.builder`, and its lines in :mod:`snaprun.diffs.terminal`."""
 
 
 @dataclass(frozen=True)

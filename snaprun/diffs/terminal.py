@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from snaprun.diffs import linediff, textdiff, words
-from snaprun.diffs.rundiff import Comparison
+from snaprun.diffs.rundiff import SECTIONS, Comparison, Section
 from snaprun.quantities import format_duration, format_size
 from snaprun.show import Look
 
-SECTIONS = ("run", "params", "metrics", "code", "outputs", "timings", "files", "environment", "artifacts")
 TITLE = 11
 MARGIN = "\0"
 ROWS_MOST = 12
@@ -31,9 +30,9 @@ class DiffOptions:
     word_diff: bool = False
     look: Look = words.PLAIN
 
-    def has(self, section: str) -> bool:
+    def has(self, section: Section) -> bool:
         """Whether a section is wanted."""
-        return not self.only or section in self.only
+        return not self.only or section.name in self.only
 
     @property
     def long(self) -> bool:
@@ -51,25 +50,26 @@ def text(comparison: Comparison, options: DiffOptions | None = None) -> str:
     lines: list[str] = []
     for section in SECTIONS:
         if options.has(section):
-            lines += _add_title(section, rows(section, comparison, options), options.look)
-            lines += _add_title("first", words.divergence_lines(comparison), options.look) if section == "run" else []
+            lines += _add_title(section.title, rows(section, comparison, options), options.look)
+            if section.name == "run":
+                lines += _add_title("First", words.divergence_lines(comparison), options.look)
     lines += [options.look.style(f"note: {note}", "yellow") for note in comparison.notes]
     if not comparison.differs and not options.include_same:
         lines.append(words.no_difference(comparison))
     return "\n".join(lines)
 
 
-def rows(section: str, comparison: Comparison, options: DiffOptions) -> list[str]:
+def rows(section: Section, comparison: Comparison, options: DiffOptions) -> list[str]:
     """The lines of one section without its title; none where nothing differs.
 
     A line that starts with NUL is meant to stand at the margin: lines of code.
     """
-    return list((_STAT if options.stat else _FULL)[section](comparison, options))
+    full, stat = _ROWS[section.name]
+    return list((stat if options.stat else full)(comparison, options))
 
 
-def _add_title(section: str, section_rows: Sequence[str], look: Look) -> list[str]:
-    """Rows with the section's name before the first; the others stand below it."""
-    title = {"environment": "Env"}.get(section, section.capitalize())
+def _add_title(title: str, section_rows: Sequence[str], look: Look) -> list[str]:
+    """Rows with the section's title before the first; the others stand below it."""
     lines = []
     for number, row in enumerate(section_rows):
         head = " " * TITLE if number else look.style(title.ljust(TITLE), bold=True)
@@ -197,19 +197,6 @@ def _limit(rows: list[str], options: DiffOptions, hint: str) -> Iterator[str]:
     yield f"… and {len(rows) - ROWS_MOST + 1} more ({hint})"
 
 
-_FULL: dict[str, Rows] = {
-    "run": _run,
-    "params": _params,
-    "metrics": _metrics,
-    "code": _code,
-    "outputs": _outputs,
-    "timings": _timings,
-    "files": _files,
-    "environment": _environment,
-    "artifacts": _artifacts,
-}
-
-
 def _stat_run(comparison: Comparison, _: DiffOptions) -> Iterator[str]:
     yield f"{words.side_title(comparison.a)}  ->  {words.side_title(comparison.b)}"
 
@@ -260,14 +247,15 @@ def _stat_files(comparison: Comparison, _: DiffOptions) -> Iterator[str]:
         yield f"{len(comparison.files)} differ, +{additions} -{deletions} lines"
 
 
-_STAT: dict[str, Rows] = {
-    "run": _stat_run,
-    "params": _stat_values("params"),
-    "metrics": _stat_values("metrics"),
-    "code": _stat_code,
-    "outputs": _stat_outputs,
-    "timings": _stat_timings,
-    "files": _stat_files,
-    "environment": _stat_values("environment"),
-    "artifacts": _stat_values("artifacts"),
+_ROWS: Mapping[str, tuple[Rows, Rows]] = {
+    "run": (_run, _stat_run),
+    "params": (_params, _stat_values("params")),
+    "metrics": (_metrics, _stat_values("metrics")),
+    "code": (_code, _stat_code),
+    "outputs": (_outputs, _stat_outputs),
+    "timings": (_timings, _stat_timings),
+    "files": (_files, _stat_files),
+    "environment": (_environment, _stat_values("environment")),
+    "artifacts": (_artifacts, _stat_values("artifacts")),
 }
+"""How the lines of a section are made, and its one line for ``--stat``."""
