@@ -13,6 +13,7 @@ import click
 
 from snaprun import __version__
 from snaprun.errors import SnaprunError, UsageFault, os_fault
+from snaprun.machine import streams
 
 SECTIONS = {
     "Run": {
@@ -152,7 +153,7 @@ def call(argv: Sequence[str]) -> int:
     except (BrokenPipeError, OutputClosed):
         # The reader of a pipe has left (`snaprun history | head`): nobody is there to be told. Point stdout elsewhere,
         # or Python complains while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        streams.detach(streams.OUT)
         return OUTPUT_CLOSED
     except SnaprunError as error:
         return _say(error)
@@ -197,11 +198,11 @@ def _repair_streams() -> None:
     A closed descriptor 0, 1 or 2 would be given to the next file that is opened; a name that the terminal's encoding
     cannot say must not end a listing; and a start must not stop half-way because nobody can be told of it.
     """
-    for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+    for number in (streams.IN, streams.OUT, streams.ERR):
         try:
             os.fstat(number)
         except OSError:
-            os.dup2(os.open(os.devnull, flags), number)
+            streams.detach(number)
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as we do
     encoding = sys.stderr.encoding if sys.stderr else "utf-8"
     sys.stderr = io.TextIOWrapper(

@@ -19,5 +19,8 @@ def append(stream: int, path: Path) -> None:
 
 
 def _point(stream: int, handle: int) -> None:
-    os.dup2(handle, stream)
-    os.close(handle)
+    if handle == stream:  # it was closed, so that the system has given its number away
+        os.set_inheritable(stream, True)
+    else:
+        os.dup2(handle, stream)
+        os.close(handle)
