@@ -88,6 +88,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+def read_json_or_empty(path: Path) -> dict[str, Any]:
+    """A small JSON object from a file; an empty one where it is gone, may not be read, or is damaged."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return {}
+
+
 def write_json(path: Path, data: Mapping[str, Any], *, durable: bool = True) -> None:
     """Write a small JSON object, as :func:`write` does."""
     write(path, json.dumps(data).encode(), durable=durable)

@@ -245,3 +245,12 @@ def test_json_there_and_back(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[1]")
     with pytest.raises(ValueError, match="holds no JSON object"):
         files.read_json(tmp_path / "a.json")
+
+
+def test_json_that_is_not_there_or_damaged_is_empty_where_that_is_asked_for(tmp_path: Path) -> None:
+    for content in (b"", b"{", b"[1]", b"\xff", b"\0" * 20):
+        (tmp_path / "a.json").write_bytes(content)
+        assert files.read_json_or_empty(tmp_path / "a.json") == {}
+    assert files.read_json_or_empty(tmp_path / "gone" / "a.json") == {}
+    files.write_json(tmp_path / "a.json", {"a": 1})
+    assert files.read_json_or_empty(tmp_path / "a.json") == {"a": 1}

@@ -54,6 +54,14 @@ def test_scan_lists_runs_only(tmp_path: Path) -> None:
     assert livefolder.find(place(tmp_path), "../live/" + first.id) is None
 
 
+@pytest.mark.parametrize("content", [b"", b"[1]", b"null", b'{"transport": "tcp"}'])
+def test_a_damaged_connection_file_keeps_no_folder_there(tmp_path: Path, content: bytes) -> None:
+    made = make_live(tmp_path)
+    made.kernel.write_bytes(content)
+    livefolder.remove(made)
+    assert list(made.path.parent.iterdir()) == []
+
+
 def test_damage_is_said(tmp_path: Path) -> None:
     made = make_live(tmp_path)
     (made.path / "spec.json").write_bytes(b"\0" * 20)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -11,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snaprun.files import write_json
+from snaprun.files import read_json_or_empty, write_json
 from snaprun.git.command import call
 from snaprun.git.locate import Place, make_private
 from snaprun.hooks import gitconfig, install
@@ -112,11 +111,7 @@ def note_check(place: Place, report: Report, *, now: float) -> None:
 
 
 def _last(place: Place) -> Mapping[str, Any] | None:
-    try:
-        document = json.loads((place.state / NOTE).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
+    return read_json_or_empty(place.state / NOTE) or None
 
 
 def _hook(

@@ -11,7 +11,7 @@ from typing import Any
 from snaprun import records
 from snaprun.checkouts.links import Fingerprints
 from snaprun.errors import DataFault
-from snaprun.files import read_json
+from snaprun.files import read_json_or_empty
 from snaprun.git.gitrepo import GitRepo
 from snaprun.lifecycle.rundocument import load_document
 from snaprun.live.livefolder import Live
@@ -76,7 +76,7 @@ def read_leftovers(repo: GitRepo, folder: Live, order: Order) -> Leftovers:
     replay = replay_live(folder, load_document(repo, folder, spec))
     consoles, messages = folder.path / CONSOLES_FILE, folder.path / MESSAGES_FILE
     files, fault = _read_files([consoles, messages, folder.log_times, folder.metrics, folder.artifacts])
-    ending = _read_object(folder.path / ENDING_FILE)
+    ending = read_json_or_empty(folder.path / ENDING_FILE)
     return Leftovers(
         order=order,
         spec=spec,
@@ -85,8 +85,8 @@ def read_leftovers(repo: GitRepo, folder: Live, order: Order) -> Leftovers:
         stop_request=read_stop_request(folder.path),
         ending=_parse_ending(ending),
         lost_bytes=_parse_lost_bytes(ending),
-        inputs=_parse_inputs(_read_object(folder.path / INPUTS_FILE)),
-        environment=_read_object(folder.path / ENVIRONMENT_FILE),
+        inputs=_parse_inputs(read_json_or_empty(folder.path / INPUTS_FILE)),
+        environment=read_json_or_empty(folder.path / ENVIRONMENT_FILE),
         console_count=len(files[consoles].splitlines()),
         artifacts=_parse_artifacts(files[folder.artifacts]),
         log_times=files[folder.log_times],
@@ -116,14 +116,6 @@ def _read_files(paths: Iterable[Path]) -> tuple[dict[Path, bytes], OSError | Non
             contents[path] = b""
             fault = fault or (None if isinstance(error, FileNotFoundError) else error)
     return contents, fault
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    """A small JSON object; an empty one where there is none or it is damaged."""
-    try:
-        return read_json(path)
-    except (OSError, ValueError):
-        return {}
 
 
 def _parse_ending(data: Mapping[str, Any]) -> Outcome | None:

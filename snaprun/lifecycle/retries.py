@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from snaprun.files import read_json, write_json
+from snaprun.files import read_json, read_json_or_empty, write_json
 from snaprun.git.locate import Place
 from snaprun.launchers import read_placement
 from snaprun.live import livefolder
@@ -64,10 +64,7 @@ def renew(place: Place, folder: Live, order: Order, tip: str) -> None:
 
 def _document(folder: Live) -> dict[str, object] | None:
     """The notebook that runs; without it the next attempt makes it from the snapshot."""
-    try:
-        return read_json(folder.notebook)
-    except (OSError, ValueError):
-        return None
+    return read_json_or_empty(folder.notebook) or None
 
 
 def _read_retry(folder: Path) -> dict[str, int]:

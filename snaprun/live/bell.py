@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snaprun import filelock, programs
-from snaprun.files import read_json, write_json
+from snaprun.files import read_json_or_empty, write_json
 from snaprun.git.locate import Place, make_private
 from snaprun.live import daemon, searches
 
@@ -26,10 +26,7 @@ LOG_NAME = "dispatch.log"
 
 def read_mark(place: Place) -> Mapping[str, Any] | None:
     """What :func:`mark` wrote, or None where nothing is queued."""
-    try:
-        return read_json(place.busy_file)
-    except (OSError, ValueError):
-        return None
+    return read_json_or_empty(place.busy_file) or None
 
 
 def mark(place: Place, data: Mapping[str, Any]) -> None:

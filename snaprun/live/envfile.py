@@ -31,7 +31,6 @@ def keep(folder: Path, env: Mapping[str, str]) -> str:
 def read(folder: Path, name: str) -> dict[str, str] | None:
     """The environment of this name, or None where it is gone or damaged."""
     try:
-        data = json.loads((folder / name).read_bytes())
+        return {str(key): str(value) for key, value in files.read_json(folder / name).items()}
     except (OSError, ValueError):
         return None
-    return {str(key): str(value) for key, value in data.items()} if isinstance(data, dict) else None

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from snaprun import filelock
 from snaprun.errors import Busy, Denied, Unavailable, os_fault
-from snaprun.files import read_json, write_json
+from snaprun.files import read_json_or_empty, write_json
 from snaprun.git.locate import make_private
 from snaprun.live import lock
 from snaprun.machine import nvidia
@@ -138,10 +138,8 @@ def _ledger() -> Iterator[dict[str, str]]:
 
 
 def _read(path: Path) -> dict[str, str]:
-    try:
-        return {str(key): str(live) for key, live in read_json(path).items()}
-    except (OSError, ValueError):  # none yet; or it is damaged, and only what runs now could be lost
-        return {}
+    """The ledger as it is on disk. Of a damaged one only what runs now could be lost."""
+    return {str(key): str(live) for key, live in read_json_or_empty(path).items()}
 
 
 def _is_held(live: Path) -> bool:

@@ -233,9 +233,8 @@ def tidy(place: Place, *, age: float, now: float) -> None:
 
 def remove_sockets(live: Live) -> None:
     """Remove the kernel's socket folder and connection file, if a killed worker left them."""
-    try:
-        connection = json.loads(live.kernel.read_bytes())
-    except (OSError, ValueError):
+    connection = files.read_json_or_empty(live.kernel)
+    if not connection:
         return
     if connection.get("transport") == "ipc":
         folder = Path(str(connection.get("ip", ""))).parent

@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import Mapping
 
-from snaprun.files import read_json
+from snaprun.files import read_json, read_json_or_empty
 from snaprun.git.locate import clean_env
 from snaprun.live.livefolder import Live
 from snaprun.live.order import SUBMISSION_FILE, SUPERVISOR_FILE
@@ -48,15 +48,11 @@ def read_identities(folder: Live) -> tuple[process.Identity, process.Identity] |
 
 def host_of(folder: Live) -> str | None:
     """The machine that a run in progress belongs to, where it is not this one."""
-    try:
-        host = read_json(folder.path / SUBMISSION_FILE).get("host")
-    except (OSError, ValueError):
-        host = None
+    host = read_json_or_empty(folder.path / SUBMISSION_FILE).get("host")
     if host:
         return str(host)
-    try:
-        record = read_json(folder.path / SUPERVISOR_FILE)
-    except (OSError, ValueError):
+    record = read_json_or_empty(folder.path / SUPERVISOR_FILE)
+    if not record:
         return None
     if record.get("boot") == process.boot_id() or record.get("host") == socket.gethostname():
         return None

@@ -14,7 +14,6 @@ import sys
 import time
 import traceback
 from contextlib import suppress
-from pathlib import Path
 
 from snaprun import filelock, records, settings
 from snaprun.checkouts import result
