@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -36,10 +37,10 @@ def test_what_is_left_of_a_linked_worktree_that_is_removed(repo: Sandbox, tmp_pa
     repo.commit()
     repo.git("worktree", "add", "-q", str(tmp_path / "linked"))
     main, linked = (locate.find(path, os.environ) for path in (repo.path, tmp_path / "linked"))
-    assert (locate.recover_place(main), locate.recover_place(linked)) == (main, linked)
+    assert [locate.read_place(json.loads(json.dumps(place.to_json()))) for place in (main, linked)] == [main, linked]
     assert not main.is_removed and not linked.is_removed
     repo.git("worktree", "remove", str(linked.top))
-    left = locate.recover_place(linked)
+    left = locate.read_place(linked.to_json())
     assert (left.git_dir, left.state, left.is_removed) == (main.git_dir, main.state, True)
     assert locate.recover_place(left) == left
 

@@ -72,6 +72,10 @@ class Place:
     common_dir: Path
     index: Path
 
+    def to_json(self) -> dict[str, str]:
+        """What :func:`read_place` takes."""
+        return {name: os.fspath(path) for name, path in vars(self).items()}
+
     @property
     def state(self) -> Path:
         """Where snaprun keeps its files: shared by all linked worktrees of a repository."""
@@ -122,6 +126,11 @@ def recover_place(place: Place) -> Place:
     if (place.git_dir.is_dir() and place.top.is_dir()) or not place.common_dir.is_dir():
         return place
     return Place(place.common_dir, place.common_dir, place.common_dir, place.common_dir / "index")
+
+
+def read_place(data: Mapping[str, str]) -> Place:
+    """A place from what :meth:`Place.to_json` gave, as it is now."""
+    return recover_place(Place(**{name: Path(path) for name, path in data.items()}))
 
 
 def make_private(folder: Path) -> None:

@@ -70,7 +70,6 @@ def _start(place: Place, env: Mapping[str, str]) -> bool:
     """Start a dispatcher, unless one is about to listen."""
     descriptor = filelock.take(place.queue / START_LOCK)
     if descriptor is not None:
-        place_json = json.dumps({name: os.fspath(path) for name, path in vars(place).items()})
-        command = [sys.executable, "-m", programs.DISPATCHER, place_json]
+        command = [sys.executable, "-m", programs.DISPATCHER, json.dumps(place.to_json())]
         daemon.start(command, env, lock=descriptor, log=place.queue / LOG_NAME)
     return True

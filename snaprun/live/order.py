@@ -5,14 +5,13 @@ It lies as ``order.json`` in the live folder; the wire carries only the folder's
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from snaprun.files import read_json
-from snaprun.git.locate import Place, recover_place
+from snaprun.git.locate import Place, read_place
 
 ORDER_FILE = "order.json"
 SUPERVISOR_FILE = "supervisor.json"
@@ -71,9 +70,7 @@ class Order:
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``order.json``."""
-        data = asdict(self)
-        data["place"] = {key: os.fspath(value) for key, value in data["place"].items()}
-        return data
+        return {**asdict(self), "place": self.place.to_json()}
 
     def portable_part(self) -> dict[str, Any]:
         """What of it means the same on another machine, which makes an order of its own from it."""
@@ -92,5 +89,5 @@ def read_order(live: Path) -> Order:
     data = read_json(live / ORDER_FILE)
     names = {item.name for item in fields(Order)}
     data = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in names}
-    data["place"] = recover_place(Place(**{key: Path(value) for key, value in data["place"].items()}))
+    data["place"] = read_place(data["place"])
     return Order(**data)

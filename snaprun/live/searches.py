@@ -116,7 +116,6 @@ def _start(place: Place, marker: Path, env: Mapping[str, str]) -> None:
     except (OSError, ValueError):  # it is over
         os.close(descriptor)
         return
-    place_json = json.dumps({name: os.fspath(value) for name, value in vars(place).items()})
     python = python if os.access(python, os.X_OK) else sys.executable
-    command = [python, "-m", programs.SEARCH, place_json, marker.name]
+    command = [python, "-m", programs.SEARCH, json.dumps(place.to_json()), marker.name]
     daemon.start(command, env, lock=descriptor, log=path / LOG_NAME)

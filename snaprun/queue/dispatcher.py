@@ -19,7 +19,7 @@ from snaprun import filelock, records, settings
 from snaprun.checkouts import result
 from snaprun.errors import DataFault, SnaprunError
 from snaprun.git.gitrepo import GitRepo
-from snaprun.git.locate import Place, recover_place
+from snaprun.git.locate import Place, read_place, recover_place
 from snaprun.index import claims, store
 from snaprun.index.claims import BlockedRun, Claim
 from snaprun.index.store import IndexStore
@@ -255,7 +255,7 @@ def main(argv: list[str]) -> int:
     """Serve the queue of the place that ``argv[0]`` names as JSON, unless somebody does already."""
     for number in (signal.SIGINT, signal.SIGQUIT):  # a shell ignores them for what it starts in the background
         signal.signal(number, signal.SIG_DFL)
-    place = recover_place(Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()}))
+    place = read_place(json.loads(argv[0]))
     lock_handle = _take_queue(place)
     if lock_handle is None:
         return 0

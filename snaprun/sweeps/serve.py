@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snaprun import files
 from snaprun.errors import SnaprunError
-from snaprun.git.locate import Place, recover_place
+from snaprun.git.locate import read_place
 from snaprun.live import daemon, searches
 
 
@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
         signal.signal(number, signal.SIG_DFL)
     lock = os.dup(1)
     daemon.release()
-    place = recover_place(Place(**{name: Path(path) for name, path in json.loads(argv[0]).items()}))
+    place = read_place(json.loads(argv[0]))
     path = searches.folder(place, argv[1])
     try:
         if searches.is_active(place, argv[1]):
