@@ -10,7 +10,7 @@ import pytest
 from snaprun.errors import CannotCreate, DataFault, Denied, SnaprunError, Unavailable, WriteFault
 from snaprun.git import locate
 from snaprun.git.gitchild import Answer, failure
-from snaprun.git.gitrepo import GitRepo, parse_author
+from snaprun.git.gitrepo import GitRepo, join_paths, parse_author, split_paths
 from snaprun.git.objects import make
 from tests.sandbox import Sandbox
 
@@ -155,3 +155,17 @@ def test_what_git_says_decides_the_kind_of_error(said: str, kind: type[SnaprunEr
     assert type(error) is kind
     assert error.hint
     assert "git update-ref failed" in error.message
+
+
+PATHS = ["a b", "new\nline", "tab\there", '"quoted"', "ünï", os.fsdecode(b"latin-\xe4"), "-n", ":(top)x"]
+
+
+def test_lists_of_paths_go_to_git_and_come_back_whatever_the_names(repo: Sandbox) -> None:
+    paths = [f"folder/{path}" for path in PATHS]
+    for path in paths:
+        repo.write(path, "x")
+    repo.git("update-index", "--add", "-z", "--stdin", stdin=join_paths(paths))
+    listing = os.fsencode(repo.git("ls-files", "-z", "folder"))
+    assert sorted(split_paths(listing)) == sorted(paths)
+    assert split_paths(join_paths(paths)) == paths
+    assert split_paths(join_paths([])) == []

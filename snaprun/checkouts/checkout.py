@@ -12,7 +12,7 @@ from snaprun import files
 from snaprun.checkouts.fill import CHECKOUT_OPTIONS, PARTIAL, fill
 from snaprun.checkouts.worktree import create, erase, open_up, open_worktree, remove
 from snaprun.errors import Denied, SnaprunError, WriteFault
-from snaprun.git.gitrepo import GitRepo
+from snaprun.git.gitrepo import GitRepo, join_paths, split_paths
 from snaprun.git.indexfile import copy_index
 from snaprun.git.locate import clean_env, find
 from snaprun.git.objects import SUBMODULE_MODE
@@ -79,7 +79,7 @@ def check_out(
     for name, module_commit in modules.items():
         notes += _check_out_submodule(repo, inner, os.fsdecode(name), module_commit, lock=lock)
     if modules:
-        files.write(git_dir / MODULES, b"".join(name + b"\0" for name in modules), durable=False)
+        files.write(git_dir / MODULES, join_paths(map(os.fsdecode, modules)), durable=False)
     head_update.finish()
     copy_index(index, git_dir / "index.new")
     os.replace(git_dir / "index.new", git_dir / "index")
@@ -89,10 +89,10 @@ def check_out(
 def open_submodules(repo: GitRepo, inner: GitRepo) -> Iterator[GitRepo]:
     """Git in each submodule that is laid out in a checkout, at any depth."""
     try:
-        names = (inner.place.git_dir / MODULES).read_bytes().split(b"\0")[:-1]
+        names = split_paths((inner.place.git_dir / MODULES).read_bytes())
     except FileNotFoundError:
         return
-    for name in map(os.fsdecode, names):
+    for name in names:
         submodule = _own_repo(repo.place.top / name)
         module = None if submodule is None else open_worktree(submodule, inner.place.top / name)
         if submodule is not None and module is not None:

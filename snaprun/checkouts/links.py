@@ -12,7 +12,7 @@ from snaprun.checkouts import slots
 from snaprun.checkouts.checkout import INDEX, open_submodules
 from snaprun.checkouts.slots import Slot, SlotLinks
 from snaprun.checkouts.worktree import open_worktree
-from snaprun.git.gitrepo import GitRepo, join_paths
+from snaprun.git.gitrepo import GitRepo, join_paths, split_paths
 from snaprun.git.objects import LINK_MODE
 from snaprun.model import SNAP_DIR
 
@@ -171,7 +171,7 @@ def _list_ignored(repo: GitRepo, inner: GitRepo) -> list[str]:
     """
     args = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
     index = inner.place.git_dir / INDEX
-    entries = sorted(os.fsdecode(line) for line in repo.run(*args, index=index).out.split(b"\0")[:-1])
+    entries = sorted(split_paths(repo.run(*args, index=index).out))
     paths: list[str] = []
     folder = ""
     for number, path in enumerate(entries):

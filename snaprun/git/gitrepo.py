@@ -285,6 +285,11 @@ def join_paths(paths: Iterable[str]) -> bytes:
     return b"".join(os.fsencode(path) + b"\0" for path in paths)
 
 
+def split_paths(data: bytes) -> list[str]:
+    """Paths as git gives them with ``-z``, and as :func:`join_paths` does."""
+    return [os.fsdecode(path) for path in data.split(b"\0")[:-1]]
+
+
 def sync_together(handles: Sequence[int]) -> None:
     """Wait until the content of open files is on the disk, and close them: the disk is told of all, then awaited."""
     try:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snaprun.git.gitrepo import GitRepo
+from snaprun.git.gitrepo import GitRepo, split_paths
 
 POINTER = b"version https://git-lfs.github.com/spec/"
 MAX_POINTER_SIZE = 1024
@@ -36,7 +36,7 @@ def prepare(repo: GitRepo, checkout: Path) -> SmudgeOptions:
     if not _in_use(repo):
         return SmudgeOptions()
     output = repo.run("ls-files", "-z", "--", ":(attr:filter=lfs)", ok=()).out
-    paths = [os.fsdecode(path) for path in output.split(b"\0")[:-1]]
+    paths = split_paths(output)
     kinds = {path: is_pointer(top / path) for path in paths}
     for path, pointer in kinds.items():
         checkout_pointer = is_pointer(checkout / path)

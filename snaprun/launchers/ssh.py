@@ -26,7 +26,7 @@ from snaprun import programs
 from snaprun.checkouts.links import PRIVATE
 from snaprun.errors import SnaprunError, Unavailable, UsageFault
 from snaprun.git import lfs, sync
-from snaprun.git.gitrepo import GitRepo
+from snaprun.git.gitrepo import GitRepo, split_paths
 from snaprun.git.locate import clean_env
 from snaprun.git.objects import SUBMODULE_MODE
 from snaprun.launchers import News, Site, State, Submission, answers
@@ -395,7 +395,7 @@ def _data_folders(site: Site) -> dict[str, str]:
 def _ignored_data(site: Site) -> list[str]:
     """The topmost ignored files and folders of the user's tree, but caches and environments."""
     output = GitRepo(site.place).run("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory").out
-    paths = [os.fsdecode(line).rstrip("/") for line in output.split(b"\0")[:-1]]
+    paths = [path.rstrip("/") for path in split_paths(output)]
     topmost: list[str] = []
     for name in sorted(paths):
         is_nested = topmost and name.startswith(f"{topmost[-1]}/")
