@@ -145,7 +145,7 @@ def test_how_long_a_run_was_held(tmp_path: Path) -> None:
             journal.event(kind, n=1)
     found = progress.read_progress(Live(tmp_path))
     assert (found.state, found.hold_until(127.0)) == ("held", 12.0)
-    assert progress.held(tmp_path, 127.0) == 12.0
+    assert progress.read_hold(tmp_path, 127.0) == 12.0
 
 
 def test_a_held_run_fails_again(repo: Sandbox) -> None:

@@ -328,17 +328,17 @@ def provisional_handle(launcher: Launcher, site: Site, run: str) -> str:
     return str(function(site, run)) if function is not None else ""
 
 
-def write_placement(live: Path, name: str, handle: str) -> None:
+def write_placement(path: Path, name: str, handle: str) -> None:
     """Write down who has the run, and under which handle (empty: it is about to be submitted). Raises OSError."""
     remote = as_remote(launcher(name))
     host = remote.host(handle) if remote and handle else None
-    write_json(live / SUBMISSION_FILE, asdict(Placement(name, handle, host)))
+    write_json(path / SUBMISSION_FILE, asdict(Placement(name, handle, host)))
 
 
-def read_placement(live: Path) -> Placement | None:
+def read_placement(path: Path) -> Placement | None:
     """Who has a run in progress; None for one that was started here directly."""
     try:
-        data = read_json(live / SUBMISSION_FILE)
+        data = read_json(path / SUBMISSION_FILE)
         return Placement(**{name: data[name] for name in Placement.__dataclass_fields__ if name in data})
     except (OSError, ValueError, TypeError):
         return None

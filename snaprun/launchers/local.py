@@ -42,7 +42,7 @@ class Handle:
     child: subprocess.Popen[bytes] | None
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def launch(self, live: Path, *, lock_descriptor: int | None = None) -> None:
+    def launch(self, path: Path, *, lock_descriptor: int | None = None) -> None:
         """Hand a live folder over; on return the run is the supervisor's, whatever happens to this process.
 
         ``lock_descriptor`` is the folder's lock where the caller holds it; it is closed here in any case. The GPUs that
@@ -53,13 +53,13 @@ class Handle:
             Unavailable: there are not so many GPUs.
             RunFault: the supervisor did not start; the live folder is still the caller's.
         """
-        descriptor = lock.take(live) if lock_descriptor is None else lock_descriptor
+        descriptor = lock.take(path) if lock_descriptor is None else lock_descriptor
         if descriptor is None:
             self.abandon()
-            raise Busy(f"run {live.name[:8]} has a supervisor already", hint=f"snaprun attach {live.name[:8]}")
+            raise Busy(f"run {path.name[:8]} has a supervisor already", hint=f"snaprun attach {path.name[:8]}")
         try:
-            _take_gpus(self.env, live)
-            send_task(self.channel, live, RUN, descriptor)
+            _take_gpus(self.env, path)
+            send_task(self.channel, path, RUN, descriptor)
             self.channel.settimeout(PATIENCE)
             answer = self.channel.recv(4096).decode("utf-8", "replace").strip()
         except OSError as error:
@@ -201,20 +201,20 @@ def logs(site: Site, handle: str, offset: int) -> bytes:
         return b""
 
 
-def _take_gpus(env: Mapping[str, str], live: Path) -> None:
+def _take_gpus(env: Mapping[str, str], path: Path) -> None:
     """Give a run that wants them GPUs of its own; its lock is held."""
-    count = Live(live).spec().gpus
+    count = Live(path).spec().gpus
     if not count:
         return
-    order = read_json(live / ORDER_FILE)
-    options = {**order.get("options", {}), gpus.VARIABLES: gpus.take(env, count, live)}
-    write_json(live / ORDER_FILE, {**order, "options": options})
+    order = read_json(path / ORDER_FILE)
+    options = {**order.get("options", {}), gpus.VARIABLES: gpus.take(env, count, path)}
+    write_json(path / ORDER_FILE, {**order, "options": options})
 
 
-def _state(live: Path) -> State:
-    if not live.is_dir():
+def _state(path: Path) -> State:
+    if not path.is_dir():
         return State("ended")
-    descriptor = lock.take(live)
+    descriptor = lock.take(path)
     if descriptor is None:
         return State("running")
     os.close(descriptor)

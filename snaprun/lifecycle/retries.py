@@ -21,14 +21,14 @@ RETRY_FILE = "again.json"
 """In the live folder: how often the run may be tried again, and whether its job is given back already."""
 
 
-def allow_retries(folder: Path, retries: int) -> None:
+def allow_retries(path: Path, retries: int) -> None:
     """Let a run be tried again, up to so many times, each time that it ends without success. Raises OSError."""
-    write_json(folder / RETRY_FILE, {"retries": retries})
+    write_json(path / RETRY_FILE, {"retries": retries})
 
 
-def note_requeue(folder: Path) -> None:
+def note_requeue(path: Path) -> None:
     """Note that the batch system itself ends this attempt, to start the job again. Raises OSError."""
-    write_json(folder / RETRY_FILE, {"retries": _read_retry(folder)["retries"], "given_back": True})
+    write_json(path / RETRY_FILE, {"retries": _read_retry(path)["retries"], "given_back": True})
 
 
 def is_due(folder: Live, status: Status, attempt: int) -> bool:
@@ -67,9 +67,9 @@ def _document(folder: Live) -> dict[str, object] | None:
     return read_json_or_empty(folder.notebook) or None
 
 
-def _read_retry(folder: Path) -> dict[str, int]:
+def _read_retry(path: Path) -> dict[str, int]:
     try:
-        data = read_json(folder / RETRY_FILE)
+        data = read_json(path / RETRY_FILE)
         return {"retries": int(data["retries"]), "given_back": int(bool(data.get("given_back")))}
     except (OSError, ValueError, KeyError, TypeError):
         return {"retries": 0, "given_back": 0}

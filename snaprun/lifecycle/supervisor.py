@@ -81,17 +81,17 @@ def serve(worker: Worker, signals: Signals, source: socket.socket | Path) -> int
         worker.connection.close()
         os.waitpid(worker.pid, 0)
         return 0 if connection is not None else 75
-    live, lock_handle = task
+    path, lock_handle = task
     message_handle = os.dup(2)
     try:
-        order = _begin(live, lock_handle, worker)
+        order = _begin(path, lock_handle, worker)
     except (OSError, ValueError) as error:
         _answer(connection, f"no {error}")
         worker.connection.close()
         os.waitpid(worker.pid, 0)
         return 125
     _answer(connection, "ok")
-    return supervise(order, live, lock_handle, worker, signals, message_handle)
+    return supervise(order, path, lock_handle, worker, signals, message_handle)
 
 
 def spawn(*preload: str) -> Worker:
@@ -113,23 +113,23 @@ def spawn(*preload: str) -> Worker:
     return Worker(pid, supervisor_end)
 
 
-def supervise(order: Order, live: Path, lock_handle: int, worker: Worker, signals: Signals, message_handle: int) -> int:
+def supervise(order: Order, path: Path, lock_handle: int, worker: Worker, signals: Signals, message_handle: int) -> int:
     """Stay with the worker until it ends, then leave no process and no unfinished record behind.
 
     ``message_handle`` is where the worker wrote before it had the run.
     """
     old_kills = oom_kills()
-    status = _accompany(order, live, worker, signals)
+    status = _accompany(order, path, worker, signals)
     worker.connection.close()
     survivors = _end_processes(order)
-    if not (live / SUPERVISOR_FILE).exists():  # all is recorded: the folder is gone, or waits for the next attempt
+    if not (path / SUPERVISOR_FILE).exists():  # all is recorded: the folder is gone, or waits for the next attempt
         return 0
     _copy_messages(message_handle)
-    if not (live / ENDING_FILE).exists():
-        write_json(live / ENDING_FILE, judge_exit(status, oom=(oom_kills() or 0) > (old_kills or 0)).to_json())
+    if not (path / ENDING_FILE).exists():
+        write_json(path / ENDING_FILE, judge_exit(status, oom=(oom_kills() or 0) > (old_kills or 0)).to_json())
     for identity in survivors:
         sys.stderr.write(f"process {identity.pid} could not be ended\n")
-    _finalise(live, lock_handle, signals)
+    _finalise(path, lock_handle, signals)
     _end_processes(order)
     return 0
 
@@ -164,23 +164,23 @@ def _wait_for_order(connection: socket.socket, signals: Signals) -> tuple[Path, 
     return None
 
 
-def _take_lock(live: Path) -> tuple[Path, int] | None:
-    lock_handle = lock.take(live)
-    return None if lock_handle is None else (live, lock_handle)
+def _take_lock(path: Path) -> tuple[Path, int] | None:
+    lock_handle = lock.take(path)
+    return None if lock_handle is None else (path, lock_handle)
 
 
-def _begin(live: Path, lock_handle: int, worker: Worker) -> Order:
+def _begin(path: Path, lock_handle: int, worker: Worker) -> Order:
     """Take the run on: from here to the end of the worker, the live folder says who looks after it."""
-    streams.append(streams.ERR, live / MESSAGES_FILE)
-    order = read_order(live)
+    streams.append(streams.ERR, path / MESSAGES_FILE)
+    order = read_order(path)
     identity, worker_identity = process.identify(), process.identify(worker.pid)
     if identity is None or worker_identity is None:
         raise OSError("the worker did not start")
     record = {"host": socket.gethostname(), "boot": identity.boot, "pid": identity.pid, "start": identity.start}
     write_json(
-        live / SUPERVISOR_FILE, {**record, "worker": {"pid": worker_identity.pid, "start": worker_identity.start}}
+        path / SUPERVISOR_FILE, {**record, "worker": {"pid": worker_identity.pid, "start": worker_identity.start}}
     )
-    send_task(worker.connection, live, RUN, lock_handle)
+    send_task(worker.connection, path, RUN, lock_handle)
     return order
 
 
@@ -196,26 +196,26 @@ def _answer(connection: socket.socket | None, answer: str) -> None:
     streams.detach(streams.IN)
 
 
-def _accompany(order: Order, live: Path, worker: Worker, signals: Signals) -> int:
+def _accompany(order: Order, path: Path, worker: Worker, signals: Signals) -> int:
     """Pass signals on to the worker until it ends; end it where it does not react. Its wait status."""
     handles = [worker.connection.fileno()]
     interrupts = 0
     start, is_stopping = time.monotonic(), False
-    deadline = _deadline(order, live, start)
+    deadline = _deadline(order, path, start)
     while True:
         statuses = process.reap()
         if worker.pid in statuses:
             return statuses[worker.pid]
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         if timeout == 0.0:
-            deadline = None if is_stopping else _deadline(order, live, start)
+            deadline = None if is_stopping else _deadline(order, path, start)
             if deadline is None or deadline <= time.monotonic():
-                _kill_worker(order, live, worker)
+                _kill_worker(order, path, worker)
                 deadline = None
             timeout = None if deadline is None else deadline - time.monotonic()
         numbers, ready = signals.wait(*handles, timeout=timeout)
         for number in numbers:
-            request = ensure_stop_request(live, number, time.time())
+            request = ensure_stop_request(path, number, time.time())
             interrupts += number == signal.SIGINT
             is_urgent = request.kill or interrupts > 1
             grace = order.grace if request.grace is None else request.grace
@@ -227,7 +227,7 @@ def _accompany(order: Order, live: Path, worker: Worker, signals: Signals) -> in
             handles, deadline = [], None
 
 
-def _deadline(order: Order, live: Path, start: float) -> float | None:
+def _deadline(order: Order, path: Path, start: float) -> float | None:
     """When a worker has to have ended by the run's timeout: the time that the run is held after an error is no part
     of that."""
     if order.timeout is None:
@@ -236,15 +236,15 @@ def _deadline(order: Order, live: Path, start: float) -> float | None:
     if order.hold is not None:
         from snaprun.live import progress  # few runs are ever held, and every run would pay
 
-        hold = progress.held(live, time.time())
+        hold = progress.read_hold(path, time.time())
     return start + order.timeout + order.grace + SLACK + hold
 
 
-def _kill_worker(order: Order, live: Path, worker: Worker) -> None:
+def _kill_worker(order: Order, path: Path, worker: Worker) -> None:
     """End a worker that hangs, and leave word of why."""
-    if order.timeout is not None and live.is_dir():
+    if order.timeout is not None and path.is_dir():
         reason = f"it took longer than {order.timeout:g} s"
-        write_json(live / ENDING_FILE, Outcome(Status.TIMED_OUT, 124, reason).to_json())
+        write_json(path / ENDING_FILE, Outcome(Status.TIMED_OUT, 124, reason).to_json())
     os.kill(worker.pid, signal.SIGKILL)
 
 
@@ -254,11 +254,11 @@ def _end_processes(order: Order) -> list[process.Identity]:
     return survivors
 
 
-def _finalise(live: Path, lock_handle: int, signals: Signals) -> None:
+def _finalise(path: Path, lock_handle: int, signals: Signals) -> None:
     """Have a fresh worker make the record from the journal; what it cannot do, the next reading command will."""
     worker = spawn()
     try:
-        send_task(worker.connection, live, FINALISE, lock_handle)
+        send_task(worker.connection, path, FINALISE, lock_handle)
     except OSError as error:
         sys.stderr.write(f"the finalising worker did not start: {error}\n")
     worker.connection.close()  # there is no further task

@@ -88,7 +88,7 @@ def _follow_live(repo: GitRepo, view: LiveView, tick: float) -> Iterator[Update]
     start = time.monotonic()
     while True:
         now = time.monotonic()
-        is_gone = not view.live.path.exists()
+        is_gone = not view.folder.path.exists()
         log, news = view.read()
         start = start if is_gone or view.result is not None else now
         is_over = now - start > LINGER or (is_gone and _has_result(repo, view))
@@ -104,7 +104,7 @@ def _follow_live(repo: GitRepo, view: LiveView, tick: float) -> Iterator[Update]
 
 def _has_result(repo: GitRepo, view: LiveView) -> bool:
     """Whether a run whose live folder is gone has its result; else somebody deleted the folder."""
-    return view.result is not None or result.find_result(repo, view.live.id) is not None
+    return view.result is not None or result.find_result(repo, view.folder.id) is not None
 
 
 def follow_ended(repo: GitRepo, run_id: str, *, offset: int = 0, attempt: int | None = None) -> Iterator[Update]:

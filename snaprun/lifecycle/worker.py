@@ -61,7 +61,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.stop = Stop()
-        self.live: Live | None = None
+        self.folder: Live | None = None
         self._interrupts = 0
         self._timer: threading.Timer | None = None
         for number in STOP_SIGNALS:
@@ -69,7 +69,8 @@ class Listener:
 
     def _handle_signal(self, number: int, _frame: FrameType | None) -> None:
         self._interrupts += number == signal.SIGINT
-        request = StopRequest(number) if self.live is None else ensure_stop_request(self.live.path, number, time.time())
+        folder = self.folder
+        request = StopRequest(number) if folder is None else ensure_stop_request(folder.path, number, time.time())
         grace = 0.0 if request.kill or self._interrupts > 1 else request.grace
         if grace is not None:
             self.stop.grace = grace
@@ -110,7 +111,7 @@ def main(argv: list[str]) -> int:
         with suppress(OSError):  # the folder is gone
             streams.append(streams.ERR, path / MESSAGES_FILE)
         if action == RUN:  # the lock is held until this process ends
-            return _attempt(path, lambda live: run(live, connection, listener))
+            return _attempt(path, lambda folder: run(folder, connection, listener))
         code = _attempt(path, finalise) or code
         os.close(lock)
     return code
@@ -127,19 +128,19 @@ def _attempt(path: Path, work: Callable[[Live], None]) -> int:
     return 0
 
 
-def run(live: Live, connection: socket.socket, listener: Listener) -> None:
+def run(folder: Live, connection: socket.socket, listener: Listener) -> None:
     """Execute a run and finalise it."""
-    listener.live = live
-    order = read_order(live.path)
+    listener.folder = folder
+    order = read_order(folder.path)
     repo = GitRepo(order.place)
     slot: Slot | None = None
-    backup = LiveBackup(live)
-    with Journal(live.path) as journal:
+    backup = LiveBackup(folder)
+    with Journal(folder.path) as journal:
         _watch_supervisor(connection, journal)
         try:
-            plan = _plan_execution(repo, live, order, journal)
+            plan = _plan_execution(repo, folder, order, journal)
             slot = plan.slot
-            outcome = _execute(repo, live, order, plan, journal, listener.stop)
+            outcome = _execute(repo, folder, order, plan, journal, listener.stop)
         except SnaprunError as error:
             outcome = Outcome(Status.FAILED, 125, f"{error.message} ({error.hint})" if error.hint else error.message)
         except Exception as error:  # noqa: BLE001  # the edge: a bug of ours must still end in a truthful record
@@ -147,32 +148,32 @@ def run(live: Live, connection: socket.socket, listener: Listener) -> None:
             outcome = Outcome(Status.FAILED, 125, f"snaprun failed: {type(error).__name__}: {error}")
         _end_processes(order)
         backup.give_back()
-        _write_ending(live, outcome)
+        _write_ending(folder, outcome)
         journal.end(
             status=outcome.status.value, exit_code=outcome.exit_code, reason=outcome.reason, signal=outcome.signal
         )
         loss = journal.backlog
         if loss:  # in memory, and gone with this process
-            _write_ending(live, outcome, loss=loss)
+            _write_ending(folder, outcome, loss=loss)
     if loss:  # there was room again at the last moment
-        _write_ending(live, outcome)
+        _write_ending(folder, outcome)
     _announce_end(connection)
     backup.stop()
     order = replace(order, place=recover_place(order.place))  # the work tree may have been removed while it ran
     repo = GitRepo(order.place)
     peak = _peak_memory()
-    _notify(order, finish.finish(repo, live, order, slot=slot, peak_memory=peak))
+    _notify(order, finish.finish(repo, folder, order, slot=slot, peak_memory=peak))
     refs.tidy(repo)
     bell.wake(order.place, _clean(os.environ))
 
 
-def _write_ending(live: Live, outcome: Outcome, *, loss: int = 0) -> None:
+def _write_ending(folder: Live, outcome: Outcome, *, loss: int = 0) -> None:
     """Leave the verdict where a full disk has room for it: the journal's own end stands behind all that waits there.
 
     ``loss`` bytes could not be written at all. That is known only when the disk is full again: the file has room for
     it from before.
     """
-    path = live.path / ENDING_FILE
+    path = folder.path / ENDING_FILE
     try:
         if not loss:
             write_json(path, {**outcome.to_json(), LOST_BYTES: 0, "room": " " * 40})
@@ -184,12 +185,12 @@ def _write_ending(live: Live, outcome: Outcome, *, loss: int = 0) -> None:
         sys.stderr.write(f"the end is not written down: {error}\n")
 
 
-def finalise(live: Live) -> None:
+def finalise(folder: Live) -> None:
     """Make the record of a run whose worker is gone."""
-    order = read_order(live.path)
+    order = read_order(folder.path)
     repo = GitRepo(order.place)
     _end_processes(order)
-    _notify(order, finish.finish(repo, live, order, slot=slots.reclaim(repo, order.run)))
+    _notify(order, finish.finish(repo, folder, order, slot=slots.reclaim(repo, order.run)))
     bell.wake(order.place, _clean(os.environ))
 
 
@@ -200,13 +201,13 @@ def _notify(order: Order, ended_run: Run) -> None:
         notify.notify_desktop(ended_run, _clean(os.environ))
 
 
-def _plan_execution(repo: GitRepo, live: Live, order: Order, journal: Journal) -> ExecutionPlan:
+def _plan_execution(repo: GitRepo, folder: Live, order: Order, journal: Journal) -> ExecutionPlan:
     """Lay the snapshot out in a slot, with the user's data linked in; or take the user's own tree."""
     if order.place.is_removed:
         raise InputMissing(
             "the work tree that it was started in has been removed", hint=f"snaprun rerun {order.run[:8]}"
         )
-    spec = live.spec()
+    spec = folder.spec()
     subfolder = Path(spec.notebook).parent
     if spec.in_place:
         return ExecutionPlan(order.place.top, order.place.top / subfolder, None)
@@ -221,21 +222,21 @@ def _plan_execution(repo: GitRepo, live: Live, order: Order, journal: Journal) -
         repo, slot, patterns=order.link, outputs=order.outputs, left_out=left_out, path_map=data_folders
     )
     if link_set.links:
-        write_json(live.path / INPUTS_FILE, {"inputs": links.fingerprint(order.place.top, link_set)})
-    folder = slot.path / subfolder
-    folder.mkdir(parents=True, exist_ok=True)
-    return ExecutionPlan(slot.path, folder, slot)
+        write_json(folder.path / INPUTS_FILE, {"inputs": links.fingerprint(order.place.top, link_set)})
+    run_folder = slot.path / subfolder
+    run_folder.mkdir(parents=True, exist_ok=True)
+    return ExecutionPlan(slot.path, run_folder, slot)
 
 
-def _execute(repo: GitRepo, live: Live, order: Order, plan: ExecutionPlan, journal: Journal, stop: Stop) -> Outcome:
+def _execute(repo: GitRepo, folder: Live, order: Order, plan: ExecutionPlan, journal: Journal, stop: Stop) -> Outcome:
     """Run the engine, the start being recorded meanwhile."""
-    spec = live.spec()
-    document = rundocument.load_document(repo, live, spec)
+    spec = folder.spec()
+    document = rundocument.load_document(repo, folder, spec)
     job = Job(
-        live=live,
+        live=folder,
         notebook=document,
         folder=plan.folder,
-        environment=run_environment(live, order, spec, plan),
+        environment=run_environment(folder, order, spec, plan),
         kernel=None if order.kernel is None else Kernel.from_json(order.kernel),
         python=order.python,
         labels={cell.number: cell.label for cell in cells.code_cells(document)},
@@ -247,7 +248,7 @@ def _execute(repo: GitRepo, live: Live, order: Order, plan: ExecutionPlan, journ
         script=plan.top / spec.script,
         commented_magics=bool(order.options.get("commented_magics")),
     )
-    recorder = threading.Thread(target=_describe, args=(live, order, spec, job), name="snaprun-record", daemon=True)
+    recorder = threading.Thread(target=_describe, args=(folder, order, spec, job), name="snaprun-record", daemon=True)
     recorder.start()
     outcome = _run_within(spec.max_memory, lambda: engines.engine(spec.engine).run(job, journal, stop))
     recorder.join()
@@ -266,16 +267,16 @@ def _run_within(max_memory: int | None, work: Callable[[], Outcome]) -> Outcome:
     return Outcome(Status.FAILED, engines.KILL_CODE, guard.excess.reason, int(signal.SIGKILL))
 
 
-def run_environment(live: Live, order: Order, spec: RunSpec, plan: ExecutionPlan) -> dict[str, str]:
+def run_environment(folder: Live, order: Order, spec: RunSpec, plan: ExecutionPlan) -> dict[str, str]:
     """The complete environment of the run: the user's, without git's, with what the notebook may ask for."""
     checkpoints = order.place.state / "checkpoints" / order.run
     make_private(checkpoints)
     variables = {
         **_clean(os.environ),
         process.MARK: order.run,
-        METRICS: os.fspath(live.metrics),
-        PARAMS: os.fspath(live.path / "params.json"),
-        ARTIFACTS: os.fspath(live.artifacts),
+        METRICS: os.fspath(folder.metrics),
+        PARAMS: os.fspath(folder.path / "params.json"),
+        ARTIFACTS: os.fspath(folder.artifacts),
         CHECKPOINTS: os.fspath(checkpoints),
         "PWD": os.fspath(plan.folder),
     }
@@ -298,22 +299,22 @@ def _clean(env: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in env.items() if not name.startswith("GIT_") and name not in private}
 
 
-def _describe(live: Live, order: Order, spec: RunSpec, job: Job) -> None:
+def _describe(folder: Live, order: Order, spec: RunSpec, job: Job) -> None:
     """Put the run into the index and find out about its environment, while its kernel starts.
 
     What fails here is tried again when the run ends, or is left out.
     """
-    _record_start(live, order, spec)
+    _record_start(folder, order, spec)
     python = order.python if job.kernel is None else job.kernel.python
     description = environment.describe(python, job.environment, extra_names=order.options.get("variables", ()))
     try:
-        write_json(live.path / ENVIRONMENT_FILE, {**description, "snaprun": __version__})
+        write_json(folder.path / ENVIRONMENT_FILE, {**description, "snaprun": __version__})
     except OSError as error:
         sys.stderr.write(f"the environment is not recorded: {error}\n")
 
 
-def _record_start(live: Live, order: Order, spec: RunSpec) -> None:
-    run = Run.from_commits(order.run, spec, live.params(), commit=order.after or order.run, status=Status.RUNNING)
+def _record_start(folder: Live, order: Order, spec: RunSpec) -> None:
+    run = Run.from_commits(order.run, spec, folder.params(), commit=order.after or order.run, status=Status.RUNNING)
     entry = replace(run, started=utc(time.time()), attempts=order.attempt)
     try:
         reindex.record(GitRepo(order.place), order.index_url, entry)

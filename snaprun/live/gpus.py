@@ -85,7 +85,7 @@ def check_free(env: Mapping[str, str], count: int) -> None:
         _find_free(require(env, count), count, entries)
 
 
-def take(env: Mapping[str, str], count: int, live: Path) -> dict[str, str]:
+def take(env: Mapping[str, str], count: int, path: Path) -> dict[str, str]:
     """Give ``count`` cards to the run in a live folder whose lock the caller holds; the variables that say which.
 
     They are the run's until nobody holds that lock any more.
@@ -94,7 +94,7 @@ def take(env: Mapping[str, str], count: int, live: Path) -> dict[str, str]:
         NoGpus: there are not so many. GpusTaken: other runs have them. Denied: the ledger cannot be written.
     """
     with _ledger() as entries:
-        folder = os.fspath(live)
+        folder = os.fspath(path)
         for key in [key for key, holder in entries.items() if holder == folder]:  # of the attempt before
             del entries[key]
         gpus = _find_free(require(env, count), count, entries)[:count]
@@ -142,11 +142,11 @@ def _read(path: Path) -> dict[str, str]:
     return {str(key): str(live) for key, live in read_json_or_empty(path).items()}
 
 
-def _is_held(live: Path) -> bool:
+def _is_held(path: Path) -> bool:
     """Whether a run is there and looked after."""
-    if not live.is_dir():
+    if not path.is_dir():
         return False
-    handle = lock.take(live)
+    handle = lock.take(path)
     if handle is not None:
         os.close(handle)
     return handle is None

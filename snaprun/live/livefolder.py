@@ -174,13 +174,13 @@ def lay_import_path(folder: Path) -> None:
     (path / "snaprun").symlink_to(Path(__file__).resolve().parent.parent, target_is_directory=True)
 
 
-def backup_folder(live: Live) -> Path:
+def backup_folder(folder: Live) -> Path:
     """The folder with the second names of a live folder's files, see :mod:`snaprun.live.secondnames`.
 
     It lies beside the state folder (:attr:`snaprun.git.locate.Place.live_backup`): who deletes that one does not mean
     the runs in progress.
     """
-    return live.path.parents[1].with_name(LIVE_BACKUP) / live.id
+    return folder.path.parents[1].with_name(LIVE_BACKUP) / folder.id
 
 
 def scan(place: Place) -> list[Live]:
@@ -202,15 +202,15 @@ def find(place: Place, run_id: str) -> Live | None:
     return Live(path) if NAME_PATTERN.fullmatch(run_id) and path.is_dir() else None
 
 
-def remove(live: Live) -> None:
+def remove(folder: Live) -> None:
     """Take the folder away, its kernel's socket folder first. Readers see it whole or not at all."""
-    remove_sockets(live)
-    shutil.rmtree(backup_folder(live), ignore_errors=True)
+    remove_sockets(folder)
+    shutil.rmtree(backup_folder(folder), ignore_errors=True)
     with contextlib.suppress(OSError):  # another run's is still there
-        backup_folder(live).parent.rmdir()
-    trash = live.path.with_name(f".{live.id}.gone.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+        backup_folder(folder).parent.rmdir()
+    trash = folder.path.with_name(f".{folder.id}.gone.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     try:
-        live.path.rename(trash)
+        folder.path.rename(trash)
     except FileNotFoundError:
         return
     shutil.rmtree(trash, ignore_errors=True)
@@ -231,16 +231,16 @@ def tidy(place: Place, *, age: float, now: float) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def remove_sockets(live: Live) -> None:
+def remove_sockets(folder: Live) -> None:
     """Remove the kernel's socket folder and connection file, if a killed worker left them."""
-    connection = files.read_json_or_empty(live.kernel)
+    connection = files.read_json_or_empty(folder.kernel)
     if not connection:
         return
     if connection.get("transport") == "ipc":
-        folder = Path(str(connection.get("ip", ""))).parent
-        if folder.name.startswith(SOCKET_PREFIX) and _is_mine(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-    live.kernel.unlink(missing_ok=True)
+        socket_folder = Path(str(connection.get("ip", ""))).parent
+        if socket_folder.name.startswith(SOCKET_PREFIX) and _is_mine(socket_folder):
+            shutil.rmtree(socket_folder, ignore_errors=True)
+    folder.kernel.unlink(missing_ok=True)
 
 
 def _is_mine(folder: Path) -> bool:

@@ -15,23 +15,23 @@ from snaprun import filelock
 NAME = "lock"
 
 
-def make(live: Path) -> None:
+def make(path: Path) -> None:
     """Make a lock where none is. Raises OSError where it cannot be made."""
-    os.close(os.open(live / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(os.open(path / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def take(live: Path) -> int | None:
+def take(path: Path) -> int | None:
     """Take the lock of a live folder: its descriptor, or None where somebody holds it or the folder is gone.
 
     A lock that is not there is not free: somebody deleted its file, and who held it holds it still.
     """
-    path = live / NAME
+    lock_path = path / NAME
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(lock_path, os.O_RDWR | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        is_current = filelock.try_acquire(handle) and os.path.samestat(os.fstat(handle), os.stat(path))
+        is_current = filelock.try_acquire(handle) and os.path.samestat(os.fstat(handle), os.stat(lock_path))
     except OSError:  # removed between the opening and the locking
         is_current = False
     if is_current:
@@ -40,10 +40,10 @@ def take(live: Path) -> int | None:
     return None
 
 
-def wait_until_free(live: Path) -> None:
+def wait_until_free(path: Path) -> None:
     """Wait until nobody holds the lock of a live folder, or the folder is gone: the system tells, nothing is polled."""
     with suppress(FileNotFoundError, NotADirectoryError):
-        handle = os.open(live / NAME, os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(path / NAME, os.O_RDWR | os.O_CLOEXEC)
         try:
             filelock.acquire(handle)
         finally:

@@ -80,13 +80,13 @@ class Order:
         }
 
 
-def read_order(live: Path) -> Order:
+def read_order(path: Path) -> Order:
     """The order in a live folder.
 
     Raises:
         OSError, ValueError: there is none, or it cannot be read.
     """
-    data = read_json(live / ORDER_FILE)
+    data = read_json(path / ORDER_FILE)
     names = {item.name for item in fields(Order)}
     data = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in names}
     data["place"] = read_place(data["place"])

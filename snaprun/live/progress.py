@@ -27,7 +27,7 @@ FINAL_STATES = ("ok", "failed", "stopped", "skipped")
 class Progress:
     """Where a run stands. ``cell`` is the one that runs, 0 the injected one; ``seconds`` how long ended cells took.
 
-    ``held`` is how long the run was held after errors, ``held_since`` when that began where it is held now.
+    ``hold`` is how long the run was held after errors, ``hold_start`` when that began where it is held now.
     """
 
     total: int = 0
@@ -39,12 +39,12 @@ class Progress:
     attempt: int = 1
     state: str = "starting"  # "starting", "running", "held", "finishing" or "ended"
     seconds: Mapping[int, float] = field(default_factory=dict)
-    held: float = 0.0
-    held_since: float | None = None
+    hold: float = 0.0
+    hold_start: float | None = None
 
     def hold_until(self, now: float) -> float:
         """Seconds that the run was held so far: they do not count against its time limit."""
-        return self.held + (0.0 if self.held_since is None else max(0.0, now - self.held_since))
+        return self.hold + (0.0 if self.hold_start is None else max(0.0, now - self.hold_start))
 
     def eta(self, durations: Mapping[int, float], now: float) -> float | None:
         """Seconds left, were each remaining cell to take what it took in an earlier run; None where none is known."""
@@ -77,9 +77,9 @@ class RunInProgress:
     silence: float | None = None
 
 
-def read_progress(live: Live) -> Progress:
+def read_progress(folder: Live) -> Progress:
     """Where a run in progress stands, at one glance."""
-    view = LiveView(live)
+    view = LiveView(folder)
     try:
         view.read_events()
         return view.progress
@@ -87,16 +87,16 @@ def read_progress(live: Live) -> Progress:
         view.close()
 
 
-def held(folder: Path, now: float) -> float:
+def read_hold(path: Path, now: float) -> float:
     """Seconds that the run in a live folder was held so far."""
-    return read_progress(Live(folder)).hold_until(now)
+    return read_progress(Live(path)).hold_until(now)
 
 
 class LiveView:
     """The open files of a live folder, and how far they were read."""
 
-    def __init__(self, live: Live, *, offset: int = 0) -> None:
-        self.live = live
+    def __init__(self, folder: Live, *, offset: int = 0) -> None:
+        self.folder = folder
         self._begin(offset)
 
     def _begin(self, offset: int) -> None:
@@ -104,14 +104,14 @@ class LiveView:
         self.progress = Progress()
         self.result: str | None = None
         self._torn_line = b""
-        self._events = _open(self.live.events)
-        self._log = _open(self.live.log)
+        self._events = _open(self.folder.events)
+        self._log = _open(self.folder.log)
         self._position = 0
 
     def _is_replaced(self) -> bool:
         """Whether the files are others by now: those of a further attempt, which another machine has begun."""
         try:
-            return self._events is not None and os.stat(self.live.events).st_ino != os.fstat(self._events).st_ino
+            return self._events is not None and os.stat(self.folder.events).st_ino != os.fstat(self._events).st_ino
         except FileNotFoundError:  # the folder goes away: what is open can be read to its end
             return False
 
@@ -173,11 +173,11 @@ def advance(progress: Progress, event: Mapping[str, Any]) -> Progress:
     if kind == "cell":
         return _end_cell(progress, int(event["n"]), event)
     if kind == "hold":
-        return replace(progress, state="held", held_since=time)
+        return replace(progress, state="held", hold_start=time)
     if kind == "resume":  # the cell that failed is tried again
         count = progress.done - (int(event.get("n") or 0) > 0)
         hold = progress.hold_until(time or 0.0)
-        return replace(progress, state="running", done=count, held=hold, held_since=None)
+        return replace(progress, state="running", done=count, hold=hold, hold_start=None)
     if kind == "end":
         return replace(progress, state="finishing", cell=None)
     if kind == "result":

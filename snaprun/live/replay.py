@@ -72,9 +72,9 @@ class _Track:
     error: dict[str, Any] | None = None
 
 
-def replay_live(live: Live, notebook: Mapping[str, Any]) -> Replay:
+def replay_live(folder: Live, notebook: Mapping[str, Any]) -> Replay:
     """Replay the journal of a live folder over its notebook (a version 4 document with the parameters injected)."""
-    return replay((event for _, event in read_events(live.events)), notebook, blobs=live.blobs)
+    return replay((event for _, event in read_events(folder.events)), notebook, blobs=folder.blobs)
 
 
 def replay(events: Iterable[Mapping[str, Any]], notebook: Mapping[str, Any], *, blobs: Path | None = None) -> Replay:

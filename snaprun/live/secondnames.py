@@ -52,11 +52,11 @@ class LiveBackup:
         OSError: the disk is full before the run has begun.
     """
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, folder: Live) -> None:
+        self._folder = folder
         self._stop_event = threading.Event()
-        files.write(live.path / RESERVE, bytes(RESERVE_SIZE), durable=False)
-        _back_up(live)
+        files.write(folder.path / RESERVE, bytes(RESERVE_SIZE), durable=False)
+        _back_up(folder)
         self._thread = threading.Thread(target=self._mend_until_stopped, name="snaprun-memory", daemon=True)
         self._thread.start()
 
@@ -64,51 +64,51 @@ class LiveBackup:
         """Look a last time. From now on the folder may go."""
         self._stop_event.set()
         self._thread.join()
-        mend(self._live)
+        mend(self._folder)
 
     def give_back(self) -> None:
         """Free the reserve: on a full disk the journal's end, and all that waits in memory, gets its room."""
-        (self._live.path / RESERVE).unlink(missing_ok=True)
+        (self._folder.path / RESERVE).unlink(missing_ok=True)
 
     def _mend_until_stopped(self) -> None:
         while not self._stop_event.wait(INTERVAL):
-            mend(self._live)
+            mend(self._folder)
 
 
-def mend(live: Live) -> bool:
+def mend(folder: Live) -> bool:
     """Give what was deleted its name back; whether the folder is there now."""
     with suppress(OSError):  # no file system for it, or no room: what was kept stays for the next time
-        if not live.path.is_dir():
-            return _restore(live)
-        _link(backup_folder(live), live.path, OPEN_FILES)
-        _back_up(live)
-    return live.path.is_dir()
+        if not folder.path.is_dir():
+            return _restore(folder)
+        _link(backup_folder(folder), folder.path, OPEN_FILES)
+        _back_up(folder)
+    return folder.path.is_dir()
 
 
-def _back_up(live: Live) -> None:
+def _back_up(folder: Live) -> None:
     """Give what is new in the folder its second name."""
-    folder = backup_folder(live)
+    backup_path = backup_folder(folder)
     try:
-        make_private(folder)
+        make_private(backup_path)
         for name in WHOLE_FILES:
-            path, backup = live.path / name, folder / name
+            path, backup = folder.path / name, backup_path / name
             if path.exists() and backup.exists() and not path.samefile(backup):
                 backup.unlink()
-        _link(live.path, folder, (*WHOLE_FILES, *OPEN_FILES))
+        _link(folder.path, backup_path, (*WHOLE_FILES, *OPEN_FILES))
     except OSError:  # a file system without links: then the folder must not be deleted
         return
 
 
-def _restore(live: Live) -> bool:
+def _restore(folder: Live) -> bool:
     """Make the folder anew; it appears whole."""
-    if not backup_folder(live).is_dir():
+    if not backup_folder(folder).is_dir():
         return False
-    temporary = live.path.with_name(f".{live.id}.again.{os.getpid()}")
+    temporary = folder.path.with_name(f".{folder.id}.again.{os.getpid()}")
     make_private(temporary.parent)
     temporary.mkdir(mode=0o700)
-    _link(backup_folder(live), temporary, (*WHOLE_FILES, *OPEN_FILES))
+    _link(backup_folder(folder), temporary, (*WHOLE_FILES, *OPEN_FILES))
     lay_import_path(temporary)
-    temporary.rename(live.path)
+    temporary.rename(folder.path)
     return True
 
 

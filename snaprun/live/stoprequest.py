@@ -72,33 +72,33 @@ class StopRequest:
     reason: str | None = None
 
 
-def write_stop_request(live: Path, request: StopRequest) -> None:
+def write_stop_request(path: Path, request: StopRequest) -> None:
     """Write the wish down, so that whoever finalises the run knows of it.
 
     Raises:
         OSError: the live folder is gone, or cannot be written.
     """
-    write_json(live / STOP_FILE, asdict(request))
+    write_json(path / STOP_FILE, asdict(request))
 
 
-def read_stop_request(live: Path) -> StopRequest | None:
+def read_stop_request(path: Path) -> StopRequest | None:
     """The wish that lies in a live folder, if there is one."""
     try:
-        data = read_json(live / STOP_FILE)
+        data = read_json(path / STOP_FILE)
         signal.Signals(data["signal"])
         return StopRequest(**{key: value for key, value in data.items() if key in StopRequest.__dataclass_fields__})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def ensure_stop_request(live: Path, number: int, now: float) -> StopRequest:
+def ensure_stop_request(path: Path, number: int, now: float) -> StopRequest:
     """The wish that a signal brings: the one written down, else this signal, which is written down if possible."""
-    earlier_request = read_stop_request(live)
+    earlier_request = read_stop_request(path)
     if earlier_request is not None:
         return earlier_request
     request = StopRequest(signal=number, time=now)
     try:
-        write_stop_request(live, request)
+        write_stop_request(path, request)
     except OSError:
         return request  # the folder was deleted, or the disk is full: the signal counts all the same
     return request

@@ -9,13 +9,13 @@ import socket
 from pathlib import Path
 
 
-def send_task(connection: socket.socket, live: Path, action: str, lock: int) -> None:
+def send_task(connection: socket.socket, path: Path, action: str, lock: int) -> None:
     """Hand a live folder and its lock to the process at the other end.
 
     Raises:
         OSError: there is nobody any more.
     """
-    line = json.dumps({"live": os.fspath(live), "do": action}).encode() + b"\n"
+    line = json.dumps({"live": os.fspath(path), "do": action}).encode() + b"\n"
     connection.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [lock]))])
 
 

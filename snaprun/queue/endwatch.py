@@ -20,20 +20,20 @@ class EndWatch:
     def __contains__(self, run: str) -> bool:
         return run in self._runs
 
-    def add(self, folder: Path) -> None:
+    def add(self, path: Path) -> None:
         """Wait from now on until nobody holds the run in this live folder any more."""
-        run = folder.name
+        run = path.name
         if run in self._runs:
             return
         self._runs.add(run)
-        threading.Thread(target=self._wait, args=(folder,), name=f"watch-{run[:8]}", daemon=True).start()
+        threading.Thread(target=self._wait, args=(path,), name=f"watch-{run[:8]}", daemon=True).start()
 
     def wake(self) -> None:
         """Make the pipe readable."""
         os.write(self._writer, b"!")
 
-    def _wait(self, folder: Path) -> None:
+    def _wait(self, path: Path) -> None:
         with suppress(OSError):
-            lock.wait_until_free(folder)
-        self._runs.discard(folder.name)
+            lock.wait_until_free(path)
+        self._runs.discard(path.name)
         self.wake()

@@ -67,12 +67,12 @@ def main(argv: list[str]) -> int:
         _say(f"run {run[:8]} has its result already")
         return 0
     claim = _claim(task, tip)
-    folder = _folder(task, tip, claim.attempt)
+    folder = _live_folder(task, tip, claim.attempt)
     if _may_start(task, folder):
-        retries.allow_retries(folder, int(instructions["retries"]))
-        slurmjob.limit_time(folder, os.environ, margin=MARGIN, share=SHARE)
-        with _print_log(Live(folder)):
-            slurmjob.supervise(folder)
+        retries.allow_retries(folder.path, int(instructions["retries"]))
+        slurmjob.limit_time(folder.path, os.environ, margin=MARGIN, share=SHARE)
+        with _print_log(folder):
+            slurmjob.supervise(folder.path)
     return _give_back(task, folder)
 
 
@@ -121,18 +121,18 @@ def _has_succeeded(task: Task, tip: str) -> bool:
     return records.read_run(task.repo, task.run, commit=tip).status.good
 
 
-def _folder(task: Task, tip: str, attempt: int) -> Path:
+def _live_folder(task: Task, tip: str, attempt: int) -> Live:
     """The live folder of this attempt; one that was cut off on this node goes on in its own.
 
     Raises:
         Busy: somebody still runs it here. SnaprunError: the node lacks what the run needs.
     """
     place, run = task.repo.place, task.run
-    live_folder = livefolder.find(place, run)
-    if live_folder is not None:
-        if not slurmjob.begin_attempt(live_folder.path):
+    folder = livefolder.find(place, run)
+    if folder is not None:
+        if not slurmjob.begin_attempt(folder.path):
             raise Busy(f"run {run[:8]} still goes on on {socket.gethostname()}", hint="squeue")
-        return live_folder.path
+        return folder
     current = task.repo.refs(RUN_REF + run).get(RUN_REF + run)
     if current != tip:
         task.repo.move_ref(RUN_REF + run, tip, current)
@@ -140,10 +140,10 @@ def _folder(task: Task, tip: str, attempt: int) -> Path:
     after = None if tip == run else tip
     order = replace(order, attempt=attempt, after=after)
     document = rundocument.prepare(task.repo, run, snapshot.spec)
-    return livefolder.create(place, snapshot, order.to_json(), notebook=document).path
+    return livefolder.create(place, snapshot, order.to_json(), notebook=document)
 
 
-def _may_start(task: Task, folder: Path) -> bool:
+def _may_start(task: Task, folder: Live) -> bool:
     """Whether the run that this one is to follow has succeeded; if not, this one is recorded as never started."""
     predecessor = task.instructions.get("after")
     if not predecessor:
@@ -158,19 +158,19 @@ def _may_start(task: Task, folder: Path) -> bool:
         return True
     state = f"has {status}" if status.over else "has not ended"
     reason = f"not started: run {predecessor[:8]}, which it was to follow, {state}"
-    settle.end(Live(folder), os.environ, Outcome(Status.STOPPED, 1, reason))
+    settle.end(folder, os.environ, Outcome(Status.STOPPED, 1, reason))
     return False
 
 
-def _give_back(task: Task, folder: Path) -> int:
+def _give_back(task: Task, folder: Live) -> int:
     """Push the result, and have Slurm start the job again where the run is to be tried again."""
-    has_next = folder.is_dir() and not (folder / SUPERVISOR_FILE).exists()
+    has_next = folder.path.is_dir() and not (folder.path / SUPERVISOR_FILE).exists()
     tip = task.repo.refs(RUN_REF + task.run)[RUN_REF + task.run]
     if tip == task.run:
-        raise DataFault(f"run {task.run[:8]} left no result on {socket.gethostname()}", hint=f"ls {folder}")
+        raise DataFault(f"run {task.run[:8]} left no result on {socket.gethostname()}", hint=f"ls {folder.path}")
     _push(task, tip, last=not has_next)
     if has_next:
-        livefolder.remove(Live(folder))  # the next attempt may be on another node
+        livefolder.remove(folder)  # the next attempt may be on another node
         if slurmjob.requeue(os.environ):
             return 0
         _say("the run is not tried again: Slurm does not start its job once more")

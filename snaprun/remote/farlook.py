@@ -97,13 +97,13 @@ def artifact(question: Mapping[str, Any]) -> Answer:
         return {"found": False}, []
 
 
-def _read_growth(folder: Path, offsets: Mapping[str, int]) -> list[tuple[str, bytes]]:
+def _read_growth(path: Path, offsets: Mapping[str, int]) -> list[tuple[str, bytes]]:
     """What files have beyond the bytes known (negative: not wanted). The journal is read first, so that the others hold
     what it speaks of."""
     contents = {}
     for name in (name for name in reversed(GROWING_FILES) if offsets.get(name, 0) >= 0):
         try:
-            with (folder / name).open("rb") as file:
+            with (path / name).open("rb") as file:
                 file.seek(offsets.get(name, 0))
                 contents[name] = file.read(PIECE)
         except FileNotFoundError:  # it ends right now
@@ -143,9 +143,9 @@ def _wait_for_folder(place: Place, run: str, *, wait: bool) -> Live | None:
         time.sleep(0.05)
 
 
-def _attempt(folder: Path) -> int | None:
+def _attempt(path: Path) -> int | None:
     try:
-        return read_order(folder).attempt
+        return read_order(path).attempt
     except (OSError, ValueError):
         return None
 

@@ -25,7 +25,7 @@ INTERVAL = 1.0
 """Seconds between two looks at the run that this one is to follow; Slurm has it ended already."""
 
 
-def may_start(place: Place, folder: Path, after: str) -> bool:
+def may_start(place: Place, path: Path, after: str) -> bool:
     """Whether the run that this one was to follow has succeeded; if not, this one is recorded as never started."""
     while livefolder.find(place, after) is not None:
         settle.settle(place, os.environ)
@@ -34,27 +34,27 @@ def may_start(place: Place, folder: Path, after: str) -> bool:
     if predecessor.status.good:
         return True
     reason = f"not started: run {after[:8]}, which it was to follow, has {predecessor.status}"
-    settle.end(Live(folder), os.environ, Outcome(Status.STOPPED, 1, reason))
+    settle.end(Live(path), os.environ, Outcome(Status.STOPPED, 1, reason))
     return False
 
 
-def made_again(folder: Path, top: Path) -> bool:
+def renew(path: Path, top: Path) -> bool:
     """Make the live folder of a run that had had the time to end properly, and whose job starts once more: a further
     attempt, unless it has succeeded meanwhile."""
     here = open_context(top, os.environ)
-    run = records.read_run(GitRepo(here.place), folder.name)
+    run = records.read_run(GitRepo(here.place), path.name)
     if run.status.good:
         return False
     resume.create_attempt(here, run)
     return True
 
 
-def not_again(place: Place, folder: Path) -> None:
+def drop_retry(place: Place, path: Path) -> None:
     """Leave a run as its last attempt ended: the next one waits in the live folder, and no job will start it."""
     sys.stderr.write("the run is not tried again: Slurm does not start its job once more\n")
-    order = read_order(folder)
-    reindex.record(GitRepo(place), order.index_url, records.read_run(GitRepo(place), folder.name))
-    livefolder.remove(Live(folder))
+    order = read_order(path)
+    reindex.record(GitRepo(place), order.index_url, records.read_run(GitRepo(place), path.name))
+    livefolder.remove(Live(path))
 
 
 def exit_code(place: Place, run: str) -> int:

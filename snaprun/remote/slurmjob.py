@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from snaprun import launchers, programs
 from snaprun.errors import SnaprunError
@@ -51,31 +50,44 @@ def main(argv: list[str]) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("top", type=Path)
     options = parser.parse_args(argv)
-    folder: Path = options.folder
-    if folder.is_dir():
-        if not begin_attempt(folder):
+    path: Path = options.folder
+    if path.is_dir():
+        if not begin_attempt(path):
             return 75
-    elif not count_restarts(os.environ) or not _ends().made_again(folder, options.top):
+    elif not count_restarts(os.environ) or not _renew(path, options.top):
         return 0
-    _introduce(folder)
-    place = read_order(folder).place
-    if options.after and not _ends().may_start(place, folder, options.after):
+    _introduce(path)
+    place = read_order(path).place
+    if options.after and not _may_start(place, path, options.after):
         return 1
-    limit_time(folder, os.environ)
-    retries.allow_retries(folder, options.retries)
-    supervise(folder)
-    return end_job(place, folder)
+    limit_time(path, os.environ)
+    retries.allow_retries(path, options.retries)
+    supervise(path)
+    return end_job(place, path)
 
 
-def _introduce(folder: Path) -> None:
+def _renew(path: Path, top: Path) -> bool:
+    """Make the live folder anew, whose job starts once more; False where there is nothing left to run."""
+    from snaprun.remote import slurmends  # git and the index: most jobs start once
+
+    return slurmends.renew(path, top)
+
+
+def _may_start(place: Place, path: Path, after: str) -> bool:
+    from snaprun.remote import slurmends  # git and the index: most jobs wait for no other
+
+    return slurmends.may_start(place, path, after)
+
+
+def _introduce(path: Path) -> None:
     """Write down which job this is where the command that submitted it has not come to it yet, or never will."""
-    submission, job = launchers.read_placement(folder), job_name(os.environ)
+    submission, job = launchers.read_placement(path), job_name(os.environ)
     if (
         submission is not None
         and job is not None
         and (not submission.handle or submission.handle.startswith(launchers.PENDING_PREFIX))
     ):
-        launchers.write_placement(folder, submission.launcher, job)
+        launchers.write_placement(path, submission.launcher, job)
 
 
 def count_restarts(env: Mapping[str, str]) -> int:
@@ -89,23 +101,26 @@ def job_name(env: Mapping[str, str]) -> str | None:
     return f"{array}_{task}" if array and task else env.get("SLURM_JOB_ID")
 
 
-def supervise(folder: Path) -> None:
+def supervise(path: Path) -> None:
     """Run the supervisor until nobody has the run any more; Slurm's signals go to it once, by way of this process."""
-    child = subprocess.Popen([sys.executable, "-m", programs.SUPERVISOR, os.fspath(folder)])
-    with _SignalForwarder(folder, child):
+    child = subprocess.Popen([sys.executable, "-m", programs.SUPERVISOR, os.fspath(path)])
+    with _SignalForwarder(path, child):
         child.wait()
-        lock.wait_until_free(folder)  # where only the supervisor was killed, the worker goes on without
-    if (folder / SUPERVISOR_FILE).exists():
-        settle.end(Live(folder), os.environ, KILL_OUTCOME)
+        lock.wait_until_free(path)  # where only the supervisor was killed, the worker goes on without
+    if (path / SUPERVISOR_FILE).exists():
+        settle.end(Live(path), os.environ, KILL_OUTCOME)
 
 
-def end_job(place: Place, folder: Path) -> int:
+def end_job(place: Place, path: Path) -> int:
     """Have Slurm start the job again where the next attempt waits; else the run's exit code."""
-    if folder.is_dir() and not (folder / SUPERVISOR_FILE).exists():
-        if requeue(os.environ):
-            return 0
-        _ends().not_again(place, folder)
-    return int(_ends().exit_code(place, folder.name))
+    has_next = path.is_dir() and not (path / SUPERVISOR_FILE).exists()
+    if has_next and requeue(os.environ):
+        return 0
+    from snaprun.remote import slurmends  # git and the index: while the run goes on this process stays small
+
+    if has_next:
+        slurmends.drop_retry(place, path)
+    return slurmends.exit_code(place, path.name)
 
 
 def requeue(env: Mapping[str, str]) -> bool:
@@ -125,8 +140,8 @@ def is_requeued(env: Mapping[str, str]) -> bool:
 class _SignalForwarder:
     """Passes signals on, and notes whether they mean that the job will be started again."""
 
-    def __init__(self, folder: Path, child: subprocess.Popen[bytes]) -> None:
-        self._folder, self._child = folder, child
+    def __init__(self, path: Path, child: subprocess.Popen[bytes]) -> None:
+        self._path, self._child = path, child
         self._handlers: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
 
     def __enter__(self) -> None:
@@ -139,54 +154,47 @@ class _SignalForwarder:
     def _forward(self, number: int, _frame: FrameType | None) -> None:
         if self._child.poll() is None:
             self._child.send_signal(number)
-        elif (identities := read_identities(Live(self._folder))) is not None:
+        elif (identities := read_identities(Live(self._path))) is not None:
             process.send(identities[1], number)
         if number == signal.SIGTERM and is_requeued(os.environ):
             with suppress(OSError):
-                retries.note_requeue(self._folder)
+                retries.note_requeue(self._path)
 
 
-def _ends() -> Any:
-    """What takes git and the index, imported when it is needed only."""
-    from snaprun.remote import slurmends  # git and the index: not before a run has ended
-
-    return slurmends
-
-
-def begin_attempt(folder: Path) -> bool:
+def begin_attempt(path: Path) -> bool:
     """Where an earlier attempt was cut off in this folder, begin the next one; False where somebody still runs it."""
-    lock_handle = lock.take(folder)
+    lock_handle = lock.take(path)
     if lock_handle is None:
         return False
     try:
-        if (folder / SUPERVISOR_FILE).exists():
-            order = read_order(folder)
+        if (path / SUPERVISOR_FILE).exists():
+            order = read_order(path)
             for name in (SUPERVISOR_FILE, STOP_FILE, ENDING_FILE):
-                (folder / name).unlink(missing_ok=True)
-            write_json(folder / ORDER_FILE, replace(order, attempt=order.attempt + 1).to_json())
+                (path / name).unlink(missing_ok=True)
+            write_json(path / ORDER_FILE, replace(order, attempt=order.attempt + 1).to_json())
     finally:
         os.close(lock_handle)
     return True
 
 
-def limit_time(folder: Path, env: Mapping[str, str], *, margin: float = MARGIN, share: float = 0.1) -> None:
+def limit_time(path: Path, env: Mapping[str, str], *, margin: float = MARGIN, share: float = 0.1) -> None:
     """Tell the run which job it is, and have it end by itself some time before Slurm would, so that its record says
     why."""
     job = job_name(env)
     if job is not None:
-        order = read_order(folder)
+        order = read_order(path)
         options = {**order.options, JOB: {"name": job, "restarts": count_restarts(env)}}
-        write_json(folder / ORDER_FILE, replace(order, options=options).to_json())
+        write_json(path / ORDER_FILE, replace(order, options=options).to_json())
     deadline = query_job(job).deadline if job else None
     if deadline is None:
         return
     seconds = max(0.0, deadline - time.time())
     timeout = max(1.0, seconds - min(margin, seconds * share))
-    order = read_order(folder)
+    order = read_order(path)
     if order.timeout is None or timeout < order.timeout:
         reason = f"Slurm would have ended job {job} {seconds - timeout:.0f} s later"
         write_json(
-            folder / ORDER_FILE,
+            path / ORDER_FILE,
             replace(order, timeout=round(timeout), options={**order.options, LIMIT_REASON: reason}).to_json(),
         )
 
