@@ -29,9 +29,6 @@ NOUNS = {
 }
 """The module names in -ing or -ed, and the thing that each one names."""
 
-FORMER_BODIES = {"searching", "sweeping"}
-"""Bodies of commands that have yet to move into the commands' own files."""
-
 BY_STRING = {
     "snaprun/cli.py": "its table of commands: --help must not import them",
     "snaprun/engines/__init__.py": "its table of engines: a run imports its own alone",
@@ -97,11 +94,7 @@ def test_no_import_renames_what_is_ours() -> None:
 
 def test_modules_and_packages_are_named_by_nouns() -> None:
     names = {
-        name
-        for path in TREES
-        if not path.startswith("snaprun/running/")
-        for name in Path(path).with_suffix("").parts
-        if not (path.startswith("snaprun/commands/") and name in FORMER_BODIES)
+        name for path in TREES if not path.startswith("snaprun/running/") for name in Path(path).with_suffix("").parts
     }
     assert {name for name in names if re.search(r"(ing|ed)_?$", name)} - set(NOUNS) == set()
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.api import queue
+from snaprun.api import queue, sweep
+from snaprun.api.sweep import SweepOptions
 from snaprun.context import Context, open_context
 from snaprun.lifecycle import settle
 from snaprun.live import bell, livefolder
@@ -18,8 +19,6 @@ from snaprun.machine import process
 from snaprun.model import Run, Status
 from snaprun.reader import index
 from snaprun.runplan import RunOptions
-from snaprun.sweeps import sweepplan
-from snaprun.sweeps.sweepplan import SweepOptions
 from tests.queues import dispatchers, runs
 from tests.running import context
 from tests.sandbox import Sandbox, wait_for
@@ -71,8 +70,8 @@ def box(repo: Sandbox) -> Sandbox:
 
 def start(here: Context, notebook: str, *axes: str, jobs: int = 2, **asked: object) -> str:
     wanted = RunOptions(notebook=Path(notebook), engine="inline")
-    planned = sweepplan.plan(here, wanted, SweepOptions(axes=axes, jobs=jobs, **asked))  # type: ignore[arg-type]
-    sweepplan.start(here, planned)
+    planned = sweep.plan(here, wanted, SweepOptions(axes=axes, jobs=jobs, **asked))  # type: ignore[arg-type]
+    sweep.start(here, planned)
     return planned.group
 
 
@@ -285,7 +284,7 @@ def test_a_work_tree_that_is_removed_loses_no_run(box: Sandbox, gates: Gates, tm
     assert box.git("show", f"{first.commit}:held.ipynb") == box.git("show", "HEAD:held.ipynb")
     assert [(run.status, run.exit_code) for run in (second, third)] == [(Status.FAILED, 125)] * 2
     assert "the work tree that it was started in has been removed" in (second.reason or "")
-    assert sweepplan.read_progress(main, group).over
+    assert sweep.read_progress(main, group).over
 
 
 def test_retries_keep_what_the_run_had_saved(box: Sandbox) -> None:

@@ -13,15 +13,14 @@ from pathlib import Path
 import pytest
 
 from snaprun import launchers, records
-from snaprun.api import queue
+from snaprun.api import queue, sweep
+from snaprun.api.sweep import SweepOptions
 from snaprun.context import Context, open_context
 from snaprun.errors import Denied
 from snaprun.live import bell, gpus, livefolder, lock
 from snaprun.live.gpus import Gpu, GpusTaken, NoGpus
 from snaprun.model import Status
 from snaprun.runplan import RunOptions
-from snaprun.sweeps import sweepplan
-from snaprun.sweeps.sweepplan import SweepOptions
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 
@@ -285,7 +284,7 @@ def test_the_queue_waits_for_cards_and_says_why(box: Sandbox) -> None:
 def test_a_sweep_never_shares_a_card(box: Sandbox) -> None:
     context = here(box)
     wanted = RunOptions(notebook=Path("shows.ipynb"), engine="inline", gpus=1)
-    sweepplan.start(context, sweepplan.plan(context, wanted, SweepOptions(axes=("x=1..6",), jobs=4)))
+    sweep.start(context, sweep.plan(context, wanted, SweepOptions(axes=("x=1..6",), jobs=4)))
     wait_for(lambda: bell.read_mark(context.place) is None and not livefolder.scan(context.place), "the sweep")
     ended = box.snaprun("history", "--json").stdout
     assert ended.count('"status": "succeeded"') == 6

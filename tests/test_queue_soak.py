@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from snaprun.api import sweep
+from snaprun.api.sweep import SweepOptions
 from snaprun.errors import SnaprunError
+from snaprun.git.gitrepo import GitRepo
 from snaprun.lifecycle import settle
 from snaprun.live import bell, livefolder
 from snaprun.machine import process
 from snaprun.records import read_result
 from snaprun.runplan import RunOptions
-from snaprun.sweeps import sweepplan
-from snaprun.sweeps.sweepplan import SweepOptions
 from tests.queues import dispatchers, runs
 from tests.running import context
 from tests.sandbox import Sandbox, wait_for
@@ -30,10 +31,10 @@ def test_every_run_has_a_true_record(repo: Sandbox) -> None:
     repo.notebook("nb.ipynb", "import time\ntime.sleep(0.3)\nprint('whole', x)", parameters="x = 0")
     repo.commit()
     here = context(repo)
-    planned = sweepplan.plan(
+    planned = sweep.plan(
         here, RunOptions(notebook=Path("nb.ipynb"), engine="inline"), SweepOptions((f"x=1..{RUNS}",), jobs=3)
     )
-    sweepplan.start(here, planned)
+    sweep.start(here, planned)
     chance = random.Random(7)
     killed: set[str] = set()
 
@@ -51,7 +52,7 @@ def test_every_run_has_a_true_record(repo: Sandbox) -> None:
             for pid in dispatchers(here):
                 os.kill(pid, signal.SIGKILL)
         try:
-            return sweepplan.read_progress(here, planned.group).over
+            return sweep.read_progress(here, planned.group).over
         except SnaprunError:
             return False
 
@@ -60,7 +61,7 @@ def test_every_run_has_a_true_record(repo: Sandbox) -> None:
     found = runs(here, group=planned.group)
     assert [run.params["x"] for run in found] == list(range(1, RUNS + 1))
     assert livefolder.scan(here.place) == []
-    repository = sweepplan.GitRepo(here.place)
+    repository = GitRepo(here.place)
     for run in found:
         result = read_result(repository, run.id)
         assert result is not None

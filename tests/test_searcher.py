@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.api import queue
+from snaprun.api import queue, search
+from snaprun.api.search import Goal
+from snaprun.api.sweep import SweepOptions
 from snaprun.context import Context, open_context
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims, reindex
@@ -20,10 +22,8 @@ from snaprun.machine import process
 from snaprun.metrics import Series
 from snaprun.model import RUN_REF, Status
 from snaprun.runplan import RunOptions
-from snaprun.sweeps import search, searchfile
-from snaprun.sweeps.search import Goal
+from snaprun.sweeps import searchfile
 from snaprun.sweeps.study import Study, Trial
-from snaprun.sweeps.sweepplan import SweepOptions
 from tests.queues import dispatchers, runs
 from tests.running import context
 from tests.sandbox import Sandbox, wait_for

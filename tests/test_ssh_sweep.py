@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
+from snaprun.api.sweep import SweepOptions, plan, start
 from snaprun.errors import UsageFault
 from snaprun.index import runlist
 from snaprun.index.queue import listing
 from snaprun.launchers import Lineup, Site, Submission, ssh
 from snaprun.live import livefolder
 from snaprun.runplan import RunOptions
-from snaprun.sweeps import sweepplan
-from snaprun.sweeps.sweepplan import SweepOptions
 from tests import far, running
 from tests.far import Machine
 from tests.running import context
@@ -159,15 +158,15 @@ def test_a_call_that_is_repeated_queues_nothing_twice(
     wanted = RunOptions(
         notebook=Path("held.ipynb"), engine="inline", launcher="ssh", launcher_options={"on": machine.address}
     )
-    planned = sweepplan.plan(here, wanted, SweepOptions(("x=1..3",), jobs=1))
+    planned = plan(here, wanted, SweepOptions(("x=1..3",), jobs=1))
     where = Site(here.place, os.environ, {"on": machine.address}, Lineup(jobs=1))
     ssh.check(where)
-    made = sweepplan.start(here, planned)
+    made = start(here, planned)
     runs = [Submission(one.id, here.place.live / one.id) for one in made]
     assert len(there(machine)) == 3
     ssh.submit(where, runs)
     assert len(there(machine)) == 3
-    again = sweepplan.start(here, sweepplan.plan(here, wanted, SweepOptions(("x=4..5",), jobs=1)))
+    again = start(here, plan(here, wanted, SweepOptions(("x=4..5",), jobs=1)))
     assert len(there(machine)) == 5
     (machine.place.state / "index.sqlite3").unlink()
     ssh.submit(where, [Submission(one.id, here.place.live / one.id) for one in again])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from snaprun import records
+from snaprun.api import sweep
 from snaprun.context import open_context
 from snaprun.errors import SnaprunError
 from snaprun.live import bell, livefolder
@@ -21,7 +22,6 @@ from snaprun.live.livefolder import Live
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
 from snaprun.model import RUN_REF, Run, Status
-from snaprun.sweeps import sweepplan
 from tests import cluster, running
 from tests.far import Machine
 from tests.queues import dispatchers
@@ -180,7 +180,7 @@ def watch(box: Sandbox, killer: Killer, group: str, unplug: Callable[[int], None
 
     def over() -> bool:
         try:
-            now = sweepplan.read_progress(here, group)
+            now = sweep.read_progress(here, group)
         except SnaprunError:  # an index that somebody was killed over: busy for a moment
             return False
         assert len(now.runs) in (FEW, RUNS)

@@ -18,13 +18,20 @@ from snaprun.queue.access import drop_ids, enqueue, listing, mark_busy, open_que
 from snaprun.reader import find
 from snaprun.runplan import RunOptions
 
+__all__ = ["RunOptions", "add", "drop", "limit", "listing", "move", "pause", "resume"]
+
 
 def add(context: Context, options: RunOptions, *, after: str | None = None, retries: int = 0) -> Snapshot:
     """Freeze a notebook now, and run it when its turn comes.
 
+    Its id is that of the snapshot. ``after`` selects a run that must have succeeded before, ``retries`` is how often it
+    is tried again if it fails.
+
     Raises:
-        SnaprunError: as for ``exec``; nothing is left behind.
+        UsageFault: it is for another launcher. DataFault: there is no such run to wait for.
+        InputMissing, ParameterFault, Unavailable: as :func:`snaprun.api.run.start`. Nothing is left behind then.
     """
+    options = runplan.resolve_launcher(context, options)
     if not launchers.kind(options.launcher or context.settings.launcher).has_queue:
         raise UsageFault("the queue starts runs on this machine only", hint="other launchers have a queue of their own")
     after_id = find(context, after).id if after else None
@@ -61,7 +68,11 @@ def drop(context: Context, runs: Sequence[str]) -> list[str]:
 
 
 def move(context: Context, runs: Sequence[str], *, before: str | None, last: bool) -> None:
-    """Put waiting runs, in this order, first of all, before another one, or last."""
+    """Put waiting runs, by selectors and in this order, first of all, ``before`` another one, or ``last``.
+
+    Raises:
+        DataFault: there is no such run, or one of them does not wait in the queue.
+    """
     ids = [find(context, run).id for run in runs]
     target = find(context, before).id if before else None
     if target is None and not last:

@@ -356,6 +356,6 @@ def _end_search(context: Context, group: str) -> bool:
     """Let the search of this sweep, where it goes on, start no more runs."""
     if not searches.is_active(context.place, group):
         return False
-    from snaprun.sweeps import search  # only where a search goes on
+    from snaprun.api import search  # only where a search goes on
 
     return search.end(context, group)

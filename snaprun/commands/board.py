@@ -4,44 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import click
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-INTERVAL = 0.5
-"""Seconds between two looks at what goes on."""
+State = TypeVar("State")
 
 
-class WatchState(Protocol):
-    """What goes on, at one moment."""
-
-    @property
-    def over(self) -> bool:
-        """Whether that was the last of it."""
-
-
-Now = TypeVar("Now", bound=WatchState)
-
-
-def watch(poll: Callable[[], Now], render: Callable[[Now], str], *, kind: str, group: str, quiet: bool) -> Now | None:
+def watch(
+    states: Iterator[State], render: Callable[[State], str], *, kind: str, group: str, quiet: bool
+) -> State | None:
     """Show how it goes until it is over: how it was then; None where Ctrl-C left it to go on."""
+    last: State | None = None
     try:
         with _board(quiet) as draw:
-            while True:
-                state = poll()
-                draw(render(state))
-                if state.over:
-                    return state
-                time.sleep(INTERVAL)
+            for last in states:
+                draw(render(last))
     except KeyboardInterrupt:
         click.echo(f"the {kind} goes on; snaprun stop --group {group} ends it, snaprun queue shows it", err=True)
         return None
+    return last
 
 
 @contextmanager

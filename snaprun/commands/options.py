@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # commands import the library when they are called, so that -
     from snaprun.api.compare import CompareOptions, PlotOptions
     from snaprun.api.history import HistoryOptions
     from snaprun.api.run import RunOptions
+    from snaprun.api.sweep import SweepOptions
     from snaprun.commands.view import ViewOptions
 
     Options = TypeVar("Options", bound=DataclassInstance)
@@ -53,6 +54,13 @@ def run_options() -> type[RunOptions]:
     from snaprun.api.run import RunOptions
 
     return RunOptions
+
+
+def sweep_options() -> type[SweepOptions]:
+    """What varies, and how the runs take turns."""
+    from snaprun.api.sweep import SweepOptions
+
+    return SweepOptions
 
 
 def view_options() -> type[ViewOptions]:

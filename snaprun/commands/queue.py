@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,11 +11,17 @@ from snaprun.commands.options import (
     COUNT_MOST,
     code_options,
     duration,
+    gather,
     json_option,
     limit_options,
     params_options,
+    run_options,
     snapshot_options,
 )
+from snaprun.errors import UsageFault
+
+if TYPE_CHECKING:
+    from snaprun.api.run import RunOptions
 
 RUNS = click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 
@@ -48,9 +54,23 @@ def command(context: click.Context, jobs: int | None, as_json: bool, quiet: bool
     """
     if context.invoked_subcommand is not None:
         return 0
-    from snaprun.commands.sweeping import list_queue
+    from snaprun.api.queue import limit, listing
+    from snaprun.commands.terminal import load_context, stdout
+    from snaprun.queue.table import queue_json, queue_table
 
-    return list_queue(jobs=jobs, as_json=as_json, quiet=quiet)
+    caller = load_context()
+    if jobs is not None:
+        limit(caller, jobs or None)
+    entries, runs = listing(caller)
+    if as_json:
+        click.echo(queue_json(entries, runs))
+    elif quiet:
+        click.echo("\n".join(entry.run for entry in entries.runs), nl=bool(entries.runs))
+    elif entries.runs:
+        click.echo(queue_table(entries, runs, stdout()))
+    else:
+        click.echo("the queue is empty" + (" and paused" if entries.is_paused else ""), err=True)
+    return 0
 
 
 @command.command("add", short_help="Freeze a notebook now, and run it when its turn comes.")
@@ -69,16 +89,26 @@ def command(context: click.Context, jobs: int | None, as_json: bool, quiet: bool
     help="Try it again, up to N times, if it fails.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print the run's id alone.")
-def add(**options: Any) -> int:
+@gather(run_options)
+def add(options: RunOptions, after: str | None, retries: int, quiet: bool) -> int:
     """Freeze NOTEBOOK as it is now, and run the frozen copy when its turn comes.
 
     \b
       snaprun queue add train.ipynb -p lr=0.1 --retries 2
       snaprun queue add eval.ipynb --after @
     """
-    from snaprun.commands.sweeping import queue_add
+    from dataclasses import replace
 
-    return queue_add(**options)
+    from snaprun import show
+    from snaprun.api import queue
+    from snaprun.commands.terminal import command_line, load_context, stderr
+
+    snapshot = queue.add(load_context(), replace(options, argv=command_line()), after=after, retries=retries)
+    if not quiet:
+        notes = show.notes(snapshot)
+        click.echo(show.snapshot_line(snapshot, stderr()) + (f"\n{notes}" if notes else ""), err=True)
+    click.echo(snapshot.id)
+    return 0
 
 
 @command.command("drop", short_help="Take runs out of the queue; their snapshots stay.")
@@ -89,9 +119,13 @@ def drop(runs: tuple[str, ...]) -> int:
     \b
       snaprun queue drop 3f2a1c9e
     """
-    from snaprun.commands.sweeping import queue_drop
+    from snaprun.api import queue
+    from snaprun.commands.terminal import load_context
+    from snaprun.model import short_id
 
-    return queue_drop(runs)
+    for run in queue.drop(load_context(), runs):
+        click.echo(f"dropped {short_id(run)}; its snapshot stays", err=True)
+    return 0
 
 
 @command.command("move", short_help="Set waiting runs first, last, or before another.")
@@ -106,9 +140,13 @@ def move(runs: tuple[str, ...], first: bool, last: bool, before: str | None) -> 
       snaprun queue move 3f2a1c9e 77aa01bc --first
       snaprun queue move 3f2a1c9e --before 77aa01bc
     """
-    from snaprun.commands.sweeping import queue_move
+    from snaprun.api import queue
+    from snaprun.commands.terminal import load_context
 
-    return queue_move(runs, first=first, last=last, before=before)
+    if first + last + (before is not None) > 1:
+        raise UsageFault("--first, --last and --before exclude each other", hint="snaprun queue move RUN --first")
+    queue.move(load_context(), runs, before=before, last=last)
+    return 0
 
 
 @command.command("pause", short_help="Start nothing more; what runs, runs on.")
@@ -118,9 +156,11 @@ def pause() -> int:
     \b
       snaprun queue pause
     """
-    from snaprun.commands.sweeping import queue_pause
+    from snaprun.api import queue
+    from snaprun.commands.terminal import load_context
 
-    return queue_pause()
+    queue.pause(load_context())
+    return 0
 
 
 @command.command("resume", short_help="Go on starting what waits.")
@@ -130,6 +170,8 @@ def resume() -> int:
     \b
       snaprun queue resume
     """
-    from snaprun.commands.sweeping import queue_resume
+    from snaprun.api import queue
+    from snaprun.commands.terminal import load_context
 
-    return queue_resume()
+    queue.resume(load_context())
+    return 0

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from snaprun.commands.options import COUNT_MOST, limit_options, snapshot_options, stack, where_options
+from snaprun.commands.options import (
+    COUNT_MOST,
+    gather,
+    limit_options,
+    run_options,
+    snapshot_options,
+    stack,
+    sweep_options,
+    view_options,
+    where_options,
+)
+from snaprun.errors import UsageFault
+
+if TYPE_CHECKING:
+    from snaprun.api.run import RunOptions
+    from snaprun.api.search import Goal, SearchProgress
+    from snaprun.api.sweep import SweepOptions, SweepPlan, SweepProgress
+    from snaprun.commands.view import ViewOptions
+    from snaprun.context import Context
+
+RUNS_TO_CONFIRM = 1000
+"""More runs than this are asked about first."""
+
+CONTINUE_OPTIONS = ("continued", "trials", "jobs", "detach", "as_json", "quiet", "yes")
+"""``--continue``, and the options of ``sweep`` that may stand beside it."""
 
 point_options = stack(
     click.option(
@@ -84,7 +111,22 @@ search_options = stack(
     "--json", "as_json", is_flag=True, help="Print the runs as JSON when all have ended (--dry-run: at once)."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
-def command(**options: Any) -> int:
+@gather(view_options)
+@gather(sweep_options)
+@gather(run_options)
+def command(
+    options: RunOptions,
+    sweep_options: SweepOptions,
+    view_options: ViewOptions,
+    search: str | None,
+    trials: int | None,
+    no_prune: bool,
+    continued: str | None,
+    minimize: str | None,
+    maximize: str | None,
+    dry_run: bool,
+    yes: bool,
+) -> int:
     """Freeze NOTEBOOK once, and run it with every combination of the values given, some at a time.
 
     \b
@@ -97,6 +139,186 @@ def command(**options: Any) -> int:
     Ctrl-C leaves it running. `snaprun stop --group ID` ends it; `snaprun history --group ID` lists it. The exit code
     is 0 when all runs succeeded, else 1; of a search, 0 when it made its trials and one of them gave a value.
     """
-    from snaprun.commands.sweeping import sweep
+    from dataclasses import replace
 
-    return sweep(**options)
+    from snaprun.api.search import Goal
+    from snaprun.commands.terminal import command_line, load_context
+
+    if continued is not None:
+        _require_yes(trials or 0, yes=yes)
+        _refuse_changes(continued)
+        return _continue_search(load_context(), continued, trials, sweep_options.jobs, view_options)
+    if minimize and maximize:
+        raise UsageFault("--minimize and --maximize exclude each other", hint=f"--minimize {minimize}")
+    context = load_context()
+    options = replace(options, argv=command_line())
+    goal = Goal(search or "", minimize or maximize, bool(maximize), trials, not no_prune)
+    if search is not None:
+        return _search(context, options, sweep_options, goal, view_options, dry_run=dry_run, yes=yes)
+    if trials is not None:
+        raise UsageFault("--trials belongs to a search", hint=f"--search optuna, or --random {trials}")
+    if no_prune:
+        raise UsageFault("--no-prune belongs to a search", hint="--search optuna")
+    return _sweep(context, options, sweep_options, goal, view_options, dry_run=dry_run, yes=yes)
+
+
+def _sweep(
+    context: Context,
+    options: RunOptions,
+    sweep_options: SweepOptions,
+    goal: Goal,
+    view_options: ViewOptions,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """Go through all points."""
+    from snaprun.api.sweep import check, plan, start
+    from snaprun.commands.terminal import stdout
+    from snaprun.sweeps import table
+
+    sweep = plan(context, options, sweep_options)
+    if dry_run:
+        check(sweep)
+        points, axes = sweep.points, sweep.axes
+        click.echo(table.points_json(points) if view_options.as_json else table.points(points, axes, stdout()))
+        return 0
+    _require_yes(len(sweep.points), yes=yes)
+    start_time = time.monotonic()
+    snapshots = start(context, sweep)
+    if view_options.detach:
+        click.echo(sweep.group)
+        return 0
+    if not view_options.quiet:
+        count = f"{len(snapshots)} run{'s' if len(snapshots) > 1 else ''}"
+        seconds = f"{time.monotonic() - start_time:.2f} s"
+        click.echo(f"queued  {count} of {snapshots[0].spec.notebook}  sweep {sweep.group}  {seconds}", err=True)
+    return _watch_sweep(context, sweep, goal, view_options)
+
+
+def _watch_sweep(context: Context, plan: SweepPlan, goal: Goal, view_options: ViewOptions) -> int:
+    """Show how a sweep goes until all its runs are over; Ctrl-C only leaves."""
+    from snaprun import show
+    from snaprun.api.sweep import follow
+    from snaprun.commands.board import watch
+    from snaprun.commands.terminal import stderr
+    from snaprun.sweeps import table
+
+    def render(progress: SweepProgress) -> str:
+        return table.sweep(progress, plan.axes, goal.metric, stderr())
+
+    states = follow(context, plan.group, metric=goal.metric, highest=goal.highest)
+    end_state = watch(states, render, kind="sweep", group=plan.group, quiet=view_options.quiet)
+    if end_state is None:
+        return 130
+    if view_options.as_json:
+        click.echo(show.history_json(end_state.runs))
+    elif not view_options.quiet:
+        click.echo(render(end_state), err=True)
+    return 0 if end_state.good else 1
+
+
+def _search(
+    context: Context,
+    options: RunOptions,
+    sweep_options: SweepOptions,
+    goal: Goal,
+    view_options: ViewOptions,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """``--search``: draw each point from how those before did."""
+    from snaprun.api.search import plan, start
+    from snaprun.commands.terminal import stdout
+    from snaprun.sweeps import table
+
+    if not dry_run:
+        _require_yes(goal.trials or 0, yes=yes)
+    search = plan(context, options, sweep_options, goal)
+    if dry_run:
+        click.echo(table.space_json(search) if view_options.as_json else table.space(search, stdout()))
+        return 0
+    start_time = time.monotonic()
+    new_search = start(context, search)
+    if not view_options.quiet and not view_options.detach:
+        count = f"{new_search.trials} trial{'s' if new_search.trials > 1 else ''}"
+        seconds = f"{time.monotonic() - start_time:.2f} s"
+        click.echo(f"queued  {count} of {new_search.base.notebook}  search {new_search.group}  {seconds}", err=True)
+    return _watch_search(context, new_search.group, view_options)
+
+
+def _continue_search(
+    context: Context, group: str, trials: int | None, jobs: int | None, view_options: ViewOptions
+) -> int:
+    """``--continue``: more trials of a search."""
+    from snaprun.api.search import go_on
+
+    if trials is None:
+        raise UsageFault("how many trials more?", hint=f"snaprun sweep --continue {group} --trials 20")
+    search = go_on(context, group, trials=trials, jobs=jobs)
+    if not view_options.quiet and not view_options.detach:
+        text = f"goes on to {search.trials} trials of {search.base.notebook}  search {search.group}"
+        click.echo(text, err=True)
+    return _watch_search(context, group, view_options)
+
+
+def _refuse_changes(group: str) -> None:
+    """Refuse options that would make another search of it."""
+    for name, value in click.get_current_context().params.items():
+        if value and name not in CONTINUE_OPTIONS:
+            text = f"--continue makes more trials of the same search: {_spell(name)} cannot be changed"
+            raise UsageFault(text, hint=f"snaprun sweep --continue {group} --trials 20")
+
+
+def _spell(name: str) -> str:
+    """How an option, or the argument, is written."""
+    names = {"notebook": "the notebook", "axes": "-p", "seed": "--random-seed", "file": "--from", "tags": "--tag"}
+    return names.get(name, f"--{name.replace('_', '-')}")
+
+
+def _watch_search(context: Context, group: str, view_options: ViewOptions) -> int:
+    """Show how a search goes until it is over, unless it is detached; Ctrl-C only leaves."""
+    from snaprun import show
+    from snaprun.api.search import follow
+    from snaprun.commands.board import watch
+    from snaprun.commands.terminal import stderr
+    from snaprun.sweeps import table
+
+    if view_options.detach:
+        click.echo(group)
+        return 0
+
+    def render(progress: SearchProgress) -> str:
+        return table.search(progress, stderr())
+
+    states = follow(context, group)
+    if not view_options.quiet:
+        states = _tell_troubles(states)
+    end_state = watch(states, render, kind="search", group=group, quiet=view_options.quiet)
+    if end_state is None:
+        return 130
+    if view_options.as_json:
+        click.echo(show.history_json(end_state.runs))
+    elif not view_options.quiet:
+        click.echo(render(end_state), err=True)
+    return 0 if end_state.good else 1
+
+
+def _tell_troubles(states: Iterator[SearchProgress]) -> Iterator[SearchProgress]:
+    """Say why a search waits, each reason once."""
+    troubles: set[str | None] = {None}
+    for state in states:
+        if state.trouble not in troubles:
+            click.echo(f"the search waits, as it cannot go on: {state.trouble}", err=True)
+        troubles.add(state.trouble)
+        yield state
+
+
+def _require_yes(count: int, *, yes: bool) -> None:
+    """Above 1,000 runs a person has to say yes."""
+    if count <= RUNS_TO_CONFIRM or yes:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():  # none: closed by the caller
+        raise UsageFault(f"that is {count:,} runs", hint="--yes if that is meant, --dry-run to see them")
+    click.confirm(f"That is {count:,} runs. Start them?", abort=True, err=True)

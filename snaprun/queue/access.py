@@ -12,7 +12,7 @@ from snaprun.context import Context
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims, queue, reindex
 from snaprun.index.claims import QueueEntry
-from snaprun.index.queue import QueuedRun, QueueListing
+from snaprun.index.queue import QueueListing
 from snaprun.index.runlist import Filter, query
 from snaprun.index.store import IndexStore
 from snaprun.live import bell, envfile
@@ -44,11 +44,6 @@ def drop_ids(context: Context, ids: Sequence[str]) -> list[str]:
     dropped_ids = claims.drop(open_queue(context), GitRepo(context.place), ids)
     bell.ring(context.place)
     return dropped_ids
-
-
-def sort_by_start(listing: QueueListing) -> list[QueuedRun]:
-    """What runs before what waits, each in its order."""
-    return sorted(listing.runs, key=lambda entry: (not entry.is_claimed, entry.position))
 
 
 def mark_busy(context: Context) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from snaprun import show
 from snaprun.index.queue import QueuedRun, QueueListing
@@ -10,10 +10,10 @@ from snaprun.model import SCHEMA, Run, short_id
 from snaprun.show import Look
 
 
-def queue_table(listing: QueueListing, runs: Mapping[str, Run], order: Sequence[QueuedRun], look: Look) -> str:
+def queue_table(listing: QueueListing, runs: Mapping[str, Run], look: Look) -> str:
     """The queue as a table, what runs first."""
     rows = []
-    for entry in order:
+    for entry in sorted(listing.runs, key=lambda entry: (not entry.is_claimed, entry.position)):
         run = runs.get(entry.run)
         state = look.style("started", "cyan") if entry.is_claimed else "waits"
         rows.append(

@@ -20,9 +20,6 @@ from snaprun.errors import ParameterFault, UsageFault
 from snaprun.model import seed_of
 from snaprun.notebooks import parameters
 
-RUNS_TO_CONFIRM = 1000
-"""Runs above which a sweep is not started without being asked."""
-
 RUNS_MOST = 1_000_000
 """Runs above which a sweep is refused."""
 

@@ -13,7 +13,7 @@ from snaprun.quantities import format_duration
 from snaprun.show import Look
 from snaprun.sweeps import searchfile
 from snaprun.sweeps.points import Point
-from snaprun.sweeps.search import SearchPlan, SearchProgress
+from snaprun.sweeps.searchplan import SearchPlan, SearchProgress
 from snaprun.sweeps.space import Dimension
 from snaprun.sweeps.sweepplan import SweepProgress
 

@@ -1,20 +1,19 @@
-"""Plan a search with Optuna, begin it, go on with it, end it, and read how it goes."""
+"""Search with Optuna instead of going through a grid: begin a search, follow it, go on with it and end it."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import secrets
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from snaprun import launchers, runplan
+from snaprun import runplan
+from snaprun.api.sweep import INTERVAL
 from snaprun.context import Context
-from snaprun.errors import DataFault, ParameterFault, Unavailable, UsageFault, os_fault
+from snaprun.errors import DataFault, UsageFault, os_fault
 from snaprun.files import write_json
 from snaprun.freeze import capture
 from snaprun.git.gitrepo import GitRepo
@@ -24,102 +23,17 @@ from snaprun.live import bell, envfile, searches
 from snaprun.live.order import ORDER_FILE
 from snaprun.machine import process
 from snaprun.model import Run, RunSpec, Snapshot
-from snaprun.nearest import nearest
 from snaprun.notebooks import parameters
-from snaprun.notebooks.notebook import Notebook
 from snaprun.reader import find, index
-from snaprun.runplan import RunOptions
-from snaprun.sweeps import pace, points, searchfile, space, sweepplan
+from snaprun.sweeps import pace, searchfile, sweepplan
 from snaprun.sweeps.searchfile import Search
-from snaprun.sweeps.space import Dimension
-from snaprun.sweeps.sweepplan import SweepOptions, SweepProgress
+from snaprun.sweeps.searchplan import Goal, SearchPlan, SearchProgress, plan, require_optuna
+from snaprun.sweeps.sweepplan import SweepProgress
 
 if TYPE_CHECKING:
     from snaprun.sweeps import trialrun
 
-SEARCHES = ("optuna",)
-"""What ``--search`` knows."""
-
-INSTALL = "pip install 'snaprun[optuna]'"
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What a search is after: the metric, whether the highest value is the best, how many runs, giving up or not."""
-
-    name: str
-    metric: str | None
-    highest: bool
-    trials: int | None
-    prune: bool = True
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """A search that has not begun. ``axes`` are the names that vary."""
-
-    group: str
-    options: RunOptions
-    sweep_options: SweepOptions
-    goal: Goal
-    book: Notebook
-    dimensions: tuple[Dimension, ...]
-    constants: Mapping[str, Any]
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """The names of what varies."""
-        return tuple(dimension.name for dimension in self.dimensions)
-
-    @property
-    def size(self) -> int | None:
-        """How many different points there are; None where they have no end."""
-        return space.size(self.dimensions)
-
-
-@dataclass(frozen=True)
-class SearchProgress:
-    """How a search goes: its document, its runs, the best that succeeded, seconds left, why nobody serves it."""
-
-    search: Search
-    sweep: SweepProgress
-    over: bool
-    trouble: str | None = None
-
-    @property
-    def runs(self) -> tuple[Run, ...]:
-        """Its runs, oldest first."""
-        return self.sweep.runs
-
-    @property
-    def prune_count(self) -> int:
-        """How many runs were given up."""
-        return sum(searchfile.is_pruned(run) for run in self.runs)
-
-
-def plan(context: Context, options: RunOptions, sweep_options: SweepOptions, goal: Goal) -> SearchPlan:
-    """Work out what a search draws from; nothing is frozen or started yet.
-
-    Raises:
-        UsageFault: nothing varies, something is missing, or does not go with a search. Unavailable: Optuna is missing.
-        ParameterFault: a parameter is wrong. InputMissing: no such notebook.
-    """
-    _check(context, options, sweep_options, goal)
-    if options.notebook is None:
-        raise UsageFault("no notebook is named", hint="snaprun sweep NOTEBOOK --search optuna")
-    book = sweepplan.read_notebook(context, options.notebook)
-    axes = points.axes(sweep_options.axes)
-    dimensions = space.dimensions(axes)
-    if not dimensions:
-        raise UsageFault("nothing varies", hint="-p lr=1e-4..1e-1..log -p depth=2..6 -p opt=[adam,sgd]")
-    constants = parameters.parse((), options.raw, options.files)
-    clash = next((axis.name for axis in axes if axis.name in constants), None)
-    if clash is not None:
-        raise ParameterFault(f"{clash} is given twice", hint="leave one of the two out")
-    for end in (0, -1):  # both ends of everything: what the notebook has no name for, or cannot be given
-        values = {dimension.name: _bound(dimension, end) for dimension in dimensions}
-        parameters.resolve(book.node, book.language, {**constants, **space.constants(axes), **values})
-    return SearchPlan(secrets.token_hex(4), options, sweep_options, goal, book, dimensions, constants)
+__all__ = ["Goal", "Search", "SearchPlan", "SearchProgress", "end", "follow", "go_on", "plan", "read_progress", "start"]
 
 
 def start(context: Context, plan: SearchPlan) -> Search:
@@ -180,7 +94,7 @@ def go_on(context: Context, group: str, *, trials: int, jobs: int | None = None)
     Raises:
         DataFault: there is no such search. UsageFault: there is nothing left to try. Busy: it does not answer.
     """
-    _require_optuna()
+    require_optuna()
     path = _find_folder(context, group)
     with searches.gate(path):
         search = searchfile.read(path)
@@ -245,36 +159,18 @@ def read_progress(context: Context, group: str) -> SearchProgress:
     )
 
 
-def _check(context: Context, options: RunOptions, sweep_options: SweepOptions, goal: Goal) -> None:
-    """Refuse what makes no sense with a search."""
-    if goal.name not in SEARCHES:
-        suggestion = nearest(goal.name, SEARCHES)
-        raise UsageFault(f"there is no search {goal.name!r}", hint=f"--search {suggestion or SEARCHES[0]}")
-    if goal.metric is None:
-        raise UsageFault("a search has to know what is best", hint="--minimize loss, or --maximize accuracy")
-    if goal.trials is None:
-        raise UsageFault("a search has to know where to end", hint="--trials 50")
-    conflicts = {"--from": sweep_options.file, "--random": sweep_options.random, "--seeds": sweep_options.seeds}
-    for option, value in conflicts.items():
-        if value is not None:
-            hint = "search first, then sweep the best point with --seeds" if option == "--seeds" else "leave one out"
-            raise UsageFault(f"{option} and --search exclude each other", hint=hint)
-    launcher = options.launcher or context.settings.launcher
-    if not launchers.kind(launcher).has_queue:
-        text = f"a search learns from its runs as they go, so they run on this machine, not by {launcher}"
-        raise UsageFault(text, hint="--launcher local, or --random 50")
-    _require_optuna()
+def follow(context: Context, group: str) -> Iterator[SearchProgress]:
+    """How a search stands, twice a second, until it is over. Leaving the loop changes nothing for it.
 
-
-def _require_optuna() -> None:
-    if importlib.util.find_spec("optuna") is None:
-        raise Unavailable("Optuna is not installed", hint=INSTALL)
-
-
-def _bound(dimension: Dimension, index: int) -> Any:
-    if dimension.values:
-        return dimension.values[index]
-    return dimension.value(dimension.low if index == 0 else dimension.high)
+    Raises:
+        DataFault: there is no such search.
+    """
+    while True:
+        progress = read_progress(context, group)
+        yield progress
+        if progress.over:
+            return
+        time.sleep(INTERVAL)
 
 
 def _search(context: Context, plan: SearchPlan, env: str, spec: RunSpec, after: str | None) -> Search:
