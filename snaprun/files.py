@@ -131,6 +131,14 @@ def publish_new(file: IO[bytes], path: Path, *, durable: bool = True) -> None:
     os.link(file.name, path)
 
 
+def remove_drafts(folder: Path, *, age: float, now: float) -> None:
+    """Remove the drafts that killed processes left in a folder, once they are ``age`` seconds old."""
+    for path in folder.glob(f"{DRAFT_PREFIX}*"):
+        with suppress(FileNotFoundError):  # it has its name just now
+            if now - path.lstat().st_mtime > age:
+                path.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder outlive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -145,6 +146,16 @@ def test_a_writer_that_is_killed_leaves_the_old_or_the_new(tmp_path: Path) -> No
             wait_for(lambda inode=inode: path.stat().st_ino != inode, "a first write")
             writer.send_signal(signal.SIGKILL)
         assert path.read_bytes() in (OLD, NEW)
+    files.remove_drafts(tmp_path, age=60, now=time.time() + 120)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_draft_of_a_writer_that_may_live_stays(tmp_path: Path) -> None:
+    with files.draft(tmp_path) as file:
+        files.remove_drafts(tmp_path, age=60, now=time.time() + 30)
+        files.publish(file, tmp_path / "a")
+    files.remove_drafts(tmp_path / "gone", age=60, now=time.time())
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_an_interrupt_leaves_no_draft(tmp_path: Path) -> None:

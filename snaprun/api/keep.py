@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun import launchers
+from snaprun import files, launchers
 from snaprun.checkouts import slots
 from snaprun.context import Context
 from snaprun.errors import SnaprunError
@@ -18,6 +18,7 @@ from snaprun.git.locate import MIN_GIT, clean_env
 from snaprun.git.sync import INCOMING_REF
 from snaprun.index import reindex
 from snaprun.index.reindex import open_index
+from snaprun.launchers import farfiles
 from snaprun.lifecycle import settle
 from snaprun.live import livefolder, lock, searches
 from snaprun.model import RUN_REF, SNAP_DIR, Finding, parse_document
@@ -54,6 +55,8 @@ def collect(context: Context, *, keep_slots: int, now: float) -> Removals:
     for path, _ in checkpoints:
         shutil.rmtree(path, ignore_errors=True)
     _drop_stranded(repo, now)
+    for folder in _draft_folders(context):
+        files.remove_drafts(folder, age=HALF_MADE_AGE, now=now)
     free_slots = slots.prune(repo, live=context.place.live, keep=keep_slots)
     return Removals(
         len(free_slots), len(artifacts), len(checkpoints), sum(size for _, size in (*artifacts, *checkpoints))
@@ -163,6 +166,13 @@ def _idle_checkpoints(repo: GitRepo, context: Context) -> list[Path]:
         for path in folder.iterdir()
         if path.name not in live_ids and (path.name not in run_ids or not any(path.iterdir()))
     ]
+
+
+def _draft_folders(context: Context) -> Iterator[Path]:
+    """Where files are written that outlive a run. A checkout is none: what is in it is not ours."""
+    place = context.place
+    yield from (place.state, place.queue, place.search_marks, place.state / "slots", place.state / "hooks")
+    yield from (place.state / farfiles.FOLDER, *place.searches.glob("*"))
 
 
 def _size(path: Path) -> int:
