@@ -171,6 +171,22 @@ def test_open_writes_where_it_is_told_and_overwrites_nothing(repo: Sandbox, tmp_
     assert repo.snaprun("open", "@", "-o", str(target), "--force").returncode == 0
 
 
+def test_open_writes_through_a_link_and_keeps_the_mode(repo: Sandbox, tmp_path: Path) -> None:
+    repo.notebook("nb.ipynb", "print(6 * 7)")
+    assert repo.snaprun("exec", "nb.ipynb", "-q").stdout == "42\n"
+    target, link, dead_link = tmp_path / "target.ipynb", tmp_path / "link.ipynb", tmp_path / "dead.ipynb"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    dead_link.symlink_to("elsewhere.ipynb")
+    assert repo.snaprun("open", "@", "-o", str(link), "--force").returncode == 0
+    assert repo.snaprun("open", "@", "-o", str(dead_link)).returncode == 0
+    assert link.is_symlink() and dead_link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert target.read_bytes() == (tmp_path / "elsewhere.ipynb").read_bytes() != b"old"
+    assert json.loads(repo.snaprun("open", "@", "-o", "/dev/stdout", "--force").stdout.rpartition("/dev/stdout")[0])
+
+
 def test_doctor_gc_and_config(repo: Sandbox) -> None:
     repo.notebook("nb.ipynb", "1")
     repo.snaprun("exec", "nb.ipynb", "-q")
