@@ -22,7 +22,7 @@ from snaprun.git.locate import Place
 from snaprun.index import runlist
 from snaprun.launchers import local
 from snaprun.lifecycle import settle
-from snaprun.live import livefolder
+from snaprun.live import livefolder, supervision
 from snaprun.live.livefolder import Live
 from snaprun.live.order import Order
 from snaprun.machine import process
@@ -52,7 +52,7 @@ class Started:
 
     def pids(self) -> tuple[process.Identity, process.Identity]:
         """Supervisor and worker."""
-        return wait_for(lambda: settle.read_identities(self.live), "supervisor.json")  # type: ignore[no-any-return]
+        return wait_for(lambda: supervision.read_identities(self.live), "supervisor.json")  # type: ignore[no-any-return]
 
     def kernel(self) -> int:
         """The pid of the kernel, once it answered."""
@@ -118,7 +118,7 @@ class Started:
     def processes(self) -> list[int]:
         """Every process that belongs to the run, its supervisor and worker included."""
         mine = [who.pid for who in process.find_marked(self.id)]
-        about = settle.read_identities(self.live)
+        about = supervision.read_identities(self.live)
         return mine + [who.pid for who in about or () if process.alive(who)]
 
 

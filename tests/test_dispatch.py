@@ -13,8 +13,7 @@ import pytest
 from snaprun.api import queue, sweep
 from snaprun.api.sweep import SweepOptions
 from snaprun.context import Context, open_context
-from snaprun.lifecycle import settle
-from snaprun.live import bell, livefolder
+from snaprun.live import bell, livefolder, supervision
 from snaprun.machine import process
 from snaprun.model import Run, Status
 from snaprun.reader import index
@@ -225,7 +224,7 @@ def test_a_killed_run_is_settled_and_the_queue_goes_on(box: Sandbox, gates: Gate
     start(here, "held.ipynb", "x=1..2", jobs=1)
     wait_for(lambda: gates.at(1), "the first run")
     folder = livefolder.scan(here.place)[0]
-    pair = wait_for(lambda: settle.read_identities(folder), "its supervisor")
+    pair = wait_for(lambda: supervision.read_identities(folder), "its supervisor")
     for who in pair:
         process.send(who, signal.SIGKILL)
     wait_for(lambda: gates.at(2), "the second run")
@@ -239,7 +238,7 @@ def test_everything_killed_at_once(box: Sandbox, gates: Gates) -> None:
     start(here, "held.ipynb", "x=1..2", jobs=1, retries=1)
     wait_for(lambda: gates.at(1), "the first run")
     (pid,) = dispatchers(here)
-    pair = wait_for(lambda: settle.read_identities(livefolder.scan(here.place)[0]), "its supervisor")
+    pair = wait_for(lambda: supervision.read_identities(livefolder.scan(here.place)[0]), "its supervisor")
     os.kill(pid, signal.SIGKILL)
     for who in pair:
         process.send(who, signal.SIGKILL)

@@ -16,7 +16,7 @@ import pytest
 from snaprun import files
 from snaprun.index import runlist, selectors
 from snaprun.lifecycle import settle
-from snaprun.live import livefolder, lock, order, stoprequest
+from snaprun.live import livefolder, lock, order, stoprequest, supervision
 from snaprun.live.stoprequest import StopRequest, write_stop_request
 from snaprun.machine import process
 from snaprun.model import Result, Run, Status
@@ -141,7 +141,7 @@ def test_a_run_of_another_machine_is_not_judged(run: Started) -> None:
     path = run.live.path / order.SUPERVISOR_FILE
     about = files.read_json(path)
     files.write_json(path, {**about, "host": "elsewhere", "boot": "another"})
-    assert settle.host_of(run.live) == "elsewhere"
+    assert supervision.host_of(run.live) == "elsewhere"
     assert settle.settle(run.place, os.environ) == []
     assert run.alive
     files.write_json(path, {**about, "boot": "another"})  # this machine, before it was restarted

@@ -13,8 +13,7 @@ from snaprun.api import sweep
 from snaprun.api.sweep import SweepOptions
 from snaprun.errors import SnaprunError
 from snaprun.git.gitrepo import GitRepo
-from snaprun.lifecycle import settle
-from snaprun.live import bell, livefolder
+from snaprun.live import bell, livefolder, supervision
 from snaprun.machine import process
 from snaprun.records import read_result
 from snaprun.runplan import RunOptions
@@ -45,7 +44,7 @@ def test_every_run_has_a_true_record(repo: Sandbox) -> None:
             raise AssertionError(f"{len(folders)} at once")
         if folders and chance.random() < 0.25:
             folder = chance.choice(folders)
-            for who in settle.read_identities(folder) or ():
+            for who in supervision.read_identities(folder) or ():
                 killed.add(folder.id)
                 process.send(who, signal.SIGKILL)
         elif chance.random() < 0.1:

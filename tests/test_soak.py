@@ -14,6 +14,7 @@ import pytest
 from snaprun import records
 from snaprun.index import runlist
 from snaprun.lifecycle import settle
+from snaprun.live import supervision
 from snaprun.machine import process
 from snaprun.model import Status
 from tests import running
@@ -64,7 +65,7 @@ def _kill(repo: Sandbox, book: Path, after: float, victims: int, hard: bool) -> 
     run = running.start(repo, book)
     end = time.monotonic() + after
     wait_for(lambda: time.monotonic() >= end or not run.alive, "the instant")
-    about = settle.read_identities(run.live)
+    about = supervision.read_identities(run.live)
     kernels = [event["pid"] for event in run.events() if event["e"] == "kernel"]
     pids = [who.pid for who in about or ()] + kernels[:1]
     for number, pid in enumerate(pids):

@@ -18,6 +18,7 @@ from snaprun.git import sync
 from snaprun.launchers import Site, Submission, contact, ssh
 from snaprun.launchers.contact import Pace
 from snaprun.lifecycle import settle
+from snaprun.live import supervision
 from snaprun.live.progress import read_progress
 from snaprun.live.stoprequest import StopRequest
 from snaprun.machine import process
@@ -147,9 +148,9 @@ def test_a_second_start_starts_nothing(repo: Sandbox, machine: Machine) -> None:
     where = site(repo, machine)
     ssh.check(where)
     [handle] = ssh.submit(where, [Submission(run.id, run.live.path)])
-    first = wait_for(lambda: settle.read_identities(machine.live(run.id)), "the supervisor")
+    first = wait_for(lambda: supervision.read_identities(machine.live(run.id)), "the supervisor")
     assert ssh.submit(where, [Submission(run.id, run.live.path)]) == [handle]
-    assert settle.read_identities(machine.live(run.id)) == first
+    assert supervision.read_identities(machine.live(run.id)) == first
     assert [state.state for state in ssh.poll(where, [handle])] == ["running"]
     wait_for(lambda: ssh.logs(where, handle, 0) == b"on\n", "the log")
     assert ssh.logs(where, handle, 1) == b"n\n"
@@ -182,7 +183,7 @@ def forget(machine: Machine, run: str) -> None:
     """The far side forgets a run: its processes end, its record is deleted."""
     folder = machine.live(run)
     assert folder is not None
-    about = settle.read_identities(folder)
+    about = supervision.read_identities(folder)
     for who in about or ():
         process.send(who, signal.SIGKILL)
     wait_for(lambda: settle.settle(machine.place, os.environ) or machine.live(run) is None, "the settling")
@@ -192,7 +193,7 @@ def forget(machine: Machine, run: str) -> None:
 def test_a_crash_there_is_told_as_it_was(repo: Sandbox, machine: Machine) -> None:
     repo.notebook("a.ipynb", SLOW)
     run = far.started(repo, machine, "a.ipynb")
-    about = wait_for(lambda: settle.read_identities(machine.live(run.id)), "the supervisor")
+    about = wait_for(lambda: supervision.read_identities(machine.live(run.id)), "the supervisor")
     wait_for(lambda: not refreshed(run) and run.log() == "on\n", "the log")
     for who in about:
         process.send(who, signal.SIGKILL)

@@ -20,7 +20,7 @@ from snaprun.index import reindex
 from snaprun.index.reindex import open_index
 from snaprun.launchers import farfiles
 from snaprun.lifecycle import settle
-from snaprun.live import livefolder, lock, searches
+from snaprun.live import livefolder, lock, searches, supervision
 from snaprun.model import RUN_REF, SNAP_DIR, Finding, parse_document
 from snaprun.notebooks import pairing
 
@@ -117,7 +117,7 @@ def _unsettled_runs(context: Context) -> Iterator[Finding]:
     settle.settle(context.place, context.env)
     for folder in livefolder.scan(context.place):
         submission = launchers.read_placement(folder.path)
-        is_remote = settle.host_of(folder) is not None or (submission is not None and submission.needs_poll)
+        is_remote = supervision.host_of(folder) is not None or (submission is not None and submission.needs_poll)
         lock_handle = None if is_remote else lock.take(folder.path)
         if lock_handle is not None:
             os.close(lock_handle)

@@ -11,8 +11,7 @@ from snaprun.context import Context
 from snaprun.index import queue, runlist
 from snaprun.index.runlist import Filter
 from snaprun.launchers import contact
-from snaprun.lifecycle import settle
-from snaprun.live import livefolder
+from snaprun.live import livefolder, supervision
 from snaprun.live.progress import Progress, RunInProgress, read_progress
 from snaprun.machine import usage
 from snaprun.model import GOOD, ONGOING, Run
@@ -63,8 +62,8 @@ def _describe_running(context: Context, run: Run, cell_seconds: Mapping[int, flo
     last_contact = contact.read_contact(folder)
     if last_contact.state == "queued":
         progress = replace(progress, state=f"queued: {last_contact.reason}" if last_contact.reason else "queued")
-    host = settle.host_of(folder)
-    identities = None if host else settle.read_identities(folder)
+    host = supervision.host_of(folder)
+    identities = None if host else supervision.read_identities(folder)
     resources = usage.measure(identities[0]) if identities else None
     return RunInProgress(
         run=run,

@@ -1,4 +1,4 @@
-"""What another machine answers to the ssh launcher, checked before anything here believes it.
+"""Check what another machine answers to the ssh launcher, before anything here believes it.
 
 It may have another version of snaprun, or may have been cut off, or may lie: an answer that makes no sense says nothing
 about a run, as no answer does.

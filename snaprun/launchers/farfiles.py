@@ -1,4 +1,4 @@
-"""Large files that a run has left in the artifact store of another machine: remember where, and copy them here."""
+"""Remember which large files runs have left in the artifact stores of other machines, and copy them here."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def stop(context: Context, folder: Live, number: int, *, grace: float | None = N
         return stoprequest.request(folder, number, grace=grace, kill=kill)
     request = StopRequest(signal=number, kill=kill, grace=grace, time=time.time())
     with suppress(FileNotFoundError):  # it has just ended
-        if submission.host is None:  # whoever ends it finds the wish there
+        if submission.host is None:  # whoever ends it finds the request there
             write_stop_request(folder.path, request)
         try:
             return launchers.launcher(submission.launcher).cancel(site(context), submission.handle, request)

@@ -1,4 +1,4 @@
-"""A launcher of another package: whatever goes wrong in it is told by its name, and stays its own trouble."""
+"""Guard a launcher of another package: whatever goes wrong in it is told by its name, and stays its own trouble."""
 
 from __future__ import annotations
 

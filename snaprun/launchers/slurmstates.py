@@ -1,4 +1,4 @@
-"""How jobs of Slurm stand: what its controller knows, what its books say, and what its words mean for a run."""
+"""Ask how jobs of Slurm stand: its controller, then its accounting, and what their words mean for a run."""
 
 from __future__ import annotations
 

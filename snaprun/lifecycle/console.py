@@ -1,7 +1,7 @@
 """Talk to the kernel of a run in progress, from beside it: nothing here can end the kernel or interrupt its cell.
 
 Where the kernel has subshells (JEP 91; ipykernel 7) an answer comes while a cell is busy, else when that cell is done.
-What is said here is no part of the notebook; the run's record only tells that somebody talked to its kernel.
+What is asked here is no part of the notebook; the run's record says only that a console was opened on its kernel.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Console:
 
 
 def _note_console(folder: Live) -> None:
-    """Note in the live folder that somebody talked to the kernel."""
+    """Note in the live folder that a console was opened on the kernel."""
     line = json.dumps({"t": time.time(), "pid": os.getpid()}) + "\n"
     try:
         handle = os.open(folder.path / CONSOLES_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""What a run ran in, for the record: Python, platform, packages, graphics cards, and harmless environment variables."""
+"""Describe what a run runs in: Python, platform, packages, graphics cards, and harmless environment variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the record of a run that is over, from its live folder: result commit, index, and the folder goes.
+"""Make the record of a run that is over from what it left: result commit and index; then its live folder goes.
 
 The same for every ending, and safe to repeat: whoever finalises after a crash finds what is done and does the rest.
 """
@@ -122,7 +122,7 @@ def result_parts(
 
 
 def _explain(outcome: Outcome, order: Order) -> Outcome:
-    """With why a job of Slurm was at its end, not only by what."""
+    """Add why Slurm ended a job, where it did, to how the run saw that."""
     job, reason = order.options.get(JOB), None
     if outcome.status is Status.TIMED_OUT:
         reason = order.options.get(LIMIT_REASON)

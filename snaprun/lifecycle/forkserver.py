@@ -26,8 +26,8 @@ REFUSAL = b"?"
 def main(argv: list[str]) -> int:
     """Serve requests on standard input until the other end goes away. ``argv``: the engine that the runs need.
 
-    A request is any byte, with two descriptors: the socket through which the supervisor gets its order, and where it
-    and the worker speak before they have one.
+    A request is any byte, with two descriptors: the socket through which the supervisor gets its order, and the file
+    that it and the worker write their messages to before they have one.
     """
     connection = socket.socket(fileno=os.dup(0))
     streams.detach(streams.IN)  # a supervisor that still had it would hide that this process is gone

@@ -1,4 +1,4 @@
-"""GPUs and memory of a run: refuse before a start what a launcher cannot honour."""
+"""Refuse before a start the GPUs and the memory that a launcher cannot give a run, or hold it to."""
 
 from __future__ import annotations
 

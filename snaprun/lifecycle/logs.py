@@ -1,4 +1,4 @@
-"""The log of a run as pieces of bytes: the whole, its last lines, one cell's part, or with times."""
+"""Read the log of a run piece by piece: the whole, its last lines, one cell's part, or with times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell the user that a run has ended: a command of theirs, the desktop."""
+"""Tell the user that a run has ended, by a command of theirs or on the desktop."""
 
 from __future__ import annotations
 

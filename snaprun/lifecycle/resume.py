@@ -1,4 +1,4 @@
-"""Go on with a run: a held kernel after its failed cell, or a further attempt at one that did not succeed."""
+"""Go on with a run: continue a held one after its failed cell, or start a further attempt at one without success."""
 
 from __future__ import annotations
 

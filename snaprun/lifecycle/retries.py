@@ -1,7 +1,7 @@
-"""Whether a run goes on after the attempt that is being recorded: a batch system starts its job again, or is to.
+"""Decide whether a run is tried again after the attempt that is being recorded, and make the next one's live folder.
 
-The job says so in the live folder, and whoever makes the record leaves the folder of the next attempt behind. A run
-that waits for that is queued, not over.
+The job of a batch system notes in the live folder how often it may start again, or that it is about to; whoever makes
+the record leaves the folder of the next attempt behind. A run that waits for that is queued, not over.
 """
 
 from __future__ import annotations

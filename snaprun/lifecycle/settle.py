@@ -1,4 +1,4 @@
-"""Keep states true: finalise every run whose supervisor and worker are both gone. Standard library only.
+"""Finalise every run whose supervisor and worker are both gone, so that states are true. Standard library only.
 
 Every command that reads states calls :func:`settle` first. Where nothing is in progress that is one look into an empty
 folder; a run in progress costs one lock attempt.
@@ -26,8 +26,6 @@ from snaprun.live.supervision import host_of, read_identities, supervisor_env
 from snaprun.live.wire import send_task
 from snaprun.machine import process
 from snaprun.model import ONGOING, Outcome, Status
-
-__all__ = ["host_of", "read_identities", "revive", "settle"]
 
 STALE_AGE = 3600.0
 """Age in seconds at which a half made or half removed live folder is nobody's any more."""

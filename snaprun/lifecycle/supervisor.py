@@ -1,4 +1,4 @@
-"""Outlive everything: keep one run's worker company, pass signals on, reap what is left, see to the record.
+"""Supervise one run: start its worker, pass signals on, reap what is left, and have the record made in any case.
 
 Standard library only, and small: it lives as long as the run. With ``--engine NAME`` it starts before the run is known,
 which comes through a socket on standard input, so that the worker's imports cost the user no time; without an order
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
     connection = socket.socket(fileno=os.dup(0)) if has_engine else None
     if (
         connection is not None and os.fork()
-    ):  # the command reaps this one; the other is nobody's child, no session's leader
+    ):  # the command reaps this one; the other is nobody's child, leads no session
         os._exit(0)
     return serve(spawn(*argv[1:]), signals, connection if connection is not None else Path(argv[0]))
 
@@ -119,7 +119,7 @@ def supervise(order: Order, path: Path, lock_handle: int, worker: Worker, signal
     ``message_handle`` is where the worker wrote before it had the run.
     """
     old_kills = oom_kills()
-    status = _accompany(order, path, worker, signals)
+    status = _wait_for_worker(order, path, worker, signals)
     worker.connection.close()
     survivors = _end_processes(order)
     if not (path / SUPERVISOR_FILE).exists():  # all is recorded: the folder is gone, or waits for the next attempt
@@ -145,7 +145,7 @@ def judge_exit(status: int, *, oom: bool) -> Outcome:
 
 
 def _copy_messages(message_handle: int) -> None:
-    """Put what was said too early into the live folder's log: why a worker could not even start, say."""
+    """Copy what was written before there was a run into its live folder's log: why a worker could not start, say."""
     try:
         size = os.fstat(message_handle).st_size
         os.write(2, os.pread(message_handle, size, 0))
@@ -196,7 +196,7 @@ def _answer(connection: socket.socket | None, answer: str) -> None:
     streams.detach(streams.IN)
 
 
-def _accompany(order: Order, path: Path, worker: Worker, signals: Signals) -> int:
+def _wait_for_worker(order: Order, path: Path, worker: Worker, signals: Signals) -> int:
     """Pass signals on to the worker until it ends; end it where it does not react. Its wait status."""
     handles = [worker.connection.fileno()]
     interrupts = 0

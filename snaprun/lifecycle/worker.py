@@ -1,4 +1,4 @@
-"""One run from start to end: the worker process, told by a socket on standard input what to run or to finalise."""
+"""Execute one run, or finalise dead ones: the worker process, which is told by a socket on standard input."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def _watch_supervisor(connection: socket.socket, journal: Journal) -> None:
         if connection.recv(1) == b"":
             journal.note("the supervisor was killed; the run went on without it")
 
-    threading.Thread(target=watch, name="snaprun-door", daemon=True).start()
+    threading.Thread(target=watch, name="snaprun-supervisor", daemon=True).start()
 
 
 def _announce_end(connection: socket.socket) -> None:

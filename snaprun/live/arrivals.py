@@ -1,4 +1,4 @@
-"""When the bytes of a log arrived: a small file beside it, written by the journal, kept with the result.
+"""Record when the bytes of a log arrived, in a small file beside it that the journal writes and the result keeps.
 
 Standard library only. A line ``[start, time]`` says that from byte ``start`` of the log on what was printed arrived at
 ``time`` (seconds since the epoch) or later, until the next line says otherwise.

@@ -1,4 +1,4 @@
-"""Wake whoever starts what waits in the queue. Standard library only."""
+"""Wake the dispatcher of the queue and the processes of searches, or start them. Standard library only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ START_LOCK = "starting"
 """In the queue's folder: locked while a dispatcher starts, until it listens or goes."""
 
 LOG_NAME = "dispatch.log"
-"""In the queue's folder: what a dispatcher has to say."""
+"""In the queue's folder: the messages of dispatchers."""
 
 
 def read_mark(place: Place) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The journal of a run: every output and state as it arrives, one JSON object a line, appended and never rewritten.
+"""Write and read the journal of a run: every output and state as it arrives, a JSON object a line, never rewritten.
 
 Standard library only. One writer (the worker), any number of readers. ``events.jsonl`` is the truth from which the
 executed notebook is made; ``log.txt`` holds the plain bytes of standard output and error, written after the events, and
@@ -300,7 +300,7 @@ class _Appender:
                 count = os.write(self._file, data)
                 self.size += count
                 data = data[count:]
-            except OSError:  # full or broken: keep the rest, the caller sees ``waiting``
+            except OSError:  # full or broken: keep the rest, the caller sees the backlog
                 self._parts.append(bytes(data))
                 break
         self.backlog = len(data)

@@ -1,4 +1,4 @@
-"""The live folder: all that is known about a run in progress, on disk and readable by anyone who may.
+"""Make, find and remove live folders: each holds all that is known about a run in progress, for anyone who may read.
 
 Standard library only: the supervisor and every reading command start here.
 """

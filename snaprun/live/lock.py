@@ -1,4 +1,4 @@
-"""The lock of a live folder: held by supervisor and worker together, so it is free exactly when both are gone.
+"""Take the lock of a live folder: supervisor and worker hold it together, so it is free exactly when both are gone.
 
 An flock belongs to the open file, not to a process: handing the descriptor on hands the lock on, with no gap, and the
 system frees it whatever way its holders end. Standard library only.

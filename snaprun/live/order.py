@@ -1,4 +1,4 @@
-"""What a command decides about a run beyond what its snapshot says, handed to the supervisor: standard library only.
+"""Write and read the order of a run: what a command decides beyond what the snapshot says. Standard library only.
 
 It lies as ``order.json`` in the live folder; the wire carries only the folder's path and the lock.
 """

@@ -1,4 +1,4 @@
-"""Where a run in progress stands, from its live folder alone: standard library only.
+"""Read where a run in progress stands from its live folder alone. Standard library only.
 
 The files of the live folder are opened once and kept: they can be read to their end even when the folder goes away in
 between.

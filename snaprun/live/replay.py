@@ -1,4 +1,4 @@
-"""From the journal to the executed notebook and the record of its cells: one logic for every ending.
+"""Replay a journal into the executed notebook and the record of its cells, by one logic for every ending.
 
 Standard library only, and streaming: a gigabyte of output passes through, what stays is what the notebook keeps.
 """

@@ -1,4 +1,4 @@
-"""The searches that go on: which there are, and wake whoever serves one. Standard library only.
+"""Mark which searches go on, and start the process that serves one. Standard library only.
 
 No daemon here either: each search has a process of its own (:mod:`snaprun.sweeps.serve`), exclusive by a lock, which
 goes when the search is over. Whatever ends it earlier, the next one who wakes the queue starts it again.
@@ -28,7 +28,7 @@ GATE = "gate"
 
 LOG_NAME = "search.log"
 TROUBLE = "trouble"
-"""In a search's folder: what the process had to say, and why the last one could not go on."""
+"""In a search's folder: the messages of its process, and why the last one could not go on."""
 
 RETRY_PAUSE = 30.0
 """Seconds after which a process that could not go on is tried again."""

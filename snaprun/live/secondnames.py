@@ -1,4 +1,4 @@
-"""Keep a live folder there while its run goes on, though somebody deletes it. Standard library only.
+"""Keep second names of the files of a live folder, so that one that is deleted comes back. Standard library only.
 
 Every file of it that counts has a second name outside of the state folder
 (:func:`snaprun.live.livefolder.backup_folder`): what is deleted gets its first name back within a second, and whoever
@@ -57,7 +57,7 @@ class LiveBackup:
         self._stop_event = threading.Event()
         files.write(folder.path / RESERVE, bytes(RESERVE_SIZE), durable=False)
         _back_up(folder)
-        self._thread = threading.Thread(target=self._mend_until_stopped, name="snaprun-memory", daemon=True)
+        self._thread = threading.Thread(target=self._mend_until_stopped, name="snaprun-backup", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Ask that a run in progress ends: the wish is written down, then its supervisor is told. Standard library only."""
+"""Ask that a run in progress ends: write the request down, then signal its supervisor. Standard library only."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def request(
 
 
 def _merge(earlier: StopRequest | None, later: StopRequest) -> StopRequest:
-    """A wish that comes after an earlier one."""
+    """The request that stands where one came before: what was asked for earlier is not taken back."""
     if earlier is None:
         return later
     grace = earlier.grace if later.grace is None else later.grace
@@ -60,7 +60,7 @@ def _merge(earlier: StopRequest | None, later: StopRequest) -> StopRequest:
 
 @dataclass(frozen=True)
 class StopRequest:
-    """Somebody's wish that the run ends: by which signal, without waiting (``kill``), with which grace in seconds.
+    """What somebody asks: that the run ends, by which signal, without waiting (``kill``), with which grace in seconds.
 
     ``reason`` stands in the record then; without one, the record names the signal.
     """
@@ -73,7 +73,7 @@ class StopRequest:
 
 
 def write_stop_request(path: Path, request: StopRequest) -> None:
-    """Write the wish down, so that whoever finalises the run knows of it.
+    """Write a request down, so that whoever finalises the run knows of it.
 
     Raises:
         OSError: the live folder is gone, or cannot be written.
@@ -82,7 +82,7 @@ def write_stop_request(path: Path, request: StopRequest) -> None:
 
 
 def read_stop_request(path: Path) -> StopRequest | None:
-    """The wish that lies in a live folder, if there is one."""
+    """The request in a live folder; None where there is none, or it is damaged."""
     try:
         data = read_json(path / STOP_FILE)
         signal.Signals(data["signal"])
@@ -92,7 +92,7 @@ def read_stop_request(path: Path) -> StopRequest | None:
 
 
 def ensure_stop_request(path: Path, number: int, now: float) -> StopRequest:
-    """The wish that a signal brings: the one written down, else this signal, which is written down if possible."""
+    """What a signal asks for: the request in the live folder, else one of this signal, which is written if possible."""
     earlier_request = read_stop_request(path)
     if earlier_request is not None:
         return earlier_request

@@ -1,4 +1,4 @@
-"""Who looks after a run in progress, as its live folder says. Standard library only."""
+"""Read which processes supervise a run, and make the environment of a supervisor. Standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask the kernel of the operating system whether it killed something of ours for want of memory."""
+"""Ask Linux whether it killed something of ours for want of memory."""
 
 from __future__ import annotations
 

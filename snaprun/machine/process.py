@@ -1,4 +1,4 @@
-"""Know processes for certain, and end exactly those that are ours: standard library only.
+"""Identify processes for certain, and end exactly those that are ours. Standard library only.
 
 A process is (boot id, pid, start time): a pid alone is given to another process sooner or later. Linux answers from
 /proc; elsewhere ``ps`` does, which is slower and knows start times to the second.

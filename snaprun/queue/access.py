@@ -1,4 +1,4 @@
-"""What can be done with the queue, one function a verb.
+"""List the queue of this machine, put runs into it, and take them out.
 
 :mod:`snaprun.index.claims` says how each is one transaction.
 """

@@ -1,4 +1,4 @@
-"""How a queue and a sweep look to a person, and as JSON: tables by :mod:`snaprun.show`."""
+"""Show the queue as a table and as JSON."""
 
 from __future__ import annotations
 

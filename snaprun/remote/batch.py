@@ -1,7 +1,8 @@
-"""A run as a job of Slurm on a node that reaches the project by a git URL alone: called with the run and what to know.
+"""Execute a run as a job of Slurm on a node that reaches the project by a git URL alone.
 
-The snapshot is fetched from the URL and claimed there, the run has its repository, checkout and live folder in a folder
-of the node, and its result is pushed to the URL while the job lasts.
+The job is called with the run and its instructions. The snapshot is fetched from the URL and claimed there, the run has
+its repository, checkout and live folder in a folder of the node, and its result is pushed to the URL while the job
+lasts.
 """
 
 from __future__ import annotations

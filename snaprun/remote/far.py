@@ -1,4 +1,4 @@
-"""The far side of a run on another machine: what a launcher calls there, as ``python -m snaprun.remote.far VERB``.
+"""Answer what a launcher on another machine asks, as ``python -m snaprun.remote.far VERB``.
 
 A question is one JSON object on standard input; the answer is a line of JSON behind a mark, because a shell's start-up
 files may print as well, and after it the bytes that it announces. No code travels: a run is an id in a repository.

@@ -1,4 +1,4 @@
-"""Look at runs that came from another machine: how they stand, what is new of them; and stop them."""
+"""Tell how runs that came from another machine stand and what is new of them, and stop them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The place of runs that come from another machine: a repository in a folder. Standard library only."""
+"""Find or make the repository in a folder for runs that come from another machine. Standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job needs git and the index for: whether its run may start, and what is left to do once it has ended.
+"""Do with git and the index what a job needs before its run may start, and once it has ended.
 
 Apart from :mod:`snaprun.remote.slurmjob`, which lives as long as the run and stays small.
 """

@@ -1,7 +1,7 @@
-"""A run as a job of Slurm, called on the node with its live folder and its work tree.
+"""Execute a run as a job of Slurm, which is called on the node with the live folder and the work tree.
 
-It finds out which attempt this is and how long it may take, waits for the supervisor to end, and sees to it that Slurm
-starts the job again where the run is to be tried again.
+The job finds out which attempt this is and how long it may take, waits for the supervisor to end, and has Slurm start
+it again where the run is to be tried again.
 """
 
 from __future__ import annotations
