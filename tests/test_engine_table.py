@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from snaprun import engines
 from snaprun.engines import ENGINES
 from snaprun.errors import Unavailable, UsageFault
+from snaprun.launchers import LAUNCHERS
+from snaprun.model import NO_LAUNCHER
 from tests.sandbox import Sandbox
 
 MODULE = '''
@@ -98,6 +101,32 @@ def test_the_line_of_an_engine_is_true_to_its_module(name: str) -> None:
     if kind.languages:
         with pytest.raises(UsageFault, match=f"the {name} engine runs Python only, not r"):
             engines.require_language(name, "r")
+
+
+NAMES = {*ENGINES, engines.AUTO, *LAUNCHERS, NO_LAUNCHER}
+
+OTHER_WORDS = {
+    "hooks/report.py": "a state of a hook",
+    "index/operands.py": "a value in a condition",
+    "launchers/slurm.py": "the option of the command line",
+    "launchers/ssh.py": "the scheme of an address",
+    "live/replay.py": "a kind of event",
+}
+"""Files that compare with a word that is also the name of an engine or a launcher, and what it means there."""
+
+
+def test_nobody_compares_the_names_of_engines_and_launchers() -> None:
+    package = Path(engines.__file__).parents[1]
+    files = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Compare)
+        for side in (node.left, *node.comparators)
+        for word in (side.elts if isinstance(side, (ast.Tuple, ast.List, ast.Set)) else [side])
+        if isinstance(word, ast.Constant) and word.value in NAMES
+    }
+    assert files == OTHER_WORDS.keys()
 
 
 def test_abilities_are_read_without_what_the_engines_import() -> None:

@@ -85,7 +85,7 @@ def start_attempt(context: Context, run: Run, *, hold: float | None = None, noti
             no kernel to be held.
         Unavailable: its kernel or interpreter is not there any more.
     """
-    handle = local.start(context.env)
+    handle = local.start(context.env, engine=run.engine)
     folder: Live | None = None
     try:
         folder = create_attempt(context, run, hold=hold, notify=notify)
