@@ -51,11 +51,9 @@ def test_a_launcher_from_submit_to_cancel(repo: Sandbox, name: str) -> None:
     [handle] = launcher.submit(site, [Submission(run.id, run.live.path)])
     run.until_logged("on")
     assert launcher.poll(site, [handle]) == [State("running")]
-    wait_for(lambda: b"on" in launcher.logs(site, handle, 0), "the log")
     assert launcher.cancel(site, handle, StopRequest(signal.SIGINT))
     assert run.end().exit_code == 130
     assert launcher.poll(site, [handle]) == [State("ended")]
-    assert launcher.logs(site, handle, 0) == b""
     assert not launcher.cancel(site, handle, StopRequest(signal.SIGINT))
 
 

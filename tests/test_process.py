@@ -126,10 +126,3 @@ def test_ps_answers_as_proc_does(sleeper: subprocess.Popen[bytes]) -> None:
     assert (by_ps[sleeper.pid].parent, by_ps[sleeper.pid].state) == (found.parent, "S")
     assert by_ps[sleeper.pid].start
     assert not by_ps[sleeper.pid].dead
-
-
-def test_the_peak_of_memory_is_known(sleeper: subprocess.Popen[bytes]) -> None:
-    # A child that has only just begun to be the other program has touched a single page.
-    wait_for(lambda: (process.peak_memory(sleeper.pid) or 0) > 100_000, "the program to be loaded")
-    assert (process.peak_memory(sleeper.pid) or 0) < 100_000_000
-    assert process.peak_memory(2**22 + 1) is None

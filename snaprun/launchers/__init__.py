@@ -216,10 +216,6 @@ class Launcher(Protocol):
         """Ask that a run ends; False where there is nothing to end any more."""
         ...
 
-    def logs(self, site: Site, handle: str, offset: int) -> bytes:
-        """What the launcher itself has to show of a run, from a byte on: the words of a scheduler, say."""
-        ...
-
 
 class RemoteLauncher(Launcher, Protocol):
     """What a launcher needs further where runs have their files on another machine: reading commands then keep a copy

@@ -191,16 +191,6 @@ def cancel(site: Site, handle: str, request: StopRequest) -> bool:
     return stoprequest.request(folder, request.signal, grace=request.grace, kill=request.kill)
 
 
-def logs(site: Site, handle: str, offset: int) -> bytes:
-    """What a run in progress has printed, from a byte on."""
-    try:
-        with Live(site.place.live / handle).log.open("rb") as file:
-            file.seek(offset)
-            return file.read()
-    except FileNotFoundError:
-        return b""
-
-
 def _take_gpus(env: Mapping[str, str], path: Path) -> None:
     """Give a run that wants them GPUs of its own; its lock is held."""
     count = Live(path).spec().gpus

@@ -14,7 +14,7 @@ from snaprun.model import Status
 
 Got = TypeVar("Got")
 
-FUNCTIONS = ("check", "submit", "poll", "cancel", "logs")
+FUNCTIONS = ("check", "submit", "poll", "cancel")
 """What a launcher must have."""
 
 ENDS = frozenset(status.value for status in Status if status.over and status.launched)

@@ -186,18 +186,6 @@ def cancel_all(site: Site, handles: Sequence[str], request: StopRequest) -> list
     return [handle for handle, job in jobs.items() if job in cancelled_jobs]
 
 
-def logs(site: Site, handle: str, offset: int) -> bytes:
-    """What the job itself had to say: Slurm's words, and what came before there was a supervisor."""
-    if not re.fullmatch(r"\d+(_\d+)?", handle):
-        return b""
-    try:
-        with (site.place.state / "slurm" / f"{handle}.log").open("rb") as file:
-            file.seek(offset)
-            return file.read()
-    except FileNotFoundError:
-        return b""
-
-
 def _name_options(site: Site, part: Sequence[Submission]) -> list[str]:
     name = "snaprun" if len(part) > 1 else f"snaprun-{part[0].run[:8]}"
     return [] if "job-name" in site.options else ["--job-name", name]

@@ -107,19 +107,6 @@ def cancel_all(site: Site, handles: Sequence[str], request: StopRequest) -> list
     return [jobs[job] for job in cancelled_jobs]
 
 
-def logs(site: Site, handle: str, offset: int) -> bytes:  # noqa: ARG001
-    """What the job has printed, where its output lies in a shared folder: the run's own log, and Slurm's words."""
-    job, _, _, folder = parse_handle(handle)
-    if not folder or not job:
-        return b""
-    try:
-        with Path(folder, f"snaprun-{os.getuid()}-{job}.log").open("rb") as file:
-            file.seek(offset)
-            return file.read()
-    except OSError:
-        return b""
-
-
 def handle(site: Site, run: str) -> str:
     """The handle of a run that is about to be submitted: no job is known yet."""
     return _format_handle("", site.options[URL], run, site.options.get(LOG))
@@ -142,7 +129,7 @@ def news(site: Site, offsets: Mapping[str, Mapping[str, int]]) -> dict[str, News
         runs = {parse_handle(handle)[2]: handle for handle in handles}
         remote_tips = farclaim.read_tips(GitRepo(site.place), url, list(runs), env=git_env(site))
         tips.update({runs[run]: tip for run, tip in remote_tips.items() if tip != run})
-    return {handle: _news(site, handle, state, tips.get(handle), offsets[handle]) for handle, state in states.items()}
+    return {handle: _news(handle, state, tips.get(handle), offsets[handle]) for handle, state in states.items()}
 
 
 def artifact(site: Site, handle: str, sha256: str, path: Path) -> bool:  # noqa: ARG001
@@ -186,10 +173,23 @@ def _format_handle(job: str, url: str, run: str, log: str | None) -> str:
     return f"{job}@{log or ''}|{url}#{run}"
 
 
-def _news(site: Site, handle: str, state: State, tip: str | None, offsets: Mapping[str, int]) -> News:
+def _news(handle: str, state: State, tip: str | None, offsets: Mapping[str, int]) -> News:
     offset = offsets.get("log.txt", 0)
-    data = logs(site, handle, offset) if offset >= 0 else b""
+    data = _read_log(handle, offset) if offset >= 0 else b""
     return News(State("ended") if tip else state, {"log.txt": data} if data else {}, tip, parse_handle(handle)[1])
+
+
+def _read_log(handle: str, offset: int) -> bytes:
+    """What the job has printed, where its output lies in a shared folder: the run's own log, and Slurm's words."""
+    job, _, _, folder = parse_handle(handle)
+    if not folder or not job:
+        return b""
+    try:
+        with Path(folder, f"snaprun-{os.getuid()}-{job}.log").open("rb") as file:
+            file.seek(offset)
+            return file.read()
+    except OSError:
+        return b""
 
 
 def _slurm_site(site: Site) -> Site:

@@ -210,11 +210,6 @@ def cancel_all(site: Site, handles: Sequence[str], request: StopRequest) -> list
     return cancelled_handles
 
 
-def logs(site: Site, handle: str, offset: int) -> bytes:
-    """What a run in progress has printed, from a byte on (4 MB of it at most)."""
-    return news(site, {handle: {**NO_FILES, "log.txt": offset}})[handle].files.get("log.txt", b"")
-
-
 def handle(site: Site, run: str) -> str:
     """The handle that a run will have."""
     return parse(site.options.get(ON)).handle(run)

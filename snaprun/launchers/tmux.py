@@ -45,11 +45,6 @@ def cancel(site: Site, handle: str, request: StopRequest) -> bool:
     return local.cancel(site, handle, request)
 
 
-def logs(site: Site, handle: str, offset: int) -> bytes:
-    """What a run has printed."""
-    return local.logs(site, handle, offset)
-
-
 def _open_window(site: Site, run: Submission) -> str:
     """A window with the view of ``snaprun attach``, kept after the run's end to be read; its id."""
     name = run.run[:8]

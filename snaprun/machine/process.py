@@ -188,18 +188,6 @@ def end_all(
         time.sleep(0.005 if duration < 0.05 else 0.02)
 
 
-def peak_memory(pid: int) -> int | None:
-    """The largest resident size that a living process has had, in bytes; None where nobody knows."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    for line in text.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
 def _find_below(root: int, lines: Mapping[int, ProcessEntry], is_exempt: Callable[[int], bool]) -> list[Identity]:
     children: dict[int, list[int]] = {}
     for line in lines.values():
