@@ -254,29 +254,7 @@ KEYS: dict[str, Callable[[Any], Any]] = {
     "better": _table(_choice("lower", "higher")),
     "hosts": _table(_text),
 }
-"""How each setting's value is read."""
-
-MEANINGS = {
-    "engine": "how code runs: kernel, inline, script or auto",
-    "launcher": "where a run runs: local, tmux, ssh, slurm",
-    "kernel": "the Jupyter kernel to use in place of the notebook's own",
-    "python": "the interpreter to use in place of the active environment's",
-    "timeout": "longest time of a run",
-    "cell_timeout": "longest time of a cell",
-    "grace": "how long a run may take to end after it was asked to",
-    "jobs": "how many queued runs work at a time (not set: one a processor)",
-    "max_file_size": "a larger untracked file stays out of the snapshot and is linked instead",
-    "include": "globs of ignored files that the snapshot takes all the same",
-    "link": "globs of files and folders to link into the checkout, in place of all that git ignores",
-    "outputs": "folders that are private to each run and kept as its artifacts",
-    "environment": "globs of further environment variables to record",
-    "index_url": "SQLAlchemy URL of the index, in place of the SQLite file in the repository",
-    "notify_command": "a command to call when a run ends",
-    "hook": "table of what the git hook demands of notebooks, see docs/hook.md",
-    "better": "table of metric = lower or higher: which is better",
-    "hosts": "table of name = ssh://host/path",
-}
-"""What each setting is for, in one line: ``snaprun config`` and the docs."""
+"""How each setting's value is read; what each is for stands in docs/settings.md."""
 
 NOT_IN_ENV = ("python", "hook")
 """``SNAPRUN_PYTHON`` is the interpreter that the git hook calls snaprun with; a table with tables fits no variable."""
