@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -153,3 +156,31 @@ def test_a_start_imports_no_index(repo: Sandbox) -> None:
     assert "jupytext" in found
     assert not found & {"sqlalchemy", "alembic", "nbclient", "IPython", "zmq", "rich", "psutil"}
     assert repo.snaprun("wait", "@").returncode == 0
+
+
+def test_every_option_reaches_its_command() -> None:
+    """What click hands over by name is what a command takes: alone, or as a field of the options that it gathers."""
+    for path, command in _commands(cli.group, ()):
+        names = {str(param.name) for param in command.params}
+        function, count = command.callback, 0
+        while hasattr(function, "__wrapped__"):
+            load = inspect.getclosurevars(function).nonlocals.get("load")  # None: click.pass_context
+            if load is not None:
+                fields = {field.name for field in dataclasses.fields(load())}
+                assert fields & names, f"{path}: no option for {load()}"
+                names -= fields
+            function, count = function.__wrapped__, count + 1
+        assert function is not None
+        parameters = list(inspect.signature(function).parameters.values())
+        assert {parameter.name for parameter in parameters[count:]} == names, path
+        assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters), path
+
+
+def _commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*path, name))

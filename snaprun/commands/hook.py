@@ -12,12 +12,7 @@ from snaprun.errors import UsageFault
 from snaprun.hooks.kinds import DEFAULT_KINDS, KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from snaprun.hooks.check import Report
-    from snaprun.hooks.gitindex import Index
-    from snaprun.hooks.policy import Policies
-    from snaprun.hooks.trailer import Library
+    from snaprun.api.hook import Report
 
 
 class Kinds(click.ParamType):  # type: ignore[type-arg]
@@ -96,18 +91,20 @@ def install(kinds: tuple[str, ...], mode: str, via: str, force: bool, dry_run: b
     """
     import os
 
-    from snaprun.git import locate
-    from snaprun.hooks import gitconfig, install, script
+    from snaprun.api import hook
+    from snaprun.hooks.install import ManagerConflict
 
-    place = locate.find(Path.cwd(), os.environ)
-    env = locate.clean_env(os.environ)
-    python = script.current_python()
     try:
-        if via == "config":
-            steps = gitconfig.install(place, env, kinds, python=python, fix=mode == "fix", dry_run=dry_run)
-        else:
-            steps = install.install(place, env, kinds, python=python, fix=mode == "fix", force=force, dry_run=dry_run)
-    except install.ManagerConflict as error:
+        steps = hook.install(
+            Path.cwd(),
+            os.environ,
+            kinds,
+            fix=mode == "fix",
+            force=force,
+            in_config=via == "config",
+            dry_run=dry_run,
+        )
+    except ManagerConflict as error:
         click.echo(error.block, nl=False)
         raise
     for step in steps:
@@ -129,11 +126,9 @@ def uninstall(kinds: tuple[str, ...], force: bool, dry_run: bool) -> None:
     """
     import os
 
-    from snaprun.git import locate
-    from snaprun.hooks import install
+    from snaprun.api import hook
 
-    place = locate.find(Path.cwd(), os.environ)
-    steps = install.uninstall(place, locate.clean_env(os.environ), kinds, force=force, dry_run=dry_run)
+    steps = hook.uninstall(Path.cwd(), os.environ, kinds, force=force, dry_run=dry_run)
     for step in steps:
         click.echo(f"{step.hook}: {step.outcome}  {step.path}")
     if not steps:
@@ -154,11 +149,10 @@ def status(as_json: bool) -> int:
     import json
     import os
 
-    from snaprun.git import locate
-    from snaprun.hooks import report, status
+    from snaprun.api.hook import read_status
+    from snaprun.hooks import report
 
-    place = locate.find(Path.cwd(), os.environ)
-    hook_status = status.status(place, locate.clean_env(os.environ), KINDS)
+    hook_status = read_status(Path.cwd(), os.environ)
     if as_json:
         click.echo(json.dumps(hook_status.to_json(), indent=2))
     else:
@@ -190,30 +184,17 @@ def run(
     import os
     import time
 
-    from snaprun.git import locate
-    from snaprun.hooks import check, gitindex, secrets, status
+    from snaprun.api.hook import CheckOptions, check_staged, write_trailers
 
-    index = gitindex.open_staged_index(Path.cwd(), os.environ)
-    policies = _policies(index)
-    library = _library(index)
     if kind == "commit-msg":
-        return _write_trailers(index, policies, library, args)
+        if len(args) != 1:
+            raise UsageFault("commit-msg takes the file with the message", hint="snaprun hook run commit-msg FILE")
+        write_trailers(Path.cwd(), os.environ, Path(args[0]))
+        return 0
     if kind in ("post-commit", "post-rewrite"):
-        return _print_links(index, library)
-    request = check.CheckRequest(
-        index=index,
-        policies=policies,
-        load=library.load,
-        runs=library.runs,
-        secrets=secrets.from_environment(locate.clean_env(os.environ)),
-        files=gitindex.relative_paths(index, args) if args else None,
-        framework=framework or _in_framework(os.environ),
-        fix=fix,
-        require_runs=require_runs,
-        special="merge" if kind == "pre-merge-commit" else None,  # MERGE_HEAD is only written after this hook
-    )
-    report = check.check(request)
-    status.note_check(index.place, report, now=time.time())
+        return _print_links()
+    options = CheckOptions(args, fix, framework, require_runs, in_merge=kind == "pre-merge-commit")
+    report = check_staged(Path.cwd(), os.environ, options, now=time.time())
     return _print_report(report, as_json=as_json, quiet=quiet)
 
 
@@ -238,65 +219,19 @@ def _print_report(outcome: Report, *, as_json: bool, quiet: bool) -> int:
     return 1
 
 
-def _write_trailers(index: Index, policies: Policies, library: Library, args: tuple[str, ...]) -> int:
-    """The commit-msg hook."""
-    from snaprun.hooks import trailer
-    from snaprun.hooks.indexview import read_view
+def _print_links() -> int:
+    """The post-commit hook: which run the commit is from. Runs that cannot be read are no error: the commit is made."""
+    import os
 
-    if len(args) != 1:
-        raise UsageFault("commit-msg takes the file with the message", hint="snaprun hook run commit-msg FILE")
-    if policies.trailer:
-        trailer.write(index, Path(args[0]), read_view(index), library)
-    return 0
-
-
-def _print_links(index: Index, library: Library) -> int:
-    """The post-commit hook: which run the commit is from. It never fails: the commit is made."""
+    from snaprun.api.hook import find_links
     from snaprun.errors import SnaprunError
-    from snaprun.hooks import trailer
     from snaprun.hooks.messages import describe_run
     from snaprun.printable import one_line
 
+    links = find_links(Path.cwd(), os.environ)
     try:
-        for link in trailer.of_commit(index, "HEAD", library, changed_only=True):
+        for link in links:
             click.echo(f"snaprun: {one_line(link.path)} is from run {describe_run(link.run)}", err=True)
     except SnaprunError as error:
         click.echo(f"snaprun: warning: {error.message}", err=True)
     return 0
-
-
-def _policies(index: Index) -> Policies:
-    import os
-
-    from snaprun import settings
-    from snaprun.hooks import policy
-
-    configuration = settings.load(index.place, os.environ)
-    return policy.read(configuration.hook, skip=os.environ.get("SNAPRUN_SKIP", ""))
-
-
-def _library(index: Index) -> Library:
-    """Runs and jupytext, each loaded when it is first asked for."""
-    import os
-    from functools import lru_cache
-    from types import ModuleType
-
-    from snaprun import settings
-    from snaprun.hooks import provenance
-    from snaprun.hooks.trailer import Library
-
-    @lru_cache(maxsize=1)
-    def runs() -> provenance.Runs:
-        return provenance.open_runs(index, settings.load(index.place, os.environ).index_url)
-
-    def load() -> ModuleType:
-        from snaprun.notebooks import halves
-
-        return halves
-
-    return Library(runs=runs, load=load)
-
-
-def _in_framework(env: Mapping[str, str]) -> bool:
-    """Whether the pre-commit framework (or prek) is calling: it sets this in every hook's environment."""
-    return bool(env.get("PRE_COMMIT"))
