@@ -78,13 +78,12 @@ def install(
             configuration), or a hook was edited. CannotCreate: a file cannot be written.
         Unavailable: there is no repository, or its git is too old.
     """
-    from snaprun.hooks import gitconfig, script  # a commit has no use for them
-    from snaprun.hooks.install import install as install_files
+    from snaprun.hooks import gitconfig, install, script  # a commit has no use for them
 
     place, clean_env, python = locate.find(cwd, env), locate.clean_env(env), script.current_python()
     if in_config:
         return gitconfig.install(place, clean_env, kinds, python=python, fix=fix, dry_run=dry_run)
-    return install_files(place, clean_env, kinds, python=python, fix=fix, force=force, dry_run=dry_run)
+    return install.install(place, clean_env, kinds, python=python, fix=fix, force=force, dry_run=dry_run)
 
 
 def uninstall(
@@ -97,9 +96,9 @@ def uninstall(
     Raises:
         UsageFault: a hook was edited. CannotCreate: a file cannot be changed. Unavailable: there is no repository.
     """
-    from snaprun.hooks.install import uninstall as uninstall_files  # a commit has no use for it
+    from snaprun.hooks import install  # a commit has no use for it
 
-    return uninstall_files(locate.find(cwd, env), locate.clean_env(env), kinds, force=force, dry_run=dry_run)
+    return install.uninstall(locate.find(cwd, env), locate.clean_env(env), kinds, force=force, dry_run=dry_run)
 
 
 def read_status(cwd: Path, env: Mapping[str, str]) -> HookStatus:
