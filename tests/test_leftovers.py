@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from snaprun.errors import SnaprunError
-from snaprun.lifecycle import finish
+from snaprun.lifecycle import finish, retries
 from snaprun.lifecycle.leftovers import Leftovers, read_leftovers
 from snaprun.live.journal import Journal
 from snaprun.live.order import LOST_BYTES, read_order
@@ -44,7 +44,7 @@ CONTENTS: Mapping[str, bytes] = {
 @pytest.fixture
 def run(repo: Sandbox) -> Started:
     """A run whose live folder holds every file, as one that was stopped left it; nobody looks after it."""
-    run = running.frozen(repo, repo.notebook("a.ipynb", "print('first')", "print('second')"))
+    run = running.frozen(repo, repo.notebook("a.ipynb", "print('first')", "print('second')"), params={"seed": 7})
     now = [STARTED]
     with Journal(run.live.path, clock=lambda: now[0]) as journal:
         journal.start(attempt=1, cells=2, kernel="python3")
@@ -121,7 +121,7 @@ def damaged(run: Started, name: str, ways: Mapping[str, Callable[[Path], None]])
 
 def test_everything_that_was_left_is_read(run: Started) -> None:
     leftovers = read(run)
-    assert leftovers.spec == run.live.spec()
+    assert (leftovers.spec, leftovers.params) == (run.live.spec(), {"seed": 7})
     assert leftovers.stop_request == StopRequest(**STOP)
     assert leftovers.ending is not None
     assert (leftovers.ending.status, leftovers.ending.exit_code) == (Status.LOST, 125)
@@ -137,7 +137,7 @@ def test_everything_that_was_left_is_read(run: Started) -> None:
     assert leftovers.last_write == LAST_WRITE
     assert leftovers.fault is None
     assert leftovers.replay.status == "stopped"
-    assert [cell.state for cell in leftovers.replay.cells] == ["ok", "stopped"]
+    assert [cell.state for cell in leftovers.replay.cells if cell.number] == ["ok", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def test_a_damaged_journal_loses_what_came_last(run: Started) -> None:
         assert replace(leftovers, replay=whole.replay) == whole, way
         assert leftovers.replay.attempts == 1
         states = ["ok", "stopped"] if way == "truncated" else ["not-run", "not-run"]
-        assert [cell.state for cell in leftovers.replay.cells] == states, way
+        assert [cell.state for cell in leftovers.replay.cells if cell.number] == states, way
         outcome = finish.judge(leftovers)
         assert (outcome.status, outcome.exit_code, outcome.reason) == (Status.STOPPED, 143, "a better one"), way
 
@@ -312,7 +312,24 @@ def test_a_run_with_nothing_left_but_its_order_is_recorded(run: Started) -> None
     assert not run.alive
     assert run.file("log.txt") == run.file("metrics.jsonl") == b""
     assert json.loads(run.file("environment.json")) == {"schema": 1}
-    assert [cell.state for cell in run.end().cells] == ["not-run", "not-run"]
+    assert [cell.state for cell in run.end().cells if cell.number] == ["not-run", "not-run"]
+
+
+@pytest.mark.parametrize("name", ["spec.json", "params.json"])
+def test_a_further_attempt_has_what_the_live_folder_lost(run: Started, name: str) -> None:
+    spec, params = run.live.spec(), run.live.params()
+    retries.allow_retries(run.live.path, 1)
+    silence(run)
+    for lost in (name, "stop.json", "notebook.json"):
+        (run.live.path / lost).unlink()
+    ended = finish.finish(run.repo, run.live, read_order(run.live.path), slot=None)
+    listed = running.listed(run)
+    assert (ended.status, listed.status, listed.attempts) == (Status.LOST, Status.QUEUED, 2)
+    assert (run.live.spec(), run.live.params()) == (spec, params)
+    order = read_order(run.live.path)
+    assert (order.attempt, order.after) == (2, run.git_tip())
+    assert retries.is_due(run.live, Status.LOST, 1)
+    assert not retries.is_due(run.live, Status.LOST, 2)
 
 
 def test_without_snapshot_and_spec_there_is_nothing_to_record(run: Started, repo: Sandbox) -> None:

@@ -27,11 +27,11 @@ from snaprun.live.livefolder import Live
 from snaprun.live.order import JOB, LIMIT_REASON, Order, read_order
 from snaprun.live.replay import render
 from snaprun.live.secondnames import RESERVE
-from snaprun.model import RUN_REF, Outcome, Result, Run, Status, utc
+from snaprun.model import RUN_REF, Outcome, Result, Run, Snapshot, Status, utc
 
 
 def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak_memory: int | None = None) -> Run:
-    """Finalise the run in a live folder whose lock the caller holds; the run as it stands in the index now.
+    """Finalise the run in a live folder whose lock the caller holds; the run as this attempt of it has ended.
 
     Raises:
         SnaprunError: the disk is full, or git or the index refuse; the live folder stays, to be tried again.
@@ -56,7 +56,8 @@ def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak
     if slot is not None:
         slots.release(slot)
     if has_retry:
-        retries.renew(repo.place, folder, order, tip)
+        snapshot = Snapshot(order.run, "", leftovers.spec, leftovers.params)
+        retries.renew(repo.place, folder, snapshot, replace(order, attempt=order.attempt + 1, after=tip))
     else:
         livefolder.remove(folder)
     _drop_checkpoints(repo, order.run)
@@ -77,7 +78,7 @@ def record_provisionally(folder: Live, error: Exception) -> None:
         outcome = judge(leftovers)
         reason = "; ".join(filter(None, [outcome.reason, f"its record cannot be made yet: {cause}"]))
         commit = order.after or order.run
-        run = Run.from_commits(order.run, leftovers.spec, folder.params(), commit=commit, status=outcome.status)
+        run = Run.from_commits(order.run, leftovers.spec, leftovers.params, commit=commit, status=outcome.status)
         reindex.record(
             repo, order.index_url, replace(run, exit_code=outcome.exit_code, reason=reason, attempts=order.attempt)
         )

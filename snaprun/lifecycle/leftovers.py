@@ -36,12 +36,12 @@ MESSAGES_LIMIT = 20_000
 class Leftovers:
     """Everything that the live folder of one attempt says. A part that is missing or damaged is None or empty.
 
-    Only ``spec`` and the notebook that ``replay`` fills come from the snapshot then. ``stop_request`` is what somebody
-    asked for, ``ending`` how the run was seen to end, should its journal not say; ``lost_bytes`` is what a full disk
-    took from its output; ``inputs`` says how its linked data was before it; ``console_count`` how often a console was
-    opened on its kernel; ``artifacts`` are the files that the notebook asked to keep, each once; ``messages`` what
-    snaprun itself had to say; ``last_write`` is when its log or metrics were written to last, in seconds since the
-    epoch.
+    Only ``spec``, ``params`` and the notebook that ``replay`` fills come from the snapshot then. ``stop_request`` is
+    what somebody asked for, ``ending`` how the run was seen to end, should its journal not say; ``lost_bytes`` is what
+    a full disk took from its output; ``inputs`` says how its linked data was before it; ``console_count`` how often a
+    console was opened on its kernel; ``artifacts`` are the files that the notebook asked to keep, each once;
+    ``messages`` what snaprun itself had to say; ``last_write`` is when its log or metrics were written to last, in
+    seconds since the epoch.
 
     The log may be larger than the memory, and stays a path. ``fault`` is the first error in reading a file that the
     record takes as it is: how the run ended can be told nevertheless, its record cannot be made.
@@ -49,6 +49,7 @@ class Leftovers:
 
     order: Order
     spec: RunSpec
+    params: Mapping[str, Any]
     replay: Replay
     log: Path
     stop_request: StopRequest | None = None
@@ -69,7 +70,7 @@ def read_leftovers(repo: GitRepo, folder: Live, order: Order) -> Leftovers:
     """Read the live folder of a run that is over; nobody writes to it any more.
 
     Raises:
-        SnaprunError: the folder has lost spec or notebook, and the snapshot does not have it either.
+        SnaprunError: the folder has lost spec, parameters or notebook, and the snapshot does not have them either.
         OSError: the journal cannot be read.
     """
     spec = _read_spec(repo, folder)
@@ -80,6 +81,7 @@ def read_leftovers(repo: GitRepo, folder: Live, order: Order) -> Leftovers:
     return Leftovers(
         order=order,
         spec=spec,
+        params=_read_params(repo, folder),
         replay=replace(replay, attempts=order.attempt),  # it may have been killed before a word
         log=folder.log,
         stop_request=read_stop_request(folder.path),
@@ -103,6 +105,14 @@ def _read_spec(repo: GitRepo, folder: Live) -> RunSpec:
         return folder.spec()
     except DataFault:
         return records.read_spec(repo, folder.id)
+
+
+def _read_params(repo: GitRepo, folder: Live) -> dict[str, Any]:
+    """The run's parameters; from the snapshot where the live folder lost them."""
+    try:
+        return folder.params()
+    except DataFault:
+        return records.read_params(repo, folder.id)
 
 
 def _read_files(paths: Iterable[Path]) -> tuple[dict[Path, bytes], OSError | None]:

@@ -6,7 +6,7 @@ the record leaves the folder of the next attempt behind. A run that waits for th
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from snaprun.files import read_json, read_json_or_empty, write_json
@@ -21,55 +21,57 @@ RETRY_FILE = "again.json"
 """In the live folder: how often the run may be tried again, and whether its job is given back already."""
 
 
-def allow_retries(path: Path, retries: int) -> None:
+@dataclass(frozen=True)
+class Retry:
+    """How many further attempts a run may have; ``is_requeued``: its job is about to start again in any case."""
+
+    count: int = 0
+    is_requeued: bool = False
+
+
+def allow_retries(path: Path, count: int) -> None:
     """Let a run be tried again, up to so many times, each time that it ends without success. Raises OSError."""
-    write_json(path / RETRY_FILE, {"retries": retries})
+    _write(path, Retry(count))
 
 
 def note_requeue(path: Path) -> None:
     """Note that the batch system itself ends this attempt, to start the job again. Raises OSError."""
-    write_json(path / RETRY_FILE, {"retries": _read_retry(path)["retries"], "given_back": True})
+    _write(path, replace(_read(path), is_requeued=True))
 
 
 def is_due(folder: Live, status: Status, attempt: int) -> bool:
     """Whether a run that ended like this will be tried again."""
-    retry = _read_retry(folder.path)
-    if retry["given_back"]:
+    retry = _read(folder.path)
+    if retry.is_requeued:
         return not status.good
-    return status.retried and attempt <= retry["retries"]
+    return status.retried and attempt <= retry.count
 
 
-def renew(place: Place, folder: Live, order: Order, tip: str) -> None:
-    """Put the live folder of the next attempt in the place of this one's; the lock of the old one stays with the
-    caller. Killed in between, the job makes it anew.
+def renew(place: Place, folder: Live, snapshot: Snapshot, order: Order) -> None:
+    """Put the live folder of the next attempt, with this order, in the place of this one's; the lock of the old one
+    stays with the caller. Killed in between, the job makes it anew.
 
     Raises:
         SnaprunError: it cannot be made.
     """
     submission = read_placement(folder.path)
-    retries = _read_retry(folder.path)["retries"]
-    snapshot = Snapshot(folder.id, "", folder.spec(), folder.params())
-    document = _document(folder)
+    retry = _read(folder.path)
+    document = read_json_or_empty(folder.notebook) or None  # without it, the next attempt makes it from the snapshot
     livefolder.remove(folder)
-    successor = livefolder.create(
-        place, snapshot, replace(order, attempt=order.attempt + 1, after=tip).to_json(), notebook=document
-    )
+    successor = livefolder.create(place, snapshot, order.to_json(), notebook=document)
     if submission is not None:
-        write_json(
-            successor.path / SUBMISSION_FILE,
-            {"launcher": submission.launcher, "handle": submission.handle, "host": submission.host},
-        )
-    allow_retries(successor.path, retries)
+        write_json(successor.path / SUBMISSION_FILE, asdict(submission))
+    allow_retries(successor.path, retry.count)
 
 
-def _document(folder: Live) -> dict[str, object] | None:
-    """The notebook that runs; without it the next attempt makes it from the snapshot."""
-    return read_json_or_empty(folder.notebook) or None
+def _write(path: Path, retry: Retry) -> None:
+    data = {"retries": retry.count, **({"given_back": True} if retry.is_requeued else {})}
+    write_json(path / RETRY_FILE, data)
 
 
-def _read_retry(path: Path) -> dict[str, int]:
+def _read(path: Path) -> Retry:
     try:
         data = read_json(path / RETRY_FILE)
-        return {"retries": int(data["retries"]), "given_back": int(bool(data.get("given_back")))}
+        return Retry(int(data["retries"]), bool(data.get("given_back")))
     except (OSError, ValueError, KeyError, TypeError):
-        return {"retries": 0, "given_back": 0}
+        return Retry()
