@@ -14,13 +14,12 @@ from snaprun import runplan
 from snaprun.api.sweep import INTERVAL
 from snaprun.context import Context
 from snaprun.errors import DataFault, UsageFault, os_fault
-from snaprun.files import write_json
 from snaprun.freeze import capture
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import make_private
 from snaprun.index.runlist import Filter, query
 from snaprun.live import bell, envfile, searches
-from snaprun.live.order import ORDER_FILE
+from snaprun.live.order import write_order
 from snaprun.machine import process
 from snaprun.model import Run, RunSpec, Snapshot
 from snaprun.notebooks import parameters
@@ -52,7 +51,7 @@ def start(context: Context, plan: SearchPlan) -> Search:
     try:
         _make_folder(path)
         order = runplan.make_order(context, options, run_plan, Snapshot("", "", spec, {}))
-        write_json(path / ORDER_FILE, order.to_json())
+        write_order(path, order)
         search = _search(context, plan, envfile.keep(path, context.env), spec, after)
         from snaprun.sweeps import trialrun  # Optuna takes a second to import
 

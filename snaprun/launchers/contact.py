@@ -25,7 +25,7 @@ CONTACT = "contact.json"
 """In the live folder: what its launcher said last."""
 
 PIECE = 4 << 20
-"""Bytes of a file in one answer; where that many came, there may be more."""
+"""Bytes of one file that one answer of another machine holds at most; where that many came, there may be more."""
 
 PATIENCE = 10.0
 """Seconds that a reading command copies at most before it goes on with what is here."""

@@ -21,7 +21,7 @@ from snaprun.git.locate import Place, make_private
 from snaprun.launchers import Placement, contact
 from snaprun.live import lock, secondnames
 from snaprun.live.livefolder import Live, scan, tidy
-from snaprun.live.order import ENDING_FILE, FINALISE, ORDER_FILE, SUBMISSION_FILE, Order
+from snaprun.live.order import ENDING_FILE, FINALISE, SUBMISSION_FILE, Order, write_order
 from snaprun.live.supervision import host_of, read_identities, supervisor_env
 from snaprun.live.wire import send_task
 from snaprun.machine import process
@@ -91,7 +91,7 @@ def _revive_folder(place: Place, folder: Live) -> int | None:
     try:
         make_private(temporary)
         lock.make(temporary)
-        write_json(temporary / ORDER_FILE, Order(folder.id, place).to_json())
+        write_order(temporary, Order(folder.id, place))
         write_json(temporary / ENDING_FILE, Outcome(Status.LOST, 125, "its live folder was deleted").to_json())
         temporary.rename(folder.path)
     except OSError:  # no space, or somebody else was faster

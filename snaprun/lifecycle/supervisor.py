@@ -21,6 +21,7 @@ from snaprun.files import write_json
 from snaprun.live import lock
 from snaprun.live.order import ENDING_FILE, FINALISE, MESSAGES_FILE, RUN, SUPERVISOR_FILE, Order, read_order
 from snaprun.live.stoprequest import ensure_stop_request
+from snaprun.live.supervision import write_identities
 from snaprun.live.wire import receive_task, send_task
 from snaprun.machine import process, streams
 from snaprun.machine.oom import oom_kills
@@ -176,10 +177,7 @@ def _begin(path: Path, lock_handle: int, worker: Worker) -> Order:
     identity, worker_identity = process.identify(), process.identify(worker.pid)
     if identity is None or worker_identity is None:
         raise OSError("the worker did not start")
-    record = {"host": socket.gethostname(), "boot": identity.boot, "pid": identity.pid, "start": identity.start}
-    write_json(
-        path / SUPERVISOR_FILE, {**record, "worker": {"pid": worker_identity.pid, "start": worker_identity.start}}
-    )
+    write_identities(path, identity, worker_identity)
     send_task(worker.connection, path, RUN, lock_handle)
     return order
 

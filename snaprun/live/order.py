@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from snaprun.files import read_json
+from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place, read_place
 
 ORDER_FILE = "order.json"
@@ -78,6 +78,11 @@ class Order:
             "order": {name: getattr(self, name) for name in PORTABLE_FIELDS},
             "options": {name: self.options[name] for name in PORTABLE_OPTIONS if name in self.options},
         }
+
+
+def write_order(path: Path, order: Order) -> None:
+    """Put an order into the live folder at ``path``, in the place of the one there. Raises OSError."""
+    write_json(path / ORDER_FILE, order.to_json())
 
 
 def read_order(path: Path) -> Order:

@@ -6,8 +6,9 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
-from snaprun.files import read_json, read_json_or_empty
+from snaprun.files import read_json, read_json_or_empty, write_json
 from snaprun.git.locate import clean_env
 from snaprun.live.livefolder import Live
 from snaprun.live.order import SUBMISSION_FILE, SUPERVISOR_FILE
@@ -32,8 +33,14 @@ LIVE_PATH = re.compile(r"/snaprun/live/[0-9a-f]+/path/?$")
 SITE = "/snaprun/boot/site"
 
 
+def write_identities(path: Path, supervisor: process.Identity, worker: process.Identity) -> None:
+    """Write down who supervises and executes the run in the live folder at ``path``. Raises OSError."""
+    record = {"host": socket.gethostname(), "boot": supervisor.boot, "pid": supervisor.pid, "start": supervisor.start}
+    write_json(path / SUPERVISOR_FILE, {**record, "worker": {"pid": worker.pid, "start": worker.start}})
+
+
 def read_identities(folder: Live) -> tuple[process.Identity, process.Identity] | None:
-    """Supervisor and worker of a run in progress, as they introduced themselves; None before they did."""
+    """Supervisor and worker of a run in progress; None before they are written down."""
     try:
         record = read_json(folder.path / SUPERVISOR_FILE)
         worker = record["worker"]

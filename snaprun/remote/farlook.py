@@ -14,15 +14,13 @@ from snaprun.errors import DataFault
 from snaprun.git.locate import Place
 from snaprun.index import queue
 from snaprun.index.runlist import Filter, Reader, query
+from snaprun.launchers.contact import PIECE
 from snaprun.lifecycle import settle
 from snaprun.live import bell, livefolder, stoprequest
 from snaprun.live.livefolder import GROWING_FILES, Live
 from snaprun.live.order import read_order
 from snaprun.remote import farplace
 from snaprun.remote.far import Answer
-
-PIECE = 4 << 20
-"""Bytes of one file that one answer holds at most; whoever wants more asks again."""
 
 ANSWER_LIMIT = 16 << 20
 """Bytes from which on an answer takes no more files."""

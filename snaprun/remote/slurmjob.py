@@ -20,13 +20,12 @@ from types import FrameType
 
 from snaprun import launchers, programs
 from snaprun.errors import SnaprunError
-from snaprun.files import write_json
 from snaprun.git.locate import Place
 from snaprun.launchers.slurmstates import query_job, scontrol
 from snaprun.lifecycle import retries, settle
 from snaprun.live import lock
 from snaprun.live.livefolder import Live
-from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, ORDER_FILE, STOP_FILE, SUPERVISOR_FILE, read_order
+from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, STOP_FILE, SUPERVISOR_FILE, read_order, write_order
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
 from snaprun.model import Outcome, Status
@@ -171,7 +170,7 @@ def begin_attempt(path: Path) -> bool:
             order = read_order(path)
             for name in (SUPERVISOR_FILE, STOP_FILE, ENDING_FILE):
                 (path / name).unlink(missing_ok=True)
-            write_json(path / ORDER_FILE, replace(order, attempt=order.attempt + 1).to_json())
+            write_order(path, replace(order, attempt=order.attempt + 1))
     finally:
         os.close(lock_handle)
     return True
@@ -184,7 +183,7 @@ def limit_time(path: Path, env: Mapping[str, str], *, margin: float = MARGIN, sh
     if job is not None:
         order = read_order(path)
         options = {**order.options, JOB: {"name": job, "restarts": count_restarts(env)}}
-        write_json(path / ORDER_FILE, replace(order, options=options).to_json())
+        write_order(path, replace(order, options=options))
     deadline = query_job(job).deadline if job else None
     if deadline is None:
         return
@@ -193,10 +192,8 @@ def limit_time(path: Path, env: Mapping[str, str], *, margin: float = MARGIN, sh
     order = read_order(path)
     if order.timeout is None or timeout < order.timeout:
         reason = f"Slurm would have ended job {job} {seconds - timeout:.0f} s later"
-        write_json(
-            path / ORDER_FILE,
-            replace(order, timeout=round(timeout), options={**order.options, LIMIT_REASON: reason}).to_json(),
-        )
+        options = {**order.options, LIMIT_REASON: reason}
+        write_order(path, replace(order, timeout=round(timeout), options=options))
 
 
 if __name__ == "__main__":
