@@ -190,7 +190,7 @@ def test_diff_compare_and_plot(here: Context) -> None:
 def test_the_queue(here: Context) -> None:
     queue.pause(here)
     ids = [queue.add(here, options("nb.ipynb", f"x={x}")).id for x in (1, 2, 3)]
-    queue.move(here, [ids[2]], before=None, last=False)
+    queue.move(here, [ids[2]])
     listing, runs = queue.listing(here)
     assert [entry.run for entry in listing.runs] == [ids[2], ids[0], ids[1]]
     assert (listing.is_paused, {found.status for found in runs.values()}) == (True, {Status.QUEUED})
@@ -241,7 +241,7 @@ def test_what_a_run_made_is_taken_out(here: Context, repo: Sandbox, tmp_path: Pa
     with pytest.raises(CannotCreate, match="is there already"):
         use.write_notebook(here, "@", path)
     assert len(use.restore(here, "@", ["README"], target=tmp_path / "tree")) == 1
-    target, restoration = use.restore_outputs(here, "@", None)
+    target, restoration = use.restore_outputs(here, "@")
     assert (target, list(restoration.unknown)) == (repo.path / "nb.ipynb", [])
     with pytest.raises(DataFault, match="has no file"):
         list(use.file_of(here, "@", "nowhere"))
@@ -252,7 +252,7 @@ def test_keeping_and_sharing(here: Context, repo: Sandbox, warnings: list[str]) 
     assert all(finding.fine for finding in keep.examine(here))
     assert keep.rebuild_index(here).count == 1
     assert keep.collect(here, keep_slots=0, now=time.time()).slots >= 0
-    assert [path.name for path, _ in keep.pair(here, Path("nb.ipynb"), None).scripts] == ["nb.py"]
+    assert [path.name for path, _ in keep.pair(here, Path("nb.ipynb")).scripts] == ["nb.py"]
     with pytest.raises(NothingFound, match="no run is in progress on another machine"):
         share.fetch(here)
     with pytest.raises(UsageFault, match="which runs"):

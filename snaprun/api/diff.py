@@ -1,4 +1,4 @@
-"""What ``diff`` and ``log`` do: two sides compared, and one cell followed through its runs."""
+"""Compare two sides cell by cell, and follow one cell through the runs of its notebook."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ PAGE = 50
 """Runs asked for at a time while the one before another is looked for."""
 
 
-def diff(context: Context, a: str, b: str | None, *, context_lines: int = 3) -> Comparison:
+def diff(context: Context, a: str, b: str | None = None, *, context_lines: int = 3) -> Comparison:
     """Compare two sides: each a run, a commit or branch, or ``.`` for the work tree as it is now.
 
-    With one run alone: the run before it of the same notebook against it.
+    With one run alone: the run before it of the same notebook against it. ``context_lines`` is how many lines stand
+    around a change.
 
     Raises:
         DataFault: there is no such run or commit, or no run before it. UsageFault: neither side is a run.
@@ -49,8 +50,10 @@ def diff(context: Context, a: str, b: str | None, *, context_lines: int = 3) -> 
     return builder.compare(side_a, side_b, files=file_diffs, context=context_lines, better=context.settings.better)
 
 
-def cell_log(context: Context, place: str, *, count: int | None) -> list[Version]:
-    """The versions of a cell, the latest first. ``place`` is ``NOTEBOOK:CELL``, the cell by number or by text.
+def cell_log(context: Context, place: str, *, count: int | None = None) -> list[Version]:
+    """The latest ``count`` versions of a cell, or all, the latest first.
+
+    ``place`` is ``NOTEBOOK:CELL``, the cell by number or by text.
 
     Raises:
         UsageFault: it is not of that form. NothingFound: the notebook has no run, or no such cell.

@@ -1,4 +1,4 @@
-"""Take away what no run needs any more, and look for what is wrong: the work of ``gc`` and ``doctor``."""
+"""Look after a repository: take away what no run needs, find what is wrong, rebuild the index, pair notebooks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,13 @@ class Removals:
 
 
 def collect(context: Context, *, keep_slots: int, now: float) -> Removals:
-    """Remove free checkouts beyond ``keep_slots``, artifacts and checkpoints that belong to no run, and leftovers."""
+    """Remove free checkouts beyond ``keep_slots``, artifacts and checkpoints that belong to no run, and leftovers.
+
+    ``now`` is the time in seconds since 1970: what is young may belong to a run that is just being made.
+
+    Raises:
+        Denied, WriteFault: something cannot be removed. DataFault: a result is damaged.
+    """
     settle.settle(context.place, context.env)
     repo, state = GitRepo(context.place), context.place.state
     livefolder.tidy(context.place, age=HALF_MADE_AGE, now=now)
@@ -64,13 +70,35 @@ def collect(context: Context, *, keep_slots: int, now: float) -> Removals:
 
 
 def examine(context: Context) -> Iterator[Finding]:
-    """Look at everything that snaprun needs, one finding at a time."""
+    """Look at everything that snaprun needs, one finding at a time; those that are not ``fine`` have a hint."""
     yield _git(context)
     yield _state(context)
     yield _index(context)
     yield from _locks(context)
     yield from _unsettled_runs(context)
     yield from _searches(context)
+
+
+def rebuild_index(context: Context) -> reindex.RebuildReport:
+    """Rebuild the index from git; how many runs it has, which cannot be read, and where a damaged index went.
+
+    Raises:
+        SettingsFault: a newer snaprun wrote the index. Denied, WriteFault, Unavailable: it cannot be written.
+    """
+    return reindex.rebuild(context)
+
+
+def pair(context: Context, path: Path, formats: str | None = None) -> pairing.PairResult:
+    """Pair a notebook with a script beside it, by jupytext's ``formats`` (``ipynb,py:percent`` for Python).
+
+    Every byte of the notebook stays as it is but for ``metadata.jupytext.formats``; a script that is missing is
+    written.
+
+    Raises:
+        InputMissing: no such notebook. CannotCreate: a file is in the way that is not its pair, or says other things.
+        UsageFault: it is no ``.ipynb``, or ``formats`` makes no sense. Denied, WriteFault: it cannot be written.
+    """
+    return pairing.pair(Path(os.path.abspath(context.cwd / path)), formats)
 
 
 def _git(context: Context) -> Finding:
@@ -179,13 +207,3 @@ def _size(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
-
-
-def pair(context: Context, path: Path, formats: str | None) -> pairing.PairResult:
-    """Pair a notebook with a script, see :func:`snaprun.notebooks.pairing.pair`."""
-    return pairing.pair(Path(os.path.abspath(context.cwd / path)), formats)
-
-
-def rebuild_index(context: Context) -> reindex.RebuildReport:
-    """Rebuild the index from git."""
-    return reindex.rebuild(context)

@@ -58,8 +58,10 @@ def drop(context: Context, runs: Sequence[str]) -> list[str]:
     """Take waiting runs out of the queue, by selectors; their ids. Their snapshots stay.
 
     Raises:
-        NothingFound: none of them waits.
+        UsageFault: no run is named. DataFault: there is no such run. NothingFound: none of them waits.
     """
+    if not runs:
+        raise UsageFault("no run is named", hint="snaprun queue drop RUN")
     ids = [find(context, run).id for run in runs]
     dropped_ids = drop_ids(context, ids)
     if not dropped_ids:
@@ -67,7 +69,7 @@ def drop(context: Context, runs: Sequence[str]) -> list[str]:
     return dropped_ids
 
 
-def move(context: Context, runs: Sequence[str], *, before: str | None, last: bool) -> None:
+def move(context: Context, runs: Sequence[str], *, before: str | None = None, last: bool = False) -> None:
     """Put waiting runs, by selectors and in this order, first of all, ``before`` another one, or ``last``.
 
     Raises:

@@ -20,7 +20,6 @@ from snaprun.index.runlist import Filter
 from snaprun.launchers import handover
 from snaprun.launchers.local import Handle
 from snaprun.lifecycle import limits, settle, watch
-from snaprun.lifecycle.resume import continue_held, read_failed_source, start_attempt
 from snaprun.lifecycle.watch import Update
 from snaprun.live import livefolder, searches
 from snaprun.live.order import Order
@@ -128,6 +127,8 @@ def resume(
         DataFault: there is no such run. Busy: a held run does not answer. Unavailable: no kernel or interpreter for it.
         UsageFault: there is nothing to go on with, it is on another machine, or the options are for the other kind.
     """
+    from snaprun.lifecycle.resume import continue_held, read_failed_source, start_attempt  # a start has no use for it
+
     run = find(context, selector)
     short = run.id[:8]
     folder = livefolder.find(context.place, run.id)

@@ -20,10 +20,10 @@ from snaprun.reader import find
 
 
 def file_of(context: Context, selector: str, path: str) -> Iterator[bytes]:
-    """A file of a run's tree, of its result where it has one, in pieces.
+    """A file of a run's tree, of its result where it has one, in pieces; ``path`` is from the top of the repository.
 
     Raises:
-        DataFault: it has no such file.
+        DataFault: there is no such run, or it has no such file.
     """
     run = find(context, selector)
     repo = GitRepo(context.place)
@@ -37,7 +37,11 @@ def file_of(context: Context, selector: str, path: str) -> Iterator[bytes]:
 
 
 def executed_notebook(context: Context, run: Run) -> bytes:
-    """The executed notebook of a run: of one in progress with every output so far."""
+    """The executed notebook of a run, as bytes of an ``.ipynb``: of one in progress with every output so far.
+
+    Raises:
+        DataFault: the run has none.
+    """
     repo = GitRepo(context.place)
     folder = livefolder.find(context.place, run.id)
     if folder is not None:
@@ -50,10 +54,11 @@ def executed_notebook(context: Context, run: Run) -> bytes:
     return content
 
 
-def write_notebook(context: Context, selector: str, output: Path | None, *, force: bool = False) -> Path:
+def write_notebook(context: Context, selector: str, output: Path | None = None, *, force: bool = False) -> Path:
     """Write the executed notebook of a run to a file, by default in a temporary folder; its path.
 
     Raises:
+        DataFault: there is no such run, or it has no executed notebook.
         CannotCreate: there is such a file already, and ``force`` is not set.
     """
     run = find(context, selector)
@@ -66,7 +71,7 @@ def write_notebook(context: Context, selector: str, output: Path | None, *, forc
 
 
 def restore(
-    context: Context, selector: str, paths: Sequence[str], *, target: Path | None, force: bool = False
+    context: Context, selector: str, paths: Sequence[str] = (), *, target: Path | None = None, force: bool = False
 ) -> list[Path]:
     """Write files of a run to disk, into ``target`` or over the work tree; the paths written.
 
@@ -93,7 +98,7 @@ def restore(
     return export.write(repo, run.commit, entries, root)
 
 
-def restore_outputs(context: Context, selector: str, path: str | None) -> tuple[Path, strip.Restoration]:
+def restore_outputs(context: Context, selector: str, path: str | None = None) -> tuple[Path, strip.Restoration]:
     """Put the outputs of a run into its notebook (or the one at ``path``) as it is in the work tree now.
 
     Raises:
