@@ -57,9 +57,8 @@ def keep_outputs(run_files: RunFiles, artifact_paths: tuple[str, ...]) -> RunOut
     slot_links = slots.read_links(run_files.slot)
     tree_changes = changes.find_changes(run_files.inner, links=slot_links.links)
     extra += [run_files.slot.path / name for name in slot_links.outputs]
-    for module in checkout.open_submodules(
-        run_files.repo, run_files.inner
-    ):  # their files are no part of the snapshot's tree
+    # the files of submodules are no part of the snapshot's tree
+    for module in checkout.open_submodules(run_files.repo, run_files.inner):
         prefix = f"{os.path.relpath(module.place.top, run_files.slot.path)}/"
         link_paths = [path.removeprefix(prefix) for path in slot_links.links if path.startswith(prefix)]
         files = [module.place.top / path for path in changes.find_changes(module, links=link_paths).present]

@@ -195,14 +195,11 @@ class _KernelSession:
         for payload in reply.get("payload") or ():
             if isinstance(payload, dict) and payload.get("source") == "ask_exit":  # ``exit`` and ``quit`` of IPython
                 keep_kernel = payload.get("keepkernel")
-                outcome = outcome_of_exit(
-                    str(keep_kernel) if isinstance(keep_kernel, int) and not isinstance(keep_kernel, bool) else ""
-                )
+                is_code = isinstance(keep_kernel, int) and not isinstance(keep_kernel, bool)
+                outcome = outcome_of_exit(str(keep_kernel) if is_code else "")
                 return ("ok" if outcome.exit_code == 0 else "failed"), outcome
-        is_display_failure = (reply.get("ename"), reply.get("evalue")) == (
-            "NoneType",
-            "None",
-        )  # ipykernel 7: the display failed
+        # how ipykernel 7 says that a display failed
+        is_display_failure = (reply.get("ename"), reply.get("evalue")) == ("NoneType", "None")
         if reply.get("status") == "ok" or is_display_failure:
             if request.error is not None and not may_raise:
                 name = request.error.get("ename")

@@ -135,9 +135,7 @@ def submit(context: Context, name: str, folders: Sequence[Live], *, lineup: Line
         _raise_file_limit(len(folders))
         for folder in folders:
             lock_handle = lock.take(folder.path) if remote is not None else None
-            if (
-                lock_handle is not None
-            ):  # nobody here will look after it, and a push that takes its time must not be judged
+            if lock_handle is not None:  # nobody here looks after it, and a push that takes its time must not be judged
                 stack.callback(os.close, lock_handle)
             launchers.write_placement(folder.path, name, launchers.provisional_handle(launcher, launch_site, folder.id))
         runs = [Submission(folder.id, folder.path) for folder in folders]

@@ -66,9 +66,8 @@ def main(argv: list[str]) -> int:
     signals = Signals()
     has_engine = argv[:1] == ["--engine"]
     connection = socket.socket(fileno=os.dup(0)) if has_engine else None
-    if (
-        connection is not None and os.fork()
-    ):  # the command reaps this one; the other is nobody's child, leads no session
+    # the command reaps the parent of this fork; the child is nobody's, and leads no session
+    if connection is not None and os.fork():
         os._exit(0)
     return serve(spawn(*argv[1:]), signals, connection if connection is not None else Path(argv[0]))
 
