@@ -85,8 +85,8 @@ def _print_means(context: Context, options: HistoryOptions, columns: Columns, as
     from snaprun.api.compare import CompareOptions, compare
     from snaprun.commands.compare import print_grid
 
-    wanted = CompareOptions(mean=True, metrics=columns.metrics, sort=options.sort)
-    grid = compare(context, wanted, replace(options, sort=None), now=time.time())
+    compare_options = CompareOptions(mean=True, metrics=columns.metrics, sort=options.sort)
+    grid = compare(context, compare_options, replace(options, sort=None), now=time.time())
     print_grid(grid, as_json=as_json, as_csv=as_csv)
     return 0
 

@@ -24,22 +24,22 @@ if TYPE_CHECKING:  # commands import the library when they are called, so that -
     Options = TypeVar("Options", bound=DataclassInstance)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Others = ParamSpec("Others")
+Rest = ParamSpec("Rest")
 """The parameters of a command beside the options that it takes as one."""
 
 
 def gather(
     load: Callable[[], type[Options]],
-) -> Callable[[Callable[Concatenate[Options, Others], int]], Callable[Others, int]]:
+) -> Callable[[Callable[Concatenate[Options, Rest], int]], Callable[Rest, int]]:
     """Give a command one dataclass in place of those options of it that the dataclass has a field for.
 
     It is the command's first parameter; of two such decorators the lower one's comes first. ``load`` imports the
     dataclass when the command is called.
     """
 
-    def decorate(command: Callable[Concatenate[Options, Others], int]) -> Callable[Others, int]:
+    def decorate(command: Callable[Concatenate[Options, Rest], int]) -> Callable[Rest, int]:
         @wraps(command)
-        def call(*args: Others.args, **values: Others.kwargs) -> int:
+        def call(*args: Rest.args, **values: Rest.kwargs) -> int:
             kind = load()
             fields: dict[str, Any] = {name: values.pop(name) for name in kind.__dataclass_fields__ if name in values}
             return command(kind(**fields), *args, **values)
