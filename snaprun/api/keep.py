@@ -144,8 +144,8 @@ def _unsettled_runs(context: Context) -> Iterator[Finding]:
     """Runs that are neither looked after nor settled, as where the disk was full."""
     settle.settle(context.place, context.env)
     for folder in livefolder.scan(context.place):
-        submission = launchers.read_placement(folder.path)
-        is_remote = supervision.host_of(folder) is not None or (submission is not None and submission.needs_poll)
+        placement = launchers.read_placement(folder.path)
+        is_remote = supervision.host_of(folder) is not None or (placement is not None and placement.needs_poll)
         lock_handle = None if is_remote else lock.take(folder.path)
         if lock_handle is not None:
             os.close(lock_handle)

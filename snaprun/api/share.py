@@ -83,5 +83,5 @@ def _far_folders(context: Context, ids: Sequence[str]) -> list[Live]:
 
 
 def _is_elsewhere(folder: Live) -> bool:
-    record = launchers.read_placement(folder.path)
-    return record is not None and record.needs_poll
+    placement = launchers.read_placement(folder.path)
+    return placement is not None and placement.needs_poll

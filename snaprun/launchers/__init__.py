@@ -20,7 +20,7 @@ from snaprun.errors import Unavailable, UsageFault
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
 from snaprun.live.livefolder import Live
-from snaprun.live.order import SUBMISSION_FILE
+from snaprun.live.order import PLACEMENT_FILE
 from snaprun.live.stoprequest import StopRequest
 from snaprun.model import Status
 
@@ -328,13 +328,13 @@ def write_placement(path: Path, name: str, handle: str) -> None:
     """Write down who has the run, and under which handle (empty: it is about to be submitted). Raises OSError."""
     remote = as_remote(launcher(name))
     host = remote.host(handle) if remote and handle else None
-    write_json(path / SUBMISSION_FILE, asdict(Placement(name, handle, host)))
+    write_json(path / PLACEMENT_FILE, asdict(Placement(name, handle, host)))
 
 
 def read_placement(path: Path) -> Placement | None:
     """Who has a run in progress; None for one that was started here directly."""
     try:
-        data = read_json(path / SUBMISSION_FILE)
+        data = read_json(path / PLACEMENT_FILE)
         return Placement(**{name: data[name] for name in Placement.__dataclass_fields__ if name in data})
     except (OSError, ValueError, TypeError):
         return None

@@ -82,31 +82,31 @@ def refresh(
 ) -> list[Trouble]:
     """Ask the launchers of these runs how they stand, where it is time to (``at_once``: in any case); what failed."""
     now = time.time()
-    submissions: dict[str, list[tuple[Live, Placement]]] = {}
+    placements: dict[str, list[tuple[Live, Placement]]] = {}
     for folder in folders:
-        submission = launchers.read_placement(folder.path)
+        placement = launchers.read_placement(folder.path)
         if (
-            submission is not None
-            and submission.needs_poll
+            placement is not None
+            and placement.needs_poll
             and (at_once or now >= _next_time(read_contact(folder), pace))
         ):
-            submissions.setdefault(submission.launcher, []).append((folder, submission))
-    if not submissions:
+            placements.setdefault(placement.launcher, []).append((folder, placement))
+    if not placements:
         return []
     with filelock.hold_within(place.state / "contact.lock", math.inf if at_once else 0.0) as is_held:
         if not is_held:  # another process asks now
             return []
-        return [trouble for name, runs in submissions.items() if (trouble := _ask(place, env, name, runs)) is not None]
+        return [trouble for name, runs in placements.items() if (trouble := _ask(place, env, name, runs)) is not None]
 
 
-def judge_ending(folder: Live, submission: Placement, *, now: float, pace: Pace = PACE) -> Outcome | None:
+def judge_ending(folder: Live, placement: Placement, *, now: float, pace: Pace = PACE) -> Outcome | None:
     """How a run ended that left no result, as its launcher has it; None while that is not certain."""
     contact = read_contact(folder)
-    if contact.state == "ended" and (submission.host is None or contact.status is not None):
-        reason = contact.reason or f"{submission.launcher} says that it has ended, and it left no result"
+    if contact.state == "ended" and (placement.host is None or contact.status is not None):
+        reason = contact.reason or f"{placement.launcher} says that it has ended, and it left no result"
         return Outcome(contact.status or Status.LOST, contact.exit_code or 125, reason)
     if contact.state == "unknown" and contact.unknown is not None and now - contact.unknown > pace.grace:
-        source = submission.host or submission.launcher
+        source = placement.host or placement.launcher
         reason = f": {contact.reason}" if contact.reason else ""
         text = f"{source} does not know of this run{reason}"
         return Outcome(contact.status or Status.LOST, contact.exit_code or 125, text)
@@ -116,8 +116,8 @@ def judge_ending(folder: Live, submission: Placement, *, now: float, pace: Pace 
 def give_up(folder: Live) -> None:
     """Take a run for lost without asking or waiting any longer. Raises OSError."""
     contact = read_contact(folder)
-    submission = launchers.read_placement(folder.path)
-    source = (submission.host or submission.launcher) if submission else "nobody"
+    placement = launchers.read_placement(folder.path)
+    source = (placement.host or placement.launcher) if placement else "nobody"
     reason = f"it was given up: {contact.trouble or f'{source} had it'}"
     loss = Contact("ended", reason, Status.LOST, 125, asked=time.time())
     write_json(folder.path / CONTACT, asdict(loss))
@@ -137,7 +137,7 @@ def _ask(place: Place, env: Mapping[str, str], name: str, runs: Sequence[tuple[L
         remote = launchers.as_remote(launcher)
         if remote is not None:
             return _ask_remote(site, remote, runs)
-        states = launcher.poll(site, [submission.handle for _, submission in runs])
+        states = launcher.poll(site, [placement.handle for _, placement in runs])
     except SnaprunError as error:
         return _record_failure(runs, error)
     for (folder, _), state in zip(runs, states, strict=True):
@@ -147,7 +147,7 @@ def _ask(place: Place, env: Mapping[str, str], name: str, runs: Sequence[tuple[L
 
 def _ask_remote(site: Site, remote: RemoteLauncher, runs: Sequence[tuple[Live, Placement]]) -> Trouble | None:
     deadline = time.monotonic() + PATIENCE
-    folders = {submission.handle: folder for folder, submission in runs}
+    folders = {placement.handle: folder for folder, placement in runs}
     results: list[tuple[Live, News]] = []
     changes: list[tuple[Live, News]] = []
     while folders:

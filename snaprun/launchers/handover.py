@@ -154,17 +154,17 @@ def stop(context: Context, folder: Live, number: int, *, grace: float | None = N
     Raises:
         Unavailable: its machine cannot be reached. Denied: it belongs to another user.
     """
-    submission = launchers.read_placement(folder.path)
-    if submission is None or not submission.needs_poll:
+    placement = launchers.read_placement(folder.path)
+    if placement is None or not placement.needs_poll:
         return stoprequest.request(folder, number, grace=grace, kill=kill)
     request = StopRequest(signal=number, kill=kill, grace=grace, time=time.time())
     with suppress(FileNotFoundError):  # it has just ended
-        if submission.host is None:  # whoever ends it finds the request there
+        if placement.host is None:  # whoever ends it finds the request there
             write_stop_request(folder.path, request)
         try:
-            return launchers.launcher(submission.launcher).cancel(site(context), submission.handle, request)
+            return launchers.launcher(placement.launcher).cancel(site(context), placement.handle, request)
         except Unavailable:
-            is_local = submission.host is None and host_of(folder) is None
+            is_local = placement.host is None and host_of(folder) is None
             if is_local and stoprequest.request(folder, number, grace=grace, kill=kill):
                 return True  # its supervisor is on this machine, and needs no launcher to hear
             raise
@@ -183,13 +183,13 @@ def stop_all(
     handles_by_launcher: dict[str, dict[str, Live]] = {}
     recipients = []
     for folder in folders:
-        submission = launchers.read_placement(folder.path)
-        if submission is None or not submission.needs_poll or launchers.canceller(submission.launcher) is None:
+        placement = launchers.read_placement(folder.path)
+        if placement is None or not placement.needs_poll or launchers.canceller(placement.launcher) is None:
             recipients += [folder] if stop(context, folder, number, grace=grace, kill=kill) else []
             continue
-        handles_by_launcher.setdefault(submission.launcher, {})[submission.handle] = folder
+        handles_by_launcher.setdefault(placement.launcher, {})[placement.handle] = folder
         with suppress(FileNotFoundError):  # it has just ended
-            if submission.host is None:
+            if placement.host is None:
                 write_stop_request(folder.path, request)
     for name, handles in handles_by_launcher.items():
         cancel = launchers.canceller(name)
@@ -203,15 +203,15 @@ def require_here(folder: Live, verb: str) -> None:
     Raises:
         UsageFault: it is on another one; the hint is what to type.
     """
-    submission = launchers.read_placement(folder.path)
+    placement = launchers.read_placement(folder.path)
     remote = (
-        launchers.as_remote(launchers.launcher(submission.launcher))
-        if submission is not None and submission.host
+        launchers.as_remote(launchers.launcher(placement.launcher))
+        if placement is not None and placement.host
         else None
     )
-    if submission is not None and remote is not None:
-        text = f"run {folder.id[:8]} is on {submission.host}: {verb} works there only"
-        raise UsageFault(text, hint=remote.command(submission.handle, verb))
+    if placement is not None and remote is not None:
+        text = f"run {folder.id[:8]} is on {placement.host}: {verb} works there only"
+        raise UsageFault(text, hint=remote.command(placement.handle, verb))
 
 
 def is_taken(folder: Live) -> bool:

@@ -14,7 +14,7 @@ from snaprun.git.locate import Place
 from snaprun.launchers import read_placement
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
-from snaprun.live.order import SUBMISSION_FILE, Order
+from snaprun.live.order import PLACEMENT_FILE, Order
 from snaprun.model import Snapshot, Status
 
 RETRY_FILE = "again.json"
@@ -54,13 +54,13 @@ def renew(place: Place, folder: Live, snapshot: Snapshot, order: Order) -> None:
     Raises:
         SnaprunError: it cannot be made.
     """
-    submission = read_placement(folder.path)
+    placement = read_placement(folder.path)
     retry = _read(folder.path)
     document = read_json_or_empty(folder.notebook) or None  # without it, the next attempt makes it from the snapshot
     livefolder.remove(folder)
     successor = livefolder.create(place, snapshot, order.to_json(), notebook=document)
-    if submission is not None:
-        write_json(successor.path / SUBMISSION_FILE, asdict(submission))
+    if placement is not None:
+        write_json(successor.path / PLACEMENT_FILE, asdict(placement))
     allow_retries(successor.path, retry.count)
 
 

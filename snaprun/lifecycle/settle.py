@@ -21,7 +21,7 @@ from snaprun.git.locate import Place, make_private
 from snaprun.launchers import Placement, contact
 from snaprun.live import lock, secondnames
 from snaprun.live.livefolder import Live, scan, tidy
-from snaprun.live.order import ENDING_FILE, FINALISE, SUBMISSION_FILE, Order, write_order
+from snaprun.live.order import ENDING_FILE, FINALISE, PLACEMENT_FILE, Order, write_order
 from snaprun.live.supervision import host_of, read_identities, supervisor_env
 from snaprun.live.wire import send_task
 from snaprun.machine import process
@@ -41,9 +41,9 @@ def settle(place: Place, env: Mapping[str, str]) -> list[str]:
     """
     tidy(place, age=STALE_AGE, now=time.time())
     folders = scan(place)
-    submissions = [folder for folder in folders if (folder.path / SUBMISSION_FILE).exists()]
-    if submissions:
-        contact.refresh(place, env, submissions)
+    placed_runs = [folder for folder in folders if (folder.path / PLACEMENT_FILE).exists()]
+    if placed_runs:
+        contact.refresh(place, env, placed_runs)
     due = [(folder, lock_handle) for folder in folders if (lock_handle := _take_dead(folder)) is not None]
     if not due:
         return []
@@ -116,9 +116,9 @@ def _take_dead(folder: Live) -> int | None:
     """The lock of a run that nobody looks after any more, with word of why; None where it is not ours to judge."""
     if not folder.lock.exists():
         _restore_lock(folder)
-    submission = launchers.read_placement(folder.path)
-    if submission is not None and submission.needs_poll:
-        return _take_dead_submission(folder, submission)
+    placement = launchers.read_placement(folder.path)
+    if placement is not None and placement.needs_poll:
+        return _take_dead_placement(folder, placement)
     if host_of(folder) is not None:
         return None
     lock_handle = lock.take(folder.path)
@@ -140,9 +140,9 @@ def _restore_lock(folder: Live) -> None:
         lock.make(folder.path)
 
 
-def _take_dead_submission(folder: Live, submission: Placement) -> int | None:
+def _take_dead_placement(folder: Live, placement: Placement) -> int | None:
     """The same of a run that a launcher has: its word counts, and what is certain of processes of this machine."""
-    outcome = contact.judge_ending(folder, submission, now=time.time())
+    outcome = contact.judge_ending(folder, placement, now=time.time())
     if outcome is None:
         is_pending = launchers.STATES.get(contact.read_contact(folder).state) in ONGOING
         if is_pending or host_of(folder) is not None or read_identities(folder) is None:

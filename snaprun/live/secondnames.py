@@ -22,13 +22,13 @@ from snaprun.live.order import (
     INPUTS_FILE,
     MESSAGES_FILE,
     ORDER_FILE,
-    SUBMISSION_FILE,
+    PLACEMENT_FILE,
     SUPERVISOR_FILE,
 )
 
 WHOLE_FILES = (
     *("spec.json", "params.json", ORDER_FILE, "notebook.json", ENVIRONMENT_FILE, INPUTS_FILE, "kernel.json"),
-    *(SUPERVISOR_FILE, SUBMISSION_FILE),
+    *(SUPERVISOR_FILE, PLACEMENT_FILE),
 )
 """Files that are written as a whole, some of them more than once."""
 

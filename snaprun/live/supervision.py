@@ -11,7 +11,7 @@ from pathlib import Path
 from snaprun.files import read_json, read_json_or_empty, write_json
 from snaprun.git.locate import clean_env
 from snaprun.live.livefolder import Live
-from snaprun.live.order import SUBMISSION_FILE, SUPERVISOR_FILE
+from snaprun.live.order import PLACEMENT_FILE, SUPERVISOR_FILE
 from snaprun.machine import process
 
 RUN_VARIABLES = (
@@ -55,7 +55,7 @@ def read_identities(folder: Live) -> tuple[process.Identity, process.Identity] |
 
 def host_of(folder: Live) -> str | None:
     """The machine that a run in progress belongs to, where it is not this one."""
-    host = read_json_or_empty(folder.path / SUBMISSION_FILE).get("host")
+    host = read_json_or_empty(folder.path / PLACEMENT_FILE).get("host")
     if host:
         return str(host)
     record = read_json_or_empty(folder.path / SUPERVISOR_FILE)

@@ -80,13 +80,13 @@ def _may_start(place: Place, path: Path, after: str) -> bool:
 
 def _introduce(path: Path) -> None:
     """Write down which job this is where the command that submitted it has not come to it yet, or never will."""
-    submission, job = launchers.read_placement(path), job_name(os.environ)
+    placement, job = launchers.read_placement(path), job_name(os.environ)
     if (
-        submission is not None
+        placement is not None
         and job is not None
-        and (not submission.handle or submission.handle.startswith(launchers.PENDING_PREFIX))
+        and (not placement.handle or placement.handle.startswith(launchers.PENDING_PREFIX))
     ):
-        launchers.write_placement(path, submission.launcher, job)
+        launchers.write_placement(path, placement.launcher, job)
 
 
 def count_restarts(env: Mapping[str, str]) -> int:
