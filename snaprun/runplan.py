@@ -18,8 +18,7 @@ from snaprun.errors import DataFault, InputMissing, ParameterFault, UsageFault
 from snaprun.freeze.capture import SOURCE, FrozenTree, SnapshotRequest
 from snaprun.freeze.refreeze import refreeze
 from snaprun.git.gitrepo import GitRepo
-from snaprun.launchers import handover
-from snaprun.lifecycle import limits
+from snaprun.launchers import handover, limits
 from snaprun.live.order import Order
 from snaprun.model import NO_LAUNCHER, SNAP_DIR, RunSpec, Snapshot, seed_of, utc
 from snaprun.nearest import nearest

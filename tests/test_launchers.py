@@ -15,8 +15,19 @@ import pytest
 
 from snaprun import launchers
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.launchers import LAUNCHERS, Abilities, LauncherKind, Lineup, Site, State, Submission, local, plugin, tmux
-from snaprun.lifecycle import limits
+from snaprun.launchers import (
+    LAUNCHERS,
+    Abilities,
+    LauncherKind,
+    Lineup,
+    Site,
+    State,
+    Submission,
+    limits,
+    local,
+    plugin,
+    tmux,
+)
 from snaprun.live.stoprequest import StopRequest
 from snaprun.machine import process
 from snaprun.model import Status

@@ -17,9 +17,9 @@ from snaprun.freeze import capture
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import queue, reindex, runlist
 from snaprun.index.runlist import Filter
-from snaprun.launchers import handover
+from snaprun.launchers import handover, limits
 from snaprun.launchers.local import Handle
-from snaprun.lifecycle import limits, settle, watch
+from snaprun.lifecycle import settle, watch
 from snaprun.lifecycle.watch import Update
 from snaprun.live import livefolder, searches
 from snaprun.live.order import Order
