@@ -152,8 +152,12 @@ def test_a_second_start_starts_nothing(repo: Sandbox, machine: Machine) -> None:
     assert ssh.submit(where, [Submission(run.id, run.live.path)]) == [handle]
     assert supervision.read_identities(machine.live(run.id)) == first
     assert [state.state for state in ssh.poll(where, [handle])] == ["running"]
-    wait_for(lambda: ssh.logs(where, handle, 0) == b"on\n", "the log")
-    assert ssh.logs(where, handle, 1) == b"n\n"
+
+    def printed(offset: int) -> bytes:
+        return ssh.news(where, {handle: {**ssh.NO_FILES, "log.txt": offset}})[handle].files.get("log.txt", b"")
+
+    wait_for(lambda: printed(0) == b"on\n", "the log")
+    assert printed(1) == b"n\n"
     assert ssh.cancel(where, handle, StopRequest(signal.SIGINT))
     wait_for(lambda: ssh.poll(where, [handle])[0].state == "ended", "the end")
     assert not ssh.cancel(where, handle, StopRequest(signal.SIGINT))
