@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from snaprun import __version__
-from snaprun.errors import SnaprunError, UsageFault, os_fault
+from snaprun.errors import INTERRUPT_CODE, SnaprunError, UsageFault, os_fault
 from snaprun.machine import streams
 
 SECTIONS = {
@@ -149,7 +149,7 @@ def call(argv: Sequence[str]) -> int:
     except click.ClickException as error:
         return _say(UsageFault(error.format_message(), hint="snaprun --help"))
     except (KeyboardInterrupt, click.Abort):
-        return 130
+        return INTERRUPT_CODE
     except (BrokenPipeError, OutputClosed):
         # The reader of a pipe has left (`snaprun history | head`): nobody is there to be told. Point stdout elsewhere,
         # or Python complains while it shuts down.

@@ -93,6 +93,9 @@ class RunFault(SnaprunError):
     code = 125
 
 
+INTERRUPT_CODE = 130
+"""Exit code of a command or a run that Ctrl-C ended, as a shell gives it."""
+
 KINDS: Mapping[int | None, type[SnaprunError]] = {
     errno.EACCES: Denied,
     errno.EPERM: Denied,

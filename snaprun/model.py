@@ -13,6 +13,8 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Any, Literal
 
+from snaprun.errors import RunFault, Unavailable
+
 SCHEMA = 1
 """Version of every JSON document that snaprun writes."""
 
@@ -224,6 +226,22 @@ class Snapshot:
     changed_count: int = 0
     untracked_count: int = 0
     seconds: float = 0.0
+
+
+FAULT_CODE = RunFault.code
+"""Exit code of a run that is lost, or in which snaprun itself failed."""
+
+START_FAILURE_CODE = Unavailable.code
+"""Exit code of a run whose kernel or interpreter never got ready."""
+
+TIMEOUT_CODE = 124
+"""Exit code of a run that took too long, as coreutils' ``timeout`` has it."""
+
+KILL_CODE = 137
+"""Exit code of a run whose kernel or interpreter died."""
+
+TERM_CODE = 143
+"""Exit code of a run that was stopped by TERM, as a shell gives it."""
 
 
 @dataclass(frozen=True)

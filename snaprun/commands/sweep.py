@@ -21,7 +21,7 @@ from snaprun.commands.options import (
     view_options,
     where_options,
 )
-from snaprun.errors import UsageFault
+from snaprun.errors import INTERRUPT_CODE, UsageFault
 
 if TYPE_CHECKING:
     from snaprun.api.run import RunOptions
@@ -210,7 +210,7 @@ def _watch_sweep(context: Context, plan: SweepPlan, goal: Goal, view_options: Vi
     states = follow(context, plan.group, metric=goal.metric, highest=goal.highest)
     end_state = watch(states, render, kind="sweep", group=plan.group, quiet=view_options.quiet)
     if end_state is None:
-        return 130
+        return INTERRUPT_CODE
     if view_options.as_json:
         click.echo(show.history_json(end_state.runs))
     elif not view_options.quiet:
@@ -297,7 +297,7 @@ def _watch_search(context: Context, group: str, view_options: ViewOptions) -> in
         states = _tell_troubles(states)
     end_state = watch(states, render, kind="search", group=group, quiet=view_options.quiet)
     if end_state is None:
-        return 130
+        return INTERRUPT_CODE
     if view_options.as_json:
         click.echo(show.history_json(end_state.runs))
     elif not view_options.quiet:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from snaprun.errors import Unavailable, UsageFault
+from snaprun.errors import INTERRUPT_CODE, Unavailable, UsageFault
 from snaprun.live.journal import Journal, strip_ansi
 from snaprun.live.livefolder import Live
 from snaprun.machine.process import read_entry
-from snaprun.model import Outcome, Status
+from snaprun.model import KILL_CODE, START_FAILURE_CODE, TERM_CODE, Outcome, Status
 from snaprun.notebooks.cells import Node
 from snaprun.notebooks.kernels import Kernel
 
@@ -56,14 +56,8 @@ AUTO = "auto"
 BOOT = Path(__file__).resolve().parent.parent / "boot"
 """The files that run in the user's interpreter."""
 
-SIGNAL_CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
+SIGNAL_CODES = {signal.SIGHUP: 129, signal.SIGINT: INTERRUPT_CODE, signal.SIGTERM: TERM_CODE}
 """Exit codes of a stopped run, as a shell gives them; any other signal counts as TERM."""
-
-TIMEOUT_CODE = 124
-"""Exit code of a run that took too long, as coreutils' ``timeout`` has it."""
-
-KILL_CODE = 137
-"""Exit code of a run whose kernel died."""
 
 SHUTDOWN_PATIENCE = 5.0
 """Seconds that a kernel or an interpreter has to end in its own way, as Jupyter gives a kernel."""
@@ -153,9 +147,7 @@ class Stop:
 
     def outcome(self) -> Outcome:
         """What a run that obeyed reports."""
-        code = SIGNAL_CODES.get(signal.Signals(self.signal), 143)
-        name = signal.Signals(self.signal).name.removeprefix("SIG")
-        return Outcome(Status.STOPPED, code, f"stopped by {name}", int(self.signal))
+        return outcome_of_stop(self.signal)
 
 
 def environment(job: Job) -> dict[str, str]:
@@ -232,7 +224,16 @@ def skip_cells(job: Job, journal: Journal, numbers: Iterable[int]) -> None:
 def start_failure(reason: str, tail: bytes) -> Outcome:
     """The outcome of a run whose kernel or interpreter never got ready, with the last line of what it said."""
     output = strip_ansi(tail.decode("utf-8", "replace")).strip()
-    return Outcome(Status.FAILED, 69, f"{reason}: {output.splitlines()[-1][:500]}" if output else reason)
+    return Outcome(
+        Status.FAILED, START_FAILURE_CODE, f"{reason}: {output.splitlines()[-1][:500]}" if output else reason
+    )
+
+
+def outcome_of_stop(signum: int, reason: str | None = None) -> Outcome:
+    """The outcome of a run that ended because somebody asked for it, by this signal."""
+    name = signal.Signals(signum).name.removeprefix("SIG")
+    code = SIGNAL_CODES.get(signal.Signals(signum), TERM_CODE)
+    return Outcome(Status.STOPPED, code, reason or f"stopped by {name}", int(signum))
 
 
 def outcome_of_exit(evalue: str, code: int | None = None) -> Outcome:

@@ -22,7 +22,6 @@ from snaprun.engines import (
     SHUTDOWN_PATIENCE,
     TAIL,
     TERM_PATIENCE,
-    TIMEOUT_CODE,
     EarlyEnd,
     Job,
     Stop,
@@ -33,7 +32,7 @@ from snaprun.engines import (
 )
 from snaprun.live.journal import Journal
 from snaprun.machine.oom import oom_kills
-from snaprun.model import Outcome, Status
+from snaprun.model import START_FAILURE_CODE, TIMEOUT_CODE, Outcome, Status
 
 READ = 256 * 1024
 GATHER_SECONDS = 0.005
@@ -83,7 +82,7 @@ class Child:
             )
         except OSError as error:
             reason = f"the interpreter cannot be started: {error}"
-            raise EarlyEnd(Outcome(Status.FAILED, 69, reason)) from error
+            raise EarlyEnd(Outcome(Status.FAILED, START_FAILURE_CODE, reason)) from error
         finally:
             for descriptor in descriptors[1:]:
                 os.close(descriptor)
@@ -116,7 +115,7 @@ class Child:
         except EarlyEnd as end:
             if end.outcome.status is Status.STOPPED:
                 raise
-            reason = end.outcome.reason if end.outcome.exit_code == 69 else None
+            reason = end.outcome.reason if end.outcome.exit_code == START_FAILURE_CODE else None
             raise EarlyEnd(start_failure(reason or "the interpreter did not start", self.tail)) from None
 
     def wait(self, condition: Callable[[], bool], *, limit: float | None = None) -> None:

@@ -12,7 +12,7 @@ from snaprun.engines import BOOT, GENERAL, EarlyEnd, Job, Stop, outcome_of_error
 from snaprun.engines.child import Child
 from snaprun.errors import UsageFault
 from snaprun.live.journal import Journal
-from snaprun.model import Outcome, Status
+from snaprun.model import START_FAILURE_CODE, Outcome, Status
 from snaprun.notebooks.cells import Node, allows_error, find_language, is_skipped, number_cells, read_source
 
 WIDGETS = re.compile(
@@ -49,7 +49,7 @@ def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
     if reason is None and job.hold is not None:
         reason = "the inline engine cannot be held on an error: nothing can connect to it"
     if reason is not None:
-        return Outcome(Status.FAILED, 69, f"{reason}; use --engine {GENERAL}")
+        return Outcome(Status.FAILED, START_FAILURE_CODE, f"{reason}; use --engine {GENERAL}")
     session = _InlineSession(job, journal)
     child = Child(job, journal, stop, session.handle_message)
     try:

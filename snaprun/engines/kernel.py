@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snaprun.engines import (
-    KILL_CODE,
     SHUTDOWN_PATIENCE,
-    TIMEOUT_CODE,
     EarlyEnd,
     Job,
     Stop,
@@ -29,7 +27,7 @@ from snaprun.engines.launch import KernelProcess
 from snaprun.engines.widgets import Widgets
 from snaprun.live.journal import Journal
 from snaprun.machine.oom import oom_kills
-from snaprun.model import Outcome, Status
+from snaprun.model import FAULT_CODE, KILL_CODE, TIMEOUT_CODE, Outcome, Status
 from snaprun.notebooks.cells import allows_error, is_skipped, number_cells, read_source
 
 SILENCE_LIMIT = 12
@@ -240,7 +238,7 @@ class _KernelSession:
             silence = time.monotonic() - last_arrival
             if silence > SILENCE_LIMIT * self.job.patience and not request.idle.done():
                 raise EarlyEnd(
-                    Outcome(Status.FAILED, 125, f"the kernel never finished the output of cell {request.number}")
+                    Outcome(Status.FAILED, FAULT_CODE, f"the kernel never finished the output of cell {request.number}")
                 )
             if silence > self.job.patience and not has_probed:
                 has_probed = True

@@ -12,7 +12,7 @@ from snaprun.engines import BOOT, GENERAL, EarlyEnd, Job, Stop, outcome_of_error
 from snaprun.engines.child import Child
 from snaprun.errors import UsageFault
 from snaprun.live.journal import Journal
-from snaprun.model import Outcome, Status
+from snaprun.model import START_FAILURE_CODE, Outcome, Status
 from snaprun.notebooks.cells import Node, allows_error, is_skipped, number_cells, read_source
 
 MARK = re.compile(r"^\s*# %%+(?:\s(.*))?$")
@@ -80,7 +80,7 @@ def run(job: Job, journal: Journal, stop: Stop) -> Outcome:
     try:
         reason = session.refusal()
         if reason is not None:
-            return Outcome(Status.FAILED, 69, reason)
+            return Outcome(Status.FAILED, START_FAILURE_CODE, reason)
         if stop.count:
             return stop.outcome()
         return session.run(child)

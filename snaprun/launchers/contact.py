@@ -19,7 +19,7 @@ from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
 from snaprun.launchers import STATES, News, Placement, RemoteLauncher, Site, State
 from snaprun.live.livefolder import GROWING_FILES, Live, remove
-from snaprun.model import Outcome, Run, Status
+from snaprun.model import FAULT_CODE, Outcome, Run, Status
 
 CONTACT = "contact.json"
 """In the live folder: what its launcher said last."""
@@ -104,12 +104,12 @@ def judge_ending(folder: Live, placement: Placement, *, now: float, pace: Pace =
     contact = read_contact(folder)
     if contact.state == "ended" and (placement.host is None or contact.status is not None):
         reason = contact.reason or f"{placement.launcher} says that it has ended, and it left no result"
-        return Outcome(contact.status or Status.LOST, contact.exit_code or 125, reason)
+        return Outcome(contact.status or Status.LOST, contact.exit_code or FAULT_CODE, reason)
     if contact.state == "unknown" and contact.unknown is not None and now - contact.unknown > pace.grace:
         source = placement.host or placement.launcher
         reason = f": {contact.reason}" if contact.reason else ""
         text = f"{source} does not know of this run{reason}"
-        return Outcome(contact.status or Status.LOST, contact.exit_code or 125, text)
+        return Outcome(contact.status or Status.LOST, contact.exit_code or FAULT_CODE, text)
     return None
 
 
@@ -119,7 +119,7 @@ def give_up(folder: Live) -> None:
     placement = launchers.read_placement(folder.path)
     source = (placement.host or placement.launcher) if placement else "nobody"
     reason = f"it was given up: {contact.trouble or f'{source} had it'}"
-    loss = Contact("ended", reason, Status.LOST, 125, asked=time.time())
+    loss = Contact("ended", reason, Status.LOST, FAULT_CODE, asked=time.time())
     write_json(folder.path / CONTACT, asdict(loss))
 
 

@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from snaprun.errors import Unavailable
 from snaprun.launchers import Site, State
 from snaprun.launchers.slurmcall import call, first_error, plain_env
-from snaprun.model import Status, timestamp
+from snaprun.model import FAULT_CODE, KILL_CODE, TERM_CODE, TIMEOUT_CODE, Status, timestamp
 
 PENDING_STATES = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 RUNNING_STATES = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"}
 ENDINGS = {
-    "COMPLETED": (Status.LOST, 125, "the job ended without a result"),
-    "FAILED": (Status.LOST, 125, "the job failed before there was a result"),
-    "TIMEOUT": (Status.TIMED_OUT, 124, "the job took longer than its time limit"),
-    "DEADLINE": (Status.TIMED_OUT, 124, "the job missed its deadline"),
-    "CANCELLED": (Status.STOPPED, 143, "the job was cancelled"),
-    "PREEMPTED": (Status.LOST, 125, "the job was preempted"),
-    "NODE_FAIL": (Status.LOST, 125, "its node failed"),
-    "BOOT_FAIL": (Status.LOST, 125, "its node did not boot"),
-    "OUT_OF_MEMORY": (Status.FAILED, 137, "the job ran out of memory"),
-    "REVOKED": (Status.LOST, 125, "the job went to another cluster"),
+    "COMPLETED": (Status.LOST, FAULT_CODE, "the job ended without a result"),
+    "FAILED": (Status.LOST, FAULT_CODE, "the job failed before there was a result"),
+    "TIMEOUT": (Status.TIMED_OUT, TIMEOUT_CODE, "the job took longer than its time limit"),
+    "DEADLINE": (Status.TIMED_OUT, TIMEOUT_CODE, "the job missed its deadline"),
+    "CANCELLED": (Status.STOPPED, TERM_CODE, "the job was cancelled"),
+    "PREEMPTED": (Status.LOST, FAULT_CODE, "the job was preempted"),
+    "NODE_FAIL": (Status.LOST, FAULT_CODE, "its node failed"),
+    "BOOT_FAIL": (Status.LOST, FAULT_CODE, "its node did not boot"),
+    "OUT_OF_MEMORY": (Status.FAILED, KILL_CODE, "the job ran out of memory"),
+    "REVOKED": (Status.LOST, FAULT_CODE, "the job went to another cluster"),
 }
 """What the states of https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES mean for a run without a result."""
 
@@ -91,7 +91,8 @@ def _job_state(job: str, rows: Mapping[str, tuple[str, str]], account_rows: Mapp
         return state_of(job, *rows[job])
     name = state_name(account_rows.get(job, ("", ""))[0])
     if name in PENDING_STATES:
-        return State("unknown", f"it was cancelled before it began, it seems (Slurm job {job})", Status.STOPPED, 143)
+        reason = f"it was cancelled before it began, it seems (Slurm job {job})"
+        return State("unknown", reason, Status.STOPPED, TERM_CODE)
     return state_of(job, *account_rows[job]) if name in ENDINGS else state_of(job, "", "")
 
 

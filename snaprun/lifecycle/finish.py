@@ -6,7 +6,6 @@ The same for every ending, and safe to repeat: whoever finalises after a crash f
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,7 +14,7 @@ from pathlib import Path
 from snaprun import records
 from snaprun.checkouts import links, result, slots
 from snaprun.checkouts.slots import Slot
-from snaprun.engines import SIGNAL_CODES
+from snaprun.engines import outcome_of_stop
 from snaprun.errors import SnaprunError
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import reindex
@@ -27,7 +26,7 @@ from snaprun.live.livefolder import Live
 from snaprun.live.order import JOB, LIMIT_REASON, Order, read_order
 from snaprun.live.replay import render
 from snaprun.live.secondnames import RESERVE
-from snaprun.model import RUN_REF, Outcome, Result, Run, Snapshot, Status, utc
+from snaprun.model import FAULT_CODE, RUN_REF, Outcome, Result, Run, Snapshot, Status, utc
 
 
 def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak_memory: int | None = None) -> Run:
@@ -94,10 +93,8 @@ def judge(leftovers: Leftovers) -> Outcome:
         reason = request.reason if request is not None and status is Status.STOPPED else None
         return Outcome(status, replay.exit_code, reason or replay.reason, replay.signal)
     if request is not None:
-        code = SIGNAL_CODES.get(signal.Signals(request.signal), 143)
-        name = signal.Signals(request.signal).name.removeprefix("SIG")
-        return Outcome(Status.STOPPED, code, request.reason or f"stopped by {name}", request.signal)
-    return leftovers.ending or Outcome(Status.LOST, 125, "nobody saw how it ended")
+        return outcome_of_stop(request.signal, request.reason)
+    return leftovers.ending or Outcome(Status.LOST, FAULT_CODE, "nobody saw how it ended")
 
 
 def result_parts(
@@ -193,7 +190,7 @@ def _end_time(leftovers: Leftovers) -> float | None:
 
 def _log(leftovers: Leftovers, outcome: Outcome) -> Path | bytes:
     """The run's log; where snaprun itself failed, with what it had to say."""
-    if outcome.exit_code != 125 or not leftovers.messages.strip():
+    if outcome.exit_code != FAULT_CODE or not leftovers.messages.strip():
         return leftovers.log
     try:
         log = leftovers.log.read_bytes()

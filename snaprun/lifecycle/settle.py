@@ -25,7 +25,7 @@ from snaprun.live.order import ENDING_FILE, FINALISE, PLACEMENT_FILE, Order, wri
 from snaprun.live.supervision import host_of, read_identities, supervisor_env
 from snaprun.live.wire import send_task
 from snaprun.machine import process
-from snaprun.model import ONGOING, Outcome, Status
+from snaprun.model import FAULT_CODE, ONGOING, Outcome, Status
 
 STALE_AGE = 3600.0
 """Age in seconds at which a half made or half removed live folder is nobody's any more."""
@@ -92,7 +92,7 @@ def _revive_folder(place: Place, folder: Live) -> int | None:
         make_private(temporary)
         lock.make(temporary)
         write_order(temporary, Order(folder.id, place))
-        write_json(temporary / ENDING_FILE, Outcome(Status.LOST, 125, "its live folder was deleted").to_json())
+        write_json(temporary / ENDING_FILE, Outcome(Status.LOST, FAULT_CODE, "its live folder was deleted").to_json())
         temporary.rename(folder.path)
     except OSError:  # no space, or somebody else was faster
         return None
@@ -128,7 +128,7 @@ def _take_dead(folder: Live) -> int | None:
     if reason is None:
         os.close(lock_handle)
         return None
-    return _write_ending(folder, lock_handle, Outcome(Status.LOST, 125, reason))
+    return _write_ending(folder, lock_handle, Outcome(Status.LOST, FAULT_CODE, reason))
 
 
 def _restore_lock(folder: Live) -> None:
@@ -151,7 +151,7 @@ def _take_dead_placement(folder: Live, placement: Placement) -> int | None:
     if lock_handle is None:
         return None
     reason = _find_reason(folder) if outcome is None else None
-    return _write_ending(folder, lock_handle, outcome or Outcome(Status.LOST, 125, reason))
+    return _write_ending(folder, lock_handle, outcome or Outcome(Status.LOST, FAULT_CODE, reason))
 
 
 def _write_ending(folder: Live, lock_handle: int, outcome: Outcome) -> int:

@@ -25,7 +25,7 @@ from snaprun.live.supervision import write_identities
 from snaprun.live.wire import receive_task, send_task
 from snaprun.machine import process, streams
 from snaprun.machine.oom import oom_kills
-from snaprun.model import Outcome, Status
+from snaprun.model import FAULT_CODE, TIMEOUT_CODE, Outcome, Status
 
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SLACK = 30.0
@@ -89,7 +89,7 @@ def serve(worker: Worker, signals: Signals, source: socket.socket | Path) -> int
         _answer(connection, f"no {error}")
         worker.connection.close()
         os.waitpid(worker.pid, 0)
-        return 125
+        return FAULT_CODE
     _answer(connection, "ok")
     return supervise(order, path, lock_handle, worker, signals, message_handle)
 
@@ -139,9 +139,9 @@ def judge_exit(status: int, *, oom: bool) -> Outcome:
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         reason = "the machine ran out of memory, and the kernel killed snaprun's worker" if oom else ""
-        return Outcome(Status.LOST, 125, reason or f"snaprun's worker was killed by {name}")
+        return Outcome(Status.LOST, FAULT_CODE, reason or f"snaprun's worker was killed by {name}")
     code = os.WEXITSTATUS(status)
-    return Outcome(Status.LOST, 125, f"snaprun's worker ended before the run did (exit {code})")
+    return Outcome(Status.LOST, FAULT_CODE, f"snaprun's worker ended before the run did (exit {code})")
 
 
 def _copy_messages(message_handle: int) -> None:
@@ -241,7 +241,7 @@ def _kill_worker(order: Order, path: Path, worker: Worker) -> None:
     """End a worker that hangs, and leave word of why."""
     if order.timeout is not None and path.is_dir():
         reason = f"it took longer than {order.timeout:g} s"
-        write_json(path / ENDING_FILE, Outcome(Status.TIMED_OUT, 124, reason).to_json())
+        write_json(path / ENDING_FILE, Outcome(Status.TIMED_OUT, TIMEOUT_CODE, reason).to_json())
     os.kill(worker.pid, signal.SIGKILL)
 
 
@@ -268,4 +268,4 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except Exception:  # noqa: BLE001  # the edge: nobody above could tell; stderr is the live folder's own log
         sys.excepthook(*sys.exc_info())
-        sys.exit(125)
+        sys.exit(FAULT_CODE)

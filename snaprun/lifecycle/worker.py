@@ -45,7 +45,7 @@ from snaprun.live.secondnames import LiveBackup
 from snaprun.live.stoprequest import StopRequest, ensure_stop_request
 from snaprun.live.wire import receive_task
 from snaprun.machine import memorylimit, process, streams
-from snaprun.model import Outcome, Run, RunSpec, Status, utc
+from snaprun.model import FAULT_CODE, KILL_CODE, Outcome, Run, RunSpec, Status, utc
 from snaprun.notebooks import cells
 from snaprun.notebooks.kernels import Kernel
 from snaprun.track import ARTIFACTS, METRICS, PARAMS
@@ -142,10 +142,11 @@ def run(folder: Live, connection: socket.socket, listener: Listener) -> None:
             slot = plan.slot
             outcome = _execute(repo, folder, order, plan, journal, listener.stop)
         except SnaprunError as error:
-            outcome = Outcome(Status.FAILED, 125, f"{error.message} ({error.hint})" if error.hint else error.message)
+            reason = f"{error.message} ({error.hint})" if error.hint else error.message
+            outcome = Outcome(Status.FAILED, FAULT_CODE, reason)
         except Exception as error:  # noqa: BLE001  # the edge: a bug of ours must still end in a truthful record
             traceback.print_exc()
-            outcome = Outcome(Status.FAILED, 125, f"snaprun failed: {type(error).__name__}: {error}")
+            outcome = Outcome(Status.FAILED, FAULT_CODE, f"snaprun failed: {type(error).__name__}: {error}")
         _end_processes(order)
         backup.give_back()
         _write_ending(folder, outcome)
@@ -264,7 +265,7 @@ def _run_within(max_memory: int | None, work: Callable[[], Outcome]) -> Outcome:
         outcome = work()
     if guard.excess is None or outcome.status.cut_short:
         return outcome
-    return Outcome(Status.FAILED, engines.KILL_CODE, guard.excess.reason, int(signal.SIGKILL))
+    return Outcome(Status.FAILED, KILL_CODE, guard.excess.reason, int(signal.SIGKILL))
 
 
 def run_environment(folder: Live, order: Order, spec: RunSpec, plan: ExecutionPlan) -> dict[str, str]:

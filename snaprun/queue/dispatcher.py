@@ -29,7 +29,7 @@ from snaprun.live.gpus import GpusTaken, NoGpus
 from snaprun.live.livefolder import Live
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
-from snaprun.model import Result, Snapshot, Status
+from snaprun.model import FAULT_CODE, Result, Snapshot, Status
 from snaprun.notebooks.cells import Node
 from snaprun.queue.endwatch import EndWatch
 from snaprun.queue.supervisors import SupervisorPool
@@ -301,4 +301,4 @@ if __name__ == "__main__":
         sys.exit(f"{error.message} ({error.hint})")
     except Exception:  # noqa: BLE001  # the edge: nobody above could tell; stderr is the dispatcher's log
         traceback.print_exc()
-        sys.exit(125)
+        sys.exit(FAULT_CODE)

@@ -30,7 +30,7 @@ from snaprun.lifecycle import retries, rundocument, settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.order import SUPERVISOR_FILE
-from snaprun.model import RUN_REF, Outcome, Status
+from snaprun.model import FAULT_CODE, RUN_REF, Outcome, Status
 from snaprun.remote import farplace, farstart, slurmjob
 
 MARGIN, SHARE = 180.0, 0.2
@@ -177,7 +177,7 @@ def _give_back(task: Task, folder: Live) -> int:
         _say("the run is not tried again: Slurm does not start its job once more")
     _forget(task)
     result = records.read_result(task.repo, task.run)
-    return 125 if result is None else result.exit_code
+    return FAULT_CODE if result is None else result.exit_code
 
 
 def _push(task: Task, tip: str, *, last: bool) -> None:

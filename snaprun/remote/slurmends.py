@@ -19,7 +19,7 @@ from snaprun.lifecycle import resume, settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.order import read_order
-from snaprun.model import Outcome, Status
+from snaprun.model import FAULT_CODE, Outcome, Status
 
 INTERVAL = 1.0
 """Seconds between two looks at the run that this one is to follow; Slurm has it ended already."""
@@ -60,4 +60,4 @@ def drop_retry(place: Place, path: Path) -> None:
 def exit_code(place: Place, run: str) -> int:
     """With which code the run has ended."""
     result = records.read_result(GitRepo(place), run)
-    return 125 if result is None else result.exit_code
+    return FAULT_CODE if result is None else result.exit_code

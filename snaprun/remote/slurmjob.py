@@ -28,14 +28,14 @@ from snaprun.live.livefolder import Live
 from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, STOP_FILE, SUPERVISOR_FILE, read_order, write_order
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
-from snaprun.model import Outcome, Status
+from snaprun.model import FAULT_CODE, Outcome, Status
 
 MARGIN = 60.0
 """Seconds before the job's end at which a run is ended, so that its record is made in time; a tenth of short jobs."""
 
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-KILL_OUTCOME = Outcome(Status.LOST, 125, "its supervisor and its worker were killed")
+KILL_OUTCOME = Outcome(Status.LOST, FAULT_CODE, "its supervisor and its worker were killed")
 
 
 def main(argv: list[str]) -> int:

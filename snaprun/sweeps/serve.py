@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from snaprun import files
-from snaprun.errors import SnaprunError
+from snaprun.errors import RunFault, SnaprunError, Unavailable
 from snaprun.git.locate import read_place
 from snaprun.live import daemon, searches
 
@@ -32,10 +32,10 @@ def main(argv: list[str]) -> int:
     except SnaprunError as error:
         return _trouble(path, f"{error.message} ({error.hint})" if error.hint else error.message, error.code)
     except ModuleNotFoundError as error:
-        return _trouble(path, f"{error.name} is not installed (pip install 'snaprun[optuna]')", 69)
+        return _trouble(path, f"{error.name} is not installed (pip install 'snaprun[optuna]')", Unavailable.code)
     except Exception as error:  # noqa: BLE001  # the edge: whoever watches the search is told
         traceback.print_exc()
-        return _trouble(path, f"{type(error).__name__}: {error} (cat {path / searches.LOG_NAME})", 125)
+        return _trouble(path, f"{type(error).__name__}: {error} (cat {path / searches.LOG_NAME})", RunFault.code)
     return 0
 
 
