@@ -85,7 +85,8 @@ def _one(name: str, path: Path) -> None:
 
 
 def _ours(name: str, path: Path, target: Path) -> None:
-    from snaprun.engines import Job, Stop, engine
+    from snaprun.engines import engine
+    from snaprun.engines.job import Job, Stop
     from snaprun.git.locate import Place
     from snaprun.live.journal import Journal
     from snaprun.live.livefolder import create

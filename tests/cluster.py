@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from snaprun import launchers
+from snaprun.launchers.placement import read_placement
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 
@@ -90,7 +90,7 @@ def table(runs: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 def job(run: running.Started) -> str:
     """The handle of a run in progress."""
-    told = wait_for(lambda: (it := launchers.read_placement(run.live.path)) and it.handle, "the handle")
+    told = wait_for(lambda: (it := read_placement(run.live.path)) and it.handle, "the handle")
     return str(told)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snaprun.engines import Job, Stop, engine
+from snaprun.engines import engine
+from snaprun.engines.job import Job, Stop
 from snaprun.git.locate import Place
 from snaprun.live import livefolder, replay
 from snaprun.live.journal import Journal, read_events

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import launchers
 from snaprun.git import locate
 from snaprun.git.locate import Place
 from snaprun.launchers import ssh
+from snaprun.launchers.placement import read_placement
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from tests.running import Started, found
@@ -92,7 +92,7 @@ def started(box: Sandbox, machine: Machine, *args: str) -> Started:
 
 def handle(run: Started) -> str:
     """The handle of a run in progress."""
-    told = launchers.read_placement(run.live.path)
+    told = read_placement(run.live.path)
     assert told is not None
     assert ssh.parse_handle(told.handle)[1] == run.id
     return told.handle

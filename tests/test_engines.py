@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.engines import ENGINES, Stop, outcome_of_death, outcome_of_exit
+from snaprun.engines import ENGINES
+from snaprun.engines.job import Stop
+from snaprun.engines.outcomes import outcome_of_death, outcome_of_exit
 from snaprun.errors import WriteFault
 from snaprun.live.journal import Journal
 from snaprun.model import Status

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from snaprun.engines import Stop
+from snaprun.engines.job import Stop
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import SOCKET_PREFIX
 from snaprun.machine.oom import oom_kills

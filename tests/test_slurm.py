@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import launchers
 from snaprun.errors import UsageFault
 from snaprun.launchers import State, contact, handover, slurmstates
+from snaprun.launchers.placement import read_placement, write_placement
 from snaprun.live import livefolder
 from snaprun.model import Status
 from tests import cluster, running
@@ -173,9 +173,9 @@ def test_states_that_are_ends(state: str, status: str, code: int) -> None:
 
 def test_a_job_that_slurm_has_forgotten_is_lost_after_a_while_only(repo: Sandbox) -> None:
     run = running.frozen(repo, repo.notebook("a.ipynb", "1"), launcher="slurm")
-    launchers.write_placement(run.live.path, "slurm", "999999")
+    write_placement(run.live.path, "slurm", "999999")
     assert contact.refresh(run.place, os.environ, [run.live], at_once=True) == []
-    told = launchers.read_placement(run.live.path)
+    told = read_placement(run.live.path)
     assert told is not None
     assert contact.judge_ending(run.live, told, now=time.time() + 50) is None
     found = contact.judge_ending(run.live, told, now=time.time() + 70)

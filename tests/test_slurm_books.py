@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import launchers
 from snaprun.errors import Unavailable
 from snaprun.launchers import Site, State, contact, slurmstates
+from snaprun.launchers.placement import read_placement
 from snaprun.model import Status
 from tests import cluster, running
 from tests.cluster import asked, job, runs_of, started, swept
@@ -74,7 +74,7 @@ def test_runs_that_were_cancelled_while_nobody_looked(repo: Sandbox) -> None:
     assert end is not None
     assert (end.status, end.exit_code) == (Status.STOPPED, 143)
     assert end.reason == f"the job was cancelled (Slurm job {single}: CANCELLED by 0)"
-    told = launchers.read_placement(runs[1].live.path)
+    told = read_placement(runs[1].live.path)
     assert told is not None
     assert contact.judge_ending(runs[1].live, told, now=time.time()) is None
     late = contact.judge_ending(runs[1].live, told, now=time.time() + 70)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import launchers
 from snaprun.launchers import contact
+from snaprun.launchers.placement import read_placement
 from snaprun.model import Status
 from tests import running
 from tests.cluster import asked
@@ -39,7 +39,7 @@ def test_a_command_killed_before_it_knew_its_job(repo: Sandbox, tmp_path: Path, 
     assert repo.snaprun(*words, PATH=path).returncode == -9
     ids = repo.git("for-each-ref", "--format=%(refname:lstrip=3)", "refs/snaprun/runs").split()
     wait_for(lambda: repo.snaprun("ps").stdout.count("queued: held by its user") == 2, "both to be found")
-    told = [launchers.read_placement(running.found(repo, run).live.path) for run in ids]
+    told = [read_placement(running.found(repo, run).live.path) for run in ids]
     jobs = {str(one and one.handle.partition("@")[0]) for one in told}
     assert {name.partition("_")[2] for name in jobs} == {"0", "1"}
     [array] = {name.partition("_")[0] for name in jobs}
@@ -65,7 +65,7 @@ def test_a_command_killed_before_it_submitted_anything(repo: Sandbox, tmp_path: 
     assert repo.snaprun("exec", "a.ipynb", "--detach", "--slurm", "", PATH=path).returncode == -9
     run = running.found(repo, repo.git("for-each-ref", "--format=%(refname:lstrip=3)", "refs/snaprun/runs").strip())
     contact.refresh(run.place, os.environ, [run.live], at_once=True)
-    told = launchers.read_placement(run.live.path)
+    told = read_placement(run.live.path)
     assert told is not None
     assert contact.judge_ending(run.live, told, now=time.time()) is None
     late = contact.judge_ending(run.live, told, now=time.time() + 70)

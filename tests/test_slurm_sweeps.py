@@ -14,6 +14,7 @@ import pytest
 
 from snaprun import launchers
 from snaprun.launchers import Lineup, Site, slurm
+from snaprun.launchers.placement import read_placement
 from tests import cluster, running
 from tests.cluster import about, over, runs_of, swept, table
 from tests.running import process
@@ -177,5 +178,5 @@ def test_nothing_is_left_in_slurm_of_a_submission_that_fails_half_way(repo: Sand
 
 
 def _handle(box: Sandbox, run: str) -> str | None:
-    told = launchers.read_placement(running.place(box).live / run)
+    told = read_placement(running.place(box).live / run)
     return told.handle if told and re.fullmatch(r"\d+(_\d+)?", told.handle) else None

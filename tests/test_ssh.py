@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from snaprun import launchers, records
+from snaprun import records
 from snaprun.errors import CannotCreate, DataFault, Denied, Unavailable, UsageFault
 from snaprun.git import sync
 from snaprun.launchers import Site, Submission, contact, ssh
 from snaprun.launchers.contact import Pace
+from snaprun.launchers.placement import read_placement
 from snaprun.lifecycle import settle
 from snaprun.live import supervision
 from snaprun.live.progress import read_progress
@@ -122,7 +123,7 @@ def test_the_near_side_may_go_away_at_any_time(repo: Sandbox, machine: Machine, 
     wait_for(  # the viewer has asked just now, and a machine is asked every two seconds at most
         lambda: repo.snaprun("history") and contact.read_contact(run.live).failures >= 1, "a question without an answer"
     )
-    assert contact.judge_ending(run.live, launchers.read_placement(run.live.path), now=time.time() + 1e6) is None
+    assert contact.judge_ending(run.live, read_placement(run.live.path), now=time.time() + 1e6) is None
     machine.call("up")
     done = wait_for(lambda: repo.snaprun("fetch", run.id), "contact")
     assert done.returncode == 0, done.stderr
@@ -169,7 +170,7 @@ def test_what_the_machine_does_not_know_is_lost_only_after_a_while(repo: Sandbox
     wait_for(lambda: not refreshed(run) and run.log() == "on\n" and read_progress(run.live).state == "running", "news")
     forget(machine, run.id)
     assert not refreshed(run)
-    told = launchers.read_placement(run.live.path)
+    told = read_placement(run.live.path)
     assert contact.read_contact(run.live).state == "unknown"
     assert contact.judge_ending(run.live, told, now=time.time() + 50) is None
     ending = contact.judge_ending(run.live, told, now=time.time() + 70)

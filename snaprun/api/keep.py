@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from snaprun import files, launchers
+from snaprun import files
 from snaprun.checkouts import slots
 from snaprun.context import Context
 from snaprun.errors import SnaprunError
@@ -19,6 +19,7 @@ from snaprun.git.sync import INCOMING_REF
 from snaprun.index import reindex
 from snaprun.index.reindex import open_index
 from snaprun.launchers import farfiles
+from snaprun.launchers.placement import read_placement
 from snaprun.lifecycle import settle
 from snaprun.live import livefolder, lock, searches, supervision
 from snaprun.model import RUN_REF, SNAP_DIR, Finding, parse_document
@@ -144,7 +145,7 @@ def _unsettled_runs(context: Context) -> Iterator[Finding]:
     """Runs that are neither looked after nor settled, as where the disk was full."""
     settle.settle(context.place, context.env)
     for folder in livefolder.scan(context.place):
-        placement = launchers.read_placement(folder.path)
+        placement = read_placement(folder.path)
         is_remote = supervision.host_of(folder) is not None or (placement is not None and placement.needs_poll)
         lock_handle = None if is_remote else lock.take(folder.path)
         if lock_handle is not None:

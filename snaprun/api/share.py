@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from snaprun import launchers
 from snaprun.context import Context
 from snaprun.errors import NothingFound, UsageFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.launchers import contact, farfiles
+from snaprun.launchers.placement import read_placement
 from snaprun.lifecycle import settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
@@ -83,5 +83,5 @@ def _far_folders(context: Context, ids: Sequence[str]) -> list[Live]:
 
 
 def _is_elsewhere(folder: Live) -> bool:
-    placement = launchers.read_placement(folder.path)
+    placement = read_placement(folder.path)
     return placement is not None and placement.needs_poll

@@ -1,23 +1,20 @@
-"""How code runs: the protocol of an engine, what goes into it and comes out, and the table of engines."""
+"""Say how code runs: the protocol of an engine, and the table of engines."""
 
 from __future__ import annotations
 
 import importlib
 import os
-import re
-import signal
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-from snaprun.errors import INTERRUPT_CODE, Unavailable, UsageFault
-from snaprun.live.journal import Journal, strip_ansi
-from snaprun.live.livefolder import Live
+from snaprun.engines.job import Job, Stop
+from snaprun.errors import Unavailable, UsageFault
+from snaprun.live.journal import Journal
 from snaprun.machine.process import read_entry
-from snaprun.model import KILL_CODE, START_FAILURE_CODE, TERM_CODE, Outcome, Status
+from snaprun.model import Outcome
 from snaprun.notebooks.cells import Node
-from snaprun.notebooks.kernels import Kernel
 
 
 @dataclass(frozen=True)
@@ -56,9 +53,6 @@ AUTO = "auto"
 BOOT = Path(__file__).resolve().parent.parent / "boot"
 """The files that run in the user's interpreter."""
 
-SIGNAL_CODES = {signal.SIGHUP: 129, signal.SIGINT: INTERRUPT_CODE, signal.SIGTERM: TERM_CODE}
-"""Exit codes of a stopped run, as a shell gives them; any other signal counts as TERM."""
-
 SHUTDOWN_PATIENCE = 5.0
 """Seconds that a kernel or an interpreter has to end in its own way, as Jupyter gives a kernel."""
 
@@ -67,87 +61,6 @@ TERM_PATIENCE = 3.0
 
 TAIL = 4000
 """Bytes of a process's own output that are kept to explain a start that failed."""
-
-_NUMBER = re.compile(r"-?[0-9]{1,40}")
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that an engine needs. Times are seconds; ``None`` means no limit.
-
-    ``notebook`` is a version 4 document with the parameters injected. ``kernel`` is for the kernel engine, ``python``
-    (an interpreter) for the others, ``script`` (the paired script) for the script engine. ``environment`` is complete:
-    nothing is inherited beside it. ``hold`` keeps the kernel of a failed cell for so many seconds. ``commented_magics``
-    lets a script run without what jupytext commented out. ``patience`` is how long a kernel may be silent between its
-    reply and its last output before it is asked whether it is there.
-    """
-
-    live: Live
-    notebook: Mapping[str, Any]
-    folder: Path
-    environment: Mapping[str, str]
-    kernel: Kernel | None = None
-    python: str | None = None
-    labels: Mapping[int, str] = field(default_factory=dict)
-    attempt: int = 1
-    timeout: float | None = None
-    cell_timeout: float | None = None
-    start_timeout: float = 120.0
-    grace: float = 10.0
-    patience: float = 5.0
-    hold: float | None = None
-    script: Path | None = None
-    commented_magics: bool = False
-
-
-class EarlyEnd(Exception):
-    """The run is over before its last cell."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
-
-
-class Stop:
-    """The wish that a run ends, set from a signal handler or a thread and waited for by an engine.
-
-    The first request interrupts; after the grace period, or at a second request, the engine terminates and kills.
-    ``grace`` is that period in seconds where the request gives one, in place of the job's; 0 does not interrupt first.
-    """
-
-    def __init__(self) -> None:
-        self.signal = 0
-        self.count = 0
-        self.grace: float | None = None
-        self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else _pipe()
-
-    def request(self, signum: int = signal.SIGTERM) -> None:
-        """Ask. The first signal is the one that the exit code tells. Safe in a signal handler."""
-        self.signal = self.signal or signum
-        self.count += 1
-        try:
-            os.write(self._writer, b"!")
-        except BlockingIOError:
-            return
-
-    def fileno(self) -> int:
-        """Readable once a request was made: for a selector or an event loop."""
-        return self._reader
-
-    def drain(self) -> None:
-        """Empty the pipe, so that the next request makes it readable again."""
-        try:
-            os.read(self._reader, 4096)
-        except BlockingIOError:
-            return
-
-    def grace_period(self, job: Job) -> float:
-        """How long the code may take to give in, in seconds."""
-        return job.grace if self.grace is None else self.grace
-
-    def outcome(self) -> Outcome:
-        """What a run that obeyed reports."""
-        return outcome_of_stop(self.signal)
 
 
 def environment(job: Job) -> dict[str, str]:
@@ -219,81 +132,3 @@ def skip_cells(job: Job, journal: Journal, numbers: Iterable[int]) -> None:
     """Journal cells that are not to run: code before them ended the run as a success."""
     for number in numbers:
         journal.cell(number, "skipped", label=job.labels.get(number, ""))
-
-
-def start_failure(reason: str, tail: bytes) -> Outcome:
-    """The outcome of a run whose kernel or interpreter never got ready, with the last line of what it said."""
-    output = strip_ansi(tail.decode("utf-8", "replace")).strip()
-    return Outcome(
-        Status.FAILED, START_FAILURE_CODE, f"{reason}: {output.splitlines()[-1][:500]}" if output else reason
-    )
-
-
-def outcome_of_stop(signum: int, reason: str | None = None) -> Outcome:
-    """The outcome of a run that ended because somebody asked for it, by this signal."""
-    name = signal.Signals(signum).name.removeprefix("SIG")
-    code = SIGNAL_CODES.get(signal.Signals(signum), TERM_CODE)
-    return Outcome(Status.STOPPED, code, reason or f"stopped by {name}", int(signum))
-
-
-def outcome_of_exit(evalue: str, code: int | None = None) -> Outcome:
-    """What ``sys.exit(n)`` in a cell means for the run, as in Python itself.
-
-    ``evalue`` is the text of its ``SystemExit``, ``code`` the status that it stands for, where that is known: the texts
-    of ``sys.exit(3)`` and ``sys.exit("3")`` are the same.
-    """
-    text = evalue.strip()
-    if code is None:
-        code = 0 if text in ("", "None", "0", "False") else int(text) if _NUMBER.fullmatch(text) else 1
-    if code == 0:
-        return Outcome(Status.SUCCEEDED, 0, "sys.exit() ended the run")
-    if text == str(code):
-        return Outcome(Status.FAILED, code & 255 or 1, f"sys.exit({text})")
-    reason = f"sys.exit({text!r})" if len(text) < 200 else "sys.exit() with a message"
-    return Outcome(Status.FAILED, code & 255 or 1, reason)
-
-
-def outcome_of_error(number: int, ename: str, evalue: str, exit_code: int | None = None) -> tuple[str, Outcome]:
-    """The state of a cell that raised, and what it means for the run.
-
-    ``exit_code``: what :func:`outcome_of_exit` calls ``code``, for ``SystemExit`` and the classes derived from it.
-    """
-    name, value = ename.strip(), strip_ansi(evalue).strip()
-    if name == "SystemExit" or exit_code is not None:
-        outcome = outcome_of_exit(value, exit_code)
-        return ("ok" if outcome.exit_code == 0 else "failed"), outcome
-    if name == "StdinNotImplementedError":
-        value = "input() was called, and nobody is there to answer"
-    message = value.splitlines()[0][:200] if value else ""
-    if not name:  # a shell's kernel has no name for it, only the status
-        name, message = (f"status {message}", "") if message.isdigit() else ("error", message)
-    return "failed", Outcome(Status.FAILED, 1, f"cell {number}: {name}" + (f": {message}" if message else ""))
-
-
-def outcome_of_death(process: str, returncode: int | None, *, oom: bool) -> Outcome:
-    """The outcome of a run whose kernel or interpreter is gone; a negative return code is a signal."""
-    signum = -returncode if returncode is not None and returncode < 0 else None
-    if oom:
-        reason = f"the {process} was killed because memory ran out"
-    elif signum is not None:
-        reason = f"the {process} was killed by {_signal_name(signum)}"
-    elif returncode is not None:
-        reason = f"the {process} exited by itself with status {returncode}"
-    else:
-        reason = f"the {process} died"
-    return Outcome(Status.FAILED, KILL_CODE, reason, signum)
-
-
-def _signal_name(signum: int) -> str:
-    try:
-        return signal.Signals(signum).name
-    except ValueError:
-        return f"signal {signum}"
-
-
-def _pipe() -> tuple[int, int]:
-    """macOS has no pipe2; Python's pipes are close-on-exec anyway."""
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    os.set_blocking(writer, False)
-    return reader, writer

@@ -18,18 +18,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from snaprun.engines import (
-    SHUTDOWN_PATIENCE,
-    TAIL,
-    TERM_PATIENCE,
-    EarlyEnd,
-    Job,
-    Stop,
-    environment,
-    is_running,
-    outcome_of_death,
-    start_failure,
-)
+from snaprun.engines import SHUTDOWN_PATIENCE, TAIL, TERM_PATIENCE, environment, is_running
+from snaprun.engines.job import Job, Stop
+from snaprun.engines.outcomes import EarlyEnd, outcome_of_death, start_failure
 from snaprun.live.journal import Journal
 from snaprun.machine.oom import oom_kills
 from snaprun.model import START_FAILURE_CODE, TIMEOUT_CODE, Outcome, Status

@@ -11,19 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snaprun.engines import (
-    SHUTDOWN_PATIENCE,
-    EarlyEnd,
-    Job,
-    Stop,
-    outcome_of_death,
-    outcome_of_error,
-    outcome_of_exit,
-    skip_cells,
-    start_failure,
-)
+from snaprun.engines import SHUTDOWN_PATIENCE, skip_cells
 from snaprun.engines.channels import Message
+from snaprun.engines.job import Job, Stop
 from snaprun.engines.launch import KernelProcess
+from snaprun.engines.outcomes import EarlyEnd, outcome_of_death, outcome_of_error, outcome_of_exit, start_failure
 from snaprun.engines.widgets import Widgets
 from snaprun.live.journal import Journal
 from snaprun.machine.oom import oom_kills

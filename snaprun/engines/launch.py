@@ -17,8 +17,9 @@ from jupyter_client.client import KernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from snaprun.engines import BOOT, TAIL, TERM_PATIENCE, Job, environment, is_running
+from snaprun.engines import BOOT, TAIL, TERM_PATIENCE, environment, is_running
 from snaprun.engines.channels import Channels, Message
+from snaprun.engines.job import Job
 from snaprun.live.livefolder import SOCKET_PREFIX
 from snaprun.notebooks.kernels import Kernel, interpreter_of
 

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snaprun.engines import BOOT, GENERAL, EarlyEnd, Job, Stop, outcome_of_error, skip_cells
+from snaprun.engines import BOOT, GENERAL, skip_cells
 from snaprun.engines.child import Child
+from snaprun.engines.job import Job, Stop
+from snaprun.engines.outcomes import EarlyEnd, outcome_of_error
 from snaprun.errors import UsageFault
 from snaprun.live.journal import Journal
 from snaprun.model import START_FAILURE_CODE, Outcome, Status

@@ -11,16 +11,14 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
 from snaprun.live.livefolder import Live
-from snaprun.live.order import PLACEMENT_FILE
 from snaprun.live.stoprequest import StopRequest
 from snaprun.model import Status
 
@@ -158,21 +156,6 @@ class State:
     reason: str | None = None
     status: str | None = None
     exit_code: int | None = None
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Who has a run: the launcher, its handle there, and the ``host`` where its files are on another machine."""
-
-    launcher: str
-    handle: str
-    host: str | None = None
-
-    @property
-    def needs_poll(self) -> bool:
-        """Whether the launcher is to be asked how the run stands: it is somewhere else, or waits for its turn."""
-        own = LAUNCHERS.get(self.launcher)
-        return bool(self.handle) and not (own is not None and own.at_once)
 
 
 @dataclass(frozen=True)
@@ -322,19 +305,3 @@ def provisional_handle(launcher: Launcher, site: Site, run: str) -> str:
     """By what a run can be found again whose command is killed while it is submitted; empty where nothing can."""
     function = getattr(launcher, "handle", None)
     return str(function(site, run)) if function is not None else ""
-
-
-def write_placement(path: Path, name: str, handle: str) -> None:
-    """Write down who has the run, and under which handle (empty: it is about to be submitted). Raises OSError."""
-    remote = as_remote(launcher(name))
-    host = remote.host(handle) if remote and handle else None
-    write_json(path / PLACEMENT_FILE, asdict(Placement(name, handle, host)))
-
-
-def read_placement(path: Path) -> Placement | None:
-    """Who has a run in progress; None for one that was started here directly."""
-    try:
-        data = read_json(path / PLACEMENT_FILE)
-        return Placement(**{name: data[name] for name in Placement.__dataclass_fields__ if name in data})
-    except (OSError, ValueError, TypeError):
-        return None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from snaprun import launchers, records
+from snaprun import records
 from snaprun.errors import DataFault, SnaprunError
 from snaprun.git import sync
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.index import reindex
 from snaprun.launchers import farfiles
+from snaprun.launchers.placement import read_placement
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.order import read_order
@@ -51,7 +52,7 @@ def collect(place: Place, url: str, folders: Sequence[Live], *, env: Mapping[str
     placements = {
         run: placement
         for run, folder in complete_folders.items()
-        if (placement := launchers.read_placement(folder.path)) is not None
+        if (placement := read_placement(folder.path)) is not None
     }
     farfiles.remember(repo, {run: tips[run] for run in placements}, placements)
     for folder in complete_folders.values():

@@ -17,7 +17,8 @@ from snaprun import filelock, files, launchers
 from snaprun.errors import SnaprunError
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
-from snaprun.launchers import STATES, News, Placement, RemoteLauncher, Site, State
+from snaprun.launchers import STATES, News, RemoteLauncher, Site, State
+from snaprun.launchers.placement import Placement, read_placement
 from snaprun.live.livefolder import GROWING_FILES, Live, remove
 from snaprun.model import FAULT_CODE, Outcome, Run, Status
 
@@ -84,7 +85,7 @@ def refresh(
     now = time.time()
     placements: dict[str, list[tuple[Live, Placement]]] = {}
     for folder in folders:
-        placement = launchers.read_placement(folder.path)
+        placement = read_placement(folder.path)
         if (
             placement is not None
             and placement.needs_poll
@@ -116,7 +117,7 @@ def judge_ending(folder: Live, placement: Placement, *, now: float, pace: Pace =
 def give_up(folder: Live) -> None:
     """Take a run for lost without asking or waiting any longer. Raises OSError."""
     contact = read_contact(folder)
-    placement = launchers.read_placement(folder.path)
+    placement = read_placement(folder.path)
     source = (placement.host or placement.launcher) if placement else "nobody"
     reason = f"it was given up: {contact.trouble or f'{source} had it'}"
     loss = Contact("ended", reason, Status.LOST, FAULT_CODE, asked=time.time())

@@ -12,7 +12,8 @@ from snaprun.errors import DataFault, NothingFound, os_fault
 from snaprun.files import read_json, write_json
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
-from snaprun.launchers import Placement, Site
+from snaprun.launchers import Site
+from snaprun.launchers.placement import Placement
 from snaprun.model import Artifact, Result
 
 FOLDER = "elsewhere"

@@ -15,6 +15,7 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.index import reindex
 from snaprun.launchers import LAUNCHERS, Launcher, Lineup, Site, Submission, local
 from snaprun.launchers.local import Handle
+from snaprun.launchers.placement import read_placement, write_placement
 from snaprun.launchers.slurmcall import parse_options
 from snaprun.live import lock, stoprequest
 from snaprun.live.livefolder import Live
@@ -137,7 +138,7 @@ def submit(context: Context, name: str, folders: Sequence[Live], *, lineup: Line
             lock_handle = lock.take(folder.path) if remote is not None else None
             if lock_handle is not None:  # nobody here looks after it, and a push that takes its time must not be judged
                 stack.callback(os.close, lock_handle)
-            launchers.write_placement(folder.path, name, launchers.provisional_handle(launcher, launch_site, folder.id))
+            write_placement(folder.path, name, launchers.provisional_handle(launcher, launch_site, folder.id))
         runs = [Submission(folder.id, folder.path) for folder in folders]
         at_once = launchers.kind(name).at_once or (remote is not None and lineup is None)
         handles = launcher.submit(launch_site, runs) if at_once else _queue(context, launcher, launch_site, folders)
@@ -145,7 +146,7 @@ def submit(context: Context, name: str, folders: Sequence[Live], *, lineup: Line
         if launchers.provisional_handle(launcher, launch_site, folder.id) == handle:
             continue
         with suppress(FileNotFoundError):  # it has ended already
-            launchers.write_placement(folder.path, name, handle)
+            write_placement(folder.path, name, handle)
 
 
 def stop(context: Context, folder: Live, number: int, *, grace: float | None = None, kill: bool = False) -> bool:
@@ -154,7 +155,7 @@ def stop(context: Context, folder: Live, number: int, *, grace: float | None = N
     Raises:
         Unavailable: its machine cannot be reached. Denied: it belongs to another user.
     """
-    placement = launchers.read_placement(folder.path)
+    placement = read_placement(folder.path)
     if placement is None or not placement.needs_poll:
         return stoprequest.request(folder, number, grace=grace, kill=kill)
     request = StopRequest(signal=number, kill=kill, grace=grace, time=time.time())
@@ -183,7 +184,7 @@ def stop_all(
     handles_by_launcher: dict[str, dict[str, Live]] = {}
     recipients = []
     for folder in folders:
-        placement = launchers.read_placement(folder.path)
+        placement = read_placement(folder.path)
         if placement is None or not placement.needs_poll or launchers.canceller(placement.launcher) is None:
             recipients += [folder] if stop(context, folder, number, grace=grace, kill=kill) else []
             continue
@@ -203,7 +204,7 @@ def require_here(folder: Live, verb: str) -> None:
     Raises:
         UsageFault: it is on another one; the hint is what to type.
     """
-    placement = launchers.read_placement(folder.path)
+    placement = read_placement(folder.path)
     remote = (
         launchers.as_remote(launchers.launcher(placement.launcher))
         if placement is not None and placement.host

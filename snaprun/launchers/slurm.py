@@ -19,16 +19,8 @@ from pathlib import Path
 
 from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
-from snaprun.launchers import (
-    LAUNCHERS,
-    PENDING_PREFIX,
-    Lineup,
-    Site,
-    State,
-    Submission,
-    read_placement,
-    write_placement,
-)
+from snaprun.launchers import LAUNCHERS, PENDING_PREFIX, Lineup, Site, State, Submission
+from snaprun.launchers.placement import read_placement, write_placement
 from snaprun.launchers.slurmcall import DEPENDENCY, JOBS, NO_REQUEUE, call, first_error, sbatch
 from snaprun.launchers.slurmstates import PENDING_STATES, RUNNING_STATES, query_queue, state_name, states
 from snaprun.live.stoprequest import StopRequest

@@ -20,7 +20,8 @@ from snaprun import programs
 from snaprun.errors import Unavailable, UsageFault
 from snaprun.git import farclaim
 from snaprun.git.gitrepo import GitRepo
-from snaprun.launchers import Lineup, News, Site, State, Submission, slurm, write_placement
+from snaprun.launchers import Lineup, News, Site, State, Submission, slurm
+from snaprun.launchers.placement import write_placement
 from snaprun.live.order import read_order
 from snaprun.live.stoprequest import StopRequest
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from snaprun import records
 from snaprun.checkouts import links, result, slots
 from snaprun.checkouts.slots import Slot
-from snaprun.engines import outcome_of_stop
+from snaprun.engines.outcomes import outcome_of_stop
 from snaprun.errors import SnaprunError
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import reindex

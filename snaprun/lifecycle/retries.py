@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snaprun.files import read_json, read_json_or_empty, write_json
 from snaprun.git.locate import Place
-from snaprun.launchers import read_placement
+from snaprun.launchers.placement import read_placement
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.order import PLACEMENT_FILE, Order

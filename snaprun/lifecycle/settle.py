@@ -18,7 +18,8 @@ from pathlib import Path
 from snaprun import filelock, launchers, programs
 from snaprun.files import write_json
 from snaprun.git.locate import Place, make_private
-from snaprun.launchers import Placement, contact
+from snaprun.launchers import contact
+from snaprun.launchers.placement import Placement, read_placement
 from snaprun.live import lock, secondnames
 from snaprun.live.livefolder import Live, scan, tidy
 from snaprun.live.order import ENDING_FILE, FINALISE, PLACEMENT_FILE, Order, write_order
@@ -116,7 +117,7 @@ def _take_dead(folder: Live) -> int | None:
     """The lock of a run that nobody looks after any more, with word of why; None where it is not ours to judge."""
     if not folder.lock.exists():
         _restore_lock(folder)
-    placement = launchers.read_placement(folder.path)
+    placement = read_placement(folder.path)
     if placement is not None and placement.needs_poll:
         return _take_dead_placement(folder, placement)
     if host_of(folder) is not None:

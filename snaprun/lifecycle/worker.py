@@ -20,7 +20,7 @@ from types import FrameType
 from snaprun import __version__, engines
 from snaprun.checkouts import frozen, links, slots
 from snaprun.checkouts.slots import Slot
-from snaprun.engines import Job, Stop
+from snaprun.engines.job import Job, Stop
 from snaprun.errors import InputMissing, SnaprunError
 from snaprun.files import write_json
 from snaprun.git import publish, refs

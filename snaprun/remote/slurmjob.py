@@ -21,6 +21,7 @@ from types import FrameType
 from snaprun import launchers, programs
 from snaprun.errors import SnaprunError
 from snaprun.git.locate import Place
+from snaprun.launchers.placement import read_placement, write_placement
 from snaprun.launchers.slurmstates import query_job, scontrol
 from snaprun.lifecycle import retries, settle
 from snaprun.live import lock
@@ -80,13 +81,13 @@ def _may_start(place: Place, path: Path, after: str) -> bool:
 
 def _introduce(path: Path) -> None:
     """Write down which job this is where the command that submitted it has not come to it yet, or never will."""
-    placement, job = launchers.read_placement(path), job_name(os.environ)
+    placement, job = read_placement(path), job_name(os.environ)
     if (
         placement is not None
         and job is not None
         and (not placement.handle or placement.handle.startswith(launchers.PENDING_PREFIX))
     ):
-        launchers.write_placement(path, placement.launcher, job)
+        write_placement(path, placement.launcher, job)
 
 
 def count_restarts(env: Mapping[str, str]) -> int:
