@@ -278,8 +278,8 @@ CASES = {
     "error": Case((SHOWN, "1/0", "3"), Status.FAILED, 1, ("ok", "failed", "not-run"), "ZeroDivisionError"),
     "exit": Case((SHOWN, "import sys\nsys.exit(0)", "3"), Status.SUCCEEDED, 0, ("ok", "ok", "skipped")),
     "exit-3": Case((SHOWN, "import sys\nsys.exit(3)", "3"), Status.FAILED, 3, ("ok", "failed", "not-run")),
-    "timeout": Case((SHOWN, WAIT), Status.TIMED_OUT, 124, ("ok", "stopped"), "", (("timeout", 2.0),)),
-    "cell-timeout": Case((SHOWN, WAIT), Status.TIMED_OUT, 124, ("ok", "stopped"), "", (("cell_timeout", 1.0),)),
+    "timeout": Case((SHOWN, WAIT), Status.TIMED_OUT, 124, ("ok", "stopped"), "", (("timeout", 6.0),)),
+    "cell-timeout": Case((SHOWN, WAIT), Status.TIMED_OUT, 124, ("ok", "stopped"), "", (("cell_timeout", 3.0),)),
     "segfault": Case((SHOWN, "import ctypes\nctypes.string_at(0)"), Status.FAILED, 137, ("ok", "failed"), "SEGV"),
     "own-kernel": Case(
         (SHOWN, "import os\nos.kill(os.getpid(), 9)"), Status.FAILED, 137, ("ok", "failed"), "KILL"
