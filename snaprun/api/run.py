@@ -18,6 +18,7 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.index import queue, reindex, runlist
 from snaprun.index.runlist import Filter
 from snaprun.launchers import handover, limits
+from snaprun.launchers.handover import TakenRun
 from snaprun.launchers.local import Handle
 from snaprun.lifecycle import settle, watch
 from snaprun.lifecycle.watch import Update
@@ -276,22 +277,21 @@ def _launch(
     context: Context, pending_run: _PendingRun, on_snapshot: Callable[[Snapshot], None] | None = None
 ) -> Snapshot:
     """Hand a frozen run to its supervisor. Where it cannot be started, its snapshot is gone again."""
-    snapshot = pending_run.snapshot
-    folder = None
+    snapshot, handle = pending_run.snapshot, pending_run.handle
+    order = pending_run.order.to_json()
     try:
         if on_snapshot is not None:
             on_snapshot(snapshot)
-        folder = livefolder.create(
-            context.place, snapshot, pending_run.order.to_json(), notebook=pending_run.plan.document
+        handover.launch_new(
+            handle,
+            lambda: livefolder.create(context.place, snapshot, order, notebook=pending_run.plan.document),
+            lambda folder: handover.hand_over(context, snapshot.spec.launcher, handle, folder),
         )
-        handover.hand_over(context, snapshot.spec.launcher, pending_run.handle, folder)
+    except TakenRun as taken:  # Ctrl-C just after the start: it is a run, so stop it
+        handover.stop(context, taken.folder, signal.SIGINT)
+        raise taken.cause from None
     except BaseException:  # Ctrl-C among them: nobody else knows of the snapshot
-        handover.abandon(pending_run.handle)
-        if folder is not None and handover.is_taken(folder):  # Ctrl-C just after the start: it is a run, so stop it
-            handover.stop(context, folder, signal.SIGINT)
-            raise
-        if folder is not None:
-            livefolder.remove(folder)
+        handover.abandon(handle)
         _discard(context, snapshot.id)
         raise
     return snapshot

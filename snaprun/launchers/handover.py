@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 
 from snaprun import launchers
@@ -17,15 +17,34 @@ from snaprun.launchers import LAUNCHERS, Launcher, Lineup, Site, Submission, loc
 from snaprun.launchers.local import Handle
 from snaprun.launchers.placement import read_placement, write_placement
 from snaprun.launchers.slurmcall import parse_options
-from snaprun.live import lock, stoprequest
+from snaprun.live import livefolder, lock, stoprequest
 from snaprun.live.livefolder import Live
 from snaprun.live.stoprequest import StopRequest, write_stop_request
-from snaprun.live.supervision import host_of
+from snaprun.live.supervision import host_of, read_identities
 from snaprun.model import Run, Status
 from snaprun.nearest import nearest
 
 LAUNCHER_OPTIONS = "launcher"
 """Among the options of an order: what its launcher was asked for."""
+
+TAKING_TIME = 10.0
+"""Seconds that a supervisor which has a run's lock may take to say so in the live folder, or to let go: it may not have
+read its order yet."""
+
+INTERVAL = 0.01
+"""Seconds between two looks whether it has."""
+
+
+class TakenRun(Exception):  # no fault of the run's: it goes on
+    """A launch was broken off, or its answer did not come, and the run was taken all the same: nothing may be undone.
+
+    ``cause`` is what broke it off, which whoever does not follow the run raises again.
+    """
+
+    def __init__(self, folder: Live, cause: BaseException) -> None:
+        super().__init__(f"run {folder.id[:8]} was taken")
+        self.folder = folder
+        self.cause = cause
 
 
 def launcher_of(name: str | None, *, on: str | None, slurm: str | None) -> str | None:
@@ -108,6 +127,31 @@ def abandon(handle: Handle | None) -> None:
     """Forget the preparation."""
     if handle is not None:
         handle.abandon()
+
+
+def launch_new(handle: Handle | None, create: Callable[[], Live], give: Callable[[Live], None]) -> Live:
+    """Make the live folder of a run and give it to whoever runs it; ``handle`` is the supervisor that waits, if any.
+
+    An error of ``create`` or ``give``, Ctrl-C among them, comes out as it is where nobody has taken the run: then there
+    is neither a supervisor nor a live folder any more, and all else is the caller's to undo.
+
+    Raises:
+        TakenRun: there was such an error, and somebody has taken the run.
+    """
+    folder = None
+    try:
+        folder = create()
+        give(folder)
+    except BaseException as error:
+        with suppress(KeyboardInterrupt):  # once more: nobody has looked, and what may be taken is left alone
+            abandon(handle)
+            if folder is not None and not _stays_taken(folder):
+                livefolder.remove(folder)
+                folder = None
+        if folder is not None:
+            raise TakenRun(folder, error) from error
+        raise
+    return folder
 
 
 def hand_over(context: Context, name: str, handle: Handle | None, folder: Live) -> None:
@@ -221,6 +265,17 @@ def is_taken(folder: Live) -> bool:
     if lock_handle is None:
         return True
     os.close(lock_handle)
+    return False
+
+
+def _stays_taken(folder: Live) -> bool:
+    """Whether a run is taken for good: a supervisor that has only the lock may be about to go."""
+    deadline = time.monotonic() + TAKING_TIME
+    while is_taken(folder):
+        is_certain = read_identities(folder) is not None or not folder.path.exists()
+        if is_certain or time.monotonic() > deadline:
+            return True
+        time.sleep(INTERVAL)
     return False
 
 

@@ -51,8 +51,10 @@ class Handle:
         Raises:
             Busy: somebody else supervises this run, or other runs have the GPUs.
             Unavailable: there are not so many GPUs.
-            RunFault: the supervisor did not start; the live folder is still the caller's.
+            RunFault: the supervisor did not start, or did not answer; :func:`snaprun.launchers.handover.is_taken` says
+                whether the live folder is still the caller's.
         """
+        is_refused = False
         descriptor = lock.take(path) if lock_descriptor is None else lock_descriptor
         if descriptor is None:
             self.abandon()
@@ -62,6 +64,7 @@ class Handle:
             send_task(self.channel, path, RUN, descriptor)
             self.channel.settimeout(PATIENCE)
             answer = self.channel.recv(4096).decode("utf-8", "replace").strip()
+            is_refused = answer.startswith("no")
         except OSError as error:
             answer = f"no {error}"
         finally:
@@ -71,6 +74,8 @@ class Handle:
         if answer == "ok":
             self.stderr.close()
             return
+        if is_refused:
+            lock.wait_until_free(path)  # it lets go when its worker has ended; until then the run looks taken
         self.stderr.seek(0)
         lines = self.stderr.read().decode("utf-8", "replace").strip().splitlines()
         self.stderr.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from snaprun.context import Context
 from snaprun.errors import Busy, Unavailable, UsageFault
 from snaprun.files import write_json
 from snaprun.git.gitrepo import GitRepo
-from snaprun.launchers import local
+from snaprun.launchers import handover, local
+from snaprun.launchers.handover import TakenRun
 from snaprun.lifecycle import rundocument
 from snaprun.live import livefolder, progress, replay
 from snaprun.live.livefolder import Live
@@ -86,16 +88,15 @@ def start_attempt(context: Context, run: Run, *, hold: float | None = None, noti
         Unavailable: its kernel or interpreter is not there any more.
     """
     handle = local.start(context.env, engine=run.engine)
-    folder: Live | None = None
     try:
-        folder = create_attempt(context, run, hold=hold, notify=notify)
-        handle.launch(folder.path)
-    except BaseException:
-        handle.abandon()
-        if folder is not None:
-            livefolder.remove(folder)
-        raise
-    return folder
+        return handover.launch_new(
+            handle,
+            lambda: create_attempt(context, run, hold=hold, notify=notify),
+            lambda folder: handle.launch(folder.path),
+        )
+    except TakenRun as taken:  # Ctrl-C just after the start: it is a run, so stop it
+        handover.stop(context, taken.folder, signal.SIGINT)
+        raise taken.cause from None
 
 
 def create_attempt(context: Context, run: Run, *, hold: float | None = None, notify: bool = False) -> Live:

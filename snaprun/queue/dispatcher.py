@@ -23,6 +23,9 @@ from snaprun.git.locate import Place, read_place, recover_place
 from snaprun.index import claims, store
 from snaprun.index.claims import BlockedRun, Claim
 from snaprun.index.store import IndexStore
+from snaprun.launchers import handover
+from snaprun.launchers.handover import TakenRun
+from snaprun.launchers.local import Handle
 from snaprun.lifecycle import rundocument, settle
 from snaprun.live import bell, daemon, gpus, livefolder, lock, replay
 from snaprun.live.gpus import GpusTaken, NoGpus
@@ -132,7 +135,6 @@ class Dispatcher:
         return False
 
     def _start(self, claim: Claim) -> bool:
-        folder = handle = None
         try:
             result.find_result(self.repo, claim.run)
         except DataFault as error:
@@ -145,21 +147,29 @@ class Dispatcher:
             if spec.gpus:
                 gpus.check_free(self._supervisors.environment(claim.env), spec.gpus)
             handle = self._supervisors.take(claim.env, spec.engine)
-            folder = livefolder.create(self.place, snapshot, claim.order, notebook=self._document(snapshot))
-            handle.launch(folder.path)
+            self._launch(handle, claim, snapshot)
         except SnaprunError as error:
-            if handle is not None:
-                handle.abandon()
-            if folder is None and livefolder.find(self.place, claim.run) is not None:
+            if livefolder.find(self.place, claim.run) is not None:
                 return True  # somebody resumed it by hand: the queue waits for its end
-            if folder is not None:
-                livefolder.remove(folder)
             self._report(f"run {claim.run[:8]} cannot be started: {error.message}")
             claims.give_back(self.store, claim.run, note=error.message)
             return self._wait_for_gpus(error)
         self._ends.add(self.place.live / claim.run)
         self._supervisors.start_ahead(claim.env, spec.engine)
         return True
+
+    def _launch(self, handle: Handle, claim: Claim, snapshot: Snapshot) -> None:
+        """Give a run to its supervisor. One that has it, but did not say so, is as good as one that did."""
+        try:
+            handover.launch_new(
+                handle,
+                lambda: livefolder.create(self.place, snapshot, claim.order, notebook=self._document(snapshot)),
+                lambda folder: handle.launch(folder.path),
+            )
+        except TakenRun as taken:
+            if not isinstance(taken.cause, SnaprunError):
+                raise taken.cause from None
+            self._report(f"run {claim.run[:8]} goes on: {taken.cause.message}")
 
     def _document(self, snapshot: Snapshot) -> Node | None:
         """What the run executes, made here where jupytext is loaded once and not in every worker. None where it cannot

@@ -17,7 +17,8 @@ from snaprun.git import lfs
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.git.sync import INCOMING_REF
-from snaprun.launchers import local
+from snaprun.launchers import handover, local
+from snaprun.launchers.handover import TakenRun
 from snaprun.lifecycle import rundocument
 from snaprun.live import livefolder
 from snaprun.live.order import Order
@@ -66,18 +67,21 @@ def _claim(repo: GitRepo, run: str, question: Mapping[str, Any]) -> bool:
     """Claim a run and start it; whether nobody else was faster."""
     order, snapshot = make_order(repo, run, question)
     handle = local.start(os.environ, engine=snapshot.spec.engine)
-    folder = None
     is_claimed = False
     try:
         document = rundocument.prepare(repo, run, snapshot.spec)
         repo.move_ref(RUN_REF + run, run, None)
         is_claimed = True
-        folder = livefolder.create(repo.place, snapshot, order.to_json(), notebook=document)
-        handle.launch(folder.path)
+        handover.launch_new(
+            handle,
+            lambda: livefolder.create(repo.place, snapshot, order.to_json(), notebook=document),
+            lambda folder: handle.launch(folder.path),
+        )
+    except TakenRun as taken:
+        if not isinstance(taken.cause, SnaprunError):
+            raise taken.cause from None  # whoever asks again hears that it is claimed
     except BaseException as error:
         handle.abandon()
-        if folder is not None:
-            livefolder.remove(folder)
         if is_claimed:
             repo.delete_ref(RUN_REF + run, run)
         elif isinstance(error, CannotCreate):  # somebody else has just claimed it
