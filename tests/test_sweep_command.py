@@ -342,7 +342,10 @@ def test_stopping_a_sweep(box: Sandbox) -> None:
         lambda: box.snaprun("history", "--group", group, "--status", "running", "-q").stdout, "a run"
     ).strip()
     wait_for(lambda: box.snaprun("logs", first).stdout == "1\n", "its cell")
-    assert box.snaprun("stop", "--group", group).returncode == 0
+    stopped = box.snaprun("stop", first, first, "--group", group)
+    assert stopped.returncode == 0, stopped.stderr
+    assert [line.split()[0] for line in stopped.stderr.splitlines()] == ["stopped", "4"]
+    assert stopped.stderr.endswith("4 taken out of the queue\n")
     runs = json.loads(box.snaprun("history", "--group", group, "--json").stdout)["runs"]
     assert sorted(run["status"] for run in runs) == ["saved"] * 4 + ["stopped"]
     nothing = box.snaprun("stop", "--group", "feedbeef")

@@ -209,6 +209,7 @@ def stop(
     runs = [find(context, selector) for selector in selectors]
     if group is not None:
         runs += history(context, HistoryOptions(group=group), now=time.time())
+    runs = list({run.id: run for run in runs}.values())  # one may be named twice, or be of the group as well
     if not runs:
         raise NothingFound(f"there is no sweep {group}", hint="snaprun history")
     dropped_ids = _drop_queued(context, {run.id for run in runs if run.status is Status.QUEUED})

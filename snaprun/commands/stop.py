@@ -30,10 +30,9 @@ def command(runs: tuple[str, ...], group: str | None, grace: float | None, kill:
     endings = stop(load_context(), runs, group=group, grace=grace, kill=kill)
     if quiet:
         return 0
-    if endings.runs:
-        print_ends(endings.runs)
-    elif endings.dropped_ids:
+    print_ends(endings.runs)
+    if endings.dropped_ids:
         click.echo(f"{len(endings.dropped_ids)} taken out of the queue", err=True)
-    else:
+    elif not endings.runs:
         click.echo("the search has ended", err=True)
     return 0
