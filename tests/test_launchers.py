@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -189,6 +190,26 @@ def test_a_plug_in_gives_gpus(repo: Sandbox, plugin_folder: Path) -> None:
     lineup = Lineup(jobs=1, retries=1)
     assert launchers.unsupported_options("cards", lineup) == ["retries"]
     assert launchers.kind("cards") == LauncherKind("", Abilities(gpus=True, lineup=("jobs",)))
+
+
+WAITING = """
+
+def submit(site, runs):
+    return [run.run for run in runs]
+
+
+def poll(site, handles):
+    return [State("queued") for handle in handles]
+"""
+
+
+def test_a_run_that_its_launcher_lets_wait_is_queued(repo: Sandbox, plugin_folder: Path) -> None:
+    (plugin_folder / "gentle_launcher.py").write_text(f"{example()}{WAITING}")
+    repo.notebook("a.ipynb", "1")
+    for launcher, status in (("gentle", "queued"), ("local", "running")):
+        started = repo.snaprun("exec", "a.ipynb", "--launcher", launcher, "--detach", "--json")
+        assert (started.returncode, json.loads(started.stdout)["status"]) == (0, status), started.stderr
+    assert repo.snaprun("history", "--json").stdout.count('"queued"') == 1
 
 
 @pytest.mark.parametrize("name", LAUNCHERS)

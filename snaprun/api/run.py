@@ -25,7 +25,7 @@ from snaprun.lifecycle.watch import Update
 from snaprun.live import livefolder, searches
 from snaprun.live.order import Order
 from snaprun.model import ONGOING, RUN_REF, Run, Snapshot, Status
-from snaprun.reader import find, index, require_launched
+from snaprun.reader import find, glance, index, require_launched
 from snaprun.runplan import RunOptions, RunPlan, make_order
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "find_launched",
     "follow",
     "interrupt",
+    "read_start",
     "rerun",
     "resume",
     "snapshot",
@@ -149,6 +150,18 @@ def resume(
             raise UsageFault(text, hint=f"snaprun resume {short} tries the cell as it is")
     continue_held(folder, source)
     return run
+
+
+def read_start(context: Context, snapshot: Snapshot) -> Run:
+    """A run that was just started, as it stands: queued where its launcher lets it wait.
+
+    One that starts at once is running, whether its worker has recorded that yet or not.
+    """
+    run = Run.from_commits(snapshot.id, snapshot.spec, snapshot.params, commit=snapshot.id, status=Status.RUNNING)
+    if launchers.kind(snapshot.spec.launcher).at_once:
+        return run
+    with glance(context) as reader:
+        return next(iter(runlist.query(reader, Filter(id=snapshot.id))), run)
 
 
 def find_launched(context: Context, selector: str) -> Run:

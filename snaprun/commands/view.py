@@ -14,7 +14,7 @@ import click
 
 from snaprun import show
 from snaprun.api.look import details, find
-from snaprun.api.run import follow, interrupt
+from snaprun.api.run import follow, interrupt, read_start
 from snaprun.commands.terminal import raw_stdout, require_reader, stderr
 from snaprun.context import Context
 from snaprun.errors import RunFault
@@ -39,7 +39,7 @@ def print_snapshot(snapshot: Snapshot, options: ViewOptions) -> None:
 def view_start(context: Context, snapshot: Snapshot, options: ViewOptions) -> int:
     """Tell of a run that was started, and show it until its end unless it is detached; its exit code."""
     if options.detach:
-        click.echo(show.start_json(snapshot) if options.as_json else snapshot.id)
+        click.echo(show.start_json(read_start(context, snapshot)) if options.as_json else snapshot.id)
         return 0
     if not options.quiet:
         click.echo(show.start_line(snapshot, stderr()), err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snaprun.model import SCHEMA, Finding, Run, Snapshot, Status, short_id
+from snaprun.model import SCHEMA, Finding, Run, Snapshot, short_id
 from snaprun.quantities import format_duration
 from snaprun.show.words import Look, as_json, status
 
@@ -29,9 +29,8 @@ def notes(snapshot: Snapshot) -> str:
     return "\n".join([*left_out, *(f"note: {text}" for text in snapshot.spec.warnings)])
 
 
-def start_json(snapshot: Snapshot) -> str:
+def start_json(run: Run) -> str:
     """The document of ``exec --detach --json``."""
-    run = Run.from_commits(snapshot.id, snapshot.spec, snapshot.params, commit=snapshot.id, status=Status.RUNNING)
     return as_json({"schema": SCHEMA, **run.to_json()})
 
 
