@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan, nan
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from snaprun.git.gitrepo import GitRepo
 from snaprun.model import SNAP_DIR, Metric
+
+if TYPE_CHECKING:
+    from snaprun.git.gitrepo import GitRepo  # GitPython: ps and history read values without it
 
 BLOCK = 1 << 16
 """Bytes that are parsed in one go: larger blocks are slower, and a log may have gigabytes."""

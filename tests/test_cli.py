@@ -142,12 +142,13 @@ def test_what_cannot_be_said_changes_nothing(repo: Sandbox) -> None:
     ]
 
 
-def test_history_imports_only_what_a_listing_needs(repo: Sandbox) -> None:
+@pytest.mark.parametrize("command", ["history", "ps"])
+def test_a_listing_imports_only_what_it_needs(repo: Sandbox, command: str) -> None:
     repo.notebook("nb.ipynb", "1")
     assert repo.snaprun("snapshot", "nb.ipynb").returncode == 0
-    found = imported("history", cwd=repo.path)
-    assert {"sqlite3", "tabulate", "click"} <= found
-    assert not found & set(HEAVY)
+    found = imported(command, cwd=repo.path)
+    assert {"sqlite3", "click", *(["tabulate"] if command == "history" else [])} <= found
+    assert not found & set(HEAVY) - ({"psutil"} if command == "ps" else set())  # it says what processes use
 
 
 def test_a_start_imports_no_index(repo: Sandbox) -> None:
