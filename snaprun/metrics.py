@@ -11,6 +11,7 @@ from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from snaprun.live.names import METRICS_FILE
 from snaprun.model import SNAP_DIR, Metric
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def points_of_run(repo: GitRepo, run_id: str, commit: str) -> dict[str, list[Cur
     if data is not None:
         return points(data)
     try:
-        with (repo.place.live / run_id / "metrics.jsonl").open("rb") as file:
+        with (repo.place.live / run_id / METRICS_FILE).open("rb") as file:
             return points(file)
     except OSError:  # it has logged nothing yet
         return {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-from snaprun.live.arrivals import ARRIVALS_FILE, FINE_LINES, ArrivalReader, ArrivalWriter
+from snaprun.live.arrivals import FINE_LINES, ArrivalReader, ArrivalWriter
 from snaprun.live.journal import Journal
+from snaprun.live.names import ARRIVALS_FILE
 
 
 class Clock:

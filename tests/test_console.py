@@ -17,6 +17,7 @@ from snaprun.lifecycle.supervisor import SLACK
 from snaprun.live import progress
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import Live
+from snaprun.live.names import SUPERVISOR_FILE
 from snaprun.model import Outcome, Status
 from tests import running
 from tests.running import Started
@@ -181,11 +182,12 @@ def test_going_on_says_what_is_wrong_with_a_source(repo: Sandbox) -> None:
 def test_a_kernel_on_another_machine(repo: Sandbox) -> None:
     run = running.start(repo, repo.notebook("a.ipynb", "1/0"), hold=600.0)
     wait_for(lambda: resume.is_held(run.live), "the hold")
-    about = run.live.supervisor.read_text()
-    run.live.supervisor.write_text(json.dumps({**json.loads(about), "host": "elsewhere", "boot": "another"}))
+    record = run.live.path / SUPERVISOR_FILE
+    about = record.read_text()
+    record.write_text(json.dumps({**json.loads(about), "host": "elsewhere", "boot": "another"}))
     with pytest.raises(Unavailable, match="runs on elsewhere"):
         Console(run.live)
-    run.live.supervisor.write_text(about)
+    record.write_text(about)
     go(run)
     run.end()
 

@@ -16,7 +16,8 @@ import pytest
 from snaprun import files
 from snaprun.index import runlist, selectors
 from snaprun.lifecycle import settle
-from snaprun.live import livefolder, lock, order, stoprequest, supervision
+from snaprun.live import livefolder, lock, stoprequest, supervision
+from snaprun.live.names import STOP_FILE, SUPERVISOR_FILE
 from snaprun.live.stoprequest import StopRequest, write_stop_request
 from snaprun.machine import process
 from snaprun.model import Result, Run, Status
@@ -138,7 +139,7 @@ def test_a_run_of_another_machine_is_not_judged(run: Started) -> None:
     for who in run.pids():
         os.kill(who.pid, signal.SIGKILL)
     wait_for(lambda: not any(process.alive(who) for who in run.pids()), "the end of both")
-    path = run.live.path / order.SUPERVISOR_FILE
+    path = run.live.path / SUPERVISOR_FILE
     about = files.read_json(path)
     files.write_json(path, {**about, "host": "elsewhere", "boot": "another"})
     assert supervision.host_of(run.live) == "elsewhere"
@@ -186,7 +187,7 @@ def test_a_stubborn_cell_is_killed(repo: Sandbox, how: str) -> None:
         write_stop_request(run.live.path, StopRequest(signal.SIGINT, kill=True))
     os.kill(supervisor, signal.SIGINT)
     if how == "twice":
-        wait_for(lambda: (run.live.path / order.STOP_FILE).exists(), "the first to be heard")
+        wait_for(lambda: (run.live.path / STOP_FILE).exists(), "the first to be heard")
         os.kill(supervisor, signal.SIGINT)
     check(run, Status.STOPPED, 130, "INT")
     assert time.monotonic() - begin < 60

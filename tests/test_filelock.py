@@ -18,6 +18,7 @@ import pytest
 import snaprun
 from snaprun import filelock
 from snaprun.live import lock
+from snaprun.live.names import LOCK_FILE
 
 from .sandbox import wait_for
 
@@ -157,7 +158,7 @@ def test_a_lock_file_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 def test_the_end_of_a_live_folder_is_waited_for(tmp_path: Path) -> None:
     lock.wait_until_free(tmp_path / "gone")
     lock.make(tmp_path)
-    with held(tmp_path / lock.NAME) as holder:
+    with held(tmp_path / LOCK_FILE) as holder:
         threading.Timer(0.2, holder.kill).start()
         lock.wait_until_free(tmp_path)
         assert holder.wait() == -signal.SIGKILL

@@ -11,7 +11,7 @@ import pytest
 
 from snaprun.index import selectors
 from snaprun.live import livefolder
-from snaprun.live.secondnames import RESERVE
+from snaprun.live.names import RESERVE_FILE
 from snaprun.model import Status
 from snaprun.reader import index
 from tests import running
@@ -41,7 +41,7 @@ def test_a_live_folder_that_is_deleted_comes_back_as_it_was(repo: Sandbox) -> No
     wait_for(lambda: list(livefolder.backup_folder(run.live).glob("blobs/*")), "the second name of the large output")
     subprocess.run(["rm", "-rf", str(run.live.path)], check=True)
     wait_for(run.live.path.is_dir, "the folder")
-    assert before - {path.name for path in run.live.path.iterdir()} <= {RESERVE}
+    assert before - {path.name for path in run.live.path.iterdir()} <= {RESERVE_FILE}
     assert repo.snaprun("logs").stdout == "on\n"
     assert waiter.poll() is None
     run.go()

@@ -19,7 +19,7 @@ from snaprun.git.gitrepo import GitRepo, parse_author
 from snaprun.git.objects import FILE_MODE, GitObject, TreeEntry, algorithm, graft, make, make_commit
 from snaprun.git.publish import publish
 from snaprun.git.scratch import scratch
-from snaprun.live import arrivals
+from snaprun.live.names import ARRIVALS_FILE
 from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, Result, parse_document
 
 
@@ -86,7 +86,7 @@ def _commit(run_files: RunFiles, run_id: str, result_parts: ResultParts) -> str:
         "metrics.jsonl": result_parts.metrics,
         "environment.json": _json({"schema": SCHEMA, **result_parts.environment}),
         "log.txt": log,
-        **({arrivals.ARRIVALS_FILE: result_parts.log_times} if result_parts.log_times else {}),
+        **({ARRIVALS_FILE: result_parts.log_times} if result_parts.log_times else {}),
     }
     parents = [run_id, *run_commits, *([result_parts.previous] if result_parts.previous else [])]
     objects, large = _make_objects(repo, parts, outputs, result, parents, parse_author(author_query.finish(ok=())))

@@ -19,11 +19,9 @@ from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
 from snaprun.launchers import STATES, News, RemoteLauncher, Site, State
 from snaprun.launchers.placement import Placement, read_placement
-from snaprun.live.livefolder import GROWING_FILES, Live, remove
+from snaprun.live.livefolder import Live, remove
+from snaprun.live.names import CONTACT_FILE, GROWING_FILES
 from snaprun.model import FAULT_CODE, Outcome, Run, Status
-
-CONTACT = "contact.json"
-"""In the live folder: what its launcher said last."""
 
 PIECE = 4 << 20
 """Bytes of one file that one answer of another machine holds at most; where that many came, there may be more."""
@@ -71,7 +69,7 @@ class Trouble:
 def read_contact(folder: Live) -> Contact:
     """What was learnt last about a run."""
     try:
-        data = read_json(folder.path / CONTACT)
+        data = read_json(folder.path / CONTACT_FILE)
         values = {name: data[name] for name in Contact.__dataclass_fields__ if name in data}
         return Contact(**{**values, "status": Status(values["status"]) if values.get("status") else None})
     except (OSError, ValueError, TypeError):
@@ -121,7 +119,7 @@ def give_up(folder: Live) -> None:
     source = (placement.host or placement.launcher) if placement else "nobody"
     reason = f"it was given up: {contact.trouble or f'{source} had it'}"
     loss = Contact("ended", reason, Status.LOST, FAULT_CODE, asked=time.time())
-    write_json(folder.path / CONTACT, asdict(loss))
+    write_json(folder.path / CONTACT_FILE, asdict(loss))
 
 
 def _next_time(contact: Contact, pace: Pace) -> float:
@@ -240,7 +238,7 @@ def _record_state(folder: Live, state: State, *, attempt: int | None = None) -> 
 def _write(folder: Live, contact: Contact) -> None:
     """Keep it. Not for after a power cut: a hundred runs would wait for the disk a hundred times at every look."""
     with suppress(FileNotFoundError):  # it has ended
-        write_json(folder.path / CONTACT, asdict(contact), durable=False)
+        write_json(folder.path / CONTACT_FILE, asdict(contact), durable=False)
 
 
 def _renew(folder: Live) -> None:

@@ -18,7 +18,8 @@ from snaprun.files import read_json, write_json
 from snaprun.launchers import Site, State, Submission
 from snaprun.live import gpus, lock, stoprequest
 from snaprun.live.livefolder import Live
-from snaprun.live.order import ORDER_FILE, RUN
+from snaprun.live.names import ORDER_FILE
+from snaprun.live.order import RUN
 from snaprun.live.stoprequest import StopRequest
 from snaprun.live.supervision import supervisor_env
 from snaprun.live.wire import send_task

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snaprun.files import read_json, write_json
 from snaprun.launchers import LAUNCHERS, as_remote, launcher
-from snaprun.live.order import PLACEMENT_FILE
+from snaprun.live.names import PLACEMENT_FILE
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from snaprun.git import farclaim
 from snaprun.git.gitrepo import GitRepo
 from snaprun.launchers import Lineup, News, Site, State, Submission, slurm
 from snaprun.launchers.placement import write_placement
+from snaprun.live.names import LOG_FILE
 from snaprun.live.order import read_order
 from snaprun.live.stoprequest import StopRequest
 
@@ -175,9 +176,9 @@ def _format_handle(job: str, url: str, run: str, log: str | None) -> str:
 
 
 def _news(handle: str, state: State, tip: str | None, offsets: Mapping[str, int]) -> News:
-    offset = offsets.get("log.txt", 0)
+    offset = offsets.get(LOG_FILE, 0)
     data = _read_log(handle, offset) if offset >= 0 else b""
-    return News(State("ended") if tip else state, {"log.txt": data} if data else {}, tip, parse_handle(handle)[1])
+    return News(State("ended") if tip else state, {LOG_FILE: data} if data else {}, tip, parse_handle(handle)[1])
 
 
 def _read_log(handle: str, offset: int) -> bytes:

@@ -30,7 +30,7 @@ from snaprun.git.gitrepo import GitRepo, split_paths
 from snaprun.git.locate import clean_env
 from snaprun.git.objects import SUBMODULE_MODE
 from snaprun.launchers import News, Site, State, Submission, answers
-from snaprun.live.livefolder import GROWING_FILES
+from snaprun.live.names import GROWING_FILES
 from snaprun.live.order import read_order
 from snaprun.live.stoprequest import StopRequest
 

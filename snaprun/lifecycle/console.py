@@ -18,7 +18,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from snaprun.errors import RunFault, Unavailable
 from snaprun.live.livefolder import Live
-from snaprun.live.order import CONSOLES_FILE
+from snaprun.live.names import CONSOLES_FILE
 from snaprun.live.supervision import host_of
 
 GREETING_TIMEOUT = 10.0

@@ -23,9 +23,9 @@ from snaprun.lifecycle.leftovers import Leftovers, read_leftovers
 from snaprun.live import livefolder
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import Live
+from snaprun.live.names import RESERVE_FILE
 from snaprun.live.order import JOB, LIMIT_REASON, Order, read_order
 from snaprun.live.replay import render
-from snaprun.live.secondnames import RESERVE
 from snaprun.model import FAULT_CODE, RUN_REF, Outcome, Result, Run, Snapshot, Status, utc
 
 
@@ -70,7 +70,7 @@ def record_provisionally(folder: Live, error: Exception) -> None:
     """
     cause = error.message if isinstance(error, SnaprunError) else f"{type(error).__name__}: {error}"
     try:
-        (folder.path / RESERVE).unlink(missing_ok=True)
+        (folder.path / RESERVE_FILE).unlink(missing_ok=True)
         order = read_order(folder.path)
         repo = GitRepo(order.place)
         leftovers = read_leftovers(repo, folder, order)

@@ -15,15 +15,8 @@ from snaprun.files import read_json_or_empty
 from snaprun.git.gitrepo import GitRepo
 from snaprun.lifecycle.rundocument import load_document
 from snaprun.live.livefolder import Live
-from snaprun.live.order import (
-    CONSOLES_FILE,
-    ENDING_FILE,
-    ENVIRONMENT_FILE,
-    INPUTS_FILE,
-    LOST_BYTES,
-    MESSAGES_FILE,
-    Order,
-)
+from snaprun.live.names import CONSOLES_FILE, ENDING_FILE, ENVIRONMENT_FILE, INPUTS_FILE, MESSAGES_FILE
+from snaprun.live.order import LOST_BYTES, Order
 from snaprun.live.replay import Replay, replay_live
 from snaprun.live.stoprequest import StopRequest, read_stop_request
 from snaprun.model import Outcome, RunSpec

@@ -14,8 +14,9 @@ from snaprun.errors import DataFault, Unavailable
 from snaprun.git.gitrepo import GitRepo
 from snaprun.lifecycle import rundocument, watch
 from snaprun.live import livefolder
-from snaprun.live.arrivals import ARRIVALS_FILE, ArrivalReader
+from snaprun.live.arrivals import ArrivalReader
 from snaprun.live.journal import read_events
+from snaprun.live.names import ARRIVALS_FILE
 from snaprun.model import SNAP_DIR, Run
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import join_lines

@@ -14,11 +14,9 @@ from snaprun.git.locate import Place
 from snaprun.launchers.placement import read_placement
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
-from snaprun.live.order import PLACEMENT_FILE, Order
+from snaprun.live.names import PLACEMENT_FILE, RETRY_FILE
+from snaprun.live.order import Order
 from snaprun.model import Snapshot, Status
-
-RETRY_FILE = "again.json"
-"""In the live folder: how often the run may be tried again, and whether its job is given back already."""
 
 
 @dataclass(frozen=True)

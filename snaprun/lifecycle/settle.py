@@ -22,7 +22,8 @@ from snaprun.launchers import contact
 from snaprun.launchers.placement import Placement, read_placement
 from snaprun.live import lock, secondnames
 from snaprun.live.livefolder import Live, scan, tidy
-from snaprun.live.order import ENDING_FILE, FINALISE, PLACEMENT_FILE, Order, write_order
+from snaprun.live.names import ENDING_FILE, PLACEMENT_FILE
+from snaprun.live.order import FINALISE, Order, write_order
 from snaprun.live.supervision import host_of, read_identities, supervisor_env
 from snaprun.live.wire import send_task
 from snaprun.machine import process

@@ -19,7 +19,8 @@ from pathlib import Path
 from snaprun import programs
 from snaprun.files import write_json
 from snaprun.live import lock
-from snaprun.live.order import ENDING_FILE, FINALISE, MESSAGES_FILE, RUN, SUPERVISOR_FILE, Order, read_order
+from snaprun.live.names import ENDING_FILE, MESSAGES_FILE, SUPERVISOR_FILE
+from snaprun.live.order import FINALISE, RUN, Order, read_order
 from snaprun.live.stoprequest import ensure_stop_request
 from snaprun.live.supervision import write_identities
 from snaprun.live.wire import receive_task, send_task

@@ -31,16 +31,8 @@ from snaprun.lifecycle import environment, finish, notify, rundocument
 from snaprun.live import bell, gpus
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import Live
-from snaprun.live.order import (
-    ENDING_FILE,
-    ENVIRONMENT_FILE,
-    INPUTS_FILE,
-    LOST_BYTES,
-    MESSAGES_FILE,
-    RUN,
-    Order,
-    read_order,
-)
+from snaprun.live.names import ENDING_FILE, ENVIRONMENT_FILE, INPUTS_FILE, MESSAGES_FILE, PARAMS_FILE
+from snaprun.live.order import LOST_BYTES, RUN, Order, read_order
 from snaprun.live.secondnames import LiveBackup
 from snaprun.live.stoprequest import StopRequest, ensure_stop_request
 from snaprun.live.wire import receive_task
@@ -276,7 +268,7 @@ def run_environment(folder: Live, order: Order, spec: RunSpec, plan: ExecutionPl
         **_clean(os.environ),
         process.MARK: order.run,
         METRICS: os.fspath(folder.metrics),
-        PARAMS: os.fspath(folder.path / "params.json"),
+        PARAMS: os.fspath(folder.path / PARAMS_FILE),
         ARTIFACTS: os.fspath(folder.artifacts),
         CHECKPOINTS: os.fspath(checkpoints),
         "PWD": os.fspath(plan.folder),

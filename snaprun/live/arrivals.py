@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 from typing import BinaryIO
 
-ARRIVALS_FILE = "log-times.jsonl"
-"""Its name, in the live folder and in the result."""
-
 FINE_LINES = 10_000
 """Lines after which only one a second is written, so that a week of progress bars takes some megabytes."""
 

@@ -20,7 +20,8 @@ from typing import IO, Any
 
 from snaprun import files
 from snaprun.errors import WriteFault, os_fault
-from snaprun.live.arrivals import ARRIVALS_FILE, ArrivalWriter
+from snaprun.live.arrivals import ArrivalWriter
+from snaprun.live.names import ARRIVALS_FILE, BLOBS_FOLDER, EVENTS_FILE, LOG_FILE
 
 INTERVAL = 0.1
 """Seconds that an event waits for company before it is written; the promise is 0.2 at most."""
@@ -51,9 +52,9 @@ class Journal:
         self.folder = folder
         self._clock = clock
         self._lock = threading.Lock()
-        self._events = _Appender(folder / "events.jsonl")
+        self._events = _Appender(folder / EVENTS_FILE)
         self._events.cut_torn_line()
-        self._log = _Appender(folder / "log.txt")
+        self._log = _Appender(folder / LOG_FILE)
         self._times = _Appender(folder / ARRIVALS_FILE)
         self._times.cut_torn_line()
         self._arrivals = ArrivalWriter()
@@ -237,7 +238,7 @@ class Journal:
                 break
         else:
             return {"o": content}
-        folder = self.folder / "blobs"
+        folder = self.folder / BLOBS_FOLDER
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             with files.draft(folder) as file:

@@ -20,14 +20,27 @@ from typing import Any
 from snaprun import files
 from snaprun.errors import CannotCreate, DataFault, Denied, os_fault
 from snaprun.git.locate import LIVE_BACKUP, Place
-from snaprun.live.arrivals import ARRIVALS_FILE
+from snaprun.live.names import (
+    ARRIVALS_FILE,
+    ARTIFACTS_FILE,
+    BLOBS_FOLDER,
+    EVENTS_FILE,
+    GROWING_FILES,
+    IMPORT_FOLDER,
+    KERNEL_FILE,
+    LOCK_FILE,
+    LOG_FILE,
+    METRICS_FILE,
+    NOTEBOOK_FILE,
+    ORDER_FILE,
+    PARAMS_FILE,
+    RESUME_FILE,
+    SPEC_FILE,
+)
 from snaprun.model import RunSpec, Snapshot
 
 NAME_PATTERN = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 """The name of a live folder: the id of its run, a SHA-1 or a SHA-256."""
-
-GROWING_FILES = ("log.txt", ARRIVALS_FILE, "metrics.jsonl", "artifacts.jsonl", "events.jsonl")
-"""What grows in a live folder, the journal last: what it speaks of must be there before it."""
 
 SOCKET_PREFIX = "snaprun-"
 """How a kernel's socket folder is called; it lies elsewhere because a socket's path has 107 characters at most."""
@@ -47,7 +60,7 @@ class Live:
     @property
     def log(self) -> Path:
         """Standard output and error, bytes as they came."""
-        return self.path / "log.txt"
+        return self.path / LOG_FILE
 
     @property
     def log_times(self) -> Path:
@@ -57,68 +70,63 @@ class Live:
     @property
     def events(self) -> Path:
         """The journal."""
-        return self.path / "events.jsonl"
+        return self.path / EVENTS_FILE
 
     @property
     def blobs(self) -> Path:
         """Outputs too large for the journal, by sha256."""
-        return self.path / "blobs"
+        return self.path / BLOBS_FOLDER
 
     @property
     def metrics(self) -> Path:
         """What the notebook logged, a line a value."""
-        return self.path / "metrics.jsonl"
+        return self.path / METRICS_FILE
 
     @property
     def artifacts(self) -> Path:
         """The files that the notebook wants kept, a line a path."""
-        return self.path / "artifacts.jsonl"
-
-    @property
-    def supervisor(self) -> Path:
-        """Who watches the run: host, boot id, pid, start time."""
-        return self.path / "supervisor.json"
+        return self.path / ARTIFACTS_FILE
 
     @property
     def lock(self) -> Path:
         """Held (flock) while supervisor or worker live."""
-        return self.path / "lock"
+        return self.path / LOCK_FILE
 
     @property
     def kernel(self) -> Path:
         """The Jupyter connection file of the run's kernel, while there is one."""
-        return self.path / "kernel.json"
+        return self.path / KERNEL_FILE
 
     @property
     def resume(self) -> Path:
         """Appears when a held run may go on: ``{"source": the failed cell's new text or null}``."""
-        return self.path / "resume.json"
+        return self.path / RESUME_FILE
 
     @property
     def notebook(self) -> Path:
         """The document that runs, with the parameters injected and without outputs."""
-        return self.path / "notebook.json"
+        return self.path / NOTEBOOK_FILE
 
     @property
     def import_path(self) -> Path:
         """The folder that makes ``import snaprun`` work: last on the run's import path."""
-        return self.path / "path"
+        return self.path / IMPORT_FOLDER
 
     def spec(self) -> RunSpec:
         """What was asked for. Raises DataFault when the file is damaged."""
-        data = self._read("spec.json")
+        data = self._read(SPEC_FILE)
         try:
             return RunSpec.from_json(data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataFault(f"spec.json of run {self.id[:8]} is damaged: {error}", hint="snaprun doctor") from error
+            raise DataFault(f"{SPEC_FILE} of run {self.id[:8]} is damaged: {error}", hint="snaprun doctor") from error
 
     def params(self) -> dict[str, Any]:
         """The run's parameters, as JSON has them. Raises DataFault when the file is damaged."""
-        return self._read("params.json")
+        return self._read(PARAMS_FILE)
 
     def order(self) -> dict[str, Any]:
         """What the worker needs beyond the snapshot. Raises DataFault when the file is damaged."""
-        return self._read("order.json")
+        return self._read(ORDER_FILE)
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
@@ -143,9 +151,9 @@ def create(
     """
     path = place.live / snapshot.id
     temporary = place.live / f".{snapshot.id}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
-    documents = {"spec.json": snapshot.spec.to_json(), "params.json": dict(snapshot.params), "order.json": dict(order)}
+    documents = {SPEC_FILE: snapshot.spec.to_json(), PARAMS_FILE: dict(snapshot.params), ORDER_FILE: dict(order)}
     if notebook is not None:
-        documents["notebook.json"] = dict(notebook)
+        documents[NOTEBOOK_FILE] = dict(notebook)
     try:
         for folder in (place.state, place.live):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -153,7 +161,7 @@ def create(
         for name, content in documents.items():
             data = json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape")
             files.write(temporary / name, data, durable=False)
-        for name in (*GROWING_FILES, "lock"):
+        for name in (*GROWING_FILES, LOCK_FILE):
             files.write(temporary / name, b"", durable=False)
         lay_import_path(temporary)
         temporary.rename(path)

@@ -11,13 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from snaprun import filelock
-
-NAME = "lock"
+from snaprun.live.names import LOCK_FILE
 
 
 def make(path: Path) -> None:
     """Make a lock where none is. Raises OSError where it cannot be made."""
-    os.close(os.open(path / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def take(path: Path) -> int | None:
@@ -25,7 +24,7 @@ def take(path: Path) -> int | None:
 
     A lock that is not there is not free: somebody deleted its file, and who held it holds it still.
     """
-    lock_path = path / NAME
+    lock_path = path / LOCK_FILE
     try:
         handle = os.open(lock_path, os.O_RDWR | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -43,7 +42,7 @@ def take(path: Path) -> int | None:
 def wait_until_free(path: Path) -> None:
     """Wait until nobody holds the lock of a live folder, or the folder is gone: the system tells, nothing is polled."""
     with suppress(FileNotFoundError, NotADirectoryError):
-        handle = os.open(path / NAME, os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
         try:
             filelock.acquire(handle)
         finally:

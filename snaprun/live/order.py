@@ -12,19 +12,7 @@ from typing import Any
 
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place, read_place
-
-ORDER_FILE = "order.json"
-SUPERVISOR_FILE = "supervisor.json"
-STOP_FILE = "stop.json"
-ENDING_FILE = "ending.json"
-MESSAGES_FILE = "snaprun.log"
-PLACEMENT_FILE = "submitted.json"
-INPUTS_FILE = "inputs.json"
-ENVIRONMENT_FILE = "environment.json"
-CONSOLES_FILE = "consoles.jsonl"
-"""Names in the live folder: the order, who supervises, who asked for an end, how it was seen to end, own messages,
-which launcher has the run, size and time of change of the linked data before it, what it runs in, and a line each time
-that a console was opened on its kernel."""
+from snaprun.live.names import ORDER_FILE
 
 LOST_BYTES = "lost"
 """In the file of how a run was seen to end: bytes of its journal that the disk refused to the last."""

@@ -15,34 +15,14 @@ from pathlib import Path
 
 from snaprun import files
 from snaprun.git.locate import make_private
-from snaprun.live import lock
-from snaprun.live.livefolder import GROWING_FILES, Live, backup_folder, lay_import_path
-from snaprun.live.order import (
-    ENVIRONMENT_FILE,
-    INPUTS_FILE,
-    MESSAGES_FILE,
-    ORDER_FILE,
-    PLACEMENT_FILE,
-    SUPERVISOR_FILE,
-)
-
-WHOLE_FILES = (
-    *("spec.json", "params.json", ORDER_FILE, "notebook.json", ENVIRONMENT_FILE, INPUTS_FILE, "kernel.json"),
-    *(SUPERVISOR_FILE, PLACEMENT_FILE),
-)
-"""Files that are written as a whole, some of them more than once."""
-
-OPEN_FILES = (lock.NAME, MESSAGES_FILE, *GROWING_FILES)
-"""Files that somebody has open all the time."""
+from snaprun.live.livefolder import Live, backup_folder, lay_import_path
+from snaprun.live.names import OPEN_FILES, RESERVE_FILE, WHOLE_FILES
 
 INTERVAL = 1.0
 """Seconds between two looks, a dozen system calls each."""
 
-RESERVE = "reserve"
-"""In the live folder: room on the disk, given back for the last words when there is no other."""
-
 RESERVE_SIZE = 256 * 1024
-"""Its bytes: an index takes a few pages and their journal."""
+"""Bytes of the reserve: an index takes a few pages and their journal."""
 
 
 class LiveBackup:
@@ -55,7 +35,7 @@ class LiveBackup:
     def __init__(self, folder: Live) -> None:
         self._folder = folder
         self._stop_event = threading.Event()
-        files.write(folder.path / RESERVE, bytes(RESERVE_SIZE), durable=False)
+        files.write(folder.path / RESERVE_FILE, bytes(RESERVE_SIZE), durable=False)
         _back_up(folder)
         self._thread = threading.Thread(target=self._mend_until_stopped, name="snaprun-backup", daemon=True)
         self._thread.start()
@@ -68,7 +48,7 @@ class LiveBackup:
 
     def give_back(self) -> None:
         """Free the reserve: on a full disk the journal's end, and all that waits in memory, gets its room."""
-        (self._folder.path / RESERVE).unlink(missing_ok=True)
+        (self._folder.path / RESERVE_FILE).unlink(missing_ok=True)
 
     def _mend_until_stopped(self) -> None:
         while not self._stop_event.wait(INTERVAL):

@@ -10,7 +10,7 @@ from pathlib import Path
 from snaprun.errors import Denied, Unavailable
 from snaprun.files import read_json, write_json
 from snaprun.live.livefolder import Live
-from snaprun.live.order import STOP_FILE
+from snaprun.live.names import STOP_FILE
 from snaprun.live.supervision import host_of, read_identities
 from snaprun.machine import process
 

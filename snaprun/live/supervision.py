@@ -11,7 +11,7 @@ from pathlib import Path
 from snaprun.files import read_json, read_json_or_empty, write_json
 from snaprun.git.locate import clean_env
 from snaprun.live.livefolder import Live
-from snaprun.live.order import PLACEMENT_FILE, SUPERVISOR_FILE
+from snaprun.live.names import PLACEMENT_FILE, SUPERVISOR_FILE
 from snaprun.machine import process
 
 RUN_VARIABLES = (

@@ -29,7 +29,7 @@ from snaprun.git.sync import FETCHED_REF
 from snaprun.lifecycle import retries, rundocument, settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
-from snaprun.live.order import SUPERVISOR_FILE
+from snaprun.live.names import SUPERVISOR_FILE
 from snaprun.model import FAULT_CODE, RUN_REF, Outcome, Status
 from snaprun.remote import farplace, farstart, slurmjob
 

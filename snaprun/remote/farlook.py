@@ -17,7 +17,8 @@ from snaprun.index.runlist import Filter, Reader, query
 from snaprun.launchers.contact import PIECE
 from snaprun.lifecycle import settle
 from snaprun.live import bell, livefolder, stoprequest
-from snaprun.live.livefolder import GROWING_FILES, Live
+from snaprun.live.livefolder import Live
+from snaprun.live.names import EVENTS_FILE, GROWING_FILES, LOG_FILE
 from snaprun.live.order import read_order
 from snaprun.remote import farplace
 from snaprun.remote.far import Answer
@@ -106,8 +107,8 @@ def _read_growth(path: Path, offsets: Mapping[str, int]) -> list[tuple[str, byte
                 contents[name] = file.read(PIECE)
         except FileNotFoundError:  # it ends right now
             continue
-    if len(contents.get("log.txt", b"")) == PIECE:  # the journal must not run ahead of the log
-        contents.pop("events.jsonl", None)
+    if len(contents.get(LOG_FILE, b"")) == PIECE:  # the journal must not run ahead of the log
+        contents.pop(EVENTS_FILE, None)
     return [(name, contents[name]) for name in GROWING_FILES if contents.get(name)]
 
 

@@ -26,7 +26,8 @@ from snaprun.launchers.slurmstates import query_job, scontrol
 from snaprun.lifecycle import retries, settle
 from snaprun.live import lock
 from snaprun.live.livefolder import Live
-from snaprun.live.order import ENDING_FILE, JOB, LIMIT_REASON, STOP_FILE, SUPERVISOR_FILE, read_order, write_order
+from snaprun.live.names import ENDING_FILE, STOP_FILE, SUPERVISOR_FILE
+from snaprun.live.order import JOB, LIMIT_REASON, read_order, write_order
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
 from snaprun.model import FAULT_CODE, Outcome, Status
