@@ -24,6 +24,9 @@ PRIVATE = 0o600
 DRAFT_PREFIX = ".snaprun-draft-"
 """What the name of a draft begins with."""
 
+HALF_MADE_AGE = 3600.0
+"""Seconds after which what a killed process left half made or half removed is nobody's any more."""
+
 
 def write(path: Path, content: bytes, *, mode: int | None = PRIVATE, durable: bool = True) -> None:
     """Put ``content`` at ``path``, over what was there; a symbolic link is replaced, not followed.

@@ -27,6 +27,9 @@ NO_LAUNCHER = "none"
 SNAP_DIR = ".snaprun"
 """The folder inside a snapshot's tree that holds what snaprun adds."""
 
+SOURCE_FILE = "source.ipynb"
+"""In that folder: the notebook's bytes where git stores others at its own path."""
+
 ID_LENGTH = 8
 """Hex digits of an id that people are shown; any unique prefix of 4 or more is taken back."""
 

@@ -15,12 +15,12 @@ from snaprun import __version__, engines, launchers, records
 from snaprun.context import Context
 from snaprun.engines import AUTO, ENGINES, GENERAL, LIGHT
 from snaprun.errors import DataFault, InputMissing, ParameterFault, UsageFault
-from snaprun.freeze.capture import SOURCE, FrozenTree, SnapshotRequest
+from snaprun.freeze.capture import FrozenTree, SnapshotRequest
 from snaprun.freeze.refreeze import refreeze
 from snaprun.git.gitrepo import GitRepo
 from snaprun.launchers import handover, limits
 from snaprun.live.order import Order
-from snaprun.model import NO_LAUNCHER, SNAP_DIR, RunSpec, Snapshot, seed_of, utc
+from snaprun.model import NO_LAUNCHER, SNAP_DIR, SOURCE_FILE, RunSpec, Snapshot, seed_of, utc
 from snaprun.nearest import nearest
 from snaprun.notebooks import cells, interpreter, kernels, notebook, parameters
 from snaprun.notebooks.cells import Node
@@ -146,7 +146,9 @@ def plan_rerun(context: Context, options: RunOptions, repo: GitRepo, run_id: str
         DataFault: it holds no notebook. Else as :func:`plan_run`.
     """
     spec = records.read_spec(repo, run_id)
-    raw = repo.blob(run_id, f"{SNAP_DIR}/{SOURCE}") or (repo.blob(run_id, spec.notebook) if spec.notebook else None)
+    raw = repo.blob(run_id, f"{SNAP_DIR}/{SOURCE_FILE}") or (
+        repo.blob(run_id, spec.notebook) if spec.notebook else None
+    )
     if raw is None:
         raise DataFault(f"run {run_id[:8]} froze no notebook", hint="snaprun exec NOTEBOOK")
     values = parameters.from_json(records.read_params(repo, run_id))

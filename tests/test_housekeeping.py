@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from snaprun.api.keep import HALF_MADE_AGE, STRANDED_AGE, collect
+from snaprun.api.keep import STRANDED_AGE, collect
 from snaprun.context import open_context
-from snaprun.files import DRAFT_PREFIX
+from snaprun.files import DRAFT_PREFIX, HALF_MADE_AGE
 from tests.sandbox import Sandbox
 
 

@@ -12,6 +12,7 @@ from snaprun import files
 from snaprun.checkouts import slots
 from snaprun.context import Context
 from snaprun.errors import SnaprunError
+from snaprun.files import HALF_MADE_AGE
 from snaprun.git import command, publish, refs
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import MIN_GIT, clean_env
@@ -24,9 +25,6 @@ from snaprun.lifecycle import settle
 from snaprun.live import livefolder, lock, searches, supervision
 from snaprun.model import RUN_REF, SNAP_DIR, Finding, parse_document
 from snaprun.notebooks import pairing
-
-HALF_MADE_AGE = 3600.0
-"""Seconds after which a folder that a killed process left half made is nobody's any more."""
 
 STRANDED_AGE = 86400.0
 """Seconds after which a snapshot from another machine that was never started will not be; their clocks may differ."""

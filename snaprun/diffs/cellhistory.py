@@ -13,9 +13,8 @@ from snaprun.diffs import cellmatch, linediff, textdiff
 from snaprun.diffs.cellmatch import CellItem
 from snaprun.diffs.textdiff import Hunk
 from snaprun.errors import NothingFound, SnaprunError
-from snaprun.freeze.capture import SOURCE
 from snaprun.git.gitrepo import GitRepo
-from snaprun.model import SNAP_DIR, Run, short_id
+from snaprun.model import SNAP_DIR, SOURCE_FILE, Run, short_id
 from snaprun.notebooks import cells, notebook
 from snaprun.notebooks.cells import CodeCell, Node
 from snaprun.printable import clean
@@ -186,10 +185,10 @@ def _sources(repo: GitRepo, runs: Sequence[Run]) -> Iterator[tuple[Run, bytes | 
     queue = iter(runs)
     while batch := list(islice(queue, BATCH)):
         plain = [run for run in batch if "\n" not in run.notebook]
-        names = [name for run in plain for name in (f"{run.id}:{SNAP_DIR}/{SOURCE}", f"{run.id}:{run.notebook}")]
+        names = [name for run in plain for name in (f"{run.id}:{SNAP_DIR}/{SOURCE_FILE}", f"{run.id}:{run.notebook}")]
         contents = dict(zip(names, repo.blobs(names), strict=True))
         for run in batch:
-            raw = contents.get(f"{run.id}:{SNAP_DIR}/{SOURCE}") or contents.get(f"{run.id}:{run.notebook}")
+            raw = contents.get(f"{run.id}:{SNAP_DIR}/{SOURCE_FILE}") or contents.get(f"{run.id}:{run.notebook}")
             yield run, raw if run in plain else repo.blob(run.id, run.notebook)
 
 

@@ -16,7 +16,7 @@ from snaprun.freeze import capture
 from snaprun.freeze.capture import SnapshotRequest
 from snaprun.git.gitrepo import GitRepo
 from snaprun.live import livefolder, replay
-from snaprun.model import RUN_REF, SNAP_DIR, Cell, Metric, Result, RunSpec, parse_document
+from snaprun.model import RUN_REF, SNAP_DIR, SOURCE_FILE, Cell, Metric, Result, RunSpec, parse_document
 from snaprun.notebooks import cells, half, halves, notebook, parameters
 from snaprun.notebooks.cells import Node
 from snaprun.notebooks.notebook import Notebook
@@ -217,7 +217,7 @@ def _notebook_path(repo: GitRepo, tree: str, counterpart: Side) -> str:
 def _source(repo: GitRepo, tree: str, path: str, raw: bytes | None = None) -> _Source:
     """The notebook in a tree and the paths that belong to it; ``raw`` in place of what the tree has."""
     if raw is None:
-        raw = repo.blob(tree, f"{SNAP_DIR}/{capture.SOURCE}")
+        raw = repo.blob(tree, f"{SNAP_DIR}/{SOURCE_FILE}")
     if raw is None:
         raw = repo.blob(tree, path) if path else None
     if raw is None:

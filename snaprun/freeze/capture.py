@@ -24,11 +24,8 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.git.objects import FILE_MODE, TREE_MODE, GitObject, TreeEntry, make, make_commit, make_tree, parse_tree
 from snaprun.git.publish import PruneFault, publish
 from snaprun.git.scratch import scratch
-from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, RunSpec, Snapshot
+from snaprun.model import RUN_REF, SCHEMA, SNAP_DIR, SOURCE_FILE, RunSpec, Snapshot
 from snaprun.printable import clean
-
-SOURCE = "source.ipynb"
-"""Below ``.snaprun/``: the notebook's bytes where git stores others at its own path."""
 
 MAX_SUBJECT = 200
 """Longest subject line of a snapshot's commit, in characters."""
@@ -177,7 +174,7 @@ def _make_snap_dir(spec: RunSpec, frozen_tree: FrozenTree, request: SnapshotRequ
     if request.source is not None:
         source = make("blob", request.source, hash_name)
         if source.oid != frozen_tree.notebook:
-            blobs[SOURCE] = source
+            blobs[SOURCE_FILE] = source
     tree = make_tree({os.fsencode(name): TreeEntry(FILE_MODE, blob.oid) for name, blob in blobs.items()}, hash_name)
     return tree.oid, [*blobs.values(), tree]
 

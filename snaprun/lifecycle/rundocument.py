@@ -11,11 +11,9 @@ from snaprun import records
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.live.livefolder import Live
-from snaprun.model import SNAP_DIR, RunSpec
+from snaprun.model import SNAP_DIR, SOURCE_FILE, RunSpec
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import Node
-
-SOURCE = f"{SNAP_DIR}/source.ipynb"
 
 
 def prepare(repo: GitRepo, run_id: str, spec: RunSpec, params: Mapping[str, Any] | None = None) -> Node:
@@ -29,7 +27,7 @@ def prepare(repo: GitRepo, run_id: str, spec: RunSpec, params: Mapping[str, Any]
     """
     from snaprun.notebooks import notebook, parameters  # jupytext: few processes ever make the document themselves
 
-    source_blob, notebook_blob = repo.blobs([f"{run_id}:{SOURCE}", f"{run_id}:{spec.notebook}"])
+    source_blob, notebook_blob = repo.blobs([f"{run_id}:{SNAP_DIR}/{SOURCE_FILE}", f"{run_id}:{spec.notebook}"])
     raw = notebook_blob if source_blob is None else source_blob
     if raw is None:
         raise DataFault(f"run {run_id[:8]} holds no notebook {spec.notebook}", hint="git fsck")

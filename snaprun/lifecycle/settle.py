@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from snaprun import filelock, launchers, programs
-from snaprun.files import write_json
+from snaprun.files import HALF_MADE_AGE, write_json
 from snaprun.git.locate import Place, make_private
 from snaprun.launchers import contact
 from snaprun.launchers.placement import Placement, read_placement
@@ -29,9 +29,6 @@ from snaprun.live.wire import send_task
 from snaprun.machine import process
 from snaprun.model import FAULT_CODE, ONGOING, Outcome, Status
 
-STALE_AGE = 3600.0
-"""Age in seconds at which a half made or half removed live folder is nobody's any more."""
-
 START_TIMEOUT = 60.0
 """Seconds that a command may take between making a live folder and handing it to a supervisor."""
 
@@ -41,7 +38,7 @@ def settle(place: Place, env: Mapping[str, str]) -> list[str]:
 
     A run of another machine is never judged. What cannot be finalised (no space, say) stays for the next time.
     """
-    tidy(place, age=STALE_AGE, now=time.time())
+    tidy(place, age=HALF_MADE_AGE, now=time.time())
     folders = scan(place)
     placed_runs = [folder for folder in folders if (folder.path / PLACEMENT_FILE).exists()]
     if placed_runs:

@@ -28,7 +28,6 @@ from snaprun.machine import process, streams
 from snaprun.machine.oom import oom_kills
 from snaprun.model import FAULT_CODE, TIMEOUT_CODE, Outcome, Status
 
-FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SLACK = 30.0
 """Seconds beyond its own grace that a worker gets to react to a stop or a timeout, before it is taken for hung."""
 
@@ -48,7 +47,7 @@ class Signals:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
-        for number in (*FORWARDED_SIGNALS, signal.SIGCHLD):
+        for number in (*process.STOP_SIGNALS, signal.SIGCHLD):
             signal.signal(number, lambda _number, _frame: None)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
@@ -108,7 +107,7 @@ def spawn(*preload: str) -> Worker:
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
         ],
         setsigmask=[],
-        setsigdef=[*FORWARDED_SIGNALS, signal.SIGCHLD, signal.SIGPIPE],
+        setsigdef=[*process.STOP_SIGNALS, signal.SIGCHLD, signal.SIGPIPE],
     )
     worker_end.close()
     return Worker(pid, supervisor_end)

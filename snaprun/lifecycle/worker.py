@@ -42,7 +42,6 @@ from snaprun.notebooks import cells
 from snaprun.notebooks.kernels import Kernel
 from snaprun.track import ARTIFACTS, METRICS, PARAMS
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SEED = "SNAPRUN_SEED"
 CHECKPOINTS = "SNAPRUN_CHECKPOINT_DIR"
 PRIVATE_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTHONPYCACHEPREFIX")
@@ -56,7 +55,7 @@ class Listener:
         self.folder: Live | None = None
         self._interrupts = 0
         self._timer: threading.Timer | None = None
-        for number in STOP_SIGNALS:
+        for number in process.STOP_SIGNALS:
             signal.signal(number, self._handle_signal)
 
     def _handle_signal(self, number: int, _frame: FrameType | None) -> None:

@@ -22,6 +22,9 @@ MARK = "SNAPRUN_RUN_ID"
 SUPERVISOR = "SNAPRUN_SUPERVISOR"
 """The variable that marks a supervisor: a run started by a run is not the outer run's to end."""
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask whoever looks after a run to end it, and are passed on."""
+
 LINUX = sys.platform.startswith("linux")
 _SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 

@@ -35,8 +35,6 @@ from snaprun.model import FAULT_CODE, Outcome, Status
 MARGIN = 60.0
 """Seconds before the job's end at which a run is ended, so that its record is made in time; a tenth of short jobs."""
 
-FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 KILL_OUTCOME = Outcome(Status.LOST, FAULT_CODE, "its supervisor and its worker were killed")
 
 
@@ -146,7 +144,7 @@ class _SignalForwarder:
         self._handlers: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
 
     def __enter__(self) -> None:
-        self._handlers = {number: signal.signal(number, self._forward) for number in FORWARDED_SIGNALS}
+        self._handlers = {number: signal.signal(number, self._forward) for number in process.STOP_SIGNALS}
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._handlers.items():

@@ -12,13 +12,13 @@ from snaprun import records
 from snaprun.context import Context
 from snaprun.errors import DataFault, SnaprunError
 from snaprun.freeze import capture
-from snaprun.freeze.capture import SOURCE, FrozenTree, SnapshotRequest
+from snaprun.freeze.capture import FrozenTree, SnapshotRequest
 from snaprun.freeze.refreeze import refreeze
 from snaprun.git.gitrepo import GitRepo
 from snaprun.index import claims
 from snaprun.live import bell, envfile
 from snaprun.live.order import read_order
-from snaprun.model import RUN_REF, SNAP_DIR, Snapshot, short_id
+from snaprun.model import RUN_REF, SNAP_DIR, SOURCE_FILE, Snapshot, short_id
 from snaprun.notebooks import notebook
 from snaprun.notebooks.notebook import Notebook
 from snaprun.queue import access
@@ -47,7 +47,7 @@ def load_setup(context: Context, path: Path, search: Search) -> TrialSetup:
     """
     repo = GitRepo(context.place)
     spec = records.read_spec(repo, search.first)
-    raw = repo.blob(search.first, f"{SNAP_DIR}/{SOURCE}") or repo.blob(search.first, spec.notebook)
+    raw = repo.blob(search.first, f"{SNAP_DIR}/{SOURCE_FILE}") or repo.blob(search.first, spec.notebook)
     if raw is None:
         raise DataFault(f"run {short_id(search.first)} froze no notebook", hint="git fsck")
     book = notebook.parse(raw, context.place.top / spec.notebook)
