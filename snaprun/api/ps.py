@@ -1,4 +1,4 @@
-"""Tell where each run in progress stands, what is left of it, and what its processes use. Nothing heavy."""
+"""Tell where each run in progress stands, and what its processes use, without GitPython and SQLAlchemy."""
 
 from __future__ import annotations
 

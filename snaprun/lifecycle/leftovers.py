@@ -1,4 +1,4 @@
-"""Read what a run has left in its live folder once, as one frozen value: judging and recording it take nothing else."""
+"""Read what a run has left in its live folder as one frozen value, from which it is judged and recorded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from snaprun.live.stoprequest import StopRequest, read_stop_request
 from snaprun.model import Outcome, RunSpec
 
 MESSAGES_LIMIT = 20_000
-"""Characters of snaprun's own messages that are kept: the last ones."""
+"""Bytes of snaprun's own messages that are kept: the last ones."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ CELL_LIMIT = 10_000_000
 """Characters of a cell's stdout or stderr that the notebook keeps: half from its head, half from its tail."""
 
 NOTEBOOK_LIMIT = 40_000_000
-"""Characters of streams in the entire notebook; once they are used up a cell keeps ``SPARE``."""
+"""Characters of streams in the entire notebook; once they are used up a cell keeps ``CELL_RESERVE``."""
 
 CELL_RESERVE = 20_000
 """Characters that a cell's stream may always keep."""

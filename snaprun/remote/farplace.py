@@ -1,4 +1,4 @@
-"""Find or make the repository in a folder for runs that come from another machine. Standard library only."""
+"""Find or make the repository in a folder for runs that come from another machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The only formatter: turns what the library returns into the text that a person reads."""
+"""Turn what the library returns into the text that a person reads.
+
+The tables of queue and sweeps, the reports of hooks and the views of diffs are made beside these.
+"""
 
 from snaprun.show.lines import end_line, findings, notes, snapshot_line, start_json, start_line
 from snaprun.show.progress import in_progress, in_progress_json

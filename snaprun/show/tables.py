@@ -78,6 +78,7 @@ def fit(rows: Sequence[Sequence[str]], header: Sequence[str], look: Look, *, shr
 
 
 def lay_out(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
+    """Put rows below a header, in columns as wide as their widest cell, without a space at the end of a line."""
     text: str = tabulate(rows, header, tablefmt="plain", disable_numparse=True)
     return "\n".join(line.rstrip() for line in text.splitlines())
 
