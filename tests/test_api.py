@@ -11,7 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.api import compare, console, diff, history, hook, keep, look, ps, queue, run, search, share, sweep, use
+from snaprun.api import (
+    attend,
+    compare,
+    console,
+    diff,
+    history,
+    hook,
+    keep,
+    look,
+    ps,
+    queue,
+    run,
+    search,
+    share,
+    sweep,
+    use,
+)
 from snaprun.api.compare import CompareOptions, PlotOptions
 from snaprun.api.history import HistoryOptions
 from snaprun.api.run import RunOptions
@@ -61,12 +77,12 @@ def test_a_run_is_started_followed_and_waited_for(here: Context) -> None:
     snapshots: list[Snapshot] = []
     snapshot = run.start(here, options("nb.ipynb", "x=3", name="base"), on_snapshot=snapshots.append)
     assert snapshots == [snapshot]
-    updates = list(run.follow(here, snapshot.id))
+    updates = list(attend.follow(here, snapshot.id))
     assert b"".join(update.log for update in updates) == b"6\n"
     end = updates[-1].end
     assert end is not None
     assert (end.status, end.exit_code) == (Status.SUCCEEDED, 0)
-    [ended] = run.wait(here, ["base"], timeout=60)
+    [ended] = attend.wait(here, ["base"], timeout=60)
     assert (ended.id, ended.status, ended.params["x"]) == (snapshot.id, Status.SUCCEEDED, 3)
     assert b"".join(look.logs(here, "base")) == b"6\n"
     assert b"".join(look.logs(here, "base", until_end=True, tail=0)) == b""
@@ -95,25 +111,25 @@ def test_a_run_in_progress_is_seen_and_stopped(here: Context, repo: Sandbox) -> 
     [item] = ps.in_progress(here, now=time.time())
     assert (item.run.id, item.progress.total, item.trouble) == (run_id, 2, None)
     with pytest.raises(Busy, match="1 run has not ended"):
-        run.wait(here, ["slow"], timeout=0.1)
-    endings = run.stop(here, ["slow"], grace=5)
+        attend.wait(here, ["slow"], timeout=0.1)
+    endings = attend.stop(here, ["slow"], grace=5)
     assert [(ended.id, ended.status) for ended in endings.runs] == [(run_id, Status.STOPPED)]
     assert (endings.dropped_ids, endings.has_ended_search) == ((), False)
     with pytest.raises(NothingFound, match="is not running: it stopped"):
-        run.stop(here, ["slow"])
+        attend.stop(here, ["slow"])
     with pytest.raises(UsageFault, match="no run is named"):
-        run.stop(here, [])
+        attend.stop(here, [])
 
 
 def test_a_run_is_interrupted_and_told_of_it_first(here: Context, repo: Sandbox) -> None:
     gated(repo)
     run_id = run.start(here, options("slow.ipynb")).id
-    next(update for update in run.follow(here, run_id) if b"waiting" in update.log)
+    next(update for update in attend.follow(here, run_id) if b"waiting" in update.log)
     requests: list[str] = []
-    run.interrupt(here, run_id, on_request=lambda: requests.append("interrupt"))
-    [ended] = run.wait(here, [run_id])
+    attend.interrupt(here, run_id, on_request=lambda: requests.append("interrupt"))
+    [ended] = attend.wait(here, [run_id])
     assert (ended.status, ended.exit_code, requests) == (Status.STOPPED, 130, ["interrupt"])
-    run.interrupt(here, run_id, on_request=lambda: requests.append("again"))
+    attend.interrupt(here, run_id, on_request=lambda: requests.append("again"))
     assert requests == ["interrupt"]
 
 
@@ -121,37 +137,37 @@ def test_snapshot_rerun_and_resume(here: Context, repo: Sandbox) -> None:
     repo.notebook("half.ipynb", "import os\nassert x or os.environ.get('MENDED')\nprint('ok')", parameters="x = 0")
     saved = run.snapshot(here, RunOptions(notebook=Path("half.ipynb"), engine="inline"))
     with pytest.raises(UsageFault, match="is only a snapshot"):
-        run.find_launched(here, saved.id)
+        attend.find_launched(here, saved.id)
     first = run.rerun(here, saved.id, RunOptions())
-    [ended] = run.wait(here, [first.id])
+    [ended] = attend.wait(here, [first.id])
     assert (ended.status, ended.engine) == (Status.FAILED, "inline")
     second = run.rerun(here, first.id, RunOptions(params=("x=1",)))
-    assert run.wait(here, [second.id])[0].status is Status.SUCCEEDED
+    assert attend.wait(here, [second.id])[0].status is Status.SUCCEEDED
     with pytest.raises(UsageFault, match="is not held"):
         run.resume(here, first.id, source="1")
     mended = open_context(repo.path, {**os.environ, "MENDED": "1"})
     assert run.resume(mended, first.id).id == first.id
-    [ended] = run.wait(here, [first.id])
+    [ended] = attend.wait(here, [first.id])
     assert (ended.status, ended.attempts) == (Status.SUCCEEDED, 2)
 
 
 def test_a_held_run_is_talked_to_and_goes_on(here: Context, repo: Sandbox) -> None:
     repo.notebook("held.ipynb", "x = 0", "print(6 // x)")
     run_id = run.start(here, RunOptions(notebook=Path("held.ipynb"), hold_on_error=600.0)).id
-    next(update for update in run.follow(here, run_id) if update.progress.state == "held")
+    next(update for update in attend.follow(here, run_id) if update.progress.state == "held")
     with console.connect(here, run_id) as conversation:
         assert (conversation.run.id, conversation.is_held) == (run_id, True)
         assert [piece.text.strip() for piece in conversation.console.ask("x")] == ["0"]
     with pytest.raises(UsageFault, match="nothing was saved"):
         run.resume(here, run_id, edit=lambda _: None)
     run.resume(here, run_id, edit=lambda source: source.replace("x", "3"))
-    [ended] = run.wait(here, [run_id])
+    [ended] = attend.wait(here, [run_id])
     assert (ended.status, b"".join(look.logs(here, run_id))[-2:]) == (Status.SUCCEEDED, b"2\n")
 
 
 def test_history_takes_options_and_refuses_nonsense(here: Context) -> None:
     ids = [run.start(here, options("nb.ipynb", f"x={x}", tags=("t",))).id for x in (1, 2)]
-    run.wait(here, ids)
+    attend.wait(here, ids)
     run.snapshot(here, RunOptions())
     now = time.time()
     assert [found.id for found in history.history(here, HistoryOptions(tag="t"), now=now)] == ids[::-1]
@@ -168,7 +184,7 @@ def test_history_takes_options_and_refuses_nonsense(here: Context) -> None:
 def test_diff_compare_and_plot(here: Context) -> None:
     now = time.time()
     ids = [run.start(here, options("nb.ipynb", f"x={x}", f"seed={seed}")).id for x in (1, 2) for seed in (0, 1)]
-    run.wait(here, ids)
+    attend.wait(here, ids)
     comparison = diff.diff(here, ids[0], ids[2])
     assert comparison.differs
     assert [(value.name, value.a, value.b) for value in comparison.params or () if value.state != "same"] == [
@@ -195,11 +211,11 @@ def test_the_queue(here: Context) -> None:
     assert [entry.run for entry in listing.runs] == [ids[2], ids[0], ids[1]]
     assert (listing.is_paused, {found.status for found in runs.values()}) == (True, {Status.QUEUED})
     assert queue.drop(here, [ids[0]]) == [ids[0]]
-    endings = run.stop(here, [ids[1]])
+    endings = attend.stop(here, [ids[1]])
     assert (endings.runs, endings.dropped_ids) == ((), (ids[1],))
     queue.limit(here, 1)
     queue.resume(here)
-    assert [ended.id for ended in run.wait(here, [ids[2]])] == [ids[2]]
+    assert [ended.id for ended in attend.wait(here, [ids[2]])] == [ids[2]]
     with pytest.raises(NothingFound, match="does not wait"):
         queue.drop(here, [ids[2]])
     with pytest.raises(UsageFault, match="this machine only"):
@@ -234,7 +250,7 @@ def test_a_search(here: Context) -> None:
 
 def test_what_a_run_made_is_taken_out(here: Context, repo: Sandbox, tmp_path: Path) -> None:
     run_id = run.start(here, options()).id
-    run.wait(here, [run_id])
+    attend.wait(here, [run_id])
     assert b"".join(use.file_of(here, "@", "README")) == b"a project\n"
     path = use.write_notebook(here, "@", tmp_path / "out.ipynb")
     assert json.loads(path.read_bytes())["cells"][1]["outputs"]
@@ -248,7 +264,7 @@ def test_what_a_run_made_is_taken_out(here: Context, repo: Sandbox, tmp_path: Pa
 
 
 def test_keeping_and_sharing(here: Context, repo: Sandbox, warnings: list[str]) -> None:
-    run.wait(here, [run.start(here, options()).id])
+    attend.wait(here, [run.start(here, options()).id])
     assert all(finding.fine for finding in keep.examine(here))
     assert keep.rebuild_index(here).count == 1
     assert keep.collect(here, keep_slots=0, now=time.time()).slots >= 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from snaprun import records
-from snaprun.api.run import follow
+from snaprun.api.attend import follow
 from snaprun.context import Context
 from snaprun.errors import UsageFault
 from snaprun.git.gitrepo import GitRepo

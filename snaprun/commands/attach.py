@@ -16,8 +16,8 @@ def command(run: str) -> int:
 
     Ctrl-C leaves the view; the run goes on. The exit code is the run's own.
     """
+    from snaprun.api.attend import find_launched
     from snaprun.api.look import find
-    from snaprun.api.run import find_launched
     from snaprun.commands.terminal import load_context
     from snaprun.commands.view import print_ends, view
 

@@ -23,7 +23,7 @@ def command(runs: tuple[str, ...], group: str | None, grace: float | None, kill:
       snaprun stop base --grace 60
       snaprun stop --group 5e84c11e
     """
-    from snaprun.api.run import stop
+    from snaprun.api.attend import stop
     from snaprun.commands.terminal import load_context
     from snaprun.commands.view import print_ends
 

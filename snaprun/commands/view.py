@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import click
 
 from snaprun import show
+from snaprun.api.attend import follow, interrupt
 from snaprun.api.look import details, find
-from snaprun.api.run import follow, interrupt, read_start
+from snaprun.api.run import read_start
 from snaprun.commands.terminal import raw_stdout, require_reader, stderr
 from snaprun.context import Context
 from snaprun.errors import RunFault

@@ -21,7 +21,7 @@ def command(runs: tuple[str, ...], any_: bool, timeout: float | None, as_json: b
       snaprun wait base wide --any --timeout 2h
     """
     from snaprun import show
-    from snaprun.api.run import wait
+    from snaprun.api.attend import wait
     from snaprun.commands.terminal import load_context
     from snaprun.commands.view import print_ends
 
