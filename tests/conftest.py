@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import cluster
@@ -23,6 +24,9 @@ from tests.schedule import (  # noqa: F401  # hooks
     pytest_terminal_summary,
     pytest_xdist_auto_num_workers,
 )
+
+hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine makes no example wrong
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)

@@ -288,7 +288,7 @@ values = st.recursive(
 
 
 @given(values)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_python_gets_exactly_the_value(value: Any) -> None:
     scope: dict[str, Any] = {}
     exec(paramcode.code({"x": value}, "python"), scope)
@@ -296,7 +296,7 @@ def test_python_gets_exactly_the_value(value: Any) -> None:
 
 
 @given(values)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_json_keeps_exactly_the_value(value: Any) -> None:
     text = json.dumps(exact.to_json(value), allow_nan=False)
     back = exact.from_json(json.loads(text))

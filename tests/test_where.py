@@ -96,7 +96,7 @@ none failed true " ' a'b "x" 2026-11-22 2026-11-22T25:00 9999-12-31 0001-01-01 1
 PIECES = st.sampled_from(WORDS.split())
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=12).map(" ".join), st.lists(PIECES).map("".join)))
 def test_any_text_is_a_condition_or_a_usage_fault(reader: SqliteReader, text: str) -> None:
     try:
@@ -106,7 +106,7 @@ def test_any_text_is_a_condition_or_a_usage_fault(reader: SqliteReader, text: st
     runlist.query(reader, Filter(where=condition))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30), st.floats(allow_nan=False))
 def test_values_stay_out_of_the_sql(name: str, text: str, number: float) -> None:
     def quoted(value: str) -> str:
@@ -118,7 +118,7 @@ def test_values_stay_out_of_the_sql(name: str, text: str, number: float) -> None
     assert sqlite3.complete_statement(f"SELECT {one.sql};")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=30))
 def test_any_sort_name_sorts_or_is_refused(reader: SqliteReader, name: str) -> None:
     try:
