@@ -19,7 +19,8 @@ from snaprun.errors import UsageFault
 from snaprun.git.locate import clean_env
 from snaprun.index import runlist, selectors
 from snaprun.index.runlist import IndexGap, Reader
-from snaprun.model import RUN_REF, Run, Status, short_id
+from snaprun.model import RUN_REF, Run, short_id
+from snaprun.statuses import Status
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Any
 from snaprun import metrics
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.model import NO_LAUNCHER, RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status, parse_document, short_id
+from snaprun.model import NO_LAUNCHER, RUN_REF, SNAP_DIR, Result, Run, RunSpec, parse_document, short_id
+from snaprun.statuses import Status
 
 BATCH = 500
 """Runs read by one child process: enough to make its start cheap, few enough to hold their metrics in memory."""

@@ -12,7 +12,8 @@ from snaprun.checkouts import frozen, slots
 from snaprun.checkouts.result import ResultParts
 from snaprun.freeze.capture import take
 from snaprun.git.gitrepo import GitRepo
-from snaprun.model import Result, Status
+from snaprun.model import Result
+from snaprun.statuses import Status
 from tests.runs import gate
 from tests.sandbox import Sandbox
 from tests.snapshots import request

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from snaprun.model import Metric, Status, utc
+from snaprun.model import Metric, utc
+from snaprun.statuses import Status
 from tests.indexed import START, oid, run
 
 NOW = START + 3600

@@ -20,9 +20,10 @@ from snaprun.freeze.capture import SnapshotRequest, take
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
 from snaprun.index import store
-from snaprun.model import Result, RunSpec, Status, utc
+from snaprun.model import Result, RunSpec, utc
 from snaprun.notebooks import cells
 from snaprun.notebooks.notebook import parse
+from snaprun.statuses import Status
 from tests.sandbox import Sandbox, notebook
 
 Outputs = Mapping[int, Sequence[Mapping[str, Any]]]

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from snaprun.model import Cell, Metric, Run, Status, utc
+from snaprun.model import Cell, Metric, Run, utc
+from snaprun.statuses import Status
 
 START = 1_700_000_000.0
 """When the first made run was created, in seconds since the epoch."""

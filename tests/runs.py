@@ -13,8 +13,9 @@ from snaprun.freeze import capture
 from snaprun.freeze.capture import SnapshotRequest
 from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import find
-from snaprun.model import Cell, Result, RunSpec, Status
+from snaprun.model import Cell, Result, RunSpec
 from snaprun.notebooks import notebook, parameters
+from snaprun.statuses import Status
 from tests.sandbox import Sandbox
 
 ENVIRONMENT = {"python": "3.11.7", "platform": "Linux", "packages": {"numpy": "2.0.0", "torch": "2.3.0"}}

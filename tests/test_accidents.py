@@ -17,7 +17,8 @@ from snaprun.checkouts import checkout, links, slots, worktree
 from snaprun.checkouts.result import ResultParts, commit_result
 from snaprun.errors import SnaprunError
 from snaprun.freeze.capture import take
-from snaprun.model import Result, Status
+from snaprun.model import Result
+from snaprun.statuses import Status
 from tests import schedule
 from tests.checkouts import contents, used
 from tests.runs import gate

@@ -35,7 +35,8 @@ from snaprun.api.search import Goal
 from snaprun.api.sweep import SweepOptions
 from snaprun.context import Context, open_context
 from snaprun.errors import Busy, CannotCreate, DataFault, NothingFound, UsageFault
-from snaprun.model import Snapshot, Status
+from snaprun.model import Snapshot
+from snaprun.statuses import Status
 from tests.sandbox import Sandbox, wait_for
 
 API = Path(__file__).parent.parent / "snaprun" / "api"

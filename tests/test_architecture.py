@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from snaprun import programs
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import running
 from tests.sandbox import Sandbox
 

@@ -18,7 +18,8 @@ from snaprun.index.claims import BlockedRun, Claim, QueueEntry
 from snaprun.index.store import IndexStore
 from snaprun.live import envfile
 from snaprun.live.order import Order
-from snaprun.model import RunSpec, Snapshot, Status, utc
+from snaprun.model import RunSpec, Snapshot, utc
+from snaprun.statuses import Status
 from tests.crowd import at_once
 from tests.indexed import START, oid, run
 
@@ -295,7 +296,7 @@ CROWD = """
 import sys
 from pathlib import Path
 from snaprun.index import claims, store
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests.indexed import run
 index = store.open_store(Path(sys.argv[1]), sys.argv[3] if len(sys.argv) > 3 else None)
 idle = 0

@@ -13,8 +13,9 @@ from snaprun.diffs import builder, direction, markdown, sides, terminal
 from snaprun.diffs.rundiff import SECTIONS, Comparison
 from snaprun.diffs.terminal import DiffOptions
 from snaprun.errors import DataFault
-from snaprun.model import Artifact, Cell, CellError, Result, Status
+from snaprun.model import Artifact, Cell, CellError, Result
 from snaprun.show import Look
+from snaprun.statuses import Status
 from tests.runs import ENVIRONMENT, copied, display, edited, gate, logged, made, stream
 from tests.sandbox import Sandbox, notebook
 

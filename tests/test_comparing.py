@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from snaprun import cli, model
+from snaprun import cli, model, statuses
 from tests.runs import copied, edited, logged, made, stream
 from tests.sandbox import Sandbox
 
@@ -150,7 +150,7 @@ def test_the_seeds_of_a_sweep(box: Sandbox, capsys: pytest.CaptureFixture[str]) 
         "digits.ipynb",
         given={"lr": 0.2, "seed": 2},
         metrics=logged(loss=99.0),
-        result=model.Result(status=model.Status.FAILED, exit_code=1),
+        result=model.Result(status=statuses.Status.FAILED, exit_code=1),
         group="feed0001",
         created=moment(9),
     )

@@ -18,7 +18,8 @@ from snaprun.live import progress
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import Live
 from snaprun.live.names import SUPERVISOR_FILE
-from snaprun.model import Outcome, Status
+from snaprun.model import Outcome
+from snaprun.statuses import Status
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for

@@ -15,9 +15,10 @@ from snaprun.api.sweep import SweepOptions
 from snaprun.context import Context, open_context
 from snaprun.live import bell, livefolder, supervision
 from snaprun.machine import process
-from snaprun.model import Run, Status
+from snaprun.model import Run
 from snaprun.reader import index
 from snaprun.runplan import RunOptions
+from snaprun.statuses import Status
 from tests.queues import dispatchers, runs
 from tests.running import context
 from tests.sandbox import Sandbox, wait_for

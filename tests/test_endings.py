@@ -20,8 +20,9 @@ from snaprun.live import livefolder, lock, stoprequest, supervision
 from snaprun.live.names import STOP_FILE, SUPERVISOR_FILE
 from snaprun.live.stoprequest import StopRequest, write_stop_request
 from snaprun.machine import process
-from snaprun.model import Result, Run, Status
+from snaprun.model import Result, Run
 from snaprun.reader import index
+from snaprun.statuses import Status
 from tests import running
 from tests.running import WAITING, Started
 from tests.sandbox import Sandbox, wait_for

@@ -20,7 +20,8 @@ MODULE = '''
 """An engine that shows the cells and executes nothing."""
 
 from snaprun.errors import UsageFault
-from snaprun.model import Outcome, Status
+from snaprun.model import Outcome
+from snaprun.statuses import Status
 from snaprun.notebooks.cells import number_cells, read_source
 
 

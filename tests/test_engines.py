@@ -15,7 +15,7 @@ from snaprun.engines.job import Stop
 from snaprun.engines.outcomes import outcome_of_death, outcome_of_exit
 from snaprun.errors import WriteFault
 from snaprun.live.journal import Journal
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests.engineroom import execute
 from tests.sandbox import notebook, wait_for
 

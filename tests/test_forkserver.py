@@ -14,7 +14,7 @@ import pytest
 from snaprun.errors import Unavailable
 from snaprun.launchers import local
 from snaprun.machine import process
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 

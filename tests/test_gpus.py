@@ -19,8 +19,8 @@ from snaprun.context import Context, open_context
 from snaprun.errors import Denied
 from snaprun.live import bell, gpus, livefolder, lock
 from snaprun.live.gpus import Gpu, GpusTaken, NoGpus
-from snaprun.model import Status
 from snaprun.runplan import RunOptions
+from snaprun.statuses import Status
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from snaprun.charts import grid, tables
-from snaprun.model import Metric, Run, Status
+from snaprun.model import Metric, Run
 from snaprun.show import Look
+from snaprun.statuses import Status
 
 
 def run(

@@ -11,9 +11,9 @@ import pytest
 from snaprun.hooks import gate, guards, policy
 from snaprun.hooks.complaint import Complaint
 from snaprun.hooks.policy import Policy
-from snaprun.model import Status
 from snaprun.notebooks import cells, notebook
 from snaprun.notebooks.cells import Node
+from snaprun.statuses import Status
 from tests import sandbox
 from tests.hooking import call_hook, checked, findings, pair, ran, stream, text_of, with_outputs
 from tests.sandbox import Sandbox

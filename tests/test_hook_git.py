@@ -12,7 +12,7 @@ import pytest
 
 from snaprun.hooks import script
 from snaprun.hooks.kinds import KINDS
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests.hooking import call_hook, pair, ran, stream, with_outputs
 from tests.sandbox import Sandbox, notebook
 

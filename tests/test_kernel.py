@@ -16,8 +16,8 @@ from snaprun.engines.job import Stop
 from snaprun.live.journal import Journal
 from snaprun.live.livefolder import SOCKET_PREFIX
 from snaprun.machine.oom import oom_kills
-from snaprun.model import Status
 from snaprun.notebooks.kernels import Kernel
+from snaprun.statuses import Status
 from tests.engineroom import BASH, execute
 from tests.sandbox import notebook, wait_for
 

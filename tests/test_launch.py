@@ -15,10 +15,11 @@ from snaprun.launchers.local import Handle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.order import Order, read_order
-from snaprun.model import Snapshot, Status
+from snaprun.model import Snapshot
 from snaprun.queue import access, dispatcher
 from snaprun.queue.dispatcher import Dispatcher
 from snaprun.remote import farstart
+from snaprun.statuses import Status
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox

@@ -31,7 +31,7 @@ from snaprun.launchers import (
 )
 from snaprun.live.stoprequest import StopRequest
 from snaprun.machine import process
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 

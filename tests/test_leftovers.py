@@ -17,7 +17,7 @@ from snaprun.lifecycle.leftovers import Leftovers, read_leftovers
 from snaprun.live.journal import Journal
 from snaprun.live.order import LOST_BYTES, read_order
 from snaprun.live.stoprequest import StopRequest
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox

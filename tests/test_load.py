@@ -143,7 +143,7 @@ WRITE = """
 import pathlib, sys
 from dataclasses import replace
 from snaprun.index import recorder, store
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests.indexed import oid, run
 state, number, count = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 for turn in range(count):

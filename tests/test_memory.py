@@ -12,8 +12,8 @@ import pytest
 from snaprun.index import selectors
 from snaprun.live import livefolder
 from snaprun.live.names import RESERVE_FILE
-from snaprun.model import Status
 from snaprun.reader import index
+from snaprun.statuses import Status
 from tests import running
 from tests.running import WAITING
 from tests.sandbox import Sandbox, wait_for

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from snaprun.machine import memorylimit
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import running
 from tests.sandbox import Sandbox
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from snaprun.model import Run, Status, utc
+from snaprun.model import Run, utc
+from snaprun.statuses import Status
 from snaprun.sweeps import pace
 from tests.indexed import START, run
 

@@ -11,8 +11,9 @@ from snaprun import records
 from snaprun.checkouts.result import commit_result
 from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
-from snaprun.model import RUN_REF, Cell, CellError, Metric, Result, Run, RunSpec, Status
+from snaprun.model import RUN_REF, Cell, CellError, Metric, Result, Run, RunSpec
 from snaprun.records import DamagedRun
+from snaprun.statuses import Status
 from tests.checkouts import LIMIT, ending
 from tests.runs import gate
 from tests.sandbox import Sandbox

@@ -15,7 +15,8 @@ import pytest
 from snaprun.errors import DataFault
 from snaprun.index import recorder, rows, runlist, store
 from snaprun.index.runlist import Filter
-from snaprun.model import Run, Status
+from snaprun.model import Run
+from snaprun.statuses import Status
 from tests.indexed import many, run
 
 

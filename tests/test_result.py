@@ -14,7 +14,8 @@ from snaprun import records
 from snaprun.checkouts import links, slots
 from snaprun.checkouts.result import ResultParts, commit_result
 from snaprun.errors import DataFault
-from snaprun.model import RUN_REF, Result, Status
+from snaprun.model import RUN_REF, Result
+from snaprun.statuses import Status
 from tests.checkouts import DONE, LIMIT, ending, run_in
 from tests.runs import gate
 from tests.sandbox import Sandbox, wait_for
@@ -232,7 +233,8 @@ def test_two_finalisers_at_once_agree(repo: Sandbox) -> None:
     code = (
         "import os, sys; from pathlib import Path;"
         "from snaprun.git.gitrepo import GitRepo; from snaprun.git.locate import find;"
-        "from snaprun.model import Result, Status; from snaprun.checkouts.result import ResultParts, commit_result;"
+        "from snaprun.model import Result; from snaprun.statuses import Status;"
+        "from snaprun.checkouts.result import ResultParts, commit_result;"
         "git = GitRepo(find(Path(sys.argv[1]), os.environ));"
         "ending = ResultParts(Result(Status.LOST, 125), notebook=b'{}', log=os.urandom(8));"
         "print(commit_result(git, sys.argv[2], ending, slot=None, max_file_size=1000))"

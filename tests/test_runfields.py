@@ -14,8 +14,9 @@ import pytest
 import snaprun
 from snaprun import show
 from snaprun.index import operands, rows, runlist, tables, where
-from snaprun.model import CHILD_KINDS, INDEX_VERSION, JSON_KEYS, RUN_FIELDS, Result, Run, RunSpec, Status
+from snaprun.model import CHILD_KINDS, INDEX_VERSION, JSON_KEYS, RUN_FIELDS, Result, Run, RunSpec
 from snaprun.show import Columns, Look
+from snaprun.statuses import Status
 from tests.indexed import START, run
 from tests.sandbox import Sandbox
 

@@ -12,7 +12,8 @@ import pytest
 from snaprun.errors import DataFault, SettingsFault
 from snaprun.index import runlist, store, where
 from snaprun.index.runlist import Filter, IndexGap, SqliteReader
-from snaprun.model import Run, Status
+from snaprun.model import Run
+from snaprun.statuses import Status
 from tests.indexed import many, oid, run
 
 HEAVY = {

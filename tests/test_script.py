@@ -8,8 +8,8 @@ import pytest
 
 from snaprun import engines
 from snaprun.engines.script import find_commented_cells, split_script
-from snaprun.model import Status
 from snaprun.notebooks import cells
+from snaprun.statuses import Status
 from tests.engineroom import execute, script_of
 from tests.sandbox import notebook
 

@@ -20,8 +20,9 @@ from snaprun.index import claims, reindex
 from snaprun.live import bell, livefolder, searches
 from snaprun.machine import process
 from snaprun.metrics import Series
-from snaprun.model import RUN_REF, Status
+from snaprun.model import RUN_REF
 from snaprun.runplan import RunOptions
+from snaprun.statuses import Status
 from snaprun.sweeps import searchfile
 from snaprun.sweeps.study import Study, Trial
 from tests.queues import dispatchers, runs

@@ -10,7 +10,7 @@ import pytest
 from snaprun.errors import DataFault
 from snaprun.index import runlist, selectors, store
 from snaprun.index.runlist import SqliteReader
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests.indexed import oid, run
 
 TWINS = ("abcd1" + "0" * 35, "abcd2" + "0" * 35)

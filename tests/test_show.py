@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from snaprun import show
-from snaprun.model import Cell, CellError, Details, LeftOut, Metric, Result, Run, RunSpec, Status
+from snaprun.model import Cell, CellError, Details, LeftOut, Metric, Result, Run, RunSpec
 from snaprun.show import Columns, Look
+from snaprun.statuses import Status
 
 RUN = Run(
     id="4f2a9c1e" + "0" * 32,

@@ -16,7 +16,7 @@ from snaprun.errors import UsageFault
 from snaprun.launchers import State, contact, handover, slurmstates
 from snaprun.launchers.placement import read_placement, write_placement
 from snaprun.live import livefolder
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import cluster, running
 from tests.cluster import CHECKPOINTED, SLOW, asked, job, started
 from tests.sandbox import Sandbox, wait_for

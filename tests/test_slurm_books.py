@@ -11,7 +11,7 @@ import pytest
 from snaprun.errors import Unavailable
 from snaprun.launchers import Site, State, contact, slurmstates
 from snaprun.launchers.placement import read_placement
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import cluster, running
 from tests.cluster import asked, job, runs_of, started, swept
 from tests.sandbox import Sandbox, wait_for

@@ -11,7 +11,7 @@ import pytest
 
 from snaprun.launchers import contact
 from snaprun.launchers.placement import read_placement
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import running
 from tests.cluster import asked
 from tests.sandbox import Sandbox, wait_for

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import cluster
 from tests.cluster import CHECKPOINTED, SLOW, asked, job, started
 from tests.sandbox import Sandbox, wait_for

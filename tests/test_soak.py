@@ -16,7 +16,7 @@ from snaprun.index import runlist
 from snaprun.lifecycle import settle
 from snaprun.live import supervision
 from snaprun.machine import process
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import running
 from tests.running import Started
 from tests.sandbox import Sandbox, wait_for

@@ -23,7 +23,7 @@ from snaprun.live import supervision
 from snaprun.live.progress import read_progress
 from snaprun.live.stoprequest import StopRequest
 from snaprun.machine import process
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import far, running
 from tests.far import Machine
 from tests.sandbox import Sandbox, wait_for

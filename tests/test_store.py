@@ -22,7 +22,8 @@ from sqlalchemy.pool import NullPool
 from snaprun.errors import Busy, CannotCreate, Denied, SettingsFault, Unavailable, WriteFault
 from snaprun.index import migrate, rows, runlist, selectors, store, tables, where
 from snaprun.index.runlist import Filter, IndexGap
-from snaprun.model import INDEX_VERSION, Metric, Run, Status
+from snaprun.model import INDEX_VERSION, Metric, Run
+from snaprun.statuses import Status
 from tests.crowd import WRITER, at_once
 from tests.indexed import many, oid, run
 

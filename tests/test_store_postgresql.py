@@ -14,7 +14,8 @@ from sqlalchemy.pool import NullPool
 from snaprun.errors import DataFault, Denied, SettingsFault, Unavailable
 from snaprun.index import runlist, selectors, store, tables, where
 from snaprun.index.runlist import Filter, IndexGap
-from snaprun.model import Run, Status
+from snaprun.model import Run
+from snaprun.statuses import Status
 from tests.crowd import WRITER, at_once
 from tests.filters import FOUND, NOW, RUNS
 from tests.indexed import START, many, oid, run

@@ -13,7 +13,7 @@ import pytest
 from snaprun.launchers import local
 from snaprun.lifecycle import settle
 from snaprun.machine import process
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 

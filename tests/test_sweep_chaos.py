@@ -21,7 +21,8 @@ from snaprun.live import bell, livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
-from snaprun.model import RUN_REF, Run, Status
+from snaprun.model import RUN_REF, Run
+from snaprun.statuses import Status
 from tests import cluster, running
 from tests.far import Machine
 from tests.queues import dispatchers

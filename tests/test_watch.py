@@ -17,7 +17,7 @@ from snaprun.errors import DataFault
 from snaprun.git.gitrepo import GitRepo
 from snaprun.lifecycle import watch
 from snaprun.live.progress import PIECE
-from snaprun.model import Status
+from snaprun.statuses import Status
 from tests import running
 from tests.sandbox import Sandbox, wait_for
 

@@ -18,8 +18,9 @@ from snaprun.launchers import handover
 from snaprun.lifecycle import settle, watch
 from snaprun.lifecycle.watch import Update
 from snaprun.live import livefolder, searches
-from snaprun.model import ONGOING, Run, Status
+from snaprun.model import Run
 from snaprun.reader import find, index, require_launched
+from snaprun.statuses import ONGOING, Status
 
 __all__ = ["Endings", "Update", "find_launched", "follow", "interrupt", "stop", "wait"]
 

@@ -13,8 +13,9 @@ from snaprun.git import command
 from snaprun.git.locate import clean_env
 from snaprun.index import moments, runlist
 from snaprun.index.runlist import Filter
-from snaprun.model import Run, Status
+from snaprun.model import Run
 from snaprun.reader import index
+from snaprun.statuses import Status
 
 if TYPE_CHECKING:  # a listing without --where and --sort never loads their parser
     from snaprun.index.where import Condition, SortKey

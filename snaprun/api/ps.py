@@ -14,8 +14,9 @@ from snaprun.launchers import contact
 from snaprun.live import livefolder, supervision
 from snaprun.live.progress import Progress, RunInProgress, read_progress
 from snaprun.machine import usage
-from snaprun.model import GOOD, ONGOING, Run
+from snaprun.model import Run
 from snaprun.reader import index
+from snaprun.statuses import GOOD, ONGOING
 
 
 def in_progress(context: Context, *, now: float) -> list[RunInProgress]:

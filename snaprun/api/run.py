@@ -19,9 +19,10 @@ from snaprun.launchers.handover import TakenRun
 from snaprun.launchers.local import Handle
 from snaprun.live import livefolder
 from snaprun.live.order import Order
-from snaprun.model import RUN_REF, Run, Snapshot, Status
+from snaprun.model import RUN_REF, Run, Snapshot
 from snaprun.reader import find, glance
 from snaprun.runplan import RunOptions, RunPlan, make_order
+from snaprun.statuses import Status
 
 __all__ = [
     "RunOptions",

@@ -23,7 +23,8 @@ from snaprun.engines.job import Job, Stop
 from snaprun.engines.outcomes import EarlyEnd, outcome_of_death, start_failure
 from snaprun.live.journal import Journal
 from snaprun.machine.oom import oom_kills
-from snaprun.model import START_FAILURE_CODE, TIMEOUT_CODE, Outcome, Status
+from snaprun.model import START_FAILURE_CODE, TIMEOUT_CODE, Outcome
+from snaprun.statuses import Status
 
 READ = 256 * 1024
 GATHER_SECONDS = 0.005

@@ -14,8 +14,9 @@ from snaprun.engines.job import Job, Stop
 from snaprun.engines.outcomes import EarlyEnd, outcome_of_error, outcome_of_exit
 from snaprun.errors import UsageFault
 from snaprun.live.journal import Journal
-from snaprun.model import START_FAILURE_CODE, Outcome, Status
+from snaprun.model import START_FAILURE_CODE, Outcome
 from snaprun.notebooks.cells import Node, allows_error, find_language, is_skipped, number_cells, read_source
+from snaprun.statuses import Status
 
 WIDGETS = re.compile(
     r"^\s*(?:import|from)\s+(ipywidgets|ipympl|bqplot|ipyleaflet|pythreejs|k3d|nglview)\b", re.MULTILINE

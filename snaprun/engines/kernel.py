@@ -19,8 +19,9 @@ from snaprun.engines.outcomes import EarlyEnd, outcome_of_death, outcome_of_erro
 from snaprun.engines.widgets import Widgets
 from snaprun.live.journal import Journal
 from snaprun.machine.oom import oom_kills
-from snaprun.model import FAULT_CODE, KILL_CODE, TIMEOUT_CODE, Outcome, Status
+from snaprun.model import FAULT_CODE, KILL_CODE, TIMEOUT_CODE, Outcome
 from snaprun.notebooks.cells import allows_error, is_skipped, number_cells, read_source
+from snaprun.statuses import Status
 
 SILENCE_LIMIT = 12
 """After so many times the job's ``patience`` of silence, a kernel that has replied but never got idle is given up."""

@@ -7,7 +7,8 @@ import signal
 
 from snaprun.errors import INTERRUPT_CODE
 from snaprun.live.journal import strip_ansi
-from snaprun.model import KILL_CODE, START_FAILURE_CODE, TERM_CODE, Outcome, Status
+from snaprun.model import KILL_CODE, START_FAILURE_CODE, TERM_CODE, Outcome
+from snaprun.statuses import Status
 
 SIGNAL_CODES = {signal.SIGHUP: 129, signal.SIGINT: INTERRUPT_CODE, signal.SIGTERM: TERM_CODE}
 """Exit codes of a stopped run, as a shell gives them; any other signal counts as TERM."""

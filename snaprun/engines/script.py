@@ -14,8 +14,9 @@ from snaprun.engines.job import Job, Stop
 from snaprun.engines.outcomes import EarlyEnd, outcome_of_error
 from snaprun.errors import UsageFault
 from snaprun.live.journal import Journal
-from snaprun.model import START_FAILURE_CODE, Outcome, Status
+from snaprun.model import START_FAILURE_CODE, Outcome
 from snaprun.notebooks.cells import Node, allows_error, is_skipped, number_cells, read_source
+from snaprun.statuses import Status
 
 MARK = re.compile(r"^\s*# %%+(?:\s(.*))?$")
 """Where a cell begins in jupytext's percent format: the mark of an indented cell is indented, of a sub-cell longer. A

@@ -13,10 +13,11 @@ from snaprun.hooks.gitindex import Index, contents
 from snaprun.hooks.outputs import OutputMatch
 from snaprun.index import runlist
 from snaprun.index.runlist import Filter
-from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, Status, parse_document
+from snaprun.model import RUN_REF, SNAP_DIR, Result, Run, RunSpec, parse_document
 from snaprun.notebooks import cells
 from snaprun.notebooks.cells import Node
 from snaprun.notebooks.opcodes import find_changes
+from snaprun.statuses import Status
 
 MAX_RUNS = 10
 """So many runs of one source are looked at for its outputs, the newest first."""

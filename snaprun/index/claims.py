@@ -17,7 +17,8 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.index.store import IndexStore
 from snaprun.index.tables import queue, queues, runs
 from snaprun.live.order import Order
-from snaprun.model import Run, Snapshot, Status, short_id, utc
+from snaprun.model import Run, Snapshot, short_id, utc
+from snaprun.statuses import Status
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from snaprun.index import moments
 from snaprun.index.rows import like, plain
-from snaprun.model import RUN_FIELDS, Status
+from snaprun.model import RUN_FIELDS
 from snaprun.quantities import parse_duration
+from snaprun.statuses import Status
 
 KINDS = {item.name: item.kind for item in RUN_FIELDS if item.is_column}
 """The fields of a run that a condition may name, and how each compares."""

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from snaprun.index import rows, runlist
 from snaprun.index.runlist import IndexGap, SqliteReader
-from snaprun.model import Run, Status
+from snaprun.model import Run
+from snaprun.statuses import Status
 
 _RUN_CONDITION = "repo = :repo AND id = :id"
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from snaprun.errors import Busy, DataFault, Denied, SettingsFault, SnaprunError, WriteFault, os_fault
 from snaprun.index.rows import like, plain
-from snaprun.model import INDEX_VERSION, RUN_FIELDS, Cell, Metric, Run, Status
+from snaprun.model import INDEX_VERSION, RUN_FIELDS, Cell, Metric, Run
+from snaprun.statuses import Status
 
 if TYPE_CHECKING:  # a listing without --where and --sort never loads their parser
     from snaprun.index.where import Condition, SortKey

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 
 from snaprun.errors import DataFault
 from snaprun.index.runlist import Filter, Reader, query
-from snaprun.model import Run, Status, short_id
+from snaprun.model import Run, short_id
+from snaprun.statuses import Status
 
 MIN_DIGITS = 4
 """Digits that a prefix of an id needs at least."""

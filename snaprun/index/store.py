@@ -34,7 +34,8 @@ from snaprun.git.locate import make_private
 from snaprun.index import recorder, rows, runlist
 from snaprun.index.runlist import IndexGap
 from snaprun.index.tables import queue, repos, runs
-from snaprun.model import INDEX_VERSION, Run, Status, utc
+from snaprun.model import INDEX_VERSION, Run, utc
+from snaprun.statuses import Status
 
 ADVISORY_LOCK = 0x736E6170
 """The key of PostgreSQL's lock around a migration ("snap")."""

@@ -20,7 +20,7 @@ from snaprun.errors import Unavailable, UsageFault
 from snaprun.git.locate import Place
 from snaprun.live.livefolder import Live
 from snaprun.live.stoprequest import StopRequest
-from snaprun.model import Status
+from snaprun.statuses import Status
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from snaprun.launchers import STATES, News, RemoteLauncher, Site, State
 from snaprun.launchers.placement import Placement, read_placement
 from snaprun.live.livefolder import Live, remove
 from snaprun.live.names import CONTACT_FILE, GROWING_FILES
-from snaprun.model import FAULT_CODE, Outcome, Run, Status
+from snaprun.model import FAULT_CODE, Outcome, Run
+from snaprun.statuses import Status
 
 PIECE = 4 << 20
 """Bytes of one file that one answer of another machine holds at most; where that many came, there may be more."""

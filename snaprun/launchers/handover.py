@@ -21,8 +21,9 @@ from snaprun.live import livefolder, lock, stoprequest
 from snaprun.live.livefolder import Live
 from snaprun.live.stoprequest import StopRequest, write_stop_request
 from snaprun.live.supervision import host_of, read_identities
-from snaprun.model import Run, Status
+from snaprun.model import Run
 from snaprun.nearest import nearest
+from snaprun.statuses import Status
 
 LAUNCHER_OPTIONS = "launcher"
 """Among the options of an order: what its launcher was asked for."""

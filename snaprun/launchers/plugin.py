@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from snaprun.errors import SnaprunError, Unavailable
 from snaprun.launchers import STATES, Abilities, News, Site, State, Submission
-from snaprun.model import Status
+from snaprun.statuses import Status
 
 Got = TypeVar("Got")
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from snaprun.errors import Unavailable
 from snaprun.launchers import Site, State
 from snaprun.launchers.slurmcall import call, first_error, plain_env
-from snaprun.model import FAULT_CODE, KILL_CODE, TERM_CODE, TIMEOUT_CODE, Status, timestamp
+from snaprun.model import FAULT_CODE, KILL_CODE, TERM_CODE, TIMEOUT_CODE, timestamp
+from snaprun.statuses import Status
 
 PENDING_STATES = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 RUNNING_STATES = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"}

@@ -26,7 +26,8 @@ from snaprun.live.livefolder import Live
 from snaprun.live.names import RESERVE_FILE
 from snaprun.live.order import JOB, LIMIT_REASON, Order, read_order
 from snaprun.live.replay import render
-from snaprun.model import FAULT_CODE, RUN_REF, Outcome, Result, Run, Snapshot, Status, utc
+from snaprun.model import FAULT_CODE, RUN_REF, Outcome, Result, Run, Snapshot, utc
+from snaprun.statuses import Status
 
 
 def finish(repo: GitRepo, folder: Live, order: Order, *, slot: Slot | None, peak_memory: int | None = None) -> Run:

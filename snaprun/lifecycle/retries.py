@@ -16,7 +16,8 @@ from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.names import PLACEMENT_FILE, RETRY_FILE
 from snaprun.live.order import Order
-from snaprun.model import Snapshot, Status
+from snaprun.model import Snapshot
+from snaprun.statuses import Status
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from snaprun.live.order import FINALISE, Order, write_order
 from snaprun.live.supervision import host_of, read_identities, supervisor_env
 from snaprun.live.wire import send_task
 from snaprun.machine import process
-from snaprun.model import FAULT_CODE, ONGOING, Outcome, Status
+from snaprun.model import FAULT_CODE, Outcome
+from snaprun.statuses import ONGOING, Status
 
 START_TIMEOUT = 60.0
 """Seconds that a command may take between making a live folder and handing it to a supervisor."""

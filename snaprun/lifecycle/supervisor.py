@@ -26,7 +26,8 @@ from snaprun.live.supervision import write_identities
 from snaprun.live.wire import receive_task, send_task
 from snaprun.machine import process, streams
 from snaprun.machine.oom import oom_kills
-from snaprun.model import FAULT_CODE, TIMEOUT_CODE, Outcome, Status
+from snaprun.model import FAULT_CODE, TIMEOUT_CODE, Outcome
+from snaprun.statuses import Status
 
 SLACK = 30.0
 """Seconds beyond its own grace that a worker gets to react to a stop or a timeout, before it is taken for hung."""

@@ -16,7 +16,8 @@ from snaprun.git.gitrepo import GitRepo
 from snaprun.git.locate import Place
 from snaprun.live.livefolder import Live, find
 from snaprun.live.progress import FINAL_STATES, PIECE, LiveView, Progress
-from snaprun.model import SNAP_DIR, Result, Status
+from snaprun.model import SNAP_DIR, Result
+from snaprun.statuses import Status
 
 INTERVAL = 0.05
 """Seconds between two looks; a look costs two system calls."""

@@ -37,9 +37,10 @@ from snaprun.live.secondnames import LiveBackup
 from snaprun.live.stoprequest import StopRequest, ensure_stop_request
 from snaprun.live.wire import receive_task
 from snaprun.machine import memorylimit, process, streams
-from snaprun.model import FAULT_CODE, KILL_CODE, Outcome, Run, RunSpec, Status, utc
+from snaprun.model import FAULT_CODE, KILL_CODE, Outcome, Run, RunSpec, utc
 from snaprun.notebooks import cells
 from snaprun.notebooks.kernels import Kernel
+from snaprun.statuses import Status
 from snaprun.track import ARTIFACTS, METRICS, PARAMS
 
 SEED = "SNAPRUN_SEED"

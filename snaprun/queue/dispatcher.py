@@ -32,10 +32,11 @@ from snaprun.live.gpus import GpusTaken, NoGpus
 from snaprun.live.livefolder import Live
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
-from snaprun.model import FAULT_CODE, Result, Snapshot, Status
+from snaprun.model import FAULT_CODE, Result, Snapshot
 from snaprun.notebooks.cells import Node
 from snaprun.queue.endwatch import EndWatch
 from snaprun.queue.supervisors import SupervisorPool
+from snaprun.statuses import Status
 
 PATIENCE = 30.0
 """Seconds after which it looks again without having been told: what could not be started may start now."""

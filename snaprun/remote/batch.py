@@ -30,8 +30,9 @@ from snaprun.lifecycle import retries, rundocument, settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.names import SUPERVISOR_FILE
-from snaprun.model import FAULT_CODE, RUN_REF, Outcome, Status
+from snaprun.model import FAULT_CODE, RUN_REF, Outcome
 from snaprun.remote import farplace, farstart, slurmjob
+from snaprun.statuses import Status
 
 MARGIN, SHARE = 180.0, 0.2
 """Seconds before the job's end at which a run is ended, so that its result can still be pushed; a fifth of short

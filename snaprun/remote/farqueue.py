@@ -19,11 +19,12 @@ from snaprun.index import claims
 from snaprun.index.claims import QueueEntry
 from snaprun.index.runlist import Filter, query
 from snaprun.live import bell, envfile, livefolder
-from snaprun.model import RUN_REF, Snapshot, Status
+from snaprun.model import RUN_REF, Snapshot
 from snaprun.queue import access
 from snaprun.records import read_plans
 from snaprun.remote import farplace, farstart
 from snaprun.remote.far import Answer
+from snaprun.statuses import Status
 
 
 def queue(question: Mapping[str, Any]) -> Answer:

@@ -19,7 +19,8 @@ from snaprun.lifecycle import resume, settle
 from snaprun.live import livefolder
 from snaprun.live.livefolder import Live
 from snaprun.live.order import read_order
-from snaprun.model import FAULT_CODE, Outcome, Status
+from snaprun.model import FAULT_CODE, Outcome
+from snaprun.statuses import Status
 
 INTERVAL = 1.0
 """Seconds between two looks at the run that this one is to follow; Slurm has it ended already."""

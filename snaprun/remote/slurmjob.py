@@ -30,7 +30,8 @@ from snaprun.live.names import ENDING_FILE, STOP_FILE, SUPERVISOR_FILE
 from snaprun.live.order import JOB, LIMIT_REASON, read_order, write_order
 from snaprun.live.supervision import read_identities
 from snaprun.machine import process
-from snaprun.model import FAULT_CODE, Outcome, Status
+from snaprun.model import FAULT_CODE, Outcome
+from snaprun.statuses import Status
 
 MARGIN = 60.0
 """Seconds before the job's end at which a run is ended, so that its record is made in time; a tenth of short jobs."""

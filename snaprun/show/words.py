@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from snaprun.model import Status, timestamp
+from snaprun.model import timestamp
+from snaprun.statuses import Status
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snaprun.model import Run, Status, timestamp
+from snaprun.model import Run, timestamp
+from snaprun.statuses import Status
 
 
 def seconds_left(runs: Sequence[Run], count: int, *, now: float) -> float | None:

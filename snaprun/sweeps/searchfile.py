@@ -12,8 +12,9 @@ from snaprun.errors import DataFault
 from snaprun.files import read_json, write_json
 from snaprun.git.locate import Place
 from snaprun.live import searches
-from snaprun.model import SCHEMA, Run, RunSpec, Status
+from snaprun.model import SCHEMA, Run, RunSpec
 from snaprun.notebooks import parameters
+from snaprun.statuses import Status
 from snaprun.sweeps import points, space
 from snaprun.sweeps.space import Dimension
 

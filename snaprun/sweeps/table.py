@@ -25,7 +25,7 @@ TALLIES = {
     "failed": "red",
     "stopped": "yellow",
 }
-"""The words under which runs are counted, and their colours: :attr:`snaprun.model.Status.tally`, and the pruned."""
+"""The words under which runs are counted, and their colours: :attr:`snaprun.statuses.Status.tally`, and the pruned."""
 
 VALUES_MOST = 12
 """Values of an axis that are written out; of more, the first and the last."""
