@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,15 +45,7 @@ def settle(place: Place, env: Mapping[str, str]) -> list[str]:
     if placed_runs:
         contact.refresh(place, env, placed_runs)
     due = [(folder, lock_handle) for folder in folders if (lock_handle := _take_dead(folder)) is not None]
-    if not due:
-        return []
-    finaliser = _Finaliser(env)
-    try:
-        for folder, lock_handle in due:
-            finaliser.give(folder.path, lock_handle)
-    finally:
-        finaliser.wait()
-    return [folder.id for folder, _ in due if not folder.path.exists()]
+    return _finalise(due, env) if due else []
 
 
 def end(folder: Live, env: Mapping[str, str], outcome: Outcome) -> None:
@@ -74,6 +66,11 @@ def revive(place: Place, env: Mapping[str, str], ids: Iterable[str]) -> list[str
     """
     folders = [Live(place.live / run_id) for run_id in ids if not _is_alive(place, run_id)]
     due = [(folder, lock_handle) for folder in folders if (lock_handle := _revive_folder(place, folder)) is not None]
+    return _finalise(due, env) if due else []
+
+
+def _finalise(due: Sequence[tuple[Live, int]], env: Mapping[str, str]) -> list[str]:
+    """Have runs finalised whose locks are held here; the ids of those whose record is made."""
     finaliser = _Finaliser(env)
     try:
         for folder, lock_handle in due:
