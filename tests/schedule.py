@@ -27,9 +27,6 @@ DURATIONS = Path(__file__).parent / "durations.json"
 LONG = 2.0
 """Seconds from which on a test has a place of its own in the order; shorter ones stay together as they are written."""
 
-THINNER = 3
-"""How many times fewer samples CI takes than all the tests do; each commit takes others."""
-
 UNKNOWN = 10.0
 """Seconds that are assumed of a slow or a service test without a figure."""
 
@@ -102,9 +99,8 @@ Sampled = TypeVar("Sampled")
 
 
 def sample(found: Sequence[Sampled], every: int) -> Sequence[Sampled]:
-    """One in ``every``, other ones at each commit, so that all have their turn; fewer in CI."""
-    step = every if WHICH == "all" else every * THINNER
-    return found[turn() % step :: step]
+    """One in ``every``, other ones at most commits, so that all have their turn."""
+    return found[turn() % every :: every]
 
 
 @cache

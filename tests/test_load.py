@@ -22,7 +22,7 @@ STARTS = 50
 LINES = 10_000_000 if schedule.WHICH == "all" else 1_000_000
 """Lines of a hundred bytes that a run prints: a gigabyte, or what is far above :data:`MEMORY` already."""
 
-TURNS = 25 if schedule.WHICH == "all" else 8
+TURNS = 25
 """Runs that each of twenty writers starts and ends, against twenty readers that never rest."""
 
 CELLS = 10_000
